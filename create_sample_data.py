@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Write the pre-ranked sample: five prompts to train on and three to test on, four answers each.
+
+    python create_sample_data.py
+    python create_sample_data.py --force      # replace files that differ, keeping a backup of each
+
+Writes training_data.csv and test_data.csv (columns prompt, answer, rank; 1 is best).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from preference.durable_files import back_up, write_atomically
+from preference.rankings import COLUMNS, format_rows
+from preference.sample import TEST_SAMPLE, TRAINING_SAMPLE
+
+
+def as_csv(sample: dict[str, list[str]]) -> str:
+    """Return `sample` (prompt -> answers, best first) as the text of a CSV."""
+    rows = [[prompt, answer, rank] for prompt, answers in sample.items() for rank, answer in enumerate(answers, 1)]
+    return format_rows([COLUMNS, *rows])
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Write the pre-ranked sample: five training prompts and three test prompts, four answers each.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--training-data", type=Path, default=Path("training_data.csv"), help="where the training sample goes")
+    parser.add_argument("--test-data", type=Path, default=Path("test_data.csv"), help="where the test sample goes")
+    differs = parser.add_mutually_exclusive_group()
+    differs.add_argument("--force", action="store_true", help="replace a file that differs from the sample; a backup of it is kept")
+    differs.add_argument("--keep-existing", action="store_true", help="leave a file that differs from the sample as it is")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    samples = {args.training_data: TRAINING_SAMPLE, args.test_data: TEST_SAMPLE}
+    contents = {path: as_csv(sample) for path, sample in samples.items()}
+    try:
+        differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]
+        if differing and not (args.force or args.keep_existing):
+            for path in differing:
+                print(f"error: {path} exists and differs from the sample; nothing was written."
+                      " Use --force to replace it (a backup is kept) or --keep-existing to leave it.", file=sys.stderr)
+            return 2
+        for path, text in contents.items():
+            if path in differing and args.keep_existing:
+                print(f"{path}: kept as it is; it differs from the sample")
+                continue
+            if path in differing:
+                print(f"{path}: the old file is kept as {back_up(path)}")
+            write_atomically(path, text)
+            print(f"{path}: {len(samples[path])} prompts x 4 ranked answers")
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""What the scripts share: the CSV contract, base models, objectives, batching, metrics, plots, the reward model."""

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""The whole pipeline in one go: sample data, training, evaluation, plot, scoring.
+
+    python run_demo.py
+
+Chains the scripts as you would type them, printing each command. Writes training_data.csv and test_data.csv (kept
+where you have your own), reward_model_final/, reward_scores_plot.png and logs/.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent
+PROMPT = "Explain what a reward model is"
+ANSWERS = ["It scores answers: the higher the score, the more people would like the answer.", "Model reward."]
+
+NEXT = """\
+What next:
+  rank your own answers    python generate_data.py
+  edit and retrain         open training_data.csv in a spreadsheet, then: python reward_model_trainer.py
+  score answers            python score_answers.py answers.csv --output scored.csv
+  watch the training       tensorboard --logdir logs"""
+
+
+def demo_commands() -> list[list[str]]:
+    """Return the demo's commands, each a script's file name and its arguments."""
+    by_hand = ["score_answers.py", "--prompt", PROMPT]
+    for answer in ANSWERS:
+        by_hand += ["--answer", answer]
+    return [["create_sample_data.py", "--keep-existing"], ["reward_model_trainer.py"], by_hand]
+
+
+def run(command: list[str]) -> int:
+    """Print and run one command with this Python; return its exit status."""
+    print(f"\n$ python {shlex.join(command)}", flush=True)
+    return subprocess.run([sys.executable, str(SCRIPTS / command[0]), *command[1:]]).returncode
+
+
+def build_parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your own CSV files are kept."
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    build_parser().parse_args(argv)
+    start = time.perf_counter()
+    for command in demo_commands():
+        try:
+            status = run(command)
+        except KeyboardInterrupt:
+            return 130
+        if status != 0:
+            print(f"error: {command[0]} ended with status {status}; the demo stops here", file=sys.stderr)
+            return status if status > 0 else 128 - status  # a negative status is the signal that killed the step
+    print(f"\nDone in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n")
+    print(NEXT)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

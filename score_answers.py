@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Score answers with a trained reward model.
+
+    python score_answers.py --model reward_model_final answers.csv --output scored.csv
+    python score_answers.py --prompt "Name a prime number" --answer "7" --answer "Bananas are yellow."
+
+Reads a CSV with the columns prompt and answer. Writes the same rows and columns in the same order with two more:
+reward (higher is better) and rank_in_prompt (1 is the prompt's best), to --output or standard output.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from preference.errors import InputError
+
+ADDED = ["reward", "rank_in_prompt"]
+
+
+def read_answers(path: Path):
+    """Read the CSV `path` as a Table whose prompts and answers are not empty."""
+    from preference.rankings import RankingsError, check_texts, read_table
+
+    table = read_table(path, ["prompt", "answer"])
+    if problems := check_texts(table, ["prompt", "answer"]):
+        raise RankingsError(problems)
+    if taken := [name for name in ADDED if name in table.columns]:
+        raise InputError(f"{path}:1: the column {taken[0]!r} exists already; rename or delete it")
+    return table
+
+
+def table_from_arguments(prompt: str, answers: list[str]):
+    """Return the answers of the command line as a Table."""
+    from preference.rankings import Row, Table
+
+    if not prompt.strip() or not all(answer.strip() for answer in answers):
+        raise InputError("--prompt and --answer must not be empty")
+    return Table("command line", ["prompt", "answer"], [Row(0, [prompt, answer]) for answer in answers], "")
+
+
+def score(table, model_folder: str, device: str, precision: str) -> list[tuple[float, int]]:
+    """Return the reward and the rank within its prompt of each row of `table`."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from preference.metrics import predicted_ranks
+    from preference.reward_model import RewardModel
+
+    model = RewardModel.load(model_folder, device=device, precision=precision)
+    prompts, answers = table.column("prompt"), table.column("answer")
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        task = progress.add_task("scoring", total=len(answers))
+        rewards = model.score(prompts, answers, on_progress=lambda scored: progress.advance(task, scored)).tolist()
+    of_prompt: dict[str, list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        of_prompt.setdefault(prompt.strip(), []).append(i)
+    ranks = [0] * len(rewards)
+    for rows in of_prompt.values():
+        for i, rank in zip(rows, predicted_ranks([rewards[i] for i in rows]), strict=True):
+            ranks[i] = rank
+    return list(zip(rewards, ranks, strict=True))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Score answers with a trained reward model.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("data", metavar="answers.csv", nargs="?", type=Path, help="a CSV with the columns prompt and answer")
+    parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
+    parser.add_argument("--output", type=Path, help="where the scored CSV goes (default: standard output)", default=argparse.SUPPRESS)
+    parser.add_argument("--force", action="store_true", help="replace an existing --output")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="fp32", help="auto: bf16 where the processor is faster in it")
+    by_hand = parser.add_argument_group("scoring by hand")
+    by_hand.add_argument("--prompt", help="the prompt", default=argparse.SUPPRESS)
+    by_hand.add_argument("--answer", action="append", help="an answer to it; give several to compare them", default=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    prompt, answers, output = getattr(args, "prompt", None), getattr(args, "answer", []), getattr(args, "output", None)
+    if (args.data is None) == (prompt is None):
+        parser.error("give either a CSV or --prompt with --answer")
+    if bool(answers) != (prompt is not None):
+        parser.error("--prompt and --answer go together")
+    try:
+        if output is not None and output.exists() and not args.force:
+            raise InputError(f"{output}: exists; choose another --output, or replace it with --force")
+        table = read_answers(args.data) if prompt is None else table_from_arguments(prompt, answers)
+        scores = score(table, args.model, args.device, args.precision)
+        if prompt is not None and output is None:
+            for answer, (reward, rank) in sorted(zip(answers, scores, strict=True), key=lambda item: item[1][1]):
+                print(f"{rank:2d}  {reward:+.4f}  {answer}")
+            return 0
+        _write(table, scores, output)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _write(table, scores: list[tuple[float, int]], output: Path | None) -> None:
+    from preference.durable_files import write_atomically
+    from preference.rankings import format_rows
+
+    rows = [[*row.cells, f"{reward:.6f}", rank] for row, (reward, rank) in zip(table.rows, scores, strict=True)]
+    text = format_rows([[*table.columns, *ADDED], *rows])
+    if output is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(output, text)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

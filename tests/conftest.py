@@ -1,0 +1,92 @@
+"""Shared fixtures: a private cache folder, a tiny DistilBERT, and a reward model trained once."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
+
+
+@pytest.fixture(autouse=True, scope="session")
+def private_cache(tmp_path_factory):
+    """Keep encoded tables and converted weights out of the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def write_csv(tmp_path):
+    """Return a function that writes text to a CSV in the test's folder and returns its path."""
+
+    def write(text: str | bytes, name: str = "data.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(tmp_path_factory) -> Path:
+    """A DistilBERT folder with 2 layers of width 32 and random weights, and a word-level vocabulary of the sample."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
+
+    from preference.sample import TEST_SAMPLE, TRAINING_SAMPLE
+
+    texts = [text for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for p, answers in sample.items() for text in (p, *answers)]
+    words = sorted({word.strip(".,:;!?").lower() for text in texts for word in text.split()} | set(".,:;!?"))
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = normalizers.Lowercase()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    folder = tmp_path_factory.mktemp("tiny") / "distilbert"
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        model_input_names=["input_ids", "attention_mask"], model_max_length=64,
+    ).save_pretrained(folder)  # fmt: skip
+    torch.manual_seed(0)
+    DistilBertModel(
+        DistilBertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, dim=32, hidden_dim=64, n_layers=2, n_heads=2, pad_token_id=0)
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory) -> Path:
+    """A folder with the sample's training_data.csv and test_data.csv."""
+    folder = tmp_path_factory.mktemp("sample")
+    run_script("create_sample_data.py", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_reward_model(tiny_distilbert, sample_folder) -> Path:
+    """A reward model trained for 20 steps from the tiny DistilBERT."""
+    run_script(
+        "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 20,
+        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--output-dir", "tiny_reward_model", cwd=sample_folder,
+    )  # fmt: skip
+    return sample_folder / "tiny_reward_model"
+
+
+def run_script(name: str, *arguments, cwd: Path, status: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess:
+    """Run a script of the project as a person would and check its exit status."""
+    command = [sys.executable, str(ROOT / name), *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == status, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

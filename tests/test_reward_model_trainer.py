@@ -1,0 +1,229 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import ROOT, read_csv, run_script
+from safetensors.torch import load_file
+
+TINY = ["--max-length", 64, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2]
+
+
+def train(folder, *arguments, status: int = 0):
+    return run_script("reward_model_trainer.py", *TINY, *arguments, cwd=folder, status=status)
+
+
+@pytest.fixture
+def folder(tmp_path, sample_folder):
+    for name in ("training_data.csv", "test_data.csv"):
+        shutil.copy(sample_folder / name, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def packaged_run(tmp_path_factory):
+    """The sample, trained with all defaults on the packaged real weights."""
+    folder = tmp_path_factory.mktemp("packaged")
+    run_script("create_sample_data.py", cwd=folder)
+    return folder, run_script("reward_model_trainer.py", cwd=folder)
+
+
+def test_real_weights_learn_to_rank_unseen_answers(packaged_run):
+    folder, _ = packaged_run
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert metrics["training"]["steps"] == 60
+    # 18 pairs of 3 unseen prompts: guessing gets 16 or more right in fewer than 1 of 1,500 runs.
+    assert metrics["test"]["pairs"] == 18
+    assert metrics["test"]["pairwise_accuracy"] >= 16 / 18
+    assert metrics["test"]["kendall_tau"] > 0.7
+    rows = read_csv(folder / "reward_model_final" / "test_rewards.csv")
+    assert all(
+        float(best["reward"]) > float(worst["reward"])
+        for best, worst in zip([r for r in rows if r["rank"] == "1"], [r for r in rows if r["rank"] == "4"], strict=True)
+    )
+
+
+def test_what_is_printed_and_written(packaged_run):
+    folder, done = packaged_run
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("distilbert-base-uncased: ") and lines[0].endswith("; using the packaged all-MiniLM-L6-v2 instead")
+    for text in ("Sky blue.", "pairwise accuracy [95 % interval]", "longest answer is best", "Kendall tau", "best-of-n hit rate"):
+        assert text in done.stdout
+    assert [line.split(":")[0].split(maxsplit=1)[1] for line in lines if " tell  " in line or " passed  " in line or "FAILED  " in line]
+    assert "generalisation: " in done.stdout and "too few for an answer (at least 6)" in done.stdout
+    assert "Trust this model only to try the pipeline out" in done.stdout
+    written = {path.name for path in (folder / "reward_model_final").iterdir()}
+    assert {"model.safetensors", "tokenizer.json", "config.json", "README.md", "metrics.json", "test_rewards.csv"} <= written
+    assert not [name for name in written if "checkpoint" in name or name in ("optimizer.pt", "trainer_state.json")]
+    assert {path.name for path in folder.iterdir()} == {
+        "training_data.csv", "test_data.csv", "reward_model_final", "reward_scores_plot.png", "logs",
+    }  # fmt: skip
+    assert list((folder / "logs").glob("*/events.out.tfevents.*"))
+
+
+def test_metrics_json_holds_what_is_promised(packaged_run):
+    folder, _ = packaged_run
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert set(metrics) == {
+        "data", "base_model", "objective", "training", "validation", "test", "baselines", "checks", "verdict", "versions",
+    }  # fmt: skip
+    assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0
+    assert len(metrics["data"]["sha256"]) == 64
+    assert metrics["base_model"] == {
+        "asked": "distilbert-base-uncased", "used": "sentence-transformers/all-MiniLM-L6-v2", "source": "package",
+    }  # fmt: skip
+    assert {"steps", "seconds", "ranked_answers_per_second", "precision"} <= set(metrics["training"])
+    assert set(metrics["baselines"]["test"]) == {"longest_answer", "shortest_answer"}
+    assert [check["name"] for check in metrics["checks"]] == [
+        "score variation", "quality sensitivity", "ranking ability", "generalisation",
+    ]  # fmt: skip
+    assert metrics["training"]["evaluations"][-1]["step"] == 60
+    assert {e["step"] for e in metrics["training"]["evaluations"]} >= {20, 40, 60}  # and after every epoch of 2 steps
+    assert len(metrics["training"]["evaluations"]) == 30
+
+
+def test_the_training_answers_are_on_the_promised_scale(packaged_run):
+    from preference.rankings import read_rankings, split_by_prompt
+    from preference.reward_model import RewardModel
+
+    folder, _ = packaged_run
+    rankings = read_rankings(folder / "training_data.csv").rankings
+    train_part, _ = split_by_prompt(5, 0.2, 42)
+    pairs = [(rankings[i].prompt, answer) for i in train_part for answer in rankings[i].answers]
+    rewards = RewardModel.load(folder / "reward_model_final").score(*zip(*pairs, strict=True))
+    assert rewards.mean() == pytest.approx(0, abs=1e-3) and rewards.std() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])
+def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, objective):
+    train(folder, "--base-model", tiny_distilbert, "--objective", objective, "--max-steps", 40)
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert metrics["objective"] == objective
+    evaluations = metrics["training"]["evaluations"]
+    assert min(e["loss"] for e in evaluations) < evaluations[0]["loss"]
+
+
+def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
+    arguments = ["--base-model", tiny_distilbert, "--min-steps", 200, "--test-data", "test_data.csv"]
+    train(folder, *arguments, "--output-dir", "undisturbed")
+    command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *map(str, [*TINY, *arguments, "--output-dir", "killed"])]
+    run = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while run.poll() is None and not (folder / "killed_checkpoints" / "checkpoint-40" / "trainer_state.json").exists():
+        time.sleep(0.005)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (folder / "killed").exists()
+    newest = max((folder / "killed_checkpoints").glob("checkpoint-*"), key=os.path.getmtime)
+    cut_short = folder / "killed_checkpoints" / "checkpoint-180"
+    shutil.copytree(newest, cut_short, ignore=shutil.ignore_patterns("trainer_state.json"))  # a checkpoint without its last file
+
+    done = train(folder, *arguments, "--output-dir", "killed", "--learning-rate", 2e-3, "--resume", status=2)
+    assert done.stderr == (
+        "error: --resume: the unfinished run in killed_checkpoints had another learning_rate; give the same arguments and"
+        " the same CSV, or leave out --resume to start anew\n"
+    )
+    train(folder, *arguments, "--output-dir", "killed", "--resume")
+    resumed, undisturbed = (load_file(folder / name / "model.safetensors") for name in ("killed", "undisturbed"))
+    assert resumed.keys() == undisturbed.keys()
+    for name, tensor in undisturbed.items():
+        torch.testing.assert_close(resumed[name], tensor, atol=0, rtol=0)
+    histories = [json.loads((folder / name / "metrics.json").read_text())["training"]["evaluations"] for name in ("killed", "undisturbed")]
+    assert histories[0] == histories[1]
+    assert not (folder / "killed_checkpoints").exists()
+
+
+def test_two_processes_train_what_one_does(folder, tiny_distilbert):
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 12, "--test-data", "test_data.csv", "--validation-fraction", 0.4]
+    train(folder, *arguments, "--output-dir", "one")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(ROOT / "reward_model_trainer.py")]
+    done = subprocess.run(
+        [*command, *map(str, [*TINY, *arguments, "--output-dir", "two"])], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((folder / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert two["training"]["processes"] == 2
+    assert done.stdout.count("training: 3 prompts") == 1
+    for a, b in zip(one["training"]["evaluations"], two["training"]["evaluations"], strict=True):
+        assert a["pairwise_accuracy"] == b["pairwise_accuracy"]
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)  # sums in another order
+    for a, b in zip(read_csv(folder / "one" / "test_rewards.csv"), read_csv(folder / "two" / "test_rewards.csv"), strict=True):
+        assert float(a["reward"]) == pytest.approx(float(b["reward"]), abs=1e-3)
+
+
+def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
+    rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    (folder / "training_data.csv").write_text("".join(rows[:9]))
+    (folder / "test_data.csv").unlink()
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
+    assert "2 prompts are too few for a validation part of 20%: training on all of them" in done.stdout
+    assert "No unseen prompts were there to test on: trust this model with nothing yet" in done.stdout
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert metrics["validation"] is metrics["test"] is None and metrics["checks"] == []
+
+
+def test_prompts_of_the_test_data_are_not_trained_on(folder, tiny_distilbert):
+    rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    with open(folder / "test_data.csv", "a") as file:
+        file.writelines(rows[1:5])
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
+    assert "warning: 1 prompts of training_data.csv also stand in test_data.csv: left out of training" in done.stdout
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert metrics["data"]["left_out"] == 1 and metrics["test"]["prompts"] == 4
+
+
+def test_cut_answers_are_counted(folder, tiny_distilbert):
+    done = train(folder, "--base-model", tiny_distilbert, "--max-length", 30, "--max-steps", 1)
+    assert "of 20 answers were cut at 30 tokens, the longer of prompt and answer first" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--data", "none.csv"], "error: none.csv: no such file; `python create_sample_data.py` writes a sample"),
+        (["--base-model", "./none"], "error: ./none: no such folder or file; name one that exists"),
+        (["--output-dir", "mine"], "error: mine: exists and is no model of this trainer; choose another --output-dir"),
+        (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
+        (["--epochs", "0"], "argument --epochs: 0 is not above 0"),
+    ],
+)
+def test_wrong_arguments_get_one_line_and_write_nothing(folder, arguments, message):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "thesis.txt").write_text("precious")
+    before = sorted(folder.rglob("*"))
+    done = run_script("reward_model_trainer.py", *arguments, cwd=folder, status=2)
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_wrong_csv_gets_all_its_messages_and_no_model(folder):
+    (folder / "training_data.csv").write_text("prompt,answer,rank\np,a,first\np,,2\n")
+    done = run_script("reward_model_trainer.py", cwd=folder, status=2)
+    assert done.stderr == (
+        "error: training_data.csv:2: rank is no positive whole number: 'first'; write 1 for the best answer, 2 for the next\n"
+        "training_data.csv:3: empty answer: ''; write the text or delete the row\n"
+    )
+    assert not (folder / "reward_model_final").exists()
+
+
+def test_a_saved_model_that_differs_is_not_accepted(folder, tiny_distilbert, monkeypatch):
+    import numpy as np
+
+    import reward_model_trainer
+    from preference.rankings import Ranking
+    from preference.reward_model import RewardModel, load_base_model
+
+    model, tokenizer = load_base_model(tiny_distilbert, seed=0)
+    tests = [Ranking("make coffee", ["water", "beans"], [1, 2])]
+    rewards = RewardModel(model, tokenizer).score(["make coffee"] * 2, tests[0].answers)
+    monkeypatch.setattr("preference.report.model_card", lambda metrics: "")
+    with pytest.raises(RuntimeError, match="differ by"):
+        reward_model_trainer.save_and_verify(model, tokenizer, {}, tests, rewards + np.float32(0.01), folder / "model")
+    assert not (folder / "model").exists() and (folder / "model.unverified").exists()
+    reward_model_trainer.save_and_verify(model, tokenizer, {}, tests, rewards, folder / "model")
+    assert (folder / "model" / "model.safetensors").exists() and not (folder / "model.unverified").exists()
