@@ -1,0 +1,70 @@
+"""What a person types to rank: `2 1 4 3` or `2143` best first, `2 1=4 3` for ties, `2` for "only the best is sure"."""
+
+import re
+
+
+class OrderError(ValueError):
+    """A line that is no ranking; the text says what is wrong."""
+
+
+def parse_order(line: str, count: int) -> list[int]:
+    """Return the rank of each of `count` candidates (1 = best, ties share a rank, the next rank follows without a gap).
+
+    One number alone ranks that candidate first and ties the rest below it. Numbers may be run together
+    while `count` is below 10.
+
+    Raises:
+        OrderError: something else than numbers, spaces and `=`; a number twice, missing or out of range.
+
+    >>> parse_order("2 1=4 3", 4)
+    [2, 1, 3, 2]
+    >>> parse_order("2", 4)
+    [2, 1, 2, 2]
+    """
+    text = re.sub(r"\s*=\s*", "=", line.replace(",", " ").replace(">", " ").strip())
+    if not re.fullmatch(r"[0-9=\s]+", text):
+        raise OrderError(f"{line.strip()!r} is no ranking: write the numbers best first, like {_example(count)}, or ? for help")
+    groups = [group.split("=") for group in text.split()]
+    if any(number == "" for group in groups for number in group):
+        raise OrderError("'=' stands between two numbers that tie, like 2 1=3")
+    if count < 10:
+        groups = [one for group in groups for one in _run_together(group)]
+    numbers = [int(number) for group in groups for number in group]
+    for number in numbers:
+        if not 1 <= number <= count:
+            raise OrderError(f"there is no answer {number}: they are numbered 1 to {count}")
+        if numbers.count(number) > 1:
+            raise OrderError(f"{number} stands twice; name every answer once")
+    missing = [str(n) for n in range(1, count + 1) if n not in numbers]
+    if missing and len(numbers) == 1:
+        groups.append(missing)
+    elif missing:
+        raise OrderError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; name every answer, or only the best")
+    if len(groups) == 1:
+        raise OrderError("that ties all of them; at least one must be better than another (s skips the prompt)")
+    ranks = {int(number): rank for rank, group in enumerate(groups, 1) for number in group}
+    return [ranks[n] for n in range(1, count + 1)]
+
+
+def format_order(ranks: list[int]) -> str:
+    """Return the line that means `ranks`.
+
+    >>> format_order([2, 1, 3, 2])
+    '2 1=4 3'
+    """
+    return " ".join("=".join(str(i + 1) for i, r in enumerate(ranks) if r == rank) for rank in sorted(set(ranks)))
+
+
+def _run_together(group: list[str]) -> list[list[str]]:
+    """Split numbers written together, below 10: ["21", "43"] of `21=43` means 2, then 1 and 4 tied, then 3."""
+    groups: list[list[str]] = []
+    for number in group:
+        digits = [[digit] for digit in number]
+        if groups and digits:
+            groups[-1] += digits.pop(0)
+        groups += digits
+    return groups
+
+
+def _example(count: int) -> str:
+    return " ".join(map(str, [*range(2, count + 1), 1])) if count <= 9 else "2 1 3"

@@ -1,0 +1,382 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pexpect
+import pyte
+import pytest
+from conftest import ROOT, read_csv, run_script
+
+PROMPTS = [f"Prompt number {i}" for i in range(6)]
+SCRIPT = str(ROOT / "generate_data.py")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_candidates(tmp_path, PROMPTS)
+    return tmp_path
+
+
+def write_candidates(folder, prompts, answers=("alpha", "beta", "gamma", "delta")) -> None:
+    with open(folder / "c.jsonl", "w", encoding="utf-8") as file:
+        for prompt in prompts:
+            file.write(json.dumps({"prompt": prompt, "answers": list(answers)}) + "\n")
+
+
+class Terminal:
+    """The script in a real pseudo-terminal, and the screen that a person would see."""
+
+    def __init__(self, folder, *arguments, columns=80, lines=60, **environment):
+        env = os.environ | {"TERM": "xterm-256color", "EDITOR": "true"} | environment
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.Stream(self.screen)
+        self.child = pexpect.spawn(
+            sys.executable, [SCRIPT, "--candidates", "c.jsonl", *map(str, arguments)],
+            cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", timeout=30,
+        )  # fmt: skip
+        self.child.delaybeforesend = 0
+        self.raw = ""
+
+    def wait_for(self, text: str) -> str:
+        self.child.expect_exact(text)
+        seen = self.child.before + self.child.after
+        self.raw += seen
+        self.stream.feed(seen)
+        return seen
+
+    def type(self, line: str) -> None:
+        self.child.send(line + "\r")
+
+    def rank(self, line: str) -> None:
+        self.wait_for("\n> ")
+        self.type(line)
+        self.wait_for("or n for none: ")
+        self.type("")
+
+    def rest(self) -> str:
+        self.child.expect(pexpect.EOF)
+        self.stream.feed(self.child.before)
+        self.child.close()
+        return self.child.before
+
+    def shown(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+
+def ranks_of(folder, name="training_data.csv") -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for row in read_csv(folder / name):
+        found.setdefault(row["prompt"], {})[row["answer"]] = int(row["rank"])
+    return found
+
+
+def shown_answers(folder, prompt) -> list[str]:
+    events = [json.loads(line) for line in (folder / "ranking_log.jsonl").read_text().splitlines()]
+    return [event["answers"] for event in events if event["event"] == "shown" and event["prompt"] == prompt][-1]
+
+
+def test_a_whole_sitting(folder):
+    terminal = Terminal(folder)
+    terminal.rank("2 1 4 3")
+    terminal.rank("2143")
+    terminal.rank("2 1=4 3")
+    terminal.rank("3")
+    terminal.rank("1 2 3 4")
+    terminal.rank("4321")
+    rest = terminal.rest()
+    assert terminal.child.exitstatus == 0
+    assert "6 rankings in" in rest and "6 done, 0 left" in rest
+    assert "train:  python reward_model_trainer.py" in rest
+    ranks = ranks_of(folder)
+    assert list(ranks) == PROMPTS
+    for prompt, expected in zip(PROMPTS, ([2, 1, 4, 3], [2, 1, 4, 3], [2, 1, 3, 2], [2, 2, 1, 2], [1, 2, 3, 4], [4, 3, 2, 1]), strict=True):
+        assert [ranks[prompt][answer] for answer in shown_answers(folder, prompt)] == expected
+    assert not (folder / "training_data.csv.lock").exists()
+
+
+def test_what_the_screen_shows(folder):
+    terminal = Terminal(folder)
+    terminal.wait_for("\n> ")
+    terminal.type("1 3 4 2")
+    terminal.wait_for("or n for none: ")
+    screen = terminal.shown()
+    assert "done 0 · left 6 · skipped 0" in screen
+    assert "Prompt number 0" in screen and "╭─  4  ─" in screen
+    answers = shown_answers(folder, PROMPTS[0])
+    assert [line.strip() for line in screen.splitlines() if line.startswith("  rank ")] == [
+        f"rank {rank}: [{number}] {answers[number - 1]}" for rank, number in enumerate((1, 3, 4, 2), 1)
+    ]
+    terminal.type("")
+    terminal.wait_for("\n> ")
+    screen = terminal.shown()
+    assert "done 1 · left 5 · skipped 0" in screen and "per prompt (median) · about" in screen
+    assert "Prompt number 0" not in screen  # one prompt at a time
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_a_wrong_line_says_what_is_wrong_and_asks_again(folder):
+    terminal = Terminal(folder)
+    for line, message in (
+        ("best", "'best' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+        ("2 1 4 5", "there is no answer 5: they are numbered 1 to 4"),
+        ("2 2 1 3", "2 stands twice; name every answer once"),
+        ("1 2 3", "4 is missing; name every answer, or only the best"),
+        ("e 9", "e wants the number of an answer, 1 to 4, like e 2"),
+    ):
+        terminal.wait_for("> ")
+        terminal.type(line)
+        terminal.wait_for(message)
+    terminal.wait_for("> ")
+    terminal.type("2 1 4 3")
+    terminal.wait_for("or n for none: ")
+    terminal.type("n")
+    terminal.wait_for("> ")
+    assert not (folder / "training_data.csv").exists()
+    terminal.type("2 1 4 3")
+    terminal.wait_for("or n for none: ")
+    terminal.type("4 3 2 1")  # a new ranking instead of Enter
+    terminal.wait_for("or n for none: ")
+    terminal.type("")
+    terminal.wait_for("Prompt number 1")
+    assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [4, 3, 2, 1]
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_help_shows_the_keys_and_the_guidelines_or_ones_own(folder):
+    terminal = Terminal(folder)
+    terminal.wait_for("> ")
+    terminal.type("?")
+    terminal.wait_for("Length is no merit")
+    terminal.wait_for("u  take back the last ranking")
+    terminal.wait_for("> ")
+    terminal.type("q")
+    terminal.rest()
+    (folder / "own.txt").write_text("Be \x1b[31mstrict.\n")
+    terminal = Terminal(folder, "--guidelines", "own.txt")
+    terminal.wait_for("> ")
+    terminal.type("?")
+    assert "\x1b[31mstrict" not in terminal.wait_for("Be ␛[31mstrict.")
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_undo_across_restarts_skip_and_discard(folder):
+    terminal = Terminal(folder)
+    terminal.rank("1 2 3 4")
+    terminal.rank("1 2 3 4")
+    terminal.wait_for("> ")
+    terminal.type("s")
+    terminal.wait_for("Prompt number 3")
+    terminal.wait_for("> ")
+    terminal.type("x")
+    terminal.wait_for("Discard this prompt for good? Enter = yes, anything else = no: ")
+    terminal.type("")
+    terminal.wait_for("Prompt number 4")
+    terminal.wait_for("> ")
+    terminal.type("q")
+    assert "2 done, 3 left (1 skipped: they come again at the next start)" in terminal.rest()
+    assert list(ranks_of(folder)) == PROMPTS[:2]
+
+    terminal = Terminal(folder)
+    terminal.wait_for("Prompt number 2")  # the skipped one
+    for prompt in reversed(PROMPTS[:2]):
+        terminal.wait_for("> ")
+        terminal.type("u")
+        terminal.wait_for(prompt)
+        terminal.wait_for("took back the last ranking; here it is again")
+    assert ranks_of(folder) == {}
+    terminal.rank("4 3 2 1")
+    terminal.wait_for("Prompt number 1")
+    terminal.type("q")
+    terminal.rest()
+    assert list(ranks_of(folder)) == PROMPTS[:1]
+    events = [json.loads(line)["event"] for line in (folder / "ranking_log.jsonl").read_text().splitlines()]
+    assert events.count("discarded") == 1 and events.count("undone") == 2
+
+
+def test_editing_and_writing_answers(folder):
+    editor = folder / "editor.py"
+    editor.write_text("import sys; open(sys.argv[1], 'w').write('edited text\\n')")
+    terminal = Terminal(folder, EDITOR=f"{sys.executable} {editor}")
+    terminal.wait_for("\n> ")
+    before = shown_answers(folder, PROMPTS[0])
+    terminal.type("e 2")
+    terminal.wait_for("edited text")
+    terminal.wait_for("> ")
+    terminal.type("w")
+    terminal.wait_for("Your answer (empty to cancel): ")
+    terminal.type("my own answer")
+    terminal.rank("5 2 1 3 4")
+    assert "╭─  5  ─" in terminal.shown()
+    terminal.wait_for("Prompt number 1")
+    terminal.type("q")
+    terminal.rest()
+    assert ranks_of(folder)[PROMPTS[0]] == {"my own answer": 1, "edited text": 2, before[0]: 3, before[2]: 4, before[3]: 5}
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key):
+    terminal = Terminal(folder)
+    terminal.rank("1 2 3 4")
+    terminal.wait_for("Prompt number 1")
+    terminal.wait_for("> ")
+    terminal.child.send(key)
+    rest = terminal.rest()
+    assert terminal.child.exitstatus == 0 and "Traceback" not in rest
+    assert "1 done, 5 left" in rest and "go on:  python generate_data.py" in rest
+    assert list(ranks_of(folder)) == PROMPTS[:1]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 120, 200])
+def test_boxes_wrap_to_the_width(folder, columns):
+    write_candidates(folder, ["p " * 100], ["word " * 60, "字" * 90, "x" * 300])
+    terminal = Terminal(folder, columns=columns)
+    terminal.wait_for("\n> ")
+    lines = terminal.shown().splitlines()
+    tops = [line for line in lines if line.startswith("╭")]
+    assert len(tops) == 3 and {len(line) for line in tops} == {columns}
+    wide = [sum(len(c) for c in line) for line in lines if line.startswith("│")]
+    assert wide and max(wide) <= columns
+    text = "".join(line.strip("│ ").replace(" ", "") for line in lines)
+    assert text.count("word") == 60 and text.count("字") == 90 and "x" * 300 in text
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_a_resize_redraws_and_keeps_what_was_typed(folder):
+    terminal = Terminal(folder, columns=80)
+    terminal.wait_for("\n> ")
+    terminal.child.send("2 1")
+    terminal.wait_for("2 1")
+    terminal.screen.resize(lines=60, columns=50)
+    terminal.child.setwinsize(60, 50)
+    terminal.wait_for("\n> ")
+    terminal.wait_for("2 1")
+    assert "╭─  1  " + "─" * (50 - 8) + "╮" in terminal.shown()
+    terminal.type(" 4 3")
+    terminal.wait_for("or n for none: ")
+    terminal.type("")
+    terminal.wait_for("Prompt number 1")
+    terminal.type("q")
+    terminal.rest()
+    assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 4, 3]
+
+
+HOSTILE = [
+    "\x1b[2J\x1b[31mred\x1b]0;title\x07",
+    "\x9b31m and \x85 and \x7f",
+    "abc\u202edcba\u2066x\u200bhidden\U000e0041",
+    "[bold red]markup[/bold red] [link=x]y[/link] :smile:",
+    "back\b\b\b\bspace\rreturn\x00nul",
+]
+
+
+def test_text_is_data(folder):
+    write_candidates(folder, ["\x1b[41mprompt\u202e"], HOSTILE)
+    terminal = Terminal(folder, TERM="dumb")
+    raw = terminal.wait_for("\n> ")
+    body = raw.replace("\r\n", "\n").replace("\x1b[?2004h", "")
+    assert not [c for c in body if ord(c) < 0x20 and c != "\n"] and "\x1b" not in body
+    assert not set(body) & set("\x7f\x85\x9b\u202e\u2066\u200b\U000e0041")
+    for visible in ("␛[41mprompt\\u202e", "␛[2J␛[31mred␛]0;title␇", "\\x9b31m", "abc\\u202edcba\\u2066x\\u200bhidden\\U000e0041",
+                    "[bold red]markup[/bold red] [link=x]y[/link] :smile:", "␈␈␈␈space␍return␀nul"):  # fmt: skip
+        assert visible in body
+    terminal.type("1 2 3 4 5")
+    understood = terminal.wait_for("or n for none: ")
+    assert "\x1b[31m" not in understood and "\u202e" not in understood
+    terminal.type("q")
+    terminal.wait_for("> ")
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_no_colour_where_none_is_wanted(folder):
+    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        terminal = Terminal(folder, **environment)
+        terminal.wait_for("\n> ")
+        assert not any(f"\x1b[{code}" in terminal.raw for code in ("31", "32", "36", "1;36", "38"))
+        assert "Prompt number 0" in terminal.raw
+        terminal.type("q")
+        terminal.rest()
+
+
+def test_a_pipe_works_line_by_line_with_the_same_messages(folder):
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 9\n2 1 4 3\n\ns\n?\n1=2 3 4\n\n")
+    assert "there is no answer 9: they are numbered 1 to 4" in done.stdout
+    assert "Length is no merit" in done.stdout
+    assert "\x1b" not in done.stdout and "2 done, 4 left (1 skipped" in done.stdout
+    assert list(ranks_of(folder)) == [PROMPTS[0], PROMPTS[2]]
+
+
+def test_fifty_kills_lose_no_confirmed_ranking(folder):
+    prompts = [f"Prompt {i}" for i in range(3000)]
+    write_candidates(folder, prompts, ["alpha", "beta", "gamma\nof two lines"])
+    draw = random.Random(0)
+    kept = 0
+    for _ in range(50):
+        terminal = Terminal(folder)
+        terminal.wait_for("\n> ")
+        terminal.child.send("1 2 3\r\r" * 40)
+        time.sleep(draw.uniform(0, 0.25))
+        os.kill(terminal.child.pid, signal.SIGKILL)
+        confirmed = terminal.rest().count("saved\r\n")
+        ranks = ranks_of(folder) if (folder / "training_data.csv").exists() else {}
+        assert list(ranks) == prompts[: len(ranks)]
+        assert all(sorted(of_prompt.values()) == [1, 2, 3] for of_prompt in ranks.values())
+        assert kept + confirmed <= len(ranks) <= kept + confirmed + 1  # killed between the disk and the screen
+        kept = len(ranks)
+    assert kept > 50
+
+
+def test_a_second_ranker_is_refused(folder):
+    first = Terminal(folder)
+    first.wait_for("\n> ")
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, status=2, stdin="")
+    assert done.stderr == (
+        "error: training_data.csv: another ranker is working on this file; finish that one first, or choose another --data\n"
+    )
+    first.type("q")
+    first.rest()
+
+
+def test_recheck_reports_agreement(folder):
+    write_candidates(folder, [f"Prompt {i}" for i in range(12)])
+    terminal = Terminal(folder, "--recheck", "0.25")
+    for _ in range(15):
+        terminal.rank("1 2 3 4")
+    rest = terminal.rest()
+    assert "15 rankings in" in rest
+    assert "shown twice: 3; ranked exactly alike: " in rest and "Kendall tau" in rest
+    assert "the answer shown first was ranked best in 100% of 12 rankings (25% by chance); position mattered (tau +1.00" in rest.replace("\r\n", "")
+    assert len(read_csv(folder / "training_data.csv")) == 48
+
+
+def test_when_all_is_ranked_it_says_what_to_do(folder):
+    run_script("create_sample_data.py", cwd=folder)
+    done = run_script("generate_data.py", cwd=folder, stdin="")
+    assert done.stdout == (
+        "All 5 prompts are ranked in training_data.csv or discarded. Give others with --prompts FILE,"
+        " or rank into another file with --data FILE.\n"
+    )
+    assert not (folder / "candidates.jsonl").exists()
+
+
+def test_wrong_files_get_one_plain_message(folder):
+    for arguments, message in (
+        (["--candidates", "none.jsonl"], "error: none.jsonl: no such file; draw candidates into it by naming --prompts too\n"),
+        (["--prompts", "none.txt"], "error: none.txt: no such file; check the name\n"),
+        (["--candidates", "c.jsonl", "--guidelines", "none.txt"], "error: none.txt: cannot be read: "),
+    ):
+        assert run_script("generate_data.py", *arguments, cwd=folder, status=2, stdin="").stderr.startswith(message)
+
+
+def test_ranking_loads_no_model(folder):
+    program = f"import sys; sys.argv = ['x', '--candidates', 'c.jsonl']; sys.path.insert(0, {str(ROOT)!r})\nimport generate_data\ngenerate_data.main(sys.argv[1:])\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, input="q\n", capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
