@@ -27,10 +27,17 @@ Rank by what you would rather get as an answer to the prompt: right before wrong
 clear before clever. Length is no merit. Tie what you cannot tell apart."""
 
 KEYS = """\
-2 1 4 3    best first; 2143 is the same        2 1=4 3    1 and 4 tie        2    only the best is sure
-u  take back the last ranking (again: the one before)    s  skip for later    x  discard for good
-e N  edit answer N in your editor    w  write an answer of your own    r  draw new answers
-?  this help    q  save and quit (as Ctrl-C and Ctrl-D do)"""
+2 1 4 3   best first; 2143 is the same
+2 1=4 3   1 and 4 tie
+2         only the best is sure, the rest tie below it
+u         take back the last ranking; again: the one before
+s         skip for later
+x         discard the prompt for good
+e N       edit answer N in your editor ($EDITOR)
+w         write an answer of your own
+r         draw new answers
+?         this help
+q         save and quit, as Ctrl-C and Ctrl-D do"""
 
 
 class LazyGenerator:
@@ -204,7 +211,7 @@ def print_summary(session, data: Path, seconds: float) -> None:
     """Say what was done in this sitting, how well the person agrees with themselves, and what to type next."""
     progress = session.progress()
     print(
-        f"\n{max(session.confirmed, 0)} rankings in {seconds / 60:.1f} min; {progress.done} done, {progress.left + progress.skipped} left"
+        f"\n{(count := max(session.confirmed, 0))} ranking{'' if count == 1 else 's'} in {seconds / 60:.1f} min; {progress.done} done, {progress.left + progress.skipped} left"
         + (f" ({progress.skipped} skipped: they come again at the next start)" if progress.skipped else "")
     )
     agreement = session.agreement() if session.log.standing() else None

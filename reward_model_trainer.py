@@ -513,8 +513,8 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--min-steps", type=int, default=60, help="train at least so many steps, however few the rows")
     how.add_argument("--max-steps", type=positive, default=None, help="stop after so many steps")
     how.add_argument("--batch-size", type=positive, default=8, help="answers per step, over all processes; a prompt's answers stay together")
-    how.add_argument("--learning-rate", type=positive_float, default=5e-5, help="of the pretrained layers")
-    how.add_argument("--head-learning-rate", type=positive_float, default=5e-4, help="of the new output layer")
+    how.add_argument("--learning-rate", type=positive_float, default=1e-4, help="of the pretrained layers")
+    how.add_argument("--head-learning-rate", type=positive_float, default=1e-3, help="of the new output layer")
     how.add_argument(
         "--freeze-embeddings", action=argparse.BooleanOptionalAction, default=True,
         help="keep the word vectors as they are, which is faster",

@@ -10,6 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+# Rewards in training span about this much from a prompt's worst answer to its best, as far as Bradley-Terry's come to
+# lie apart; the same learning rates then suit every objective. The saved model's scale is set after training.
+SPREAD = 4.0
+
+
 def rank_targets(ranks: Tensor) -> Tensor:
     """Map ranks to 1 for a prompt's best answer … 0 for its worst, in equal steps; ties share a value.
 
@@ -31,14 +36,14 @@ def rank_targets(ranks: Tensor) -> Tensor:
 
 
 def regression(rewards: Tensor, ranks: Tensor) -> Tensor:
-    """Squared error between a ranking's rewards and its `rank_targets`, both centred within the prompt.
+    """Squared error between a ranking's rewards and `SPREAD` times its `rank_targets`, both centred within the prompt.
 
     Centring leaves each prompt its own level: how good this prompt's answers are as a group is nothing a
     ranking tells. For untied answers it equals the squared error of all pairwise reward differences.
     """
     present = (ranks > 0).to(rewards.dtype)
     count = present.sum(dim=1, keepdim=True).clamp(min=1)
-    error = (rewards - rank_targets(ranks).to(rewards.dtype)) * present
+    error = (rewards - SPREAD * rank_targets(ranks).to(rewards.dtype)) * present
     error = (error - error.sum(dim=1, keepdim=True) / count) * present
     return (error.square().sum(dim=1) / count.squeeze(1)).mean()
 

@@ -96,7 +96,7 @@ class RankingTrainer(Trainer):
         loss = objective_value(self.objective, self.validation_rankings, rewards)
         metrics = {"eval_pairwise_accuracy": accuracy, "eval_loss": loss}
         # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
-        score = accuracy - 1e-3 * min(loss, 1.0)
+        score = accuracy - 1e-3 * loss / (1 + loss)
         if score > self.best_score:
             self.best_score, self.best_step = score, self.state.global_step
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}

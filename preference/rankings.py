@@ -102,14 +102,14 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> Table:
     """
     data = _read_bytes(path)
     try:
-        text = data.decode("utf-8-sig")
+        data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RankingsError([
             f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x}; save the file as 'CSV UTF-8'"
         ]) from None
 
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), strict=True)
     columns, rows, problems = None, [], []
     start = 1
     try:

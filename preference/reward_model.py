@@ -50,6 +50,7 @@ class RewardModel:
                 tokenizer = AutoTokenizer.from_pretrained(folder)
             except (OSError, ValueError) as error:
                 raise InputError(f"{folder}: the reward model cannot be loaded ({error}); train it again") from error
+        skip_unread_tokens(model)
         return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))
 
     def score(
@@ -179,11 +180,28 @@ def load_base_model(folder: str | Path, *, seed: int, freeze_embeddings: bool = 
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
+    skip_unread_tokens(model)
     if freeze_embeddings:
         model.get_input_embeddings().weight.requires_grad_(False)
     # sentence_transformers.CrossEncoder applies a sigmoid to one output unless the config names this.
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
     return model, tokenizer
+
+
+def skip_unread_tokens(model: PreTrainedModel) -> None:
+    """Let the last layer's feed-forward part work on the first token alone, the only one that the reward reads.
+
+    In BERT and DistilBERT the head reads position 0, and that part is two thirds of a layer's work. Its result is
+    added to a residual of all positions and so broadcast: position 0 is what it was, the others are not read.
+    Other architectures stay as they are. What is saved does not change.
+    """
+    if hasattr(model, "bert"):
+        feed_forward = model.bert.encoder.layer[-1].intermediate
+    elif hasattr(model, "distilbert"):
+        feed_forward = model.distilbert.transformer.layer[-1].ffn
+    else:
+        return
+    feed_forward.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, :1], *inputs[1:]))
 
 
 def output_layer(model: PreTrainedModel) -> nn.Linear:

@@ -153,7 +153,7 @@ def test_help_shows_the_keys_and_the_guidelines_or_ones_own(folder):
     terminal.wait_for("> ")
     terminal.type("?")
     terminal.wait_for("Length is no merit")
-    terminal.wait_for("u  take back the last ranking")
+    terminal.wait_for("u         take back the last ranking")
     terminal.wait_for("> ")
     terminal.type("q")
     terminal.rest()

@@ -17,9 +17,9 @@ def test_rank_targets_share_ties_ignore_gaps_and_padding():
 
 
 def test_regression_by_hand():
-    # targets 1, .5, 0 and rewards 2, 0, 1 differ by 1, -.5, 1; centred: .5, -1, .5
-    assert regression(*tensors([[2.0, 0.0, 1.0]], [[1, 2, 3]])).item() == pytest.approx((0.25 + 1 + 0.25) / 3)
-    assert regression(*tensors([[6.0, 5.5, 5.0]], [[1, 2, 3]])).item() == pytest.approx(0)
+    # targets 4, 2, 0 and rewards 5, 1, 0 differ by 1, -1, 0, which is centred already
+    assert regression(*tensors([[5.0, 1.0, 0.0]], [[1, 2, 3]])).item() == pytest.approx((1 + 1 + 0) / 3)
+    assert regression(*tensors([[9.0, 7.0, 5.0]], [[1, 2, 3]])).item() == pytest.approx(0)
 
 
 def test_bradley_terry_by_hand():

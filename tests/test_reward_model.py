@@ -106,3 +106,35 @@ def test_a_device_that_is_not_there():
         check_device("cuda")
     with pytest.raises(InputError, match="--device toaster: no such device; use cpu, cuda or mps"):
         check_device("toaster")
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "gpt2"])
+def test_skipping_unread_tokens_changes_no_reward_and_no_gradient(family):
+    import transformers
+
+    from preference.reward_model import skip_unread_tokens
+
+    small = {"vocab_size": 50, "pad_token_id": 0}
+    if family == "bert":
+        config = transformers.BertConfig(**small, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+        model = transformers.BertForSequenceClassification(config)
+    elif family == "distilbert":
+        model = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig(**small, dim=32, n_layers=2, n_heads=2, hidden_dim=64))
+    else:
+        model = transformers.GPT2ForSequenceClassification(transformers.GPT2Config(**small, n_embd=32, n_layer=2, n_head=2))
+    model.eval()
+    ids = torch.randint(1, 50, (3, 20))
+    mask = torch.ones_like(ids)
+    mask[0, 12:] = ids[0, 12:] = 0
+
+    def rewards_and_gradients():
+        model.zero_grad()
+        rewards = model(input_ids=ids, attention_mask=mask).logits[:, 0]
+        rewards.square().sum().backward()
+        return rewards.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    rewards, gradients = rewards_and_gradients()
+    skip_unread_tokens(model)
+    skipping_rewards, skipping_gradients = rewards_and_gradients()
+    torch.testing.assert_close(skipping_rewards, rewards, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(skipping_gradients, gradients, atol=1e-6, rtol=1e-4)
