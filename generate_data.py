@@ -209,14 +209,17 @@ def draw_again(session, generator: LazyGenerator, settings: dict, attempt: int) 
 
 def print_summary(session, data: Path, seconds: float) -> None:
     """Say what was done in this sitting, how well the person agrees with themselves, and what to type next."""
+    from preference.terminal import make_console
+
+    console = make_console()
     progress = session.progress()
-    print(
+    console.print(
         f"\n{(count := max(session.confirmed, 0))} ranking{'' if count == 1 else 's'} in {seconds / 60:.1f} min; {progress.done} done, {progress.left + progress.skipped} left"
         + (f" ({progress.skipped} skipped: they come again at the next start)" if progress.skipped else "")
     )
     agreement = session.agreement() if session.log.standing() else None
     if agreement and agreement.rechecked:
-        print(
+        console.print(
             f"shown twice: {agreement.rechecked}; ranked exactly alike: {agreement.exact};"
             f" agreement with yourself: Kendall tau {agreement.kendall_tau:.2f} (1 = always the same order)"
         )
@@ -231,12 +234,12 @@ def print_summary(session, data: Path, seconds: float) -> None:
             line += f"; {mattered} (tau {agreement.position_tau:+.2f}, 95 % interval {low:+.2f} to {high:+.2f})"
         else:
             line += "; too few to tell whether position mattered"
-        print(line)
+        console.print(line)
     flags = "" if str(data) == "training_data.csv" else f" --data {data}"
     if progress.left + progress.skipped:
-        print(f"go on:  python generate_data.py{flags}")
+        console.print(f"go on:  python generate_data.py{flags}")
     if progress.done:
-        print(f"train:  python reward_model_trainer.py{flags}")
+        console.print(f"train:  python reward_model_trainer.py{flags}")
 
 
 def run(
@@ -280,7 +283,8 @@ def run(
         chosen = set(wanted)
         found = [one for one in read_candidates(path) if one.prompt in chosen] if path.exists() else []
         found += [Candidates(prompt, []) for prompt in wanted if prompt not in {one.prompt for one in found}]  # ranked elsewhere
-        session = RankingSession(found, file, RankingLog(log or data.with_name("ranking_log.jsonl")), seed=settings["seed"], recheck=recheck)
+        record = RankingLog(log or data.with_name("ranking_log.jsonl"), data)
+        session = RankingSession(found, file, record, seed=settings["seed"], recheck=recheck)
         if session.current is None:
             print(
                 f"All {len(wanted)} prompts are ranked in {data} or discarded. Give others with --prompts FILE,"

@@ -87,19 +87,21 @@ class RankingFile:
 
 
 class RankingLog:
-    """What was shown when and where, one JSON object a line.
+    """What was shown when and where, one JSON object a line. Several CSV files can share a log: each line names its own.
 
     Events: `shown` (`prompt`, `answers` in the order on the screen, `recheck`), `ranked` (the same with `ranks` and
     `seconds`), `undone` (the last `ranked` before it), `skipped`, `discarded`, `changed` (new `answers`).
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.events: list[dict] = [event for _, event in read_jsonl(path)] if self.path.exists() else []
+    def __init__(self, path: str | Path, data: str | Path):
+        self.path, self.data = Path(path), Path(data).name
+        events = [event for _, event in read_jsonl(path)] if self.path.exists() else []
+        self.events: list[dict] = [event for event in events if event.get("data") == self.data]
         drop_cut_line(self.path)
 
     def add(self, event: str, **values) -> None:
-        record = {"event": event, "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"), **values}
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        record = {"event": event, "time": now, "data": self.data, **values}
         append_durably(self.path, json.dumps(record, ensure_ascii=False))
         self.events.append(record)
 

@@ -63,6 +63,10 @@ class Terminal:
         self.child.close()
         return self.child.before
 
+    def summary(self) -> str:
+        """What was printed at the end, its lines joined."""
+        return " ".join(self.rest().split())
+
     def shown(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
@@ -87,10 +91,10 @@ def test_a_whole_sitting(folder):
     terminal.rank("3")
     terminal.rank("1 2 3 4")
     terminal.rank("4321")
-    rest = terminal.rest()
+    rest = terminal.summary()
     assert terminal.child.exitstatus == 0
     assert "6 rankings in" in rest and "6 done, 0 left" in rest
-    assert "train:  python reward_model_trainer.py" in rest
+    assert "train: python reward_model_trainer.py" in rest
     ranks = ranks_of(folder)
     assert list(ranks) == PROMPTS
     for prompt, expected in zip(PROMPTS, ([2, 1, 4, 3], [2, 1, 4, 3], [2, 1, 3, 2], [2, 2, 1, 2], [1, 2, 3, 4], [4, 3, 2, 1]), strict=True):
@@ -180,7 +184,7 @@ def test_undo_across_restarts_skip_and_discard(folder):
     terminal.wait_for("Prompt number 4")
     terminal.wait_for("> ")
     terminal.type("q")
-    assert "2 done, 3 left (1 skipped: they come again at the next start)" in terminal.rest()
+    assert "2 done, 3 left (1 skipped: they come again at the next start)" in terminal.summary()
     assert list(ranks_of(folder)) == PROMPTS[:2]
 
     terminal = Terminal(folder)
@@ -227,9 +231,9 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key):
     terminal.wait_for("Prompt number 1")
     terminal.wait_for("> ")
     terminal.child.send(key)
-    rest = terminal.rest()
+    rest = terminal.summary()
     assert terminal.child.exitstatus == 0 and "Traceback" not in rest
-    assert "1 done, 5 left" in rest and "go on:  python generate_data.py" in rest
+    assert "1 done, 5 left" in rest and "go on: python generate_data.py" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
 
 
@@ -350,10 +354,10 @@ def test_recheck_reports_agreement(folder):
     terminal = Terminal(folder, "--recheck", "0.25")
     for _ in range(15):
         terminal.rank("1 2 3 4")
-    rest = terminal.rest()
+    rest = terminal.summary()
     assert "15 rankings in" in rest
     assert "shown twice: 3; ranked exactly alike: " in rest and "Kendall tau" in rest
-    assert "the answer shown first was ranked best in 100% of 12 rankings (25% by chance); position mattered (tau +1.00" in rest.replace("\r\n", "")
+    assert "the answer shown first was ranked best in 100% of 12 rankings (25% by chance); position mattered (tau +1.00" in rest
     assert len(read_csv(folder / "training_data.csv")) == 48
 
 

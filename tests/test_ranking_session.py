@@ -15,7 +15,7 @@ def sit(tmp_path):
             files.pop().close()
         files.append(RankingFile(tmp_path / "data.csv"))
         candidates = [Candidates(f"p{i}", [f"answer {i}{letter}" for letter in "abcd"]) for i in range(count)]
-        return RankingSession(candidates, files[0], RankingLog(tmp_path / "log.jsonl"), **{"seed": 1, **options})
+        return RankingSession(candidates, files[0], RankingLog(tmp_path / "log.jsonl", "data.csv"), **{"seed": 1, **options})
 
     yield start
     for file in files:

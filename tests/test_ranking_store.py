@@ -62,7 +62,7 @@ def test_a_wrong_csv_is_refused_before_anything_is_ranked(path):
 
 
 def test_the_log_knows_what_stands(tmp_path):
-    log = RankingLog(tmp_path / "log.jsonl")
+    log = RankingLog(tmp_path / "log.jsonl", "data.csv")
     for prompt in "abc":
         log.add("ranked", prompt=prompt)
     log.add("undone", prompt="c")
@@ -70,6 +70,7 @@ def test_the_log_knows_what_stands(tmp_path):
     log.add("ranked", prompt="d")
     with open(tmp_path / "log.jsonl", "a") as file:
         file.write('{"event": "ra')  # a crash
-    again = RankingLog(tmp_path / "log.jsonl")
+    again = RankingLog(tmp_path / "log.jsonl", "data.csv")
     again.add("ranked", prompt="e")
-    assert [event["prompt"] for event in RankingLog(tmp_path / "log.jsonl").standing()] == ["a", "d", "e"]
+    assert [event["prompt"] for event in RankingLog(tmp_path / "log.jsonl", "data.csv").standing()] == ["a", "d", "e"]
+    assert RankingLog(tmp_path / "log.jsonl", "other.csv").standing() == []  # another CSV's rankings are its own
