@@ -280,7 +280,8 @@ def print_report(metrics: dict, tests: list[Ranking], rewards) -> None:
     table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("")
     for part in parts:
-        table.add_column(f"{part} ({metrics[part]['prompts']} prompts)", justify="right")
+        count = metrics[part]["prompts"]
+        table.add_column(f"{part} ({count} prompt{'' if count == 1 else 's'})", justify="right")
 
     def row(name: str, value) -> None:
         table.add_row(name, *(value(part) for part in parts))

@@ -20,7 +20,7 @@ ANSWERS = ["It scores answers: the higher the score, the more people would like 
 
 NEXT = """\
 What next:
-  rank your own answers    python generate_data.py
+  rank your own answers    python generate_data.py --data my_rankings.csv
   edit and retrain         open training_data.csv in a spreadsheet, then: python reward_model_trainer.py
   score answers            python score_answers.py answers.csv --output scored.csv
   watch the training       tensorboard --logdir logs"""
