@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from preference.arguments import above, at_least, from_to
 from preference.base_models import GENERATOR_DEFAULT, find_base_model
 from preference.candidates import Candidates, append_candidates, distinct, read_candidates, read_prompts
 from preference.errors import InputError
@@ -313,29 +314,6 @@ def _read_guidelines(path: Path) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    def at_least(least: int):
-        def check(text: str) -> int:
-            if (number := int(text)) < least:
-                raise argparse.ArgumentTypeError(f"{text} is not at least {least}")
-            return number
-
-        return check
-
-    def above_zero(text: str) -> float:
-        if not (number := float(text)) > 0:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
-        return number
-
-    def up_to_one(text: str) -> float:
-        if not 0 < (number := float(text)) <= 1:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
-        return number
-
-    def share(text: str) -> float:
-        if not 0 <= (number := float(text)) <= 1:
-            raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-        return number
-
     parser = argparse.ArgumentParser(
         description="Draw candidate answers from a language model and rank them at the terminal.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -354,14 +332,14 @@ def build_parser() -> argparse.ArgumentParser:
     drawing.add_argument("--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub")
     drawing.add_argument("--num-candidates", type=at_least(2), default=4, help="answers for each prompt")
     drawing.add_argument("--max-new-tokens", type=at_least(1), default=80, help="longest answer")
-    drawing.add_argument("--temperature", type=above_zero, default=0.9, help="higher: more varied answers")
-    drawing.add_argument("--top-p", type=up_to_one, default=0.95, help="draw from the likeliest tokens with this total probability")
+    drawing.add_argument("--temperature", type=above(0), default=0.9, help="higher: more varied answers")
+    drawing.add_argument("--top-p", type=from_to(1e-6, 1), default=0.95, help="draw from the likeliest tokens with this total probability")
     drawing.add_argument("--seed", type=int, default=42, help="of the drawing and of the order on the screen")
     drawing.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     drawing.add_argument("--generate-only", action="store_true", help="draw and stop; rank later")
     ranking = parser.add_argument_group("ranking")
     ranking.add_argument("--guidelines", type=Path, default=argparse.SUPPRESS, help="a text file shown by ? instead of the built-in guidelines")
-    ranking.add_argument("--recheck", type=share, default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement")
+    ranking.add_argument("--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement")
     return parser
 
 

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from preference.arguments import above, at_least, from_to
 from preference.base_models import REWARD_MODEL_DEFAULT, BaseModel, find_base_model
 from preference.errors import InputError
 from preference.rankings import Ranking, Rankings, read_rankings, split_by_prompt
@@ -78,6 +79,7 @@ def train(
     from preference.encoding import encode_rankings
     from preference.objectives import OBJECTIVES
     from preference.precision import choose_precision
+    from preference.progress import ShowProgress, tensorboard_log
     from preference.ranking_trainer import RankingTrainer, last_checkpoint
     from preference.reward_model import load_base_model, quiet_transformers
 
@@ -166,7 +168,7 @@ def train(
         validation_rankings=[rankings[i] for i in validation_part],
         answers_per_step=batch_size,
         head_learning_rate=head_learning_rate,
-        callbacks=_callbacks(log_folder, steps),
+        callbacks=[ShowProgress(steps), tensorboard_log(log_folder)] if PROCESS == 0 else [],
     )
     start = time.perf_counter()
     with quiet_transformers():
@@ -199,111 +201,20 @@ def evaluate(rankings: list[Ranking], rewards, seed: int) -> tuple[dict, dict]:
     return evaluate_rewards(rankings, rewards, seed=seed), length_baselines(rankings, seed=seed)
 
 
-def save_and_verify(model, tokenizer, metrics: dict, tests: list[Ranking], rewards, output_dir: Path) -> None:
-    """Write the model folder, load it in a fresh process, and take its name only when it gives the same rewards.
-
-    Raises:
-        RuntimeError: the saved model's rewards differ; it is left in `OUTPUT_DIR.unverified`.
-    """
-    import numpy as np
-
-    from preference.metrics import predicted_ranks, split_rewards
-    from preference.rankings import format_rows
-    from preference.report import model_card
-    from preference.reward_model import TOLERANCE, quiet_transformers, rewards_in_fresh_process
-
-    new = output_dir.with_name(output_dir.name + ".unverified")
-    shutil.rmtree(new, ignore_errors=True)
-    with quiet_transformers():
-        model.save_pretrained(new)
-        tokenizer.save_pretrained(new)
-    config = json.loads((new / "config.json").read_text(encoding="utf-8"))
-    config["num_labels"] = 1  # transformers leaves it out where id2label tells; other readers look for it
-    (new / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (new / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    (new / "README.md").write_text(model_card(metrics), encoding="utf-8")
-
-    prompts = [ranking.prompt for ranking in tests for _ in ranking.answers]
-    answers = [answer for ranking in tests for answer in ranking.answers]
-    some = min(len(answers), 64)
-    for way, values in rewards_in_fresh_process(new, prompts[:some], answers[:some]).items():
-        worst = float(np.abs(values - rewards[:some]).max())
-        if not worst <= TOLERANCE:
-            raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {worst:.2e}, more than {TOLERANCE:.0e}")
-
-    rows = [
-        [ranking.prompt, answer, rank, f"{reward:.6f}", predicted]
-        for ranking, values in zip(tests, split_rewards(tests, rewards), strict=True)
-        for answer, rank, reward, predicted in zip(ranking.answers, ranking.ranks, values, predicted_ranks(values), strict=True)
-    ]
-    text = format_rows([["prompt", "answer", "rank", "reward", "predicted_rank"], *rows])
-    (new / "test_rewards.csv").write_text(text, encoding="utf-8")
-    old = output_dir.with_name(output_dir.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if output_dir.exists():
-        output_dir.rename(old)
-    new.rename(output_dir)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def print_report(metrics: dict, tests: list[Ranking], rewards) -> None:
     """Print the table of test answers, the metrics beside the baselines, the checks and the closing sentence."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    from preference.metrics import predicted_ranks, split_rewards
+    from preference.tables import agreement_table, answers_table
 
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=120)
-    table = Table(title="Rewards of the answers to unseen prompts", box=box.SIMPLE_HEAD, title_justify="left")
-    for name, options in (
-        ("prompt", {"max_width": 32}), ("answer", {"max_width": 48}), ("true rank", {"justify": "right"}),
-        ("reward", {"justify": "right"}), ("predicted rank", {"justify": "right"}),
-    ):  # fmt: skip
-        table.add_column(name, no_wrap=name in ("prompt", "answer"), overflow="ellipsis", **options)
-    printed = 0
-    for ranking, values in zip(tests, split_rewards(tests, rewards), strict=True):
-        if printed >= TABLE_ROWS:
-            break
-        predicted = predicted_ranks(values)
-        for i in sorted(range(len(values)), key=lambda i: ranking.ranks[i]):
-            cells = [_one_line(ranking.prompt), _one_line(ranking.answers[i]), str(ranking.ranks[i]), f"{values[i]:+.3f}", str(predicted[i])]
-            table.add_row(*map(Text, cells), end_section=i == max(range(len(values)), key=lambda i: ranking.ranks[i]))
-            printed += 1
+    table, left_out = answers_table(tests, rewards, most=TABLE_ROWS)
     console.print(table)
-    if printed < len(rewards):
-        console.print(f"({len(rewards) - printed} more answers are in test_rewards.csv)\n")
-
-    parts = [part for part in ("validation", "test") if metrics[part]]
-    table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("")
-    for part in parts:
-        count = metrics[part]["prompts"]
-        table.add_column(f"{part} ({count} prompt{'' if count == 1 else 's'})", justify="right")
-
-    def row(name: str, value) -> None:
-        table.add_row(name, *(value(part) for part in parts))
-
-    def accuracy(values: dict) -> str:
-        low, high = values["pairwise_accuracy_95"]
-        return f"{values['pairwise_accuracy']:.3f} [{low:.3f}, {high:.3f}]".replace("[", r"\[")
-
-    def number(key: str, form: str = ".3f"):
-        return lambda part: "–" if metrics[part][key] is None else format(metrics[part][key], form)
-
-    row("pairwise accuracy [95 % interval]".replace("[", r"\["), lambda part: accuracy(metrics[part]))
-    row("  longest answer is best", lambda part: accuracy(metrics["baselines"][part]["longest_answer"]))
-    row("  shortest answer is best", lambda part: accuracy(metrics["baselines"][part]["shortest_answer"]))
-    row("length-controlled accuracy", number("length_controlled_accuracy"))
-    row("Kendall tau", number("kendall_tau"))
-    row("Spearman rho", number("spearman_rho"))
-    row("best-of-n hit rate", number("best_of_n_hit_rate"))
-    row("reward range", lambda part: f"{metrics[part]['reward_min']:+.2f} to {metrics[part]['reward_max']:+.2f}")
-    row("reward mean, standard deviation", lambda part: f"{metrics[part]['reward_mean']:+.2f}, {metrics[part]['reward_std']:.2f}")
-    if parts:
-        console.print(table)
+    if left_out:
+        console.print(f"({left_out} more answers are in test_rewards.csv)\n")
+    if agreement := agreement_table(metrics):
+        console.print(agreement)
     for check in metrics["checks"]:
         console.print(f"{check['result']:>12}  {check['name']}: {check['evidence']}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n{metrics['verdict']}", markup=False, highlight=False)
@@ -353,6 +264,7 @@ def run(
     from preference.batching import split_answers
     from preference.report import check_reward_model, verdict
     from preference.reward_model import RewardModel, score_encoded, standardise_rewards
+    from preference.saving import save_and_verify
 
     scored = random_part(train_part, 500, seed)
     pairs = [pair for i in scored for pair in split_answers(table[i])]
@@ -406,46 +318,6 @@ def random_part(items: list[int], most: int, seed: int) -> list[int]:
     return items if len(items) <= most else sorted(random.Random(seed).sample(items, most))
 
 
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _callbacks(log_folder: Path, steps: int) -> list:
-    """The progress bar on standard error and the TensorBoard log, of process 0."""
-    if PROCESS != 0:
-        return []
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    from torch.utils.tensorboard import SummaryWriter
-    from transformers import TrainerCallback
-    from transformers.integrations import TensorBoardCallback
-
-    class ShowProgress(TrainerCallback):
-        def __init__(self):
-            terminal = Console(stderr=True)
-            self.bar = Progress(
-                TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-                console=terminal, transient=True, disable=not terminal.is_terminal,
-            )  # fmt: skip
-            self.task = self.bar.add_task("", total=steps)
-            self.loss = self.accuracy = ""
-
-        def on_train_begin(self, args, state, control, **kwargs):
-            self.bar.start()
-
-        def on_step_end(self, args, state, control, **kwargs):
-            self.bar.update(self.task, completed=state.global_step, description=f"{self.loss} {self.accuracy}")
-
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            self.loss = f"loss {logs['loss']:.3f}" if "loss" in logs else self.loss
-            self.accuracy = f"validation accuracy {logs['eval_pairwise_accuracy']:.3f}" if "eval_pairwise_accuracy" in logs else self.accuracy
-
-        def on_train_end(self, args, state, control, **kwargs):
-            self.bar.stop()
-
-    return [ShowProgress(), TensorBoardCallback(SummaryWriter(log_dir=str(log_folder)))]
-
-
 def _check_settings(path: Path, settings: dict) -> str:
     """Refuse to resume a run with other settings; return the precision that it was started with."""
     started = json.loads(path.read_text(encoding="utf-8"))
@@ -475,21 +347,6 @@ def _versions() -> dict[str, str]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    def positive(text: str) -> int:
-        if (number := int(text)) < 1:
-            raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-        return number
-
-    def positive_float(text: str) -> float:
-        if not (number := float(text)) > 0:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
-        return number
-
-    def fraction(text: str) -> float:
-        if not 0 <= (number := float(text)) < 1:
-            raise argparse.ArgumentTypeError(f"{text} is not from 0 to below 1")
-        return number
-
     parser = argparse.ArgumentParser(
         description="Fine-tune a reward model on ranked answers, evaluate it on unseen prompts, and plot its rewards.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -508,19 +365,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--objective", choices=["regression", "bradley-terry", "plackett-luce"], default="regression",
         help="what to minimise; all compare the answers to one prompt with each other",
     )  # fmt: skip
-    what.add_argument("--max-length", type=positive, default=512, help="tokens of prompt and answer together")
+    what.add_argument("--max-length", type=at_least(1), default=512, help="tokens of prompt and answer together")
     how = parser.add_argument_group("training")
-    how.add_argument("--epochs", type=positive_float, default=3.0, help="passes over the training part")
-    how.add_argument("--min-steps", type=int, default=60, help="train at least so many steps, however few the rows")
-    how.add_argument("--max-steps", type=positive, default=None, help="stop after so many steps")
-    how.add_argument("--batch-size", type=positive, default=8, help="answers per step, over all processes; a prompt's answers stay together")
-    how.add_argument("--learning-rate", type=positive_float, default=1e-4, help="of the pretrained layers")
-    how.add_argument("--head-learning-rate", type=positive_float, default=1e-3, help="of the new output layer")
+    how.add_argument("--epochs", type=above(0), default=3.0, help="passes over the training part")
+    how.add_argument("--min-steps", type=at_least(0), default=60, help="train at least so many steps, however few the rows")
+    how.add_argument("--max-steps", type=at_least(1), default=None, help="stop after so many steps")
+    how.add_argument("--batch-size", type=at_least(1), default=8, help="answers per step, over all processes; a prompt's answers stay together")
+    how.add_argument("--learning-rate", type=above(0), default=1e-4, help="of the pretrained layers")
+    how.add_argument("--head-learning-rate", type=above(0), default=1e-3, help="of the new output layer")
     how.add_argument(
         "--freeze-embeddings", action=argparse.BooleanOptionalAction, default=True,
         help="keep the word vectors as they are, which is faster",
     )  # fmt: skip
-    how.add_argument("--validation-fraction", type=fraction, default=0.2, help="share of the prompts held out to choose the best weights")
+    how.add_argument("--validation-fraction", type=from_to(0, 1, below=True), default=0.2, help="share of the prompts held out to choose the best weights")
     how.add_argument("--seed", type=int, default=42, help="of the split, the order and the new layer")
     how.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that was stopped")
     where = parser.add_argument_group("machine")

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 # Rewards in training span about this much from a prompt's worst answer to its best, as far as Bradley-Terry's come to
 # lie apart; the same learning rates then suit every objective. The saved model's scale is set after training.
 SPREAD = 4.0

@@ -1,9 +1,7 @@
-"""The trained reward model: load it, score answers, put its rewards on a scale, check a saved copy."""
+"""The trained reward model: load it, score answers, put its rewards on a scale."""
 
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from preference.batching import CHUNK_COST_CPU, CHUNK_COST_GPU, encode_pairs, pa
 from preference.errors import InputError
 from preference.precision import choose_precision
 
-TOLERANCE = 1e-4  # how far a saved model's rewards may lie from those of the model in memory
 LEAST_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
 _TEXTS_AT_ONCE = 1024
 
@@ -226,29 +223,6 @@ def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> tuple[fl
     if layer.bias is not None:
         layer.bias.sub_(mean).div_(scale)
     return mean, scale
-
-
-def rewards_in_fresh_process(folder: str | Path, prompts: Sequence[str], answers: Sequence[str]) -> dict[str, np.ndarray]:
-    """Load the model in a new Python process and score there, `one_by_one` and `batched`: arrays of shape (answers,)."""
-    request = json.dumps({"folder": str(Path(folder).resolve()), "prompts": list(prompts), "answers": list(answers)})
-    done = subprocess.run(
-        [sys.executable, "-c", "from preference.reward_model import _answer_request; _answer_request()"],
-        input=request.encode(), capture_output=True, cwd=Path(__file__).resolve().parent.parent,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise RuntimeError(f"{folder}: the saved model could not be loaded in a fresh process:\n{done.stderr.decode(errors='replace')}")
-    reply = json.loads(done.stdout)
-    return {name: np.asarray(values, dtype=np.float32) for name, values in reply.items()}
-
-
-def _answer_request() -> None:
-    request = json.load(sys.stdin)
-    model = RewardModel.load(request["folder"], precision="fp32")
-    reply = {
-        name: model.score(request["prompts"], request["answers"], one_by_one=alone).tolist()
-        for name, alone in (("one_by_one", True), ("batched", False))
-    }
-    print(json.dumps(reply))
 
 
 @contextlib.contextmanager

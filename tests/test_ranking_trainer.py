@@ -7,8 +7,8 @@ from transformers import TrainingArguments
 from preference.encoding import encode_rankings
 from preference.metrics import count_pairs
 from preference.objectives import regression
-from preference.rankings import read_rankings
 from preference.ranking_trainer import RankingTrainer, last_checkpoint, objective_value, parameter_groups
+from preference.rankings import read_rankings
 from preference.reward_model import load_base_model
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from preference.errors import InputError
-from preference.reward_model import RewardModel, check_device, load_base_model, output_layer, rewards_in_fresh_process, standardise_rewards
+from preference.reward_model import RewardModel, check_device, load_base_model, output_layer, standardise_rewards
 
 PROMPTS = ["make good coffee", "make good coffee", "why reading matters", "read"]
 ANSWERS = ["grind fresh beans", "coffee hot. " * 12, "books", "N/A"]
@@ -39,14 +39,6 @@ def test_other_loaders_give_the_raw_reward(tiny_reward_model):
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
     cross_encoder = CrossEncoder(str(tiny_reward_model), device="cpu")
     np.testing.assert_allclose(cross_encoder.predict(list(zip(PROMPTS, ANSWERS, strict=True))), ours, atol=1e-5)
-
-
-def test_a_fresh_process_gives_the_same_rewards(tiny_reward_model):
-    ours = RewardModel.load(tiny_reward_model).score(PROMPTS, ANSWERS)
-    theirs = rewards_in_fresh_process(tiny_reward_model, PROMPTS, ANSWERS)
-    assert set(theirs) == {"one_by_one", "batched"}
-    for rewards in theirs.values():
-        np.testing.assert_allclose(rewards, ours, atol=1e-5)
 
 
 def test_standardised_rewards_have_mean_0_and_deviation_1(tiny_distilbert):

@@ -209,21 +209,3 @@ def test_a_wrong_csv_gets_all_its_messages_and_no_model(folder):
         "training_data.csv:3: empty answer: ''; write the text or delete the row\n"
     )
     assert not (folder / "reward_model_final").exists()
-
-
-def test_a_saved_model_that_differs_is_not_accepted(folder, tiny_distilbert, monkeypatch):
-    import numpy as np
-
-    import reward_model_trainer
-    from preference.rankings import Ranking
-    from preference.reward_model import RewardModel, load_base_model
-
-    model, tokenizer = load_base_model(tiny_distilbert, seed=0)
-    tests = [Ranking("make coffee", ["water", "beans"], [1, 2])]
-    rewards = RewardModel(model, tokenizer).score(["make coffee"] * 2, tests[0].answers)
-    monkeypatch.setattr("preference.report.model_card", lambda metrics: "")
-    with pytest.raises(RuntimeError, match="differ by"):
-        reward_model_trainer.save_and_verify(model, tokenizer, {}, tests, rewards + np.float32(0.01), folder / "model")
-    assert not (folder / "model").exists() and (folder / "model.unverified").exists()
-    reward_model_trainer.save_and_verify(model, tokenizer, {}, tests, rewards, folder / "model")
-    assert (folder / "model" / "model.safetensors").exists() and not (folder / "model.unverified").exists()

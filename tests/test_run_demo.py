@@ -1,5 +1,6 @@
-import run_demo
 from conftest import run_script
+
+import run_demo
 
 
 def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):

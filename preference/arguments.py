@@ -1,0 +1,41 @@
+"""Types for command-line arguments that have a range."""
+
+import argparse
+from collections.abc import Callable
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return an argparse type: a whole number that is at least `least`."""
+
+    def check(text: str) -> int:
+        if (number := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not at least {least}")
+        return number
+
+    check.__name__ = "whole number"  # argparse names it where int() fails
+    return check
+
+
+def above(limit: float) -> Callable[[str], float]:
+    """Return an argparse type: a number above `limit`."""
+
+    def check(text: str) -> float:
+        if not (number := float(text)) > limit:
+            raise argparse.ArgumentTypeError(f"{text} is not above {limit:g}")
+        return number
+
+    check.__name__ = "number"
+    return check
+
+
+def from_to(least: float, most: float, *, below: bool = False) -> Callable[[str], float]:
+    """Return an argparse type: a number from `least` to `most`, or to below `most`."""
+
+    def check(text: str) -> float:
+        number = float(text)
+        if not least <= number <= most or (below and number == most):
+            raise argparse.ArgumentTypeError(f"{text} is not from {least:g} to {'below ' if below else ''}{most:g}")
+        return number
+
+    check.__name__ = "number"
+    return check

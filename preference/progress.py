@@ -1,0 +1,42 @@
+"""What is seen of a training run while it goes on: one progress bar, and the log for TensorBoard."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+from transformers import TrainerCallback
+from transformers.integrations import TensorBoardCallback
+
+
+class ShowProgress(TrainerCallback):
+    """One bar on standard error, where that is a terminal: steps, time left, loss, validation accuracy."""
+
+    def __init__(self, steps: int):
+        terminal = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+            console=terminal, transient=True, disable=not terminal.is_terminal,
+        )  # fmt: skip
+        self.task = self.bar.add_task("", total=steps)
+        self.loss = self.accuracy = ""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar.start()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update(self.task, completed=state.global_step, description=f"{self.loss} {self.accuracy}")
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "loss" in logs:
+            self.loss = f"loss {logs['loss']:.3f}"
+        if "eval_pairwise_accuracy" in logs:
+            self.accuracy = f"validation accuracy {logs['eval_pairwise_accuracy']:.3f}"
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.stop()
+
+
+def tensorboard_log(folder: Path) -> TensorBoardCallback:
+    """Return a callback that writes losses, learning rate and metrics to `folder`."""
+    return TensorBoardCallback(SummaryWriter(log_dir=str(folder)))
