@@ -10,6 +10,7 @@ confirmed is saved, and the next start goes on from there.
 """
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -74,7 +75,8 @@ def draw_candidates(prompts: list[str], path: Path, generator: LazyGenerator, se
     chosen = SamplingSettings(**settings)
     start, drawn = time.perf_counter(), 0
     terminal = Console(stderr=True)
-    columns = [TextColumn("drawing candidates"), BarColumn(), TextColumn("{task.fields[saved]} of {task.fields[prompts]} prompts"), TimeElapsedColumn()]
+    count = TextColumn("{task.fields[saved]} of {task.fields[prompts]} prompts")
+    columns = [TextColumn("drawing candidates"), BarColumn(), count, TimeElapsedColumn()]
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         steps = -(-len(missing) // PROMPTS_AT_ONCE) * chosen.max_new_tokens
         task = progress.add_task("", total=steps, saved=0, prompts=len(missing))
@@ -102,7 +104,12 @@ def rank(session, generator: LazyGenerator, settings: dict, guidelines: str) -> 
 
     notices = ["Type the numbers best first, like 2 1 4 3, or ? for help."]
     redraws = 0
-    while session.current is not None:
+    while True:
+        if session.current is None:
+            if terminal.ask("All done. Enter ends, u takes back the last ranking: ").strip() != "u":
+                return
+            notices = [session.undo()]
+            continue
         show()
         notices = []
         while True:  # until something changes what is on the screen
@@ -214,10 +221,9 @@ def print_summary(session, data: Path, seconds: float) -> None:
 
     console = make_console()
     progress = session.progress()
-    console.print(
-        f"\n{(count := max(session.confirmed, 0))} ranking{'' if count == 1 else 's'} in {seconds / 60:.1f} min; {progress.done} done, {progress.left + progress.skipped} left"
-        + (f" ({progress.skipped} skipped: they come again at the next start)" if progress.skipped else "")
-    )
+    count, left = max(session.confirmed, 0), progress.left + progress.skipped
+    skipped = f" ({progress.skipped} skipped: they come again at the next start)" if progress.skipped else ""
+    console.print(f"\n{count} ranking{'' if count == 1 else 's'} in {seconds / 60:.1f} min; {progress.done} done, {left} left{skipped}")
     agreement = session.agreement() if session.log.standing() else None
     if agreement and agreement.rechecked:
         console.print(
@@ -237,7 +243,7 @@ def print_summary(session, data: Path, seconds: float) -> None:
             line += "; too few to tell whether position mattered"
         console.print(line)
     flags = "" if str(data) == "training_data.csv" else f" --data {data}"
-    if progress.left + progress.skipped:
+    if left:
         console.print(f"go on:  python generate_data.py{flags}")
     if progress.done:
         console.print(f"train:  python reward_model_trainer.py{flags}")
@@ -291,15 +297,12 @@ def run(
                 f"All {len(wanted)} prompts are ranked in {data} or discarded. Give others with --prompts FILE,"
                 " or rank into another file with --data FILE."
             )
-            return
+            if not (session.log.standing() and sys.stdin.isatty()):
+                return
         start = time.monotonic()
-        try:
+        with contextlib.suppress(EndOfInput):
             rank(session, model, settings, text)
-        except EndOfInput:
-            pass
         print_summary(session, data, time.monotonic() - start)
-    except KeyboardInterrupt:  # while candidates are drawn: those of finished batches are saved
-        print(f"\nstopped; what was drawn is in {path}, the next start goes on from there")
     finally:
         file.close()
 
@@ -320,8 +323,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     files = parser.add_argument_group("files")
     files.add_argument(
-        "--prompts", type=Path, default=argparse.SUPPRESS, help="one prompt a line, or a CSV or JSONL with a prompt column (default: the five of the sample)"
-    )
+        "--prompts", type=Path, default=argparse.SUPPRESS,
+        help="one prompt a line, or a CSV or JSONL with a prompt column (default: the five of the sample)",
+    )  # fmt: skip
     files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="where the rankings go; what stands there stays")
     files.add_argument(
         "--candidates", type=Path, default=argparse.SUPPRESS,
@@ -329,7 +333,9 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     files.add_argument("--log", type=Path, default=argparse.SUPPRESS, help="what was shown when (default: ranking_log.jsonl beside --data)")
     drawing = parser.add_argument_group("drawing candidates")
-    drawing.add_argument("--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub")
+    drawing.add_argument(
+        "--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub"
+    )
     drawing.add_argument("--num-candidates", type=at_least(2), default=4, help="answers for each prompt")
     drawing.add_argument("--max-new-tokens", type=at_least(1), default=80, help="longest answer")
     drawing.add_argument("--temperature", type=above(0), default=0.9, help="higher: more varied answers")
@@ -339,7 +345,9 @@ def build_parser() -> argparse.ArgumentParser:
     drawing.add_argument("--generate-only", action="store_true", help="draw and stop; rank later")
     ranking = parser.add_argument_group("ranking")
     ranking.add_argument("--guidelines", type=Path, default=argparse.SUPPRESS, help="a text file shown by ? instead of the built-in guidelines")
-    ranking.add_argument("--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement")
+    ranking.add_argument(
+        "--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement"
+    )
     return parser
 
 
@@ -352,6 +360,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while candidates are drawn: those of finished batches are saved
+        print("\nstopped; what was drawn so far is saved, and the next start goes on from there", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -146,6 +146,8 @@ def train(
         log_level="error",
     )
 
+    args._n_gpu = min(args.n_gpu, 1)  # several GPUs are torchrun's matter: DataParallel would cut prompts apart
+
     # 4. token ids, made by one process for all
     with args.main_process_first(local=False):
         table = encode_rankings(rankings, tokenizer, max_length, digest=digest)
@@ -356,7 +358,9 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--test-data", default=argparse.SUPPRESS, help="ranked answers to unseen prompts (default: test_data.csv where it exists)"
     )
-    files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
+    files.add_argument(
+        "--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced"
+    )
     files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
     files.add_argument("--log-dir", type=Path, default=Path("logs"), help="for TensorBoard")
     what = parser.add_argument_group("model")
@@ -377,7 +381,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--freeze-embeddings", action=argparse.BooleanOptionalAction, default=True,
         help="keep the word vectors as they are, which is faster",
     )  # fmt: skip
-    how.add_argument("--validation-fraction", type=from_to(0, 1, below=True), default=0.2, help="share of the prompts held out to choose the best weights")
+    how.add_argument(
+        "--validation-fraction", type=from_to(0, 1, below=True), default=0.2, help="share of the prompts held out to choose the best weights"
+    )
     how.add_argument("--seed", type=int, default=42, help="of the split, the order and the new layer")
     how.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that was stopped")
     where = parser.add_argument_group("machine")
@@ -395,6 +401,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -42,7 +42,8 @@ def make_rankings(prompts: int, seed: int) -> list[Ranking]:
     An answer's rank follows its share of vague words; its length tells nothing.
     """
     draw = random.Random(seed)
-    good = ["water", "light", "because", "energy", "first", "then", "measure", "grams", "heat", "result", "reason", "example", "number", "city", "river", "paper", "clear", "step", "four"]
+    good = ["water", "light", "because", "energy", "first", "then", "measure", "grams", "heat", "result"]
+    good += ["reason", "example", "number", "city", "river", "paper", "clear", "step", "four"]
     vague = ["maybe", "stuff", "things", "whatever", "sort", "kind", "guess", "somehow", "perhaps", "anyway", "probably", "some"]
     made = []
     for i in range(prompts):

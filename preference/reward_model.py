@@ -118,11 +118,13 @@ def chunk_cost_of(device: str) -> int:
 
 
 def check_device(device: str) -> None:
-    """Raise InputError unless `device` (`cpu`, `cuda`, `cuda:1`, `mps`) can be used here."""
+    """Raise InputError unless `device` (`cpu`, `cuda`, `mps`) can be used here."""
     try:
         kind = torch.device(device).type
     except RuntimeError:
         raise InputError(f"--device {device}: no such device; use cpu, cuda or mps") from None
+    if device != kind:
+        raise InputError(f"--device {device}: name the kind alone; CUDA_VISIBLE_DEVICES chooses among several GPUs")
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(f"--device {device}: PyTorch sees no CUDA GPU here; use --device cpu, or install a CUDA build of torch")
     if kind == "mps" and not torch.backends.mps.is_available():

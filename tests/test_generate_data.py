@@ -91,6 +91,11 @@ def test_a_whole_sitting(folder):
     terminal.rank("3")
     terminal.rank("1 2 3 4")
     terminal.rank("4321")
+    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.type("u")
+    terminal.rank("4321")
+    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.type("")
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0
     assert "6 rankings in" in rest and "6 done, 0 left" in rest
@@ -354,6 +359,8 @@ def test_recheck_reports_agreement(folder):
     terminal = Terminal(folder, "--recheck", "0.25")
     for _ in range(15):
         terminal.rank("1 2 3 4")
+    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.type("")
     rest = terminal.summary()
     assert "15 rankings in" in rest
     assert "shown twice: 3; ranked exactly alike: " in rest and "Kendall tau" in rest
@@ -371,6 +378,20 @@ def test_when_all_is_ranked_it_says_what_to_do(folder):
     assert not (folder / "candidates.jsonl").exists()
 
 
+def test_the_last_ranking_of_all_can_be_taken_back_at_a_later_start(folder):
+    write_candidates(folder, PROMPTS[:1])
+    run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="1 2 3 4\n\n")
+    terminal = Terminal(folder)
+    terminal.wait_for("All 1 prompts are ranked in training_data.csv or discarded.")
+    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.type("u")
+    terminal.rank("4 3 2 1")
+    terminal.wait_for("All done.")
+    terminal.type("")
+    terminal.rest()
+    assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [4, 3, 2, 1]
+
+
 def test_wrong_files_get_one_plain_message(folder):
     for arguments, message in (
         (["--candidates", "none.jsonl"], "error: none.jsonl: no such file; draw candidates into it by naming --prompts too\n"),
@@ -381,6 +402,9 @@ def test_wrong_files_get_one_plain_message(folder):
 
 
 def test_ranking_loads_no_model(folder):
-    program = f"import sys; sys.argv = ['x', '--candidates', 'c.jsonl']; sys.path.insert(0, {str(ROOT)!r})\nimport generate_data\ngenerate_data.main(sys.argv[1:])\nprint('torch' in sys.modules)"
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import generate_data\n"
+        "generate_data.main(['--candidates', 'c.jsonl']); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, input="q\n", capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"

@@ -96,6 +96,8 @@ def test_config_names_what_other_loaders_look_for(tiny_reward_model):
 def test_a_device_that_is_not_there():
     with pytest.raises(InputError, match="--device cuda: PyTorch sees no CUDA GPU here; use --device cpu"):
         check_device("cuda")
+    with pytest.raises(InputError, match="--device cpu:3: name the kind alone"):
+        check_device("cpu:3")
     with pytest.raises(InputError, match="--device toaster: no such device; use cpu, cuda or mps"):
         check_device("toaster")
 

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 from rich.console import Console
 
@@ -10,7 +12,7 @@ REWARDS = np.array([-1.0, 1.0, 0.25, 0.5])
 
 
 def text_of(table) -> str:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(table)
     return console.export_text()
 
