@@ -20,7 +20,7 @@ from pathlib import Path
 from preference.arguments import above, at_least, from_to
 from preference.base_models import REWARD_MODEL_DEFAULT, BaseModel, find_base_model
 from preference.errors import InputError
-from preference.rankings import Ranking, Rankings, read_rankings, split_by_prompt
+from preference.rankings import Ranking, Rankings, name_some, read_rankings, shorten, split_by_prompt
 
 EVALUATE_EVERY = 20  # steps
 TABLE_ROWS = 200  # answers printed; all of them stand in test_rewards.csv
@@ -153,7 +153,8 @@ def train(
         table = encode_rankings(rankings, tokenizer, max_length, digest=digest)
     cut, answers = sum(table["truncated"]), sum(len(ranking.answers) for ranking in rankings)
     if cut:
-        say(f"warning: {cut} of {answers} answers were cut at {max_length} tokens, the longer of prompt and answer first")
+        prompts = name_some([shorten(ranking.prompt) for ranking, count in zip(rankings, table["truncated"], strict=True) if count])
+        say(f"warning: {cut} of {answers} answers were cut at {max_length} tokens, the longer of prompt and answer first; to {prompts}")
 
     # 5. train
     say(

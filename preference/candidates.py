@@ -109,6 +109,11 @@ def _read_text(path: str | Path) -> str:
 
 
 def read_jsonl(path: str | Path) -> list[tuple[int, dict]]:
+    """Return each object of a JSONL file with its line; a last line that a crash cut short is passed over.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no JSON object.
+    """
     lines = _read_text(path).split("\n")
     records = []
     for number, line in enumerate(lines, 1):

@@ -10,6 +10,7 @@ import hashlib
 import io
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,10 +85,10 @@ class Rankings:
         lines = []
         for reason in sorted(set(self.left_out_prompts.values())):
             prompts = [prompt for prompt, why in self.left_out_prompts.items() if why == reason]
-            lines.append(f"{self.path}: left out {_count(prompts, 'prompt')} with {reason}: {_some(map(_shown, prompts))}")
+            lines.append(f"{self.path}: left out {_count(prompts, 'prompt')} with {reason}: {name_some(map(shorten, prompts))}")
         if self.duplicate_rows:
             rows = self.duplicate_rows
-            lines.append(f"{self.path}: left out {_count(rows, 'exact duplicate row')}: line {_some(map(str, rows))}")
+            lines.append(f"{self.path}: left out {_count(rows, 'exact duplicate row')}: line {name_some(map(str, rows))}")
         return lines
 
 
@@ -127,7 +128,7 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> Table:
                     else "give every column a cell"
                 )
                 problems.append(
-                    f"{path}:{line}: {len(cells)} cells where the header has {len(columns)}: {_shown(','.join(cells))}; {remedy}"
+                    f"{path}:{line}: {len(cells)} cells where the header has {len(columns)}: {shorten(','.join(cells))}; {remedy}"
                 )
             else:
                 rows.append(Row(line, cells))
@@ -147,7 +148,7 @@ def check_texts(table: Table, names: list[str]) -> list[str]:
     """Return a message for every cell of the columns `names` that is empty or only white space."""
     positions = [(name, table.columns.index(name)) for name in names]
     return [
-        f"{table.path}:{row.line}: empty {name}: {_shown(row.cells[i])}; write the text or delete the row"
+        f"{table.path}:{row.line}: empty {name}: {shorten(row.cells[i])}; write the text or delete the row"
         for row in table.rows
         for name, i in positions
         if not row.cells[i].strip()
@@ -178,7 +179,7 @@ def read_rankings(path: str | Path) -> Rankings:
         rank = parse_rank(rank_text)
         if rank is None:
             problems.append(
-                f"{path}:{row.line}: rank is no positive whole number: {_shown(rank_text)}; write 1 for the best answer, 2 for the next"
+                f"{path}:{row.line}: rank is no positive whole number: {shorten(rank_text)}; write 1 for the best answer, 2 for the next"
             )
         if rank is None or not prompt or not answer:
             continue
@@ -191,7 +192,7 @@ def read_rankings(path: str | Path) -> Rankings:
             other_rank, other_line = answers[answer]
             problems.append(
                 f"{path}:{row.line}: the same answer to one prompt has rank {rank} here and rank {other_rank} on line"
-                f" {other_line}: {_shown(answer)}; keep one of the two rows"
+                f" {other_line}: {shorten(answer)}; keep one of the two rows"
             )
     if problems:
         raise RankingsError(sorted(problems, key=_line_of))
@@ -267,12 +268,12 @@ def _read_bytes(path: str | Path) -> bytes:
 def _check_header(path: str | Path, line: int, columns: list[str], required: list[str]) -> None:
     found = ",".join(columns)
     problems = [
-        f"{path}:{line}: no column {name!r}; the header is {_shown(found)}, it must name {', '.join(required)}"
+        f"{path}:{line}: no column {name!r}; the header is {shorten(found)}, it must name {', '.join(required)}"
         for name in required
         if name not in columns
     ]
     if problems and (";" in found or "\t" in found):
-        problems = [f"{path}:{line}: the columns are not separated by commas: {_shown(found)}; save the file as comma-separated CSV"]
+        problems = [f"{path}:{line}: the columns are not separated by commas: {shorten(found)}; save the file as comma-separated CSV"]
     problems += [
         f"{path}:{line}: two columns are named {name!r}; rename one"
         for name in dict.fromkeys(required)
@@ -286,7 +287,8 @@ def _line_of(problem: str) -> int:
     return int(re.search(r":(\d+): ", problem)[1])
 
 
-def _shown(value: str, width: int = 60) -> str:
+def shorten(value: str, width: int = 60) -> str:
+    """Return `value` in quotes, on one line, cut at `width` characters."""
     return repr(value if len(value) <= width else value[: width - 3] + "...")
 
 
@@ -294,6 +296,11 @@ def _count(items: list, noun: str) -> str:
     return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
-def _some(items, most: int = 3) -> str:
+def name_some(items: Iterable[str], most: int = 3) -> str:
+    """Join the first few items and count the rest.
+
+    >>> name_some("abcde")
+    'a, b, c and 2 more'
+    """
     items = list(items)
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -23,9 +23,9 @@ class RewardModel:
     """A reward model and its tokenizer on a device.
 
     Example:
-        >>> model = RewardModel.load("reward_model_final")
-        >>> model.score(["Name a prime number"] * 2, ["7", "Bananas are yellow."])     # shape (2,)
-        array([ 0.61, -1.2 ], dtype=float32)
+        >>> model = RewardModel.load("reward_model_final")  # doctest: +SKIP
+        >>> model.score(["Name a prime number"] * 2, ["7", "Bananas are yellow."])  # doctest: +SKIP
+        array([ 0.61, -1.2 ], dtype=float32)  # shape (2,)
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, device: str = "cpu", precision: str = "fp32"):
@@ -114,6 +114,7 @@ def score_encoded(
 
 
 def chunk_cost_of(device: str) -> int:
+    """Return what one more forward pass costs on `device`, in tokens (see `plan_chunks`)."""
     return CHUNK_COST_CPU if torch.device(device).type == "cpu" else CHUNK_COST_GPU
 
 

@@ -56,6 +56,7 @@ def make_console() -> Console:
 
 
 def width_of(console: Console) -> int:
+    """Return the width to draw at: the terminal's, from 40 to 200 columns."""
     return max(NARROWEST, min(WIDEST, console.width))
 
 
