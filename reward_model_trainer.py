@@ -254,8 +254,9 @@ def run(
 
     check_device(device)
     checkpoints = output_dir.with_name(output_dir.name + "_checkpoints")
+    digest = rankings.sha256 + (tests.sha256 if shared else "")  # what `usable` follows from
     model, tokenizer, table, training = train(
-        rankings=usable, train_part=train_part, validation_part=validation_part, digest=rankings.sha256 + str(shared),
+        rankings=usable, train_part=train_part, validation_part=validation_part, digest=digest,
         base=base, objective=objective, checkpoints=checkpoints, log_folder=log_dir / time.strftime("%Y%m%d-%H%M%S"),
         device=device, seed=seed, **settings,
     )  # fmt: skip

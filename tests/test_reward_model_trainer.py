@@ -177,6 +177,19 @@ def test_prompts_of_the_test_data_are_not_trained_on(folder, tiny_distilbert):
     assert metrics["data"]["left_out"] == 1 and metrics["test"]["prompts"] == 4
 
 
+def test_the_encoded_answers_follow_which_prompts_the_test_data_takes_away(folder, tiny_distilbert):
+    from preference.base_models import cache_folder
+
+    rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    test = (folder / "test_data.csv").read_text()
+    tables = []
+    for first in (1, 5):  # one prompt is taken away each time, but another one
+        (folder / "test_data.csv").write_text(test + "".join(rows[first : first + 4]))
+        train(folder, "--base-model", tiny_distilbert, "--max-length", 63, "--max-steps", 1)
+        tables.append(set((cache_folder() / "encoded").glob("*.arrow")))
+    assert len(tables[1] - tables[0]) == 1
+
+
 def test_cut_answers_are_counted(folder, tiny_distilbert):
     done = train(folder, "--base-model", tiny_distilbert, "--max-length", 30, "--max-steps", 1)
     assert "of 20 answers were cut at 30 tokens, the longer of prompt and answer first" in done.stdout
