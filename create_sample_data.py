@@ -43,8 +43,11 @@ def main(argv: list[str] | None = None) -> int:
         differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]
         if differing and not (args.force or args.keep_existing):
             for path in differing:
-                print(f"error: {path} exists and differs from the sample; nothing was written."
-                      " Use --force to replace it (a backup is kept) or --keep-existing to leave it.", file=sys.stderr)
+                print(
+                    f"error: {path} exists and differs from the sample; nothing was written."
+                    " Use --force to replace it (a backup is kept) or --keep-existing to leave it.",
+                    file=sys.stderr,
+                )
             return 2
         for path, text in contents.items():
             if path in differing and args.keep_existing:

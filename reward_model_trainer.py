@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from preference.arguments import above, at_least, from_to
@@ -22,6 +23,7 @@ from preference.base_models import REWARD_MODEL_DEFAULT, BaseModel, find_base_mo
 from preference.errors import InputError
 from preference.rankings import Ranking, Rankings, name_some, read_rankings, shorten, split_by_prompt
 
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 EVALUATE_EVERY = 20  # steps
 TABLE_ROWS = 200  # answers printed; all of them stand in test_rewards.csv
 # Set by torchrun and `accelerate launch`; process 0 speaks and writes.
@@ -72,6 +74,7 @@ def train(
     precision: str,
     seed: int,
     resume: bool,
+    callbacks: Sequence = (),
 ):
     """Fine-tune `base` on the rankings of `train_part`; return the model, its tokenizer, the encoded table, and figures of the run."""
     from transformers import TrainingArguments
@@ -171,7 +174,7 @@ def train(
         validation_rankings=[rankings[i] for i in validation_part],
         answers_per_step=batch_size,
         head_learning_rate=head_learning_rate,
-        callbacks=[ShowProgress(steps), tensorboard_log(log_folder)] if PROCESS == 0 else [],
+        callbacks=[*callbacks, *([ShowProgress(steps), tensorboard_log(log_folder)] if PROCESS == 0 else [])],
     )
     start = time.perf_counter()
     with quiet_transformers():
@@ -238,7 +241,7 @@ def run(
     **settings,
 ) -> None:
     """The whole job: read, split, encode, train, scale, evaluate, save, verify, plot, report."""
-    _check_output_dir(output_dir)
+    _check_outputs(output_dir, plot)
     rankings, tests, shared = read_data(data, test_data)
     test_rankings = tests.rankings if tests else []
     test_prompts = {ranking.prompt for ranking in test_rankings}
@@ -301,12 +304,18 @@ def run(
         "verdict": verdict(checks, evaluated[unseen][0]),
         "versions": _versions(),
     }  # fmt: skip
-    save_and_verify(model, tokenizer, metrics, shown, shown_rewards, output_dir)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    from concurrent.futures import ThreadPoolExecutor
 
     from preference.plots import plot_rewards
 
-    plot_rewards(shown, shown_rewards, plot, title=f"{base.used}, {objective}, {len(train_part)} training prompts")
+    with ThreadPoolExecutor(1) as pool:  # saving mostly waits for the process that checks the saved model
+        saving = pool.submit(save_and_verify, model, tokenizer, metrics, shown, shown_rewards, output_dir)
+        try:
+            plot_rewards(shown, shown_rewards, plot, title=f"{base.used}, {objective}, {len(train_part)} training prompts")
+        except OSError as error:
+            say(f"warning: {plot}: the picture could not be written ({error.strerror})")
+    saving.result()
+    shutil.rmtree(checkpoints, ignore_errors=True)
     if not parts[unseen]:
         say("no unseen prompts: the table shows the answers that it was trained on")
     print_report(metrics, shown, shown_rewards)
@@ -334,8 +343,14 @@ def _check_settings(path: Path, settings: dict) -> str:
     return started["precision"]
 
 
-def _check_output_dir(output_dir: Path) -> None:
-    """Refuse to replace a folder or file that no trainer wrote."""
+def _check_outputs(output_dir: Path, plot: Path) -> None:
+    """Refuse, before any work, a picture that cannot be drawn, and to replace a folder or file that no trainer wrote."""
+    if plot.suffix.lower() not in PICTURES or plot.is_dir():
+        raise InputError(f"--plot {plot}: no name of a picture; end it in one of {' '.join(PICTURES)}")
+    try:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--plot {plot}: its folder cannot be made ({error.strerror})") from error
     if not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir())):
         return
     if not (output_dir / "metrics.json").exists():
@@ -357,12 +372,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     files = parser.add_argument_group("files")
     files.add_argument("--data", default="training_data.csv", help="ranked answers to train on")
-    files.add_argument(
-        "--test-data", default=argparse.SUPPRESS, help="ranked answers to unseen prompts (default: test_data.csv where it exists)"
-    )
-    files.add_argument(
-        "--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced"
-    )
+    files.add_argument("--test-data", default=argparse.SUPPRESS, help="ranked answers to unseen prompts (default: test_data.csv where it exists)")
+    files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
     files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
     files.add_argument("--log-dir", type=Path, default=Path("logs"), help="for TensorBoard")
     what = parser.add_argument_group("model")

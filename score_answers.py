@@ -63,9 +63,7 @@ def score(table, model_folder: str, device: str, precision: str) -> list[tuple[f
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Score answers with a trained reward model.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description="Score answers with a trained reward model.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("data", metavar="answers.csv", nargs="?", type=Path, help="a CSV with the columns prompt and answer")
     parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
     parser.add_argument("--output", type=Path, help="where the scored CSV goes (default: standard output)", default=argparse.SUPPRESS)

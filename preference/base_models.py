@@ -98,14 +98,10 @@ def find_base_model(name: str) -> BaseModel:
     except _HubUnreachable as error:
         fallback = _FALLBACKS.get(name)
         if fallback is None:
-            raise BaseModelError(
-                f"{name}: no such folder, not in the local cache, and {error}; connect, or name a folder"
-            ) from None
+            raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; connect, or name a folder") from None
         found = _packaged_path(fallback)
         if found is None:
-            raise BaseModelError(
-                f"{name}: {error}; go online, or install the packaged {_short(fallback)}: {fallback.install}"
-            ) from None
+            raise BaseModelError(f"{name}: {error}; go online, or install the packaged {_short(fallback)}: {fallback.install}") from None
         note = f"{name}: {error}; using the packaged {_short(fallback)} instead"
         return BaseModel(name, fallback.hub_name, "package", found, note)
 
@@ -135,9 +131,7 @@ def _packaged_path(packaged: PackagedModel) -> Path | None:
     with open(weights, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != packaged.sha256:
-        raise BaseModelError(
-            f"{weights}: not the published weights (SHA-256 {digest}); install it again: {packaged.install} --force-reinstall"
-        )
+        raise BaseModelError(f"{weights}: not the published weights (SHA-256 {digest}); install it again: {packaged.install} --force-reinstall")
     return weights if weights.suffix == ".gguf" else folder
 
 

@@ -21,9 +21,7 @@ _RANKINGS_AT_ONCE = 256
 _KEPT_DAYS = 30
 
 
-def encode_rankings(
-    rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int, *, digest: str
-) -> Dataset:
+def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int, *, digest: str) -> Dataset:
     """Return a memory-mapped table with one row a ranking.
 
     Columns: `ranks`, list of n; each model input (`input_ids`, …), list of n lists of token numbers; and
@@ -51,18 +49,14 @@ def _description(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def _write_table(path: Path, rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
     inputs = [name for name in tokenizer.model_input_names if name != "attention_mask"]
-    features = Features(
-        {name: List(List(Value("int32"))) for name in inputs} | {"ranks": List(Value("int32")), "truncated": Value("int32")}
-    )
+    features = Features({name: List(List(Value("int32"))) for name in inputs} | {"ranks": List(Value("int32")), "truncated": Value("int32")})
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     os.close(descriptor)
     try:
         writer = ArrowWriter(path=temporary, features=features, writer_batch_size=_RANKINGS_AT_ONCE)
         for start in range(0, len(rankings), _RANKINGS_AT_ONCE):
             some = rankings[start : start + _RANKINGS_AT_ONCE]
-            pairs, cut = encode_pairs(
-                tokenizer, [r.prompt for r in some for _ in r.answers], [a for r in some for a in r.answers], max_length
-            )
+            pairs, cut = encode_pairs(tokenizer, [r.prompt for r in some for _ in r.answers], [a for r in some for a in r.answers], max_length)
             first = 0
             for ranking in some:
                 of_prompt = slice(first, first := first + len(ranking.answers))

@@ -113,9 +113,7 @@ class RankingTrainer(Trainer):
         for start in range(0, len(mine), _RANKINGS_AT_ONCE):
             rows = mine[start : start + _RANKINGS_AT_ONCE]
             answers = [split_answers(table[row]) for row in rows]
-            values = score_encoded(
-                self.model, self.tokenizer, [pair for pairs in answers for pair in pairs], device=str(self.args.device)
-            )
+            values = score_encoded(self.model, self.tokenizer, [pair for pairs in answers for pair in pairs], device=str(self.args.device))
             rewards[[i for row, pairs in zip(rows, answers, strict=True) for i in range(ends[row] - len(pairs), ends[row])]] = values
         if self.args.world_size > 1:
             rewards = self.accelerator.reduce(torch.from_numpy(rewards).to(self.args.device)).cpu().numpy()

@@ -106,9 +106,7 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> Table:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise RankingsError([
-            f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x}; save the file as 'CSV UTF-8'"
-        ]) from None
+        raise RankingsError([f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x}; save the file as 'CSV UTF-8'"]) from None
 
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), strict=True)
     columns, rows, problems = None, [], []
@@ -122,20 +120,13 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> Table:
                 columns = [name.strip() for name in cells]
                 _check_header(path, line, columns, required)
             elif len(cells) != len(columns):
-                remedy = (
-                    "put a cell that contains a comma in double quotes"
-                    if len(cells) > len(columns)
-                    else "give every column a cell"
-                )
-                problems.append(
-                    f"{path}:{line}: {len(cells)} cells where the header has {len(columns)}: {shorten(','.join(cells))}; {remedy}"
-                )
+                remedy = "put a cell that contains a comma in double quotes" if len(cells) > len(columns) else "give every column a cell"
+                problems.append(f"{path}:{line}: {len(cells)} cells where the header has {len(columns)}: {shorten(','.join(cells))}; {remedy}")
             else:
                 rows.append(Row(line, cells))
     except csv.Error as error:
         problems.append(
-            f"{path}:{start}: the quotes are not closed as CSV wants them ({error});"
-            ' a cell with a quote in it is written "like ""this"" one"'
+            f'{path}:{start}: the quotes are not closed as CSV wants them ({error}); a cell with a quote in it is written "like ""this"" one"'
         )
     if columns is None and not problems:
         problems.append(f"{path}:1: the file is empty; its first line must be {','.join(required)}")
@@ -178,9 +169,7 @@ def read_rankings(path: str | Path) -> Rankings:
         prompt, answer, rank_text = (row.cells[i].strip() for i in at)
         rank = parse_rank(rank_text)
         if rank is None:
-            problems.append(
-                f"{path}:{row.line}: rank is no positive whole number: {shorten(rank_text)}; write 1 for the best answer, 2 for the next"
-            )
+            problems.append(f"{path}:{row.line}: rank is no positive whole number: {shorten(rank_text)}; write 1 for the best answer, 2 for the next")
         if rank is None or not prompt or not answer:
             continue
         answers = groups.setdefault(prompt, {})
@@ -207,10 +196,12 @@ def read_rankings(path: str | Path) -> Rankings:
         else:
             kept.append(Ranking(prompt, list(answers), ranks))
     if not kept:
-        raise RankingsError([
-            f"{path}:1: no prompt has two answers with different ranks: {len(table.rows)} rows, {len(groups)} prompts;"
-            " rank at least two answers to one prompt"
-        ])
+        raise RankingsError(
+            [
+                f"{path}:1: no prompt has two answers with different ranks: {len(table.rows)} rows, {len(groups)} prompts;"
+                " rank at least two answers to one prompt"
+            ]
+        )
     return Rankings(str(path), table.sha256, len(table.rows), kept, left_out, duplicate_rows)
 
 
@@ -274,11 +265,7 @@ def _check_header(path: str | Path, line: int, columns: list[str], required: lis
     ]
     if problems and (";" in found or "\t" in found):
         problems = [f"{path}:{line}: the columns are not separated by commas: {shorten(found)}; save the file as comma-separated CSV"]
-    problems += [
-        f"{path}:{line}: two columns are named {name!r}; rename one"
-        for name in dict.fromkeys(required)
-        if columns.count(name) > 1
-    ]
+    problems += [f"{path}:{line}: two columns are named {name!r}; rename one" for name in dict.fromkeys(required) if columns.count(name) > 1]
     if problems:
         raise RankingsError(problems)
 

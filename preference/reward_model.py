@@ -74,9 +74,7 @@ class RewardModel:
         order = sorted(range(len(answers)), key=lambda i: len(prompts[i]) + len(answers[i]))
         for start in range(0, len(order), _TEXTS_AT_ONCE):
             some = order[start : start + _TEXTS_AT_ONCE]
-            pairs, _ = encode_pairs(
-                self.tokenizer, [prompts[i] for i in some], [answers[i] for i in some], self.tokenizer.model_max_length
-            )
+            pairs, _ = encode_pairs(self.tokenizer, [prompts[i] for i in some], [answers[i] for i in some], self.tokenizer.model_max_length)
             values = score_encoded(
                 self.model, self.tokenizer, pairs, device=self.device, precision=self.precision,
                 one_by_one=one_by_one, on_progress=on_progress,

@@ -70,9 +70,7 @@ def draw(console: Console, shown: Shown, progress: Progress) -> None:
     console.print(Text(progress_line(progress), style="dim"), width=width)
     console.print(Text(safe_text(shown.prompt), style="bold"), width=width)
     for number, answer in enumerate(shown.answers, 1):
-        panel = Panel(
-            Text(safe_text(answer)), title=Text(f" {number} ", style="bold cyan"), title_align="left", width=width, box=box.ROUNDED
-        )
+        panel = Panel(Text(safe_text(answer)), title=Text(f" {number} ", style="bold cyan"), title_align="left", width=width, box=box.ROUNDED)
         console.print(panel, width=width)
 
 

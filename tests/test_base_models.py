@@ -18,9 +18,7 @@ def test_a_folder_is_used_as_it_is(tiny_distilbert):
 def test_the_default_falls_back_to_the_package_and_says_so():
     base = find_base_model("distilbert-base-uncased")
     assert (base.asked, base.used, base.source) == ("distilbert-base-uncased", MINILM.hub_name, "package")
-    assert base.note == (
-        "distilbert-base-uncased: HF_HUB_OFFLINE forbids asking the Hugging Face Hub; using the packaged all-MiniLM-L6-v2 instead"
-    )
+    assert base.note == ("distilbert-base-uncased: HF_HUB_OFFLINE forbids asking the Hugging Face Hub; using the packaged all-MiniLM-L6-v2 instead")
     assert (base.path / "model.safetensors").exists()
 
 
@@ -33,8 +31,7 @@ def test_a_model_the_user_named_is_never_replaced():
     with pytest.raises(BaseModelError) as caught:
         find_base_model("bert-base-uncased")
     assert str(caught.value) == (
-        "bert-base-uncased: no such folder, not in the local cache, and HF_HUB_OFFLINE forbids asking the Hugging Face Hub;"
-        " connect, or name a folder"
+        "bert-base-uncased: no such folder, not in the local cache, and HF_HUB_OFFLINE forbids asking the Hugging Face Hub; connect, or name a folder"
     )
 
 

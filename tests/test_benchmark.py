@@ -1,25 +1,65 @@
 import sys
 from collections import Counter
+from contextlib import ExitStack
+from unittest.mock import patch
 
+import pytest
 from conftest import ROOT
+from torch import nn
+
+from preference.batching import plan_chunks
+from preference.rankings import write_rankings
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
-import benchmark
+from made_rankings import make_rankings
+from ways import LEVERS, MINILM, Request, base_folder, measure, patches_without
 
 
 def test_made_rows_have_realistic_lengths_and_an_order_that_length_does_not_tell():
     from preference.metrics import length_baselines
 
-    rankings = benchmark.make_rankings(200, seed=0)
+    rankings = make_rankings(200, seed=0)
     lengths = [len(answer.split()) for ranking in rankings for answer in ranking.answers]
     assert 100 < sorted(lengths)[len(lengths) // 2] < 200 and max(lengths) > 400
     assert abs(length_baselines(rankings)["longest_answer"]["pairwise_accuracy"] - 0.5) < 0.1
     assert Counter(tuple(sorted(r.ranks)) for r in rankings) == {(1, 2, 3, 4): 200}
 
 
-def test_a_way_runs_and_gives_its_rate(tmp_path):
-    from preference.rankings import write_rankings
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("benchmark") / "data.csv"
+    write_rankings(path, make_rankings(9, seed=0))
+    return str(path)
 
-    write_rankings(tmp_path / "data.csv", benchmark.make_rankings(12, seed=0))
-    figures = benchmark.run_way("regression", str(tmp_path / "data.csv"), benchmark.MINILM, seconds=2, quality=False, epochs=1, held_out=0.3)
-    assert figures["way"] == "regression" and figures["rate"] > 0.1
+
+def test_a_way_runs_and_gives_its_rate(data):
+    assert measure(Request("regression", data, seconds=1))["rate"] > 0.1
+
+
+def test_a_way_trained_to_the_end_is_judged_on_prompts_that_it_did_not_see(data):
+    figures = measure(Request("bradley-terry", data, epochs=0.5))
+    assert figures["training_prompts"] == 6 and figures["metrics"]["prompts"] == 3
+
+
+@pytest.mark.parametrize("lever", LEVERS)
+def test_each_lever_can_be_left_out(data, lever):
+    assert measure(Request("regression", data, seconds=0.1, without=lever))["rate"] > 0.1
+
+
+def test_a_lever_left_out_is_really_gone():
+    import preference.ranking_trainer as trainer
+    import preference.reward_model as reward_model
+
+    base = base_folder(MINILM)
+    with ExitStack() as stack:
+        for lever in LEVERS:
+            for target, replacement in patches_without(lever):
+                stack.enter_context(patch(target, replacement))
+        model, _ = reward_model.load_base_model(base, seed=0)
+        assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.1}
+        assert not model.bert.encoder.layer[-1].intermediate._forward_pre_hooks
+        assert len(plan_chunks([5, 500], trainer.chunk_cost_of("cpu"))) == 1
+    model, _ = reward_model.load_base_model(base, seed=0)
+    assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.0}
+    assert model.bert.encoder.layer[-1].intermediate._forward_pre_hooks
+    assert len(plan_chunks([5, 500], trainer.chunk_cost_of("cpu"))) == 2

@@ -24,9 +24,7 @@ def test_the_sample_is_what_was_promised(sample_folder):
 
 
 def test_length_does_not_give_the_order_away():
-    longest = Counter(
-        max(range(3), key=lambda i: len(answers[i])) + 1 for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for answers in sample.values()
-    )
+    longest = Counter(max(range(3), key=lambda i: len(answers[i])) + 1 for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for answers in sample.values())
     assert abs(longest[1] - longest[3]) <= 1
 
 

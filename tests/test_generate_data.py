@@ -347,9 +347,7 @@ def test_a_second_ranker_is_refused(folder):
     first = Terminal(folder)
     first.wait_for("\n> ")
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, status=2, stdin="")
-    assert done.stderr == (
-        "error: training_data.csv: another ranker is working on this file; finish that one first, or choose another --data\n"
-    )
+    assert done.stderr == ("error: training_data.csv: another ranker is working on this file; finish that one first, or choose another --data\n")
     first.type("q")
     first.rest()
 
@@ -372,8 +370,7 @@ def test_when_all_is_ranked_it_says_what_to_do(folder):
     run_script("create_sample_data.py", cwd=folder)
     done = run_script("generate_data.py", cwd=folder, stdin="")
     assert done.stdout == (
-        "All 5 prompts are ranked in training_data.csv or discarded. Give others with --prompts FILE,"
-        " or rank into another file with --data FILE.\n"
+        "All 5 prompts are ranked in training_data.csv or discarded. Give others with --prompts FILE, or rank into another file with --data FILE.\n"
     )
     assert not (folder / "candidates.jsonl").exists()
 

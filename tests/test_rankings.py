@@ -21,9 +21,7 @@ def test_what_is_written_reads_back(tmp_path):
     awkward = ['say "hi"', "a, b", "two\nlines", "two\r\nlines", "emoji 🙂 and ü", "'", ";", "\ttab inside\t."]
     rankings = [Ranking("p\nq", awkward, list(range(1, 9))), Ranking("r", ["x", "y", "z"], [1, 1, 5])]
     write_rankings(tmp_path / "data.csv", rankings)
-    assert read_rankings(tmp_path / "data.csv").rankings == [
-        Ranking(r.prompt, [answer.strip() for answer in r.answers], r.ranks) for r in rankings
-    ]
+    assert read_rankings(tmp_path / "data.csv").rankings == [Ranking(r.prompt, [answer.strip() for answer in r.answers], r.ranks) for r in rankings]
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])

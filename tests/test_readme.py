@@ -10,9 +10,7 @@ import reward_model_trainer
 import run_demo
 import score_answers
 
-SCRIPTS = {
-    f"{module.__name__}.py": module for module in (create_sample_data, generate_data, reward_model_trainer, run_demo, score_answers)
-}
+SCRIPTS = {f"{module.__name__}.py": module for module in (create_sample_data, generate_data, reward_model_trainer, run_demo, score_answers)}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -142,9 +142,7 @@ def test_two_processes_train_what_one_does(folder, tiny_distilbert):
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 12, "--test-data", "test_data.csv", "--validation-fraction", 0.4]
     train(folder, *arguments, "--output-dir", "one")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(ROOT / "reward_model_trainer.py")]
-    done = subprocess.run(
-        [*command, *map(str, [*TINY, *arguments, "--output-dir", "two"])], cwd=folder, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([*command, *map(str, [*TINY, *arguments, "--output-dir", "two"])], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     one, two = (json.loads((folder / name / "metrics.json").read_text()) for name in ("one", "two"))
     assert two["training"]["processes"] == 2
@@ -195,11 +193,21 @@ def test_cut_answers_are_counted(folder, tiny_distilbert):
     assert "of 20 answers were cut at 30 tokens, the longer of prompt and answer first" in done.stdout
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
+def test_a_picture_that_cannot_be_written_does_not_cost_the_model(folder, tiny_distilbert):
+    (folder / "plot.png").symlink_to("/dev/full")
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--plot", "plot.png")
+    assert "warning: plot.png: the picture could not be written (No space left on device)" in done.stdout
+    assert (folder / "reward_model_final" / "model.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["--data", "none.csv"], "error: none.csv: no such file; `python create_sample_data.py` writes a sample"),
         (["--base-model", "./none"], "error: ./none: no such folder or file; name one that exists"),
+        (["--plot", "plot.docx"], "error: --plot plot.docx: no name of a picture; end it in one of .png .pdf .svg .jpg .webp"),
+        (["--plot", "training_data.csv/plot.png"], "error: --plot training_data.csv/plot.png: its folder cannot be made (File exists)"),
         (["--output-dir", "mine"], "error: mine: exists and is no model of this trainer; choose another --output-dir"),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
         (["--epochs", "0"], "argument --epochs: 0 is not above 0"),
