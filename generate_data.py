@@ -37,7 +37,7 @@ s         skip for later
 x         discard the prompt for good
 e N       edit answer N in your editor ($EDITOR)
 w         write an answer of your own
-r         draw new answers
+r         draw new answers; what you wrote or edited stays
 ?         this help
 q         save and quit, as Ctrl-C and Ctrl-D do"""
 
@@ -203,7 +203,7 @@ def edit_answer(session, argument: str) -> str | None:
 
 
 def draw_again(session, generator: LazyGenerator, settings: dict, attempt: int) -> list[str]:
-    """Replace the answers on the screen by newly drawn ones; return what is to be said."""
+    """Replace the drawn answers on the screen by newly drawn ones; return what is to be said."""
     from preference.generation import SamplingSettings
 
     prompt = session.current.prompt
@@ -211,8 +211,8 @@ def draw_again(session, generator: LazyGenerator, settings: dict, attempt: int) 
     drawn = generator.get().sample([prompt], SamplingSettings(**settings), attempt=int(time.time()) + attempt)[0]
     if not drawn:
         return ["the model gave no answer; the old ones stay"]
-    session.change(drawn)
-    return ["new answers"]
+    own = session.redraw(drawn)
+    return ["new answers" + ("; what you wrote or edited stays" if own else "")]
 
 
 def print_summary(session, data: Path, seconds: float) -> None:

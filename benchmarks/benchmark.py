@@ -3,7 +3,7 @@
 
     pip install -r requirements.txt -r benchmarks/requirements.txt
     python benchmarks/benchmark.py                       # rows that it makes itself
-    python benchmarks/benchmark.py --data my_rankings.csv --levers --quality --scale
+    python benchmarks/benchmark.py --data my_rankings.csv --levers --seeds --quality --scale
     python benchmarks/benchmark.py --quick               # within 3 minutes
 
 Each way runs in a process of its own, one after the other, and is timed for some seconds; a rate is ranked answers per
@@ -30,6 +30,7 @@ from preference.rankings import RankingsError, read_rankings, write_rankings
 
 HERE = Path(__file__).resolve().parent
 SCALE_ROWS = [2_000, 20_000, 200_000]
+SEEDS = [0, 1, 2]
 QUALITY = [("trl", 1), ("cross-encoder", 1), *((way, 3) for way in OBJECTIVES)]  # way, epochs
 
 
@@ -84,6 +85,13 @@ def run(args: argparse.Namespace, rankings: list, results: Path, folder: Path) -
         for without in [None, *LEVERS]:
             rate = run.way(Request("regression", some, seconds=args.seconds, without=without))["rate"]
             run.keep("levers", f"without {without}" if without else "all of them", rate)
+    if args.seeds:
+        chunks = LEVERS[1]
+        for without in (None, chunks):
+            accuracies = [
+                run.way(Request("regression", some, held_out=0.5, seed=seed, without=without))["metrics"]["pairwise_accuracy"] for seed in SEEDS
+            ]
+            run.keep("seeds", f"without {chunks}" if without else f"with {chunks}", accuracies)
     if args.quality:
         for way, epochs in QUALITY:
             run.keep("quality", way, run.way(Request(way, whole, epochs=epochs, held_out=args.held_out)))
@@ -149,6 +157,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=20, help="time each way for so long")
     parser.add_argument("--quick", action="store_true", help="short timings, 24 prompts, one base model, no drawing")
     parser.add_argument("--levers", action="store_true", help="also train without each of this project's own measures")
+    parser.add_argument(
+        "--seeds", action="store_true", help="also train three seeds on half of --prompts, with answers of like length together and without"
+    )
     parser.add_argument("--quality", action="store_true", help="also train each way to the end and compare on unseen prompts; takes hours")
     parser.add_argument("--held-out", type=float, default=1 / 3, help="share of the prompts that --quality keeps unseen")
     parser.add_argument("--scale", action="store_true", help="also 2,000, 20,000 and 200,000 rows")

@@ -43,6 +43,9 @@ def print_tables(results: dict) -> None:
         whole = levers["all of them"]
         rows = [[name, f"{rate:.2f}", f"{rate / whole:.2f}"] for name, rate in levers.items()]
         table("What each measure gives: regression, all-MiniLM-L6-v2", rows, "measures", "ranked answers/s", "share")
+    if seeds := results.get("seeds"):
+        rows = [[name, *(f"{accuracy:.3f}" for accuracy in accuracies)] for name, accuracies in seeds.items()]
+        table("The same training, batched in two ways: pairwise accuracy on unseen prompts", rows, "batches", "seed 0", "seed 1", "seed 2")
     if quality := results.get("quality"):
         rows = []
         for way, one in quality.items():

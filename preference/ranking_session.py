@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preference.candidates import Candidates
+from preference.candidates import Candidates, distinct
 from preference.ranking_store import RankingFile, RankingLog
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, where there are so many
@@ -65,14 +65,17 @@ class RankingSession:
     def __init__(self, candidates: Sequence[Candidates], file: RankingFile, log: RankingLog, *, seed: int, recheck: float = 0.0):
         self.file, self.log, self.seed = file, log, seed
         self.answers = {one.prompt: list(one.answers) for one in candidates}
+        self.drawn = {one.prompt: set(one.answers) for one in candidates}  # by a model, not written or edited by the person
         discarded = set()
         for event in log.events:
             if event["event"] == "changed" and event["prompt"] in self.answers:
                 self.answers[event["prompt"]] = event["answers"]
+                self.drawn[event["prompt"]] |= set(event.get("drawn", []))
             elif event["event"] == "discarded":
                 discarded.add(event["prompt"])
             elif event["event"] == "ranked" and not self.answers.get(event["prompt"], [""]):
                 self.answers[event["prompt"]] = event["answers"]  # its candidates are in no file any more
+                self.drawn[event["prompt"]] = set(event["answers"])
         ranked = file.prompts()
         self.total = [prompt for prompt in self.answers if prompt not in discarded]
         self.ranked = {prompt for prompt in self.total if prompt in ranked}
@@ -137,6 +140,7 @@ class RankingSession:
         self.confirmed -= 1
         if not self.answers.get(prompt):
             self.answers[prompt] = list(last["answers"])
+            self.drawn[prompt] = set(last["answers"])
         if prompt not in self.total:
             self.total.append(prompt)
         if last["recheck"]:
@@ -159,11 +163,18 @@ class RankingSession:
         self.total.remove(prompt)
         self._shown = None
 
-    def change(self, answers: list[str]) -> None:
-        """Give the prompt on the screen other answers, shown in this order from now on."""
+    def redraw(self, drawn: Sequence[str]) -> int:
+        """Replace the answers that a model drew by newly drawn ones; those that the person wrote or edited stay. Return how many stay."""
+        own = [answer for answer in self.current.answers if answer not in self.drawn[self.current.prompt]]
+        self.drawn[self.current.prompt] |= set(drawn)
+        self.change(distinct([*drawn, *own]), drawn=list(drawn))
+        return len(own)
+
+    def change(self, answers: list[str], **details) -> None:
+        """Give the prompt on the screen other answers, shown in this order from now on; `details` go to the log."""
         shown = self.current
         self.answers[shown.prompt] = list(answers)
-        self.log.add("changed", prompt=shown.prompt, answers=list(answers))
+        self.log.add("changed", prompt=shown.prompt, answers=list(answers), **details)
         self._shown = Shown(shown.prompt, list(answers), shown.recheck)
 
     def progress(self) -> Progress:

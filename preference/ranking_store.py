@@ -90,7 +90,8 @@ class RankingLog:
     """What was shown when and where, one JSON object a line. Several CSV files can share a log: each line names its own.
 
     Events: `shown` (`prompt`, `answers` in the order on the screen, `recheck`), `ranked` (the same with `ranks` and
-    `seconds`), `undone` (the last `ranked` before it), `skipped`, `discarded`, `changed` (new `answers`).
+    `seconds`), `undone` (the last `ranked` before it), `skipped`, `discarded`, `changed` (new `answers`; `drawn`,
+    those that a model drew anew).
     """
 
     def __init__(self, path: str | Path, data: str | Path):

@@ -82,6 +82,16 @@ def test_changed_answers_last_until_the_next_sitting(sit):
     assert sit().current.answers in (["one", "two"], ["two", "one"])
 
 
+def test_answers_drawn_anew_replace_the_drawn_ones_and_leave_ones_own(sit):
+    session = sit(1)
+    session.change([*session.current.answers[1:], "edited", "written"])
+    assert session.redraw(["new one", "new two"]) == 2
+    assert session.current.answers == ["new one", "new two", "edited", "written"]
+    session = sit(1)  # a later sitting still knows which is which
+    assert session.redraw(["newer", "written"]) == 2
+    assert session.current.answers == ["newer", "written", "edited"]
+
+
 def test_rechecks_are_the_asked_share_reshuffled_and_not_in_the_csv(sit, tmp_path):
     session, seen = sit(recheck=0.2), []
     while session.current:

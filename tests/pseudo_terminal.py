@@ -1,0 +1,74 @@
+"""generate_data.py in a real pseudo-terminal, and the files that it reads and writes."""
+
+import json
+import os
+import sys
+
+import pexpect
+import pyte
+from conftest import ROOT, read_csv
+
+PROMPTS = [f"Prompt number {i}" for i in range(6)]
+SCRIPT = str(ROOT / "generate_data.py")
+
+
+def write_candidates(folder, prompts, answers=("alpha", "beta", "gamma", "delta")) -> None:
+    with open(folder / "c.jsonl", "w", encoding="utf-8") as file:
+        for prompt in prompts:
+            file.write(json.dumps({"prompt": prompt, "answers": list(answers)}) + "\n")
+
+
+class Terminal:
+    """The script in a real pseudo-terminal, and the screen that a person would see."""
+
+    def __init__(self, folder, *arguments, columns=80, lines=60, **environment):
+        env = os.environ | {"TERM": "xterm-256color", "EDITOR": "true"} | environment
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.Stream(self.screen)
+        self.child = pexpect.spawn(
+            sys.executable, [SCRIPT, "--candidates", "c.jsonl", *map(str, arguments)],
+            cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", timeout=30,
+        )  # fmt: skip
+        self.child.delaybeforesend = 0
+        self.raw = ""
+
+    def wait_for(self, text: str) -> str:
+        self.child.expect_exact(text)
+        seen = self.child.before + self.child.after
+        self.raw += seen
+        self.stream.feed(seen)
+        return seen
+
+    def type(self, line: str) -> None:
+        self.child.send(line + "\r")
+
+    def rank(self, line: str) -> None:
+        self.wait_for("\n> ")
+        self.type(line)
+        self.wait_for("or n for none: ")
+        self.type("")
+
+    def rest(self) -> str:
+        self.child.expect(pexpect.EOF)
+        self.stream.feed(self.child.before)
+        self.child.close()
+        return self.child.before
+
+    def summary(self) -> str:
+        """What was printed at the end, its lines joined."""
+        return " ".join(self.rest().split())
+
+    def shown(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+
+def ranks_of(folder, name="training_data.csv") -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for row in read_csv(folder / name):
+        found.setdefault(row["prompt"], {})[row["answer"]] = int(row["rank"])
+    return found
+
+
+def shown_answers(folder, prompt) -> list[str]:
+    events = [json.loads(line) for line in (folder / "ranking_log.jsonl").read_text().splitlines()]
+    return [event["answers"] for event in events if event["event"] == "shown" and event["prompt"] == prompt][-1]

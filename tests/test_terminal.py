@@ -1,0 +1,102 @@
+import pytest
+from pseudo_terminal import PROMPTS, Terminal, ranks_of, shown_answers, write_candidates
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_candidates(tmp_path, PROMPTS)
+    return tmp_path
+
+
+def test_what_the_screen_shows(folder):
+    terminal = Terminal(folder)
+    terminal.wait_for("\n> ")
+    terminal.type("1 3 4 2")
+    terminal.wait_for("or n for none: ")
+    screen = terminal.shown()
+    assert "done 0 · left 6 · skipped 0" in screen
+    assert "Prompt number 0" in screen and "╭─  4  ─" in screen
+    answers = shown_answers(folder, PROMPTS[0])
+    assert [line.strip() for line in screen.splitlines() if line.startswith("  rank ")] == [
+        f"rank {rank}: [{number}] {answers[number - 1]}" for rank, number in enumerate((1, 3, 4, 2), 1)
+    ]
+    terminal.type("")
+    terminal.wait_for("\n> ")
+    screen = terminal.shown()
+    assert "done 1 · left 5 · skipped 0" in screen and "per prompt (median) · about" in screen
+    assert "Prompt number 0" not in screen  # one prompt at a time
+    terminal.type("q")
+    terminal.rest()
+
+
+@pytest.mark.parametrize("columns", [40, 60, 120, 200])
+def test_boxes_wrap_to_the_width(folder, columns):
+    write_candidates(folder, ["p " * 100], ["word " * 60, "字" * 90, "x" * 300])
+    terminal = Terminal(folder, columns=columns)
+    terminal.wait_for("\n> ")
+    lines = terminal.shown().splitlines()
+    tops = [line for line in lines if line.startswith("╭")]
+    assert len(tops) == 3 and {len(line) for line in tops} == {columns}
+    wide = [sum(len(c) for c in line) for line in lines if line.startswith("│")]
+    assert wide and max(wide) <= columns
+    text = "".join(line.strip("│ ").replace(" ", "") for line in lines)
+    assert text.count("word") == 60 and text.count("字") == 90 and "x" * 300 in text
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_a_resize_redraws_and_keeps_what_was_typed(folder):
+    terminal = Terminal(folder, columns=80)
+    terminal.wait_for("\n> ")
+    terminal.child.send("2 1")
+    terminal.wait_for("2 1")
+    terminal.screen.resize(lines=60, columns=50)
+    terminal.child.setwinsize(60, 50)
+    terminal.wait_for("\n> ")
+    terminal.wait_for("2 1")
+    assert "╭─  1  " + "─" * (50 - 8) + "╮" in terminal.shown()
+    terminal.type(" 4 3")
+    terminal.wait_for("or n for none: ")
+    terminal.type("")
+    terminal.wait_for("Prompt number 1")
+    terminal.type("q")
+    terminal.rest()
+    assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 4, 3]
+
+
+HOSTILE = [
+    "\x1b[2J\x1b[31mred\x1b]0;title\x07",
+    "\x9b31m and \x85 and \x7f",
+    "abc\u202edcba\u2066x\u200bhidden\U000e0041",
+    "[bold red]markup[/bold red] [link=x]y[/link] :smile:",
+    "back\b\b\b\bspace\rreturn\x00nul",
+]
+
+
+def test_text_is_data(folder):
+    write_candidates(folder, ["\x1b[41mprompt\u202e"], HOSTILE)
+    terminal = Terminal(folder, TERM="dumb")
+    raw = terminal.wait_for("\n> ")
+    body = raw.replace("\r\n", "\n").replace("\x1b[?2004h", "")
+    assert not [c for c in body if ord(c) < 0x20 and c != "\n"] and "\x1b" not in body
+    assert not set(body) & set("\x7f\x85\x9b\u202e\u2066\u200b\U000e0041")
+    for visible in ("␛[41mprompt\\u202e", "␛[2J␛[31mred␛]0;title␇", "\\x9b31m", "abc\\u202edcba\\u2066x\\u200bhidden\\U000e0041",
+                    "[bold red]markup[/bold red] [link=x]y[/link] :smile:", "␈␈␈␈space␍return␀nul"):  # fmt: skip
+        assert visible in body
+    terminal.type("1 2 3 4 5")
+    understood = terminal.wait_for("or n for none: ")
+    assert "\x1b[31m" not in understood and "\u202e" not in understood
+    terminal.type("q")
+    terminal.wait_for("> ")
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_no_colour_where_none_is_wanted(folder):
+    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        terminal = Terminal(folder, **environment)
+        terminal.wait_for("\n> ")
+        assert not any(f"\x1b[{code}" in terminal.raw for code in ("31", "32", "36", "1;36", "38"))
+        assert "Prompt number 0" in terminal.raw
+        terminal.type("q")
+        terminal.rest()
