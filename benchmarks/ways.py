@@ -145,7 +145,7 @@ def train_usual(rankings: list[Ranking], folder: str, request: Request, epochs: 
 
 
 def train_trl(rankings: list[Ranking], folder: str, request: Request, epochs: float):
-    """TRL's RewardTrainer with its defaults, 512 tokens, every pair of a prompt."""
+    """TRL's RewardTrainer with its defaults, 512 tokens, every pair of a prompt. It leaves out pairs that hold a longer answer."""
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from trl import RewardConfig, RewardTrainer
@@ -160,10 +160,12 @@ def train_trl(rankings: list[Ranking], folder: str, request: Request, epochs: fl
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
     stop = stop_after(request.seconds)
     arguments = RewardConfig(**common_arguments(folder, request, epochs), **faster_precision(), max_length=512)
-    RewardTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer, callbacks=[stop]).train()
-    # every answer is encoded once for each pair that it stands in: a ranked answer costs more than one encoded
-    answers = sum(len(r.answers) for r in rankings)
-    return stop.rate(arguments.per_device_train_batch_size * answers / len(pairs)), (model, tokenizer)
+    trainer = RewardTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer, callbacks=[stop])
+    trainer.train()
+    # An answer is encoded once for each pair that it stands in, so a ranked answer costs more than one encoded.
+    kept = trainer.train_dataset
+    answers = len({tuple(ids) for side in ("chosen_ids", "rejected_ids") for ids in kept[side]})
+    return stop.rate(arguments.per_device_train_batch_size * answers / len(kept)), (model, tokenizer)
 
 
 def train_cross_encoder(rankings: list[Ranking], folder: str, request: Request, epochs: float):
