@@ -68,7 +68,7 @@ def train(
     batch_size: int,
     learning_rate: float,
     head_learning_rate: float,
-    freeze_embeddings: bool,
+    freeze_layers: int | None,
     max_length: int,
     device: str,
     precision: str,
@@ -84,10 +84,11 @@ def train(
     from preference.precision import choose_precision
     from preference.progress import ShowProgress, tensorboard_log
     from preference.ranking_trainer import RankingTrainer, last_checkpoint
-    from preference.reward_model import load_base_model, quiet_transformers
+    from preference.reward_model import freeze_lower_layers, load_base_model, quiet_transformers
 
     # 1. the base model with one new output
-    model, tokenizer = load_base_model(base.path, seed=seed, freeze_embeddings=freeze_embeddings)
+    model, tokenizer = load_base_model(base.path, seed=seed)
+    frozen_layers = freeze_lower_layers(model, freeze_layers)
     longest = getattr(model.config, "max_position_embeddings", max_length)
     if max_length > longest:
         raise InputError(f"--max-length {max_length}: {base.used} takes at most {longest} tokens")
@@ -112,7 +113,7 @@ def train(
     settings = {
         "data": digest, "train_part": train_part, "base_model": base.used, "objective": objective, "steps": steps,
         "batch_size": batch_size, "learning_rate": learning_rate, "head_learning_rate": head_learning_rate,
-        "freeze_embeddings": freeze_embeddings, "max_length": max_length, "seed": seed, "asked_precision": precision,
+        "frozen_layers": frozen_layers, "max_length": max_length, "seed": seed, "asked_precision": precision,
     }  # fmt: skip
     if checkpoint is not None:
         precision = _check_settings(checkpoints / "run.json", settings)
@@ -188,6 +189,7 @@ def train(
         "epochs": steps / steps_an_epoch,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "frozen_layers": frozen_layers,
         "max_length": max_length,
         "truncated_answers": cut,
         "seconds": round(seconds, 2),
@@ -391,8 +393,8 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--learning-rate", type=above(0), default=1e-4, help="of the pretrained layers")
     how.add_argument("--head-learning-rate", type=above(0), default=1e-3, help="of the new output layer")
     how.add_argument(
-        "--freeze-embeddings", action=argparse.BooleanOptionalAction, default=True,
-        help="keep the word vectors as they are, which is faster",
+        "--freeze-layers", type=at_least(-1), default=argparse.SUPPRESS, metavar="N",
+        help="keep the embeddings and the N lowest layers as they were pretrained; -1 trains everything (default: a third of the layers)",
     )  # fmt: skip
     how.add_argument(
         "--validation-fraction", type=from_to(0, 1, below=True), default=0.2, help="share of the prompts held out to choose the best weights"
@@ -407,6 +409,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = vars(build_parser().parse_args(argv))
+    args.setdefault("freeze_layers", None)
     args.setdefault("test_data", "test_data.csv" if Path("test_data.csv").exists() else None)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:

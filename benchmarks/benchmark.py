@@ -128,14 +128,16 @@ def processor_use(rate: float, data: str, base: str) -> dict:
     pairs, _ = encode_pairs(tokenizer, [r.prompt for r in rankings for _ in r.answers], [a for r in rankings for a in r.answers], 512)
     lengths = [len(pair["input_ids"]) for pair in pairs]
     inner = getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * width))
-    layer = 4 * width * width + 2 * width * inner
-    # multiply-adds of a forward pass: of the weights, and of attention over n tokens; the last layer's feed-forward
-    # part is done for one token only
-    weights = layers * layer - 2 * width * inner
-    forward = sum(2 * n * weights + layers * 4 * n * n * width for n in lengths) / len(lengths)
+
+    def forward(n: int, layers: int) -> float:
+        """Operations for n tokens in the upper `layers` layers; the last one's feed-forward part is done for one token only."""
+        weights = layers * (4 * width * width + 2 * width * inner) - 2 * width * inner
+        return 2 * n * weights + layers * 4 * n * n * width
+
+    frozen = layers // 3  # by default; a backward pass costs twice a forward pass, and reaches the trained layers only
+    work = rate * sum(forward(n, layers) + 2 * forward(n, layers - frozen) for n in lengths) / len(lengths)
     precision = choose_precision("auto", "cpu", width)
     peak = max(matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32, 2048, width, 1.0) for _ in range(3))
-    work = 3 * forward * rate  # a backward pass costs twice a forward pass
     return {"tokens_per_answer": sum(lengths) / len(lengths), "precision": precision, "matmul_gflops": peak / 1e9, "share": work / peak}
 
 

@@ -25,7 +25,7 @@ from preference.rankings import Ranking, read_rankings  # noqa: E402
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 OBJECTIVES = ["regression", "bradley-terry", "plackett-luce"]
 TRAINING = ["usual", "trl", "cross-encoder", *OBJECTIVES]
-LEVERS = ["no dropout", "chunks of like length", "frozen word vectors", "last layer only where it is read"]
+LEVERS = ["no dropout", "chunks of like length", "frozen lower layers", "last layer only where it is read"]
 PREDICTION = ["cross-encoder predict", "score"]
 DRAWING = ["candidates together", "candidates one by one"]
 
@@ -191,10 +191,9 @@ def train_ours(rankings: list[Ranking], folder: str, request: Request, epochs: f
     from reward_model_trainer import build_parser, train
 
     stop = stop_after(request.seconds)
-    names = ("batch_size", "learning_rate", "head_learning_rate", "freeze_embeddings", "max_length", "precision", "device")
+    names = ("batch_size", "learning_rate", "head_learning_rate", "max_length", "precision", "device")
     settings = {name: build_parser().get_default(name) for name in names}
-    if request.without == "frozen word vectors":
-        settings["freeze_embeddings"] = False
+    settings["freeze_layers"] = -1 if request.without == "frozen lower layers" else None
     with ExitStack() as stack:
         for target, replacement in patches_without(request.without):
             stack.enter_context(patch(target, replacement))

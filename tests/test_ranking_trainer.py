@@ -9,7 +9,7 @@ from preference.metrics import count_pairs
 from preference.objectives import regression
 from preference.ranking_trainer import RankingTrainer, last_checkpoint, objective_value, parameter_groups
 from preference.rankings import read_rankings
-from preference.reward_model import load_base_model
+from preference.reward_model import freeze_lower_layers, load_base_model
 
 
 def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15, **options) -> RankingTrainer:
@@ -88,7 +88,8 @@ def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tin
 
 
 def test_parameter_groups_hold_every_trained_parameter_once(tiny_distilbert):
-    model, _ = load_base_model(tiny_distilbert, seed=0, freeze_embeddings=True)
+    model, _ = load_base_model(tiny_distilbert, seed=0)
+    freeze_lower_layers(model)
     groups = parameter_groups(model, 1e-4, 1e-3, 0.01)
     ids = [id(p) for group in groups for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in model.parameters() if p.requires_grad)

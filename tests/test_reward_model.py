@@ -1,12 +1,15 @@
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2ForSequenceClassification
 
+from preference.base_models import find_base_model
 from preference.errors import InputError
-from preference.reward_model import RewardModel, check_device, load_base_model, output_layer, standardise_rewards
+from preference.reward_model import RewardModel, check_device, freeze_lower_layers, load_base_model, output_layer, standardise_rewards
 
 PROMPTS = ["make good coffee", "make good coffee", "why reading matters", "read"]
 ANSWERS = ["grind fresh beans", "coffee hot. " * 12, "books", "N/A"]
@@ -61,12 +64,37 @@ def test_constant_rewards_are_not_blown_up(tiny_distilbert):
 
 
 def test_the_base_model_has_one_new_output_and_no_dropout(tiny_distilbert):
-    model, _ = load_base_model(tiny_distilbert, seed=1, freeze_embeddings=True)
+    model, _ = load_base_model(tiny_distilbert, seed=1)
     assert output_layer(model).out_features == 1
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0}
-    assert [name for name, p in model.named_parameters() if not p.requires_grad] == ["distilbert.embeddings.word_embeddings.weight"]
     other, _ = load_base_model(tiny_distilbert, seed=1)
     torch.testing.assert_close(output_layer(other).weight, output_layer(model).weight)
+
+
+def frozen_in(model, pattern: str) -> set[str]:
+    """The parts of `model` that are frozen, named by the groups of `pattern`."""
+    return {re.match(pattern, name).group(1) for name, parameter in model.named_parameters() if not parameter.requires_grad}
+
+
+@pytest.mark.parametrize(
+    "layers, frozen, parts",
+    [(None, 2, {"embeddings", "encoder.layer.0", "encoder.layer.1"}), (0, 0, {"embeddings"}), (-1, -1, set())],
+)
+def test_a_third_of_the_layers_is_frozen_unless_told_otherwise(layers, frozen, parts):
+    model, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=1)
+    assert freeze_lower_layers(model, layers) == frozen
+    assert frozen_in(model, r"bert\.(embeddings|encoder\.layer\.\d)") == parts
+
+
+def test_layers_are_found_in_other_architectures(tiny_distilbert):
+    model, _ = load_base_model(tiny_distilbert, seed=1)
+    assert freeze_lower_layers(model, 1) == 1
+    assert frozen_in(model, r"distilbert\.(embeddings|transformer\.layer\.\d)") == {"embeddings", "transformer.layer.0"}
+    gpt2 = GPT2ForSequenceClassification(GPT2Config(n_layer=3, n_embd=8, n_head=2, vocab_size=10, num_labels=1))
+    assert freeze_lower_layers(gpt2) == 1
+    assert frozen_in(gpt2, r"transformer\.(wte|wpe|h\.\d)") == {"wte", "wpe", "h.0"}
+    with pytest.raises(InputError, match="--freeze-layers 3: the base model has 3 layers; leave at least one to train"):
+        freeze_lower_layers(gpt2, 3)
 
 
 def test_what_is_no_reward_model_gets_one_plain_message(tmp_path, tiny_distilbert, tiny_reward_model):
