@@ -66,7 +66,7 @@ def run(args: argparse.Namespace, rankings: list, results: Path, folder: Path) -
     some, whole = str(folder / "some.csv"), str(folder / "all.csv")
     write_rankings(some, rankings[: args.prompts])
     write_rankings(whole, rankings)
-    run = Run(results, args.data or "made")
+    run = Run(results, Path(args.data).name if args.data else "made")
     models = {"all-MiniLM-L6-v2 (6 x 384)": MINILM}
     if not args.quick:
         models["DistilBERT-sized (6 x 768)"] = distilbert_sized(folder / "distilbert")
