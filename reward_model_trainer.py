@@ -306,6 +306,7 @@ def run(
         "verdict": verdict(checks, evaluated[unseen][0]),
         "versions": _versions(),
     }  # fmt: skip
+
     from concurrent.futures import ThreadPoolExecutor
 
     from preference.plots import plot_rewards
@@ -349,14 +350,12 @@ def _check_outputs(output_dir: Path, plot: Path) -> None:
     """Refuse, before any work, a picture that cannot be drawn, and to replace a folder or file that no trainer wrote."""
     if plot.suffix.lower() not in PICTURES or plot.is_dir():
         raise InputError(f"--plot {plot}: no name of a picture; end it in one of {' '.join(PICTURES)}")
+    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())) and not (output_dir / "metrics.json").exists():
+        raise InputError(f"{output_dir}: exists and is no model of this trainer; choose another --output-dir")
     try:
         plot.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--plot {plot}: its folder cannot be made ({error.strerror})") from error
-    if not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir())):
-        return
-    if not (output_dir / "metrics.json").exists():
-        raise InputError(f"{output_dir}: exists and is no model of this trainer; choose another --output-dir")
 
 
 def _versions() -> dict[str, str]:
