@@ -1,5 +1,6 @@
 """Where confirmed rankings go: the CSV, changed row by row and never otherwise, and the log beside it."""
 
+import contextlib
 import datetime
 import io
 import json
@@ -36,8 +37,10 @@ class RankingFile:
         self._read()
 
     def close(self) -> None:
+        # Removed while it is still held: afterwards another ranker may hold it, and its file is not ours to remove.
+        with contextlib.suppress(PermissionError):  # Windows removes no open file; there the release does
+            Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def prompts(self) -> set[str]:
         """Return the prompts that have rows."""

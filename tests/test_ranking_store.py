@@ -55,6 +55,24 @@ def test_a_second_ranker_is_refused_until_the_first_is_done(path):
     RankingFile(path).close()
 
 
+def test_the_lock_file_goes_before_the_lock_does(path, monkeypatch):
+    first = RankingFile(path)
+    release, at_release = first._lock.release, []
+
+    def watched():
+        at_release.append(path.with_name(path.name + ".lock").exists())
+        release()
+        at_release.append(RankingFile(path))  # the next ranker starts at once
+
+    monkeypatch.setattr(first._lock, "release", watched)
+    first.close()
+    existed, second = at_release
+    assert not existed
+    with pytest.raises(InputError, match="another ranker"):  # closing the first leaves the second's lock alone
+        RankingFile(path)
+    second.close()
+
+
 def test_a_wrong_csv_is_refused_before_anything_is_ranked(path):
     path.write_text("prompt;answer;rank\n")
     with pytest.raises(InputError, match="the columns are not separated by commas"):
