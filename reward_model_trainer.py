@@ -80,11 +80,14 @@ def train(
     from transformers import TrainingArguments
 
     from preference.encoding import encode_rankings
+    from preference.memory import keep_freed_memory
     from preference.objectives import OBJECTIVES
     from preference.precision import choose_precision
     from preference.progress import ShowProgress, tensorboard_log
     from preference.ranking_trainer import RankingTrainer, last_checkpoint
     from preference.reward_model import freeze_lower_layers, load_base_model, quiet_transformers
+
+    keep_freed_memory()
 
     # 1. the base model with one new output
     model, tokenizer = load_base_model(base.path, seed=seed)
