@@ -24,7 +24,7 @@ from pathlib import Path
 
 from figures import draw_picture, print_tables
 from made_rankings import make_rankings
-from ways import DRAWING, LEVERS, MINILM, OBJECTIVES, PREDICTION, ROOT, TRAINING, Request, base_folder
+from ways import DRAWING, LEVERS, MINILM, OBJECTIVES, PREDICTION, ROOT, TRAINING, UNPADDED, Request, base_folder
 
 from preference.rankings import RankingsError, read_rankings, write_rankings
 
@@ -86,12 +86,11 @@ def run(args: argparse.Namespace, rankings: list, results: Path, folder: Path) -
             rate = run.way(Request("regression", some, seconds=args.seconds, without=without))["rate"]
             run.keep("levers", f"without {without}" if without else "all of them", rate)
     if args.seeds:
-        chunks = LEVERS[1]
-        for without in (None, chunks):
+        for without in (None, UNPADDED):
             accuracies = [
                 run.way(Request("regression", some, held_out=0.5, seed=seed, without=without))["metrics"]["pairwise_accuracy"] for seed in SEEDS
             ]
-            run.keep("seeds", f"without {chunks}" if without else f"with {chunks}", accuracies)
+            run.keep("seeds", "padded together" if without else UNPADDED, accuracies)
     if args.quality:
         for way, epochs in QUALITY:
             run.keep("quality", way, run.way(Request(way, whole, epochs=epochs, held_out=args.held_out)))
@@ -130,9 +129,9 @@ def processor_use(rate: float, data: str, base: str) -> dict:
     inner = getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * width))
 
     def forward(n: int, layers: int) -> float:
-        """Operations for n tokens in the upper `layers` layers; the last one's feed-forward part is done for one token only."""
-        weights = layers * (4 * width * width + 2 * width * inner) - 2 * width * inner
-        return 2 * n * weights + layers * 4 * n * n * width
+        """Operations for n tokens in the upper `layers` layers; of the last one, only keys and values are made for all tokens."""
+        weights = (layers - 1) * (4 * width * width + 2 * width * inner) + 2 * width * width
+        return 2 * n * weights + (layers - 1) * 4 * n * n * width
 
     frozen = layers // 3  # by default; a backward pass costs twice a forward pass, and reaches the trained layers only
     work = rate * sum(forward(n, layers) + 2 * forward(n, layers - frozen) for n in lengths) / len(lengths)
@@ -159,9 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=20, help="time each way for so long")
     parser.add_argument("--quick", action="store_true", help="short timings, 24 prompts, one base model, no drawing")
     parser.add_argument("--levers", action="store_true", help="also train without each of this project's own measures")
-    parser.add_argument(
-        "--seeds", action="store_true", help="also train three seeds on half of --prompts, with answers of like length together and without"
-    )
+    parser.add_argument("--seeds", action="store_true", help="also train three seeds on half of --prompts, with layers without padding and with")
     parser.add_argument("--quality", action="store_true", help="also train each way to the end and compare on unseen prompts; takes hours")
     parser.add_argument("--held-out", type=float, default=1 / 3, help="share of the prompts that --quality keeps unseen")
     parser.add_argument("--scale", action="store_true", help="also 2,000, 20,000 and 200,000 rows")

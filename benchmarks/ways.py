@@ -25,7 +25,9 @@ from preference.rankings import Ranking, read_rankings  # noqa: E402
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 OBJECTIVES = ["regression", "bradley-terry", "plackett-luce"]
 TRAINING = ["usual", "trl", "cross-encoder", *OBJECTIVES]
-LEVERS = ["no dropout", "chunks of like length", "frozen lower layers", "last layer only where it is read"]
+UNPADDED = "layers without padding"
+LEVERS = ["dropout off", UNPADDED, "attention by matrix products in bf16", "last layer only where it is read", "frozen lower layers"]
+LEVERS += ["freed memory kept"]
 PREDICTION = ["cross-encoder predict", "score"]
 DRAWING = ["candidates together", "candidates one by one"]
 
@@ -208,11 +210,18 @@ def train_ours(rankings: list[Ranking], folder: str, request: Request, epochs: f
 
 def patches_without(lever: str | None) -> list[tuple[str, Callable]]:
     """Return what to replace in this project to train without `lever`."""
-    if lever == "chunks of like length":
-        return [("preference.ranking_trainer.chunk_cost_of", lambda device: 10**9)]  # one padded chunk a step
+    if lever == UNPADDED:  # one padded chunk a step
+        return [
+            ("preference.reward_model.unpad_layers", lambda model: False),
+            ("preference.ranking_trainer.chunk_cost_of", lambda model, device: 10**9),
+        ]
+    if lever == "attention by matrix products in bf16":
+        return [("preference.unpadding.attend_by_matmul", fused_attention)]
     if lever == "last layer only where it is read":
-        return [("preference.reward_model.skip_unread_tokens", lambda model: None)]
-    if lever == "no dropout":
+        return [("preference.unpadding.run_layers", run_layers_whole)]
+    if lever == "freed memory kept":
+        return [("preference.memory.keep_freed_memory", lambda: False)]
+    if lever == "dropout off":
         from torch import nn
 
         from preference.reward_model import load_base_model
@@ -226,6 +235,22 @@ def patches_without(lever: str | None) -> list[tuple[str, Callable]]:
 
         return [("preference.reward_model.load_base_model", with_dropout)]
     return []
+
+
+def fused_attention(query, key, value, tokens: int, dropout: float):
+    """PyTorch's own attention in place of `attend_by_matmul`."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    return scaled_dot_product_attention(query[:, :tokens], key[:, :tokens], value[:, :tokens], dropout_p=dropout, scale=1.0)
+
+
+def run_layers_whole(layers, tokens, lengths: list[int]):
+    """`run_layers` with the last layer computed for all tokens."""
+    from preference.unpadding import first_tokens
+
+    for layer in layers:
+        tokens = layer(tokens, lengths)
+    return tokens[first_tokens(lengths)]
 
 
 # ---- scoring ----

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 # What one more forward pass costs, in tokens of work: many small passes or some padding, whichever is less.
 CHUNK_COST_CPU = 64
 CHUNK_COST_GPU = 4096
-MAX_CHUNK_TOKENS = 16_384
+CHUNK_COST_UNPADDED = 10**9  # padding costs nothing
+MAX_CHUNK_TOKENS = 8_192
 
 
 def plan_chunks(lengths: Sequence[int], chunk_cost: int, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
@@ -59,7 +61,13 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
 
 def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> dict[str, Tensor]:
     """Pad encoded texts to their longest: tensors of shape (texts, longest), as the model takes them."""
-    return tokenizer.pad({name: [text[name] for text in encoded] for name in encoded[0]}, return_tensors="pt")
+    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    inputs = {name: [torch.tensor(text[name]) for text in encoded] for name in encoded[0]}
+    inputs["attention_mask"] = [torch.ones_like(ids) for ids in inputs["input_ids"]]
+    return {
+        name: pad_sequence(texts, batch_first=True, padding_value=fill.get(name, 0), padding_side=tokenizer.padding_side)
+        for name, texts in inputs.items()
+    }
 
 
 def cut_evenly(sizes: Sequence[int], parts: int, least: int = 1) -> list[range]:

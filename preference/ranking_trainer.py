@@ -56,7 +56,7 @@ class RankingTrainer(Trainer):
         super().__init__(model=model, args=args, train_dataset=train_table, eval_dataset=validation_table)
         self.objective, self.tokenizer = objective, tokenizer
         self.validation_rankings, self.head_learning_rate = validation_rankings, head_learning_rate
-        self.collator = RankingCollator(tokenizer, chunk_cost_of(str(args.device)))
+        self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device)))
         self.batch_sampler = RankingBatchSampler(
             [len(ranks) for ranks in train_table["ranks"]], answers_per_step, args.seed, args.world_size, args.process_index
         )
@@ -79,7 +79,8 @@ class RankingTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        rewards = rewards_of_chunks(model, inputs["chunks"])
+        with self.accelerator.autocast():  # around all chunks, so that weights are cast once
+            rewards = rewards_of_chunks(model, inputs["chunks"])
         loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
         if self.args.world_size > 1:
             # Processes average their gradients: weight each by its share of the step's prompts.

@@ -4,16 +4,18 @@ import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MethodType
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from preference.batching import CHUNK_COST_CPU, CHUNK_COST_GPU, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
+from preference.batching import CHUNK_COST_CPU, CHUNK_COST_GPU, CHUNK_COST_UNPADDED, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.errors import InputError
 from preference.precision import choose_precision
+from preference.unpadding import FAMILIES, unpad_layers
 
 LEAST_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
 _TEXTS_AT_ONCE = 1024
@@ -47,7 +49,8 @@ class RewardModel:
                 tokenizer = AutoTokenizer.from_pretrained(folder)
             except (OSError, ValueError) as error:
                 raise InputError(f"{folder}: the reward model cannot be loaded ({error}); train it again") from error
-        skip_unread_tokens(model)
+        unpad_layers(model)
+        keep_head_in_fp32(model)
         return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))
 
     def score(
@@ -99,7 +102,7 @@ def score_encoded(
     if one_by_one:
         chunks = [[i] for i in range(len(pairs))]
     else:
-        chunks = plan_chunks([len(pair["input_ids"]) for pair in pairs], chunk_cost_of(device))
+        chunks = plan_chunks([len(pair["input_ids"]) for pair in pairs], chunk_cost_of(model, device))
     rewards = np.empty(len(pairs), dtype=np.float32)
     autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16")
     with autocast:
@@ -111,9 +114,11 @@ def score_encoded(
     return rewards
 
 
-def chunk_cost_of(device: str) -> int:
-    """Return what one more forward pass costs on `device`, in tokens (see `plan_chunks`)."""
-    return CHUNK_COST_CPU if torch.device(device).type == "cpu" else CHUNK_COST_GPU
+def chunk_cost_of(model: PreTrainedModel, device: str) -> int:
+    """Return what one more forward pass of `model` costs on `device`, in tokens (see `plan_chunks`)."""
+    if torch.device(device).type != "cpu":
+        return CHUNK_COST_GPU
+    return CHUNK_COST_UNPADDED if model.config.model_type in FAMILIES else CHUNK_COST_CPU
 
 
 def check_device(device: str) -> None:
@@ -175,7 +180,8 @@ def load_base_model(folder: str | Path, *, seed: int) -> tuple[PreTrainedModel, 
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
-    skip_unread_tokens(model)
+    unpad_layers(model)
+    keep_head_in_fp32(model)
     # sentence_transformers.CrossEncoder applies a sigmoid to one output unless the config names this.
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
     return model, tokenizer
@@ -207,20 +213,20 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> in
     return layers
 
 
-def skip_unread_tokens(model: PreTrainedModel) -> None:
-    """Let the last layer's feed-forward part work on the first token alone, the only one that the reward reads.
+def keep_head_in_fp32(model: PreTrainedModel) -> None:
+    """Let the linear layers after the transformer compute in fp32 under autocast too: their work is one token's a text.
 
-    In BERT and DistilBERT the head reads position 0, and that part is two thirds of a layer's work. Its result is
-    added to a residual of all positions and so broadcast: position 0 is what it was, the others are not read.
-    Other architectures stay as they are. What is saved does not change.
+    A reward rounded to bf16 would come in steps of 1/128 from 1 on.
     """
-    if hasattr(model, "bert"):
-        feed_forward = model.bert.encoder.layer[-1].intermediate
-    elif hasattr(model, "distilbert"):
-        feed_forward = model.distilbert.transformer.layer[-1].ffn
-    else:
-        return
-    feed_forward.register_forward_pre_hook(lambda module, inputs: (inputs[0][:, :1], *inputs[1:]))
+    in_stack = {module for stack in model.modules() if isinstance(stack, nn.ModuleList) for module in stack.modules()}
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module not in in_stack:
+            module.forward = MethodType(_forward_in_fp32, module)
+
+
+def _forward_in_fp32(module: nn.Linear, inputs: Tensor) -> Tensor:
+    with torch.autocast(inputs.device.type, enabled=False):
+        return type(module).forward(module, inputs.float())
 
 
 def output_layer(model: PreTrainedModel) -> nn.Linear:

@@ -12,7 +12,7 @@ from preference.rankings import write_rankings
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from made_rankings import make_rankings
-from ways import LEVERS, MINILM, Request, base_folder, measure, patches_without
+from ways import LEVERS, MINILM, Request, base_folder, fused_attention, measure, patches_without, run_layers_whole
 
 
 def test_made_rows_have_realistic_lengths_and_an_order_that_length_does_not_tell():
@@ -49,6 +49,7 @@ def test_each_lever_can_be_left_out(data, lever):
 def test_a_lever_left_out_is_really_gone():
     import preference.ranking_trainer as trainer
     import preference.reward_model as reward_model
+    from preference import memory, unpadding
 
     base = base_folder(MINILM)
     with ExitStack() as stack:
@@ -57,9 +58,11 @@ def test_a_lever_left_out_is_really_gone():
                 stack.enter_context(patch(target, replacement))
         model, _ = reward_model.load_base_model(base, seed=0)
         assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.1}
-        assert not model.bert.encoder.layer[-1].intermediate._forward_pre_hooks
-        assert len(plan_chunks([5, 500], trainer.chunk_cost_of("cpu"))) == 1
+        assert "forward" not in vars(model.bert.encoder)
+        assert len(plan_chunks([5, 500], trainer.chunk_cost_of(model, "cpu"))) == 1
+        assert unpadding.attend_by_matmul is fused_attention and unpadding.run_layers is run_layers_whole
+        assert not memory.keep_freed_memory()
     model, _ = reward_model.load_base_model(base, seed=0)
     assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.0}
-    assert model.bert.encoder.layer[-1].intermediate._forward_pre_hooks
-    assert len(plan_chunks([5, 500], trainer.chunk_cost_of("cpu"))) == 2
+    assert "forward" in vars(model.bert.encoder)
+    assert unpadding.attend_by_matmul is not fused_attention and unpadding.run_layers is not run_layers_whole

@@ -10,6 +10,7 @@ from transformers import GPT2Config, GPT2ForSequenceClassification
 from preference.base_models import find_base_model
 from preference.errors import InputError
 from preference.reward_model import RewardModel, check_device, freeze_lower_layers, load_base_model, output_layer, standardise_rewards
+from preference.sample import TEST_SAMPLE, TRAINING_SAMPLE
 
 PROMPTS = ["make good coffee", "make good coffee", "why reading matters", "read"]
 ANSWERS = ["grind fresh beans", "coffee hot. " * 12, "books", "N/A"]
@@ -130,33 +131,22 @@ def test_a_device_that_is_not_there():
         check_device("toaster")
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "gpt2"])
-def test_skipping_unread_tokens_changes_no_reward_and_no_gradient(family):
-    import transformers
+def test_the_head_computes_in_fp32_under_autocast(tiny_distilbert):
+    model, _ = load_base_model(tiny_distilbert, seed=0)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        rewards = model(input_ids=torch.randint(4, 50, (64, 12))).logits
+    assert rewards.dtype == torch.float32
+    assert (rewards != rewards.bfloat16().float()).sum() > 60  # of 64: not rounded to bf16
 
-    from preference.reward_model import skip_unread_tokens
 
-    small = {"vocab_size": 50, "pad_token_id": 0}
-    if family == "bert":
-        config = transformers.BertConfig(**small, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
-        model = transformers.BertForSequenceClassification(config)
-    elif family == "distilbert":
-        model = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig(**small, dim=32, n_layers=2, n_heads=2, hidden_dim=64))
-    else:
-        model = transformers.GPT2ForSequenceClassification(transformers.GPT2Config(**small, n_embd=32, n_layer=2, n_head=2))
-    model.eval()
-    ids = torch.randint(1, 50, (3, 20))
-    mask = torch.ones_like(ids)
-    mask[0, 12:] = ids[0, 12:] = 0
-
-    def rewards_and_gradients():
-        model.zero_grad()
-        rewards = model(input_ids=ids, attention_mask=mask).logits[:, 0]
-        rewards.square().sum().backward()
-        return rewards.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
-
-    rewards, gradients = rewards_and_gradients()
-    skip_unread_tokens(model)
-    skipping_rewards, skipping_gradients = rewards_and_gradients()
-    torch.testing.assert_close(skipping_rewards, rewards, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(skipping_gradients, gradients, atol=1e-6, rtol=1e-4)
+@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-5), ("bf16", 1e-3)])
+def test_real_weights_give_the_same_rewards_in_any_batch(precision, tolerance):
+    base, tokenizer = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
+    model = RewardModel(base, tokenizer, precision=precision)
+    texts = [(prompt, answer) for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for prompt, answers in sample.items() for answer in answers]
+    prompts, answers = zip(*texts, strict=True)
+    standardise_rewards(base, model.score(prompts, answers))
+    together = model.score(prompts, answers)
+    assert together.std() == pytest.approx(1, abs=0.02)
+    np.testing.assert_allclose(model.score(prompts, answers, one_by_one=True), together, atol=tolerance)
+    np.testing.assert_allclose(model.score(prompts[:7], answers[:7]), together[:7], atol=tolerance)
