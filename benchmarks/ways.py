@@ -27,7 +27,6 @@ OBJECTIVES = ["regression", "bradley-terry", "plackett-luce"]
 TRAINING = ["usual", "trl", "cross-encoder", *OBJECTIVES]
 UNPADDED = "layers without padding"
 LEVERS = ["dropout off", UNPADDED, "attention by matrix products in bf16", "last layer only where it is read", "frozen lower layers"]
-LEVERS += ["freed memory kept"]
 PREDICTION = ["cross-encoder predict", "score"]
 DRAWING = ["candidates together", "candidates one by one"]
 
@@ -219,8 +218,6 @@ def patches_without(lever: str | None) -> list[tuple[str, Callable]]:
         return [("preference.unpadding.attend_by_matmul", fused_attention)]
     if lever == "last layer only where it is read":
         return [("preference.unpadding.run_layers", run_layers_whole)]
-    if lever == "freed memory kept":
-        return [("preference.memory.keep_freed_memory", lambda: False)]
     if lever == "dropout off":
         from torch import nn
 

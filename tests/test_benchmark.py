@@ -1,3 +1,4 @@
+import json
 import sys
 from collections import Counter
 from contextlib import ExitStack
@@ -11,8 +12,9 @@ from preference.batching import plan_chunks
 from preference.rankings import write_rankings
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+from benchmark import Run
 from made_rankings import make_rankings
-from ways import LEVERS, MINILM, Request, base_folder, fused_attention, measure, patches_without, run_layers_whole
+from ways import LEVERS, MINILM, PREDICTION, Request, base_folder, fused_attention, measure, patches_without, run_layers_whole
 
 
 def test_made_rows_have_realistic_lengths_and_an_order_that_length_does_not_tell():
@@ -46,10 +48,19 @@ def test_each_lever_can_be_left_out(data, lever):
     assert measure(Request("regression", data, seconds=0.1, without=lever))["rate"] > 0.1
 
 
+def test_a_rate_is_the_median_of_its_rounds_and_kept_after_each(tmp_path, monkeypatch):
+    run, timed, kept = Run(tmp_path / "results.json", "made"), iter([1.0, 10.0, 9.0, 30.0, 2.0, 20.0]), []
+    monkeypatch.setattr(run, "way", lambda request: kept.append(run.results.get("scoring")) or {"rate": next(timed)})
+    requests = {way: Request(way, "data.csv") for way in PREDICTION}
+    assert run.rates(requests, 3, "scoring") == dict(zip(PREDICTION, (2.0, 20.0), strict=True))
+    assert kept[1] == {PREDICTION[0]: 1.0}
+    assert json.loads((tmp_path / "results.json").read_text())["scoring"] == dict(zip(PREDICTION, (2.0, 20.0), strict=True))
+
+
 def test_a_lever_left_out_is_really_gone():
     import preference.ranking_trainer as trainer
     import preference.reward_model as reward_model
-    from preference import memory, unpadding
+    from preference import unpadding
 
     base = base_folder(MINILM)
     with ExitStack() as stack:
@@ -61,7 +72,6 @@ def test_a_lever_left_out_is_really_gone():
         assert "forward" not in vars(model.bert.encoder)
         assert len(plan_chunks([5, 500], trainer.chunk_cost_of(model, "cpu"))) == 1
         assert unpadding.attend_by_matmul is fused_attention and unpadding.run_layers is run_layers_whole
-        assert not memory.keep_freed_memory()
     model, _ = reward_model.load_base_model(base, seed=0)
     assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.0}
     assert "forward" in vars(model.bert.encoder)
