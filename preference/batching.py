@@ -2,7 +2,8 @@
 
 A step holds a few prompts with all their answers, since the objectives compare a prompt's answers. The
 answers are then encoded in chunks of like length: shape (answers of a chunk, their longest). The rewards are
-put back in order before any comparison is made, so chunking changes the time and not the result.
+put back in order before any comparison is made, so chunking changes the time and not the result. Where the model's
+layers run unpadded (`preference.unpadding`) a step is one chunk, unless memory sets a bound.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,8 @@ from transformers import PreTrainedTokenizerBase
 # What one more forward pass costs, in tokens of work: many small passes or some padding, whichever is less.
 CHUNK_COST_CPU = 64
 CHUNK_COST_GPU = 4096
-CHUNK_COST_UNPADDED = 10**9  # padding costs nothing
-MAX_CHUNK_TOKENS = 8_192
+CHUNK_COST_UNPADDED = 10**9  # padding costs nothing there
+MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass
 
 
 def plan_chunks(lengths: Sequence[int], chunk_cost: int, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
