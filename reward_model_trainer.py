@@ -10,7 +10,6 @@ for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_tra
 """
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -25,7 +24,6 @@ from preference.rankings import Ranking, Rankings, name_some, read_rankings, sho
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 EVALUATE_EVERY = 20  # steps
-TABLE_ROWS = 200  # answers printed; all of them stand in test_rewards.csv
 # Set by torchrun and `accelerate launch`; process 0 speaks and writes.
 PROCESS, PROCESSES = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -79,11 +77,12 @@ def train(
     """Fine-tune `base` on the rankings of `train_part`; return the model, its tokenizer, the encoded table, and figures of the run."""
     from transformers import TrainingArguments
 
+    from preference.checkpoints import begin_run, last_checkpoint, started_settings, steps_done
     from preference.encoding import encode_rankings
     from preference.objectives import OBJECTIVES
     from preference.precision import choose_precision
     from preference.progress import ShowProgress, tensorboard_log
-    from preference.ranking_trainer import RankingTrainer, last_checkpoint
+    from preference.ranking_trainer import RankingTrainer
     from preference.reward_model import freeze_lower_layers, load_base_model, quiet_transformers
 
     # 1. the base model with one new output
@@ -116,15 +115,13 @@ def train(
         "frozen_layers": frozen_layers, "max_length": max_length, "seed": seed, "asked_precision": precision,
     }  # fmt: skip
     if checkpoint is not None:
-        precision = _check_settings(checkpoints / "run.json", settings)
+        precision = started_settings(checkpoints, settings)["precision"]
     else:
         precision = choose_precision(precision, device, model.config.hidden_size)
         if PROCESS == 0:
             if last_checkpoint(checkpoints):
                 say(f"{checkpoints}: an unfinished run is replaced (--resume would go on with it)")
-            shutil.rmtree(checkpoints, ignore_errors=True)
-            checkpoints.mkdir(parents=True)
-            (checkpoints / "run.json").write_text(json.dumps(settings | {"precision": precision}), encoding="utf-8")
+            begin_run(checkpoints, settings | {"precision": precision})
     args = TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=steps,
@@ -181,7 +178,7 @@ def train(
     with quiet_transformers():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.perf_counter() - start
-    done = steps - (int(checkpoint.name.split("-")[1]) if checkpoint else 0)
+    done = steps - steps_done(checkpoint)
     best_step = trainer.restore_best()
     return model, tokenizer, table, {
         "steps": steps,
@@ -207,25 +204,6 @@ def evaluate(rankings: list[Ranking], rewards, seed: int) -> tuple[dict, dict]:
     from preference.metrics import evaluate_rewards, length_baselines
 
     return evaluate_rewards(rankings, rewards, seed=seed), length_baselines(rankings, seed=seed)
-
-
-def print_report(metrics: dict, tests: list[Ranking], rewards) -> None:
-    """Print the table of test answers, the metrics beside the baselines, the checks and the closing sentence."""
-    from rich.console import Console
-
-    from preference.tables import agreement_table, answers_table
-
-    terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=120)
-    table, left_out = answers_table(tests, rewards, most=TABLE_ROWS)
-    console.print(table)
-    if left_out:
-        console.print(f"({left_out} more answers are in test_rewards.csv)\n")
-    if agreement := agreement_table(metrics):
-        console.print(agreement)
-    for check in metrics["checks"]:
-        console.print(f"{check['result']:>12}  {check['name']}: {check['evidence']}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n{metrics['verdict']}", markup=False, highlight=False)
 
 
 def run(
@@ -274,6 +252,7 @@ def run(
     from preference.report import check_reward_model, verdict
     from preference.reward_model import RewardModel, score_encoded, standardise_rewards
     from preference.saving import save_and_verify
+    from preference.tables import print_report
 
     scored = random_part(train_part, 500, seed)
     pairs = [pair for i in scored for pair in split_answers(table[i])]
@@ -283,13 +262,17 @@ def run(
     def rewards_of(some: list[Ranking]) -> np.ndarray:
         return reward_model.score([r.prompt for r in some for _ in r.answers], [a for r in some for a in r.answers])
 
-    parts = {"validation": [usable[i] for i in validation_part], "test": test_rankings}
-    rewards = {part: rewards_of(some) for part, some in parts.items()}
-    evaluated = {part: evaluate(some, rewards[part], seed) if some else (None, None) for part, some in parts.items()}
-    unseen = "test" if test_rankings else "validation"
-    shown = parts[unseen] or [usable[i] for i in train_part]  # where nothing is unseen, show the training answers
-    shown_rewards = rewards[unseen] if parts[unseen] else rewards_of(shown)
-    checks = check_reward_model(parts[unseen], rewards[unseen], seed=seed) if parts[unseen] else []
+    parts = {
+        "test": test_rankings,
+        "validation": [usable[i] for i in validation_part],
+        "training": [usable[i] for i in train_part],  # shown where nothing is unseen
+    }
+    shown_part = next(part for part, some in parts.items() if some)
+    shown = parts[shown_part]
+    rewards = {part: rewards_of(parts[part]) for part in {"test", "validation", shown_part} if parts[part]}
+    evaluated = {part: evaluate(parts[part], rewards[part], seed) if parts[part] else (None, None) for part in ("validation", "test")}
+    unseen_metrics, _ = evaluated.get(shown_part, (None, None))
+    checks = check_reward_model(shown, rewards[shown_part], seed=seed) if unseen_metrics else []
     metrics = {
         "data": {
             "path": data, "rows": rankings.rows, "prompts": len(rankings), "training_prompts": len(train_part),
@@ -303,7 +286,7 @@ def run(
         "test": evaluated["test"][0],
         "baselines": {part: baselines for part, (_, baselines) in evaluated.items()},
         "checks": [{"name": c.name, "passed": c.passed, "result": c.word, "evidence": c.evidence} for c in checks],
-        "verdict": verdict(checks, evaluated[unseen][0]),
+        "verdict": verdict(checks, unseen_metrics),
         "versions": _versions(),
     }  # fmt: skip
 
@@ -312,16 +295,15 @@ def run(
     from preference.plots import plot_rewards
 
     with ThreadPoolExecutor(1) as pool:  # saving mostly waits for the process that checks the saved model
-        saving = pool.submit(save_and_verify, model, tokenizer, metrics, shown, shown_rewards, output_dir)
+        saving = pool.submit(save_and_verify, model, tokenizer, metrics, shown, rewards[shown_part], output_dir)
         try:
-            plot_rewards(shown, shown_rewards, plot, title=f"{base.used}, {objective}, {len(train_part)} training prompts")
+            title = f"{base.used}, {objective}, {len(train_part)} training prompts"
+            plot_rewards(shown, rewards[shown_part], plot, title=title, part=shown_part)
         except OSError as error:
             say(f"warning: {plot}: the picture could not be written ({error.strerror})")
     saving.result()
     shutil.rmtree(checkpoints, ignore_errors=True)
-    if not parts[unseen]:
-        say("no unseen prompts: the table shows the answers that it was trained on")
-    print_report(metrics, shown, shown_rewards)
+    print_report(metrics, shown, rewards[shown_part], shown_part)
     rate = training["ranked_answers_per_second"]
     say(f"\n{training['steps']} steps in {training['seconds']:.1f} s, {rate:.1f} ranked answers/s; saved, loaded again, same rewards")
     say(f"model   {output_dir}/\nplot    {plot}\nlogs    {log_dir}/")
@@ -332,18 +314,6 @@ def random_part(items: list[int], most: int, seed: int) -> list[int]:
     import random
 
     return items if len(items) <= most else sorted(random.Random(seed).sample(items, most))
-
-
-def _check_settings(path: Path, settings: dict) -> str:
-    """Refuse to resume a run with other settings; return the precision that it was started with."""
-    started = json.loads(path.read_text(encoding="utf-8"))
-    differing = [name for name, value in settings.items() if started.get(name) != value]
-    if differing:
-        raise InputError(
-            f"--resume: the unfinished run in {path.parent} had another {', '.join(differing)}; give the same arguments and"
-            " the same CSV, or leave out --resume to start anew"
-        )
-    return started["precision"]
 
 
 def _check_outputs(output_dir: Path, plot: Path) -> None:

@@ -20,7 +20,6 @@ from preference.reward_model import chunk_cost_of, output_layer, score_encoded
 
 _RANKINGS_AT_ONCE = 256
 _BEST_WEIGHTS, _BEST_SCORE = "best.safetensors", "best.json"
-_STATE = "trainer_state.json"  # the file the Trainer writes last into a checkpoint
 
 
 class RankingTrainer(Trainer):
@@ -154,12 +153,6 @@ class _SetEpoch(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.batch_sampler.set_epoch(state.global_step // len(self.batch_sampler))
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint in `folder`; one that a kill cut short is passed over."""
-    complete = [path.parent for path in folder.glob(f"checkpoint-*/{_STATE}")]
-    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
 def parameter_groups(model: PreTrainedModel, learning_rate: float, head_learning_rate: float, weight_decay: float) -> list[dict]:

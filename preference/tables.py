@@ -1,22 +1,46 @@
-"""The tables that training ends with: every test answer, and the agreement with the rankings."""
+"""What training prints at its end: the rewards of the test answers, the agreement with the rankings, checks and verdict."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from preference.metrics import predicted_ranks, split_rewards
 from preference.rankings import Ranking
 
+MOST_ANSWERS = 200  # printed; all of them stand in test_rewards.csv
 
-def answers_table(rankings: Sequence[Ranking], rewards: np.ndarray, most: int) -> tuple[Table, int]:
+
+def print_report(metrics: dict, rankings: Sequence[Ranking], rewards: np.ndarray, part: str) -> None:
+    """Print the rewards of the answers to `rankings`, the metrics beside the baselines, the checks and the verdict.
+
+    Args:
+        metrics: what `metrics.json` holds.
+        part: which answers they are, `test`, `validation` or `training`.
+    """
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=120)
+    table, left_out = answers_table(rankings, rewards, part, MOST_ANSWERS)
+    console.print(table)
+    if left_out:
+        console.print(f"({left_out} more answers are in test_rewards.csv)\n")
+    if agreement := agreement_table(metrics):
+        console.print(agreement)
+    for check in metrics["checks"]:
+        console.print(f"{check['result']:>12}  {check['name']}: {check['evidence']}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n{metrics['verdict']}", markup=False, highlight=False)
+
+
+def answers_table(rankings: Sequence[Ranking], rewards: np.ndarray, part: str, most: int) -> tuple[Table, int]:
     """Return a table of answers with true rank, reward and predicted rank, best-ranked first, and how many it leaves out.
 
     Prompts are shown whole until `most` answers are reached.
     """
-    table = Table(title="Rewards of the answers to unseen prompts", box=box.SIMPLE_HEAD, title_justify="left")
+    seen = "trained on" if part == "training" else "to unseen prompts"
+    table = Table(title=f"Rewards of the {part} answers, {seen}", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("prompt", max_width=32, no_wrap=True, overflow="ellipsis")
     table.add_column("answer", max_width=48, no_wrap=True, overflow="ellipsis")
     for name in ("true rank", "reward", "predicted rank"):

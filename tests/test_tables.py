@@ -18,7 +18,7 @@ def text_of(table) -> str:
 
 
 def test_answers_stand_best_first_with_both_ranks():
-    table, left_out = answers_table(RANKINGS, REWARDS, most=10)
+    table, left_out = answers_table(RANKINGS, REWARDS, "test", most=10)
     lines = [line.split() for line in text_of(table).splitlines() if line.strip().startswith(("p [bold]", "q"))]
     assert left_out == 0
     assert [line[-3:] for line in lines] == [["1", "+1.000", "1"], ["2", "-1.000", "2"], ["1", "+0.250", "2"], ["2", "+0.500", "1"]]
@@ -26,8 +26,16 @@ def test_answers_stand_best_first_with_both_ranks():
 
 
 def test_many_answers_are_left_out_whole_prompts_at_a_time():
-    table, left_out = answers_table(RANKINGS, REWARDS, most=1)
+    table, left_out = answers_table(RANKINGS, REWARDS, "test", most=1)
     assert left_out == 2 and table.row_count == 2
+
+
+def test_the_title_says_whether_the_answers_were_unseen():
+    titles = {part: text_of(answers_table(RANKINGS, REWARDS, part, most=10)[0]).splitlines()[0].strip() for part in ("validation", "training")}
+    assert titles == {
+        "validation": "Rewards of the validation answers, to unseen prompts",
+        "training": "Rewards of the training answers, trained on",
+    }
 
 
 def test_the_agreement_table_holds_the_numbers_beside_the_baselines():
