@@ -39,8 +39,8 @@ def answers_table(rankings: Sequence[Ranking], rewards: np.ndarray, part: str, m
 
     Prompts are shown whole until `most` answers are reached.
     """
-    seen = "trained on" if part == "training" else "to unseen prompts"
-    table = Table(title=f"Rewards of the {part} answers, {seen}", box=box.SIMPLE_HEAD, title_justify="left")
+    prompts = "seen prompts" if part == "training" else "unseen prompts"
+    table = Table(title=f"Rewards of the {part} answers ({prompts})", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("prompt", max_width=32, no_wrap=True, overflow="ellipsis")
     table.add_column("answer", max_width=48, no_wrap=True, overflow="ellipsis")
     for name in ("true rank", "reward", "predicted rank"):

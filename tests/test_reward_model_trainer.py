@@ -160,7 +160,7 @@ def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
     (folder / "test_data.csv").unlink()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
     assert "2 prompts are too few for a validation part of 20%: training on all of them" in done.stdout
-    assert "Rewards of the training answers, trained on" in done.stdout
+    assert "Rewards of the training answers (seen prompts)" in done.stdout
     assert "No unseen prompts were there to test on: trust this model with nothing yet" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["validation"] is metrics["test"] is None and metrics["checks"] == []
@@ -169,7 +169,7 @@ def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
 def test_without_test_data_the_validation_part_is_shown(folder, tiny_distilbert):
     (folder / "test_data.csv").unlink()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
-    assert "Rewards of the validation answers, to unseen prompts" in done.stdout
+    assert "Rewards of the validation answers (unseen prompts)" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["test"] is None and metrics["validation"]["prompts"] == 1
     assert metrics["checks"][-1]["evidence"].endswith("on 1 unseen prompts, too few for an answer (at least 6)")

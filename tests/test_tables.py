@@ -33,8 +33,8 @@ def test_many_answers_are_left_out_whole_prompts_at_a_time():
 def test_the_title_says_whether_the_answers_were_unseen():
     titles = {part: text_of(answers_table(RANKINGS, REWARDS, part, most=10)[0]).splitlines()[0].strip() for part in ("validation", "training")}
     assert titles == {
-        "validation": "Rewards of the validation answers, to unseen prompts",
-        "training": "Rewards of the training answers, trained on",
+        "validation": "Rewards of the validation answers (unseen prompts)",
+        "training": "Rewards of the training answers (seen prompts)",
     }
 
 
