@@ -19,6 +19,7 @@ from preference.arguments import above, at_least, from_to
 from preference.base_models import GENERATOR_DEFAULT, find_base_model
 from preference.candidates import Candidates, append_candidates, distinct, read_candidates, read_prompts
 from preference.errors import InputError
+from preference.rankings import counted
 from preference.sample import TRAINING_SAMPLE
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
@@ -86,9 +87,11 @@ def draw_candidates(prompts: list[str], path: Path, generator: LazyGenerator, se
                 append_candidates(path, Candidates(prompt, answers, {"generator": model.name, **as_record(chosen)}))
                 drawn += len(answers)
                 if len(answers) < chosen.num_candidates:
-                    progress.console.print(f"warning: only {len(answers)} distinct candidates for {prompt!r}", markup=False, highlight=False)
+                    progress.console.print(
+                        f"warning: only {counted(len(answers), 'distinct candidate')} for {prompt!r}", markup=False, highlight=False
+                    )
             progress.update(task, saved=first + len(some), completed=(first // PROMPTS_AT_ONCE + 1) * chosen.max_new_tokens)
-    print(f"{path}: {drawn} candidates for {len(missing)} prompts in {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"{path}: {counted(drawn, 'candidate')} for {counted(len(missing), 'prompt')} in {time.perf_counter() - start:.0f} s", flush=True)
 
 
 def rank(session, generator: LazyGenerator, settings: dict, guidelines: str) -> None:
@@ -223,7 +226,7 @@ def print_summary(session, data: Path, seconds: float) -> None:
     progress = session.progress()
     count, left = max(session.confirmed, 0), progress.left + progress.skipped
     skipped = f" ({progress.skipped} skipped: they come again at the next start)" if progress.skipped else ""
-    console.print(f"\n{count} ranking{'' if count == 1 else 's'} in {seconds / 60:.1f} min; {progress.done} done, {left} left{skipped}")
+    console.print(f"\n{counted(count, 'ranking')} in {seconds / 60:.1f} min; {progress.done} done, {left} left{skipped}")
     agreement = session.agreement() if session.log.standing() else None
     if agreement and agreement.rechecked:
         console.print(
@@ -232,7 +235,7 @@ def print_summary(session, data: Path, seconds: float) -> None:
         )
     if agreement and agreement.rankings:
         line = (
-            f"position: the answer shown first was ranked best in {agreement.first_position_best:.0%} of {agreement.rankings} rankings"
+            f"position: the answer shown first was ranked best in {agreement.first_position_best:.0%} of {counted(agreement.rankings, 'ranking')}"
             f" ({agreement.first_position_expected:.0%} by chance)"
         )
         if agreement.position_tau_95:
@@ -293,10 +296,7 @@ def run(
         record = RankingLog(log or data.with_name("ranking_log.jsonl"), data)
         session = RankingSession(found, file, record, seed=settings["seed"], recheck=recheck)
         if session.current is None:
-            print(
-                f"All {len(wanted)} prompts are ranked in {data} or discarded. Give others with --prompts FILE,"
-                " or rank into another file with --data FILE."
-            )
+            print(f"Every prompt is ranked in {data} or discarded. Give others with --prompts FILE, or rank into another file with --data FILE.")
             if not (session.log.standing() and sys.stdin.isatty()):
                 return
         start = time.monotonic()

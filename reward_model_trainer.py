@@ -20,7 +20,7 @@ from pathlib import Path
 from preference.arguments import above, at_least, from_to
 from preference.base_models import REWARD_MODEL_DEFAULT, BaseModel, find_base_model
 from preference.errors import InputError
-from preference.rankings import Ranking, Rankings, name_some, read_rankings, shorten, split_by_prompt
+from preference.rankings import Ranking, Rankings, counted, name_some, read_rankings, shorten, split_by_prompt
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 EVALUATE_EVERY = 20  # steps
@@ -44,7 +44,7 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
         say(f"warning: {warning}")
     shared = {r.prompt for r in rankings.rankings} & {r.prompt for r in tests.rankings} if tests else set()
     if shared:
-        say(f"warning: {len(shared)} prompts of {data} also stand in {test_data}: left out of training, so that the test prompts are unseen")
+        say(f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that the test prompts are unseen")
         if len(shared) == len(rankings):
             raise InputError(f"{data}: every prompt also stands in {test_data}; nothing is left to train on")
     return rankings, tests, len(shared)
@@ -159,7 +159,7 @@ def train(
 
     # 5. train
     say(
-        f"training: {len(train_part)} prompts, {train_answers} answers, {steps} steps of {batch_size} answers,"
+        f"training: {counted(len(train_part), 'prompt')}, {train_answers} answers, {counted(steps, 'step')} of {counted(batch_size, 'answer')},"
         f" {objective}, {precision} on {device}" + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
     )
     trainer = RankingTrainer(
@@ -231,7 +231,7 @@ def run(
 
     train_part, validation_part = split_by_prompt(len(usable), validation_fraction, seed)
     if not validation_part and validation_fraction > 0:
-        say(f"{len(usable)} prompts are too few for a validation part of {validation_fraction:.0%}: training on all of them")
+        say(f"too few prompts ({len(usable)}) for a validation part of {validation_fraction:.0%}: training on all of them")
 
     from preference.reward_model import check_device
 
@@ -297,7 +297,7 @@ def run(
     with ThreadPoolExecutor(1) as pool:  # saving mostly waits for the process that checks the saved model
         saving = pool.submit(save_and_verify, model, tokenizer, metrics, shown, rewards[shown_part], output_dir)
         try:
-            title = f"{base.used}, {objective}, {len(train_part)} training prompts"
+            title = f"{base.used}, {objective}, {counted(len(train_part), 'training prompt')}"
             plot_rewards(shown, rewards[shown_part], plot, title=title, part=shown_part)
         except OSError as error:
             say(f"warning: {plot}: the picture could not be written ({error.strerror})")
@@ -305,7 +305,7 @@ def run(
     shutil.rmtree(checkpoints, ignore_errors=True)
     print_report(metrics, shown, rewards[shown_part], shown_part)
     rate = training["ranked_answers_per_second"]
-    say(f"\n{training['steps']} steps in {training['seconds']:.1f} s, {rate:.1f} ranked answers/s; saved, loaded again, same rewards")
+    say(f"\n{counted(training['steps'], 'step')} in {training['seconds']:.1f} s, {rate:.1f} ranked answers/s; saved, loaded again, same rewards")
     say(f"model   {output_dir}/\nplot    {plot}\nlogs    {log_dir}/")
 
 

@@ -85,10 +85,10 @@ class Rankings:
         lines = []
         for reason in sorted(set(self.left_out_prompts.values())):
             prompts = [prompt for prompt, why in self.left_out_prompts.items() if why == reason]
-            lines.append(f"{self.path}: left out {_count(prompts, 'prompt')} with {reason}: {name_some(map(shorten, prompts))}")
+            lines.append(f"{self.path}: left out {counted(len(prompts), 'prompt')} with {reason}: {name_some(map(shorten, prompts))}")
         if self.duplicate_rows:
             rows = self.duplicate_rows
-            lines.append(f"{self.path}: left out {_count(rows, 'exact duplicate row')}: line {name_some(map(str, rows))}")
+            lines.append(f"{self.path}: left out {counted(len(rows), 'exact duplicate row')}: line {name_some(map(str, rows))}")
         return lines
 
 
@@ -198,7 +198,7 @@ def read_rankings(path: str | Path) -> Rankings:
     if not kept:
         raise RankingsError(
             [
-                f"{path}:1: no prompt has two answers with different ranks: {len(table.rows)} rows, {len(groups)} prompts;"
+                f"{path}:1: no prompt has two answers with different ranks: {counted(len(table.rows), 'row')}, {counted(len(groups), 'prompt')};"
                 " rank at least two answers to one prompt"
             ]
         )
@@ -279,8 +279,13 @@ def shorten(value: str, width: int = 60) -> str:
     return repr(value if len(value) <= width else value[: width - 3] + "...")
 
 
-def _count(items: list, noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+def counted(number: int, noun: str) -> str:
+    """Put a number before its noun.
+
+    >>> counted(1, "prompt"), counted(0, "prompt")
+    ('1 prompt', '0 prompts')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def name_some(items: Iterable[str], most: int = 3) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preference.metrics import bootstrap_interval, count_pairs, evaluate_rewards, split_rewards
-from preference.rankings import Ranking
+from preference.rankings import Ranking, counted
 
 LEAST_PROMPTS = 6  # below, even a lead on every prompt is chance too often: 2 ** -5 is more than 2.5 %
 LEAST_VARIATION = 0.1  # of rewards whose standard deviation on the training answers is 1
@@ -61,7 +61,8 @@ def check_reward_model(rankings: Sequence[Ranking], rewards: np.ndarray, *, seed
         Check("ranking ability", metrics["kendall_tau"] > 0, f"Kendall tau {metrics['kendall_tau']:.2f} (above 0)"),
         Check(
             "generalisation", None if few else led,
-            f"accuracy leads the {name}-answer rule by {lead:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}, on {len(rankings)} unseen prompts{few}",
+            f"accuracy leads the {name}-answer rule by {lead:+.3f}, 95 % interval {low:+.3f} to {high:+.3f},"
+            f" on {counted(len(rankings), 'unseen prompt')}{few}",
         ),
     ]  # fmt: skip
 
@@ -73,7 +74,7 @@ def verdict(checks: Sequence[Check] | None, metrics: dict | None) -> str:
     by_name = {check.name: check for check in checks}
     accuracy, prompts = metrics["pairwise_accuracy"], metrics["prompts"]
     low, high = metrics["pairwise_accuracy_95"]
-    seen = f"it ordered {accuracy:.0%} of the pairs of {prompts} unseen prompts right (95 % interval {low:.0%} to {high:.0%})"
+    seen = f"it ordered {accuracy:.0%} of the pairs of {counted(prompts, 'unseen prompt')} right (95 % interval {low:.0%} to {high:.0%})"
     failed = [check.name for check in checks if check.passed is False]
     if failed:
         return f"Do not trust this model: {seen}, and failed {', '.join(failed)}; rank more prompts and train again."
@@ -103,7 +104,7 @@ def model_card(metrics: dict) -> str:
         "",
         f"- Base model: `{base['used']}`" + (f" (asked for: `{base['asked']}`)" if base["used"] != base["asked"] else ""),
         f"- Objective: {metrics['objective']}; {training['steps']} steps, weights of step {training['best_step']}, {training['precision']}",
-        f"- Data: {data['prompts']} ranked prompts in {data['rows']} rows (SHA-256 of the CSV: `{data['sha256']}`)",
+        f"- Data: {counted(data['prompts'], 'ranked prompt')} in {counted(data['rows'], 'row')} (SHA-256 of the CSV: `{data['sha256']}`)",
         f"- Input: the pair (prompt, answer), at most {training['max_length']} tokens, the longer side cut first",
         "",
         "## What a reward of 1 means",

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from preference.metrics import predicted_ranks, split_rewards
-from preference.rankings import Ranking
+from preference.rankings import Ranking, counted
 
 MOST_ANSWERS = 200  # printed; all of them stand in test_rewards.csv
 
@@ -70,8 +70,7 @@ def agreement_table(metrics: dict) -> Table | None:
     table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("")
     for part in parts:
-        count = metrics[part]["prompts"]
-        table.add_column(f"{part} ({count} prompt{'' if count == 1 else 's'})", justify="right")
+        table.add_column(f"{part} ({counted(metrics[part]['prompts'], 'prompt')})", justify="right")
 
     def row(name: str, cell) -> None:
         table.add_row(Text(name), *(Text(cell(metrics[part], metrics["baselines"][part])) for part in parts))

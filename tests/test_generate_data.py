@@ -210,7 +210,7 @@ def test_when_all_is_ranked_it_says_what_to_do(folder):
     run_script("create_sample_data.py", cwd=folder)
     done = run_script("generate_data.py", cwd=folder, stdin="")
     assert done.stdout == (
-        "All 5 prompts are ranked in training_data.csv or discarded. Give others with --prompts FILE, or rank into another file with --data FILE.\n"
+        "Every prompt is ranked in training_data.csv or discarded. Give others with --prompts FILE, or rank into another file with --data FILE.\n"
     )
     assert not (folder / "candidates.jsonl").exists()
 
@@ -219,7 +219,7 @@ def test_the_last_ranking_of_all_can_be_taken_back_at_a_later_start(folder):
     write_candidates(folder, PROMPTS[:1])
     run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="1 2 3 4\n\n")
     terminal = Terminal(folder)
-    terminal.wait_for("All 1 prompts are ranked in training_data.csv or discarded.")
+    terminal.wait_for("Every prompt is ranked in training_data.csv or discarded.")
     terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
     terminal.type("u")
     terminal.rank("4 3 2 1")

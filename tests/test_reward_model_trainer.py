@@ -159,7 +159,7 @@ def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
     (folder / "training_data.csv").write_text("".join(rows[:9]))
     (folder / "test_data.csv").unlink()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
-    assert "2 prompts are too few for a validation part of 20%: training on all of them" in done.stdout
+    assert "too few prompts (2) for a validation part of 20%: training on all of them" in done.stdout
     assert "Rewards of the training answers (seen prompts)" in done.stdout
     assert "No unseen prompts were there to test on: trust this model with nothing yet" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
@@ -172,7 +172,7 @@ def test_without_test_data_the_validation_part_is_shown(folder, tiny_distilbert)
     assert "Rewards of the validation answers (unseen prompts)" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["test"] is None and metrics["validation"]["prompts"] == 1
-    assert metrics["checks"][-1]["evidence"].endswith("on 1 unseen prompts, too few for an answer (at least 6)")
+    assert metrics["checks"][-1]["evidence"].endswith("on 1 unseen prompt, too few for an answer (at least 6)")
     assert len(read_csv(folder / "reward_model_final" / "test_rewards.csv")) == 4
 
 
@@ -181,7 +181,7 @@ def test_prompts_of_the_test_data_are_not_trained_on(folder, tiny_distilbert):
     with open(folder / "test_data.csv", "a") as file:
         file.writelines(rows[1:5])
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
-    assert "warning: 1 prompts of training_data.csv also stand in test_data.csv: left out of training" in done.stdout
+    assert "warning: training_data.csv shares 1 prompt with test_data.csv: left out of training" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["data"]["left_out"] == 1 and metrics["test"]["prompts"] == 4
 
