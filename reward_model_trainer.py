@@ -77,12 +77,12 @@ def train(
     """Fine-tune `base` on the rankings of `train_part`; return the model, its tokenizer, the encoded table, and figures of the run."""
     from transformers import TrainingArguments
 
-    from preference.checkpoints import begin_run, last_checkpoint, started_settings, steps_done
     from preference.encoding import encode_rankings
     from preference.objectives import OBJECTIVES
     from preference.precision import choose_precision
     from preference.progress import ShowProgress, tensorboard_log
     from preference.ranking_trainer import RankingTrainer
+    from preference.resuming import begin_run, last_checkpoint, started_settings, steps_done
     from preference.reward_model import freeze_lower_layers, load_base_model, quiet_transformers
 
     # 1. the base model with one new output

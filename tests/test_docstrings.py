@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 
 MODULES = sorted(path.stem for path in (ROOT / "preference").glob("[a-z]*.py"))
-WITH_EXAMPLES = {"batching", "candidates", "checkpoints", "metrics", "objectives", "ranking_input", "rankings", "terminal"}
+WITH_EXAMPLES = {"batching", "candidates", "metrics", "objectives", "ranking_input", "rankings", "resuming", "terminal"}
 
 
 @pytest.mark.parametrize("name", MODULES)

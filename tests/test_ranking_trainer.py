@@ -4,12 +4,12 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from preference.checkpoints import last_checkpoint
 from preference.encoding import encode_rankings
 from preference.metrics import count_pairs
 from preference.objectives import regression
 from preference.ranking_trainer import RankingTrainer, objective_value, parameter_groups
 from preference.rankings import read_rankings
+from preference.resuming import last_checkpoint
 from preference.reward_model import freeze_lower_layers, load_base_model
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from preference.checkpoints import begin_run, last_checkpoint, started_settings, steps_done
 from preference.errors import InputError
+from preference.resuming import begin_run, last_checkpoint, started_settings, steps_done
 
 
 def write_checkpoint(folder, step: int, complete: bool = True) -> None:
