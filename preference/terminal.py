@@ -1,5 +1,6 @@
 """The terminal side of ranking: safe text, boxes, one line of input at a time, the editor."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -7,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 from rich import box
 from rich.console import Console
@@ -98,11 +101,7 @@ def progress_line(progress: Progress) -> str:
     return f"{line} · {progress.median_seconds:.0f} s per prompt (median) · about {left} left"
 
 
-class _Resized(Exception):
-    pass
-
-
-def ask(question: str, *, on_resize=None) -> str:
+def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
     """Read one line from the person or the pipe, without its line end.
 
     When the terminal changes its size, `on_resize` draws the screen anew; what was typed so far stays.
@@ -112,34 +111,56 @@ def ask(question: str, *, on_resize=None) -> str:
     """
     readline = None
     if sys.stdin.isatty():
-        try:
+        with contextlib.suppress(ImportError):  # Windows has none
             import readline
-        except ImportError:  # Windows
-            readline = None
     typed = ""
-    while True:
-        previous = None
-        if on_resize and sys.stdin.isatty() and hasattr(signal, "SIGWINCH"):
-            previous = signal.signal(signal.SIGWINCH, _raise_resized)
+    with _watch_resizes(bool(on_resize) and sys.stdin.isatty()) as size:
         try:
-            if readline and typed:
-                readline.set_startup_hook(lambda text=typed: readline.insert_text(text))
-            return input(question)
-        except _Resized:
-            typed = readline.get_line_buffer() if readline else ""
-            on_resize()
+            while True:
+                if readline and typed:
+                    readline.set_startup_hook(lambda text=typed: readline.insert_text(text))
+                try:
+                    return _read_line(question, size)
+                except _Resized:
+                    typed = readline.get_line_buffer() if readline else ""
+                size.changed = False
+                on_resize()
         except (EOFError, KeyboardInterrupt):
             print()
             raise EndOfInput from None
         finally:
-            if previous is not None:
-                signal.signal(signal.SIGWINCH, previous)
             if readline:
                 readline.set_startup_hook(None)
 
 
-def _raise_resized(number, frame) -> None:
-    raise _Resized
+class _Resized(Exception):
+    """Leaves `_read_line`; raised nowhere else."""
+
+
+def _read_line(question: str, size: SimpleNamespace) -> str:
+    if size.changed:  # before this call, while the screen was drawn say; from here on the signal interrupts
+        raise _Resized
+    return input(question)
+
+
+@contextlib.contextmanager
+def _watch_resizes(wanted: bool) -> Iterator[SimpleNamespace]:
+    """Set `changed` when the terminal changes its size; interrupt the wait for input for it, and no other code."""
+    size = SimpleNamespace(changed=False)
+
+    def note(number, frame) -> None:
+        size.changed = True
+        if frame is not None and frame.f_code is _read_line.__code__:
+            raise _Resized
+
+    if not wanted or not hasattr(signal, "SIGWINCH"):
+        yield size
+        return
+    previous = signal.signal(signal.SIGWINCH, note)
+    try:
+        yield size
+    finally:
+        signal.signal(signal.SIGWINCH, previous or signal.SIG_DFL)
 
 
 def edit_text(text: str) -> str | None:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from pseudo_terminal import PROMPTS, Terminal, ranks_of, shown_answers, write_candidates
 
@@ -62,6 +64,30 @@ def test_a_resize_redraws_and_keeps_what_was_typed(folder):
     terminal.type("q")
     terminal.rest()
     assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 4, 3]
+
+
+def test_a_storm_of_resizes_ends_with_the_last_size_drawn_and_nothing_lost(folder):
+    write_candidates(folder, PROMPTS, ["word " * 400, "more " * 400, "text " * 400])  # takes a while to draw
+    terminal = Terminal(folder, columns=80)
+    terminal.wait_for("\n> ")
+    terminal.child.send("2 1")
+    terminal.wait_for("2 1")
+    for i in range(150):
+        terminal.child.setwinsize(60, 60 + i % 50)
+        time.sleep(0.002)
+    terminal.screen.resize(lines=60, columns=50)
+    terminal.child.setwinsize(60, 50)
+    for _ in range(3):
+        terminal.wait_for("╰" + "─" * (50 - 2) + "╯")
+    terminal.wait_for("> 2 1")
+    terminal.type(" 3")
+    terminal.wait_for("or n for none: ")
+    terminal.type("")
+    terminal.wait_for("Prompt number 1")
+    terminal.type("q")
+    assert "Traceback" not in terminal.raw + terminal.rest()
+    ranks = ranks_of(folder)[PROMPTS[0]]
+    assert [ranks[answer.strip()] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 3]
 
 
 HOSTILE = [
