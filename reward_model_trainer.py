@@ -55,7 +55,6 @@ def train(
     rankings: list[Ranking],
     train_part: list[int],
     validation_part: list[int],
-    digest: str,
     base: BaseModel,
     objective: str,
     checkpoints: Path,
@@ -77,7 +76,7 @@ def train(
     """Fine-tune `base` on the rankings of `train_part`; return the model, its tokenizer, the encoded table, and figures of the run."""
     from transformers import TrainingArguments
 
-    from preference.encoding import encode_rankings
+    from preference.encoding import digest_of, encode_rankings
     from preference.objectives import OBJECTIVES
     from preference.precision import choose_precision
     from preference.progress import ShowProgress, tensorboard_log
@@ -110,7 +109,7 @@ def train(
     if resume and checkpoint is None:
         say(f"{checkpoints} holds no checkpoint: starting from the beginning")
     settings = {
-        "data": digest, "train_part": train_part, "base_model": base.used, "objective": objective, "steps": steps,
+        "data": digest_of(rankings), "train_part": train_part, "base_model": base.used, "objective": objective, "steps": steps,
         "batch_size": batch_size, "learning_rate": learning_rate, "head_learning_rate": head_learning_rate,
         "frozen_layers": frozen_layers, "max_length": max_length, "seed": seed, "asked_precision": precision,
     }  # fmt: skip
@@ -151,7 +150,7 @@ def train(
 
     # 4. token ids, made by one process for all
     with args.main_process_first(local=False):
-        table = encode_rankings(rankings, tokenizer, max_length, digest=digest)
+        table = encode_rankings(rankings, tokenizer, max_length)
     cut, answers = sum(table["truncated"]), sum(len(ranking.answers) for ranking in rankings)
     if cut:
         prompts = name_some([shorten(ranking.prompt) for ranking, count in zip(rankings, table["truncated"], strict=True) if count])
@@ -229,7 +228,7 @@ def run(
     base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
 
-    train_part, validation_part = split_by_prompt(len(usable), validation_fraction, seed)
+    train_part, validation_part = split_by_prompt(usable, validation_fraction, seed)
     if not validation_part and validation_fraction > 0:
         say(f"too few prompts ({len(usable)}) for a validation part of {validation_fraction:.0%}: training on all of them")
 
@@ -237,9 +236,8 @@ def run(
 
     check_device(device)
     checkpoints = output_dir.with_name(output_dir.name + "_checkpoints")
-    digest = rankings.sha256 + (tests.sha256 if shared else "")  # what `usable` follows from
     model, tokenizer, table, training = train(
-        rankings=usable, train_part=train_part, validation_part=validation_part, digest=digest,
+        rankings=usable, train_part=train_part, validation_part=validation_part,
         base=base, objective=objective, checkpoints=checkpoints, log_folder=log_dir / time.strftime("%Y%m%d-%H%M%S"),
         device=device, seed=seed, **settings,
     )  # fmt: skip

@@ -28,11 +28,11 @@ def measure_scale(data: str, seconds: float = 30) -> dict:
 
     _, tokenizer = load_base_model(base_folder(MINILM), seed=1)
     start = time.perf_counter()
-    encode_rankings(rankings.rankings, tokenizer, 512, digest=rankings.sha256)
+    encode_rankings(rankings.rankings, tokenizer, 512)
     encode_seconds = time.perf_counter() - start
     before = peak_memory()
     with tempfile.TemporaryDirectory() as folder:
-        rate, _ = train_ours(rankings.rankings, folder, Request("regression", data, seconds=seconds), epochs=1, digest=rankings.sha256)
+        rate, _ = train_ours(rankings.rankings, folder, Request("regression", data, seconds=seconds), epochs=1)
     return {
         "rows": rankings.rows, "read_seconds": read_seconds, "encode_seconds": encode_seconds,
         "gib_before_the_steps": before, "gib": peak_memory(), "rate": rate,

@@ -186,7 +186,7 @@ def train_cross_encoder(rankings: list[Ranking], folder: str, request: Request, 
     return stop.rate(8), model
 
 
-def train_ours(rankings: list[Ranking], folder: str, request: Request, epochs: float, digest: str | None = None):
+def train_ours(rankings: list[Ranking], folder: str, request: Request, epochs: float):
     """reward_model_trainer.py's own training with its defaults, less the lever that the request leaves out."""
     from preference.base_models import find_base_model
     from reward_model_trainer import build_parser, train
@@ -199,7 +199,7 @@ def train_ours(rankings: list[Ranking], folder: str, request: Request, epochs: f
         for target, replacement in patches_without(request.without):
             stack.enter_context(patch(target, replacement))
         model, tokenizer, _, training = train(
-            rankings=rankings, train_part=list(range(len(rankings))), validation_part=[], digest=digest or f"benchmark {time.time()}",
+            rankings=rankings, train_part=list(range(len(rankings))), validation_part=[],
             base=find_base_model(request.base_model), objective=request.way, checkpoints=Path(folder) / "checkpoints",
             log_folder=Path(folder) / "logs", epochs=epochs, min_steps=1, max_steps=None, resume=False, seed=request.seed,
             callbacks=[stop], **settings,
@@ -212,7 +212,7 @@ def patches_without(lever: str | None) -> list[tuple[str, Callable]]:
     if lever == UNPADDED:  # one padded chunk a step
         return [
             ("preference.reward_model.unpad_layers", lambda model: False),
-            ("preference.ranking_trainer.chunk_cost_of", lambda model, device: 10**9),
+            ("preference.ranking_trainer.chunk_cost_of", lambda model, device: None),
         ]
     if lever == "attention by matrix products in bf16":
         return [("preference.unpadding.attend_by_matmul", fused_attention)]

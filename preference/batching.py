@@ -17,20 +17,24 @@ from transformers import PreTrainedTokenizerBase
 # What one more forward pass costs, in tokens of work: many small passes or some padding, whichever is less.
 CHUNK_COST_CPU = 64
 CHUNK_COST_GPU = 4096
-CHUNK_COST_UNPADDED = 10**9  # padding costs nothing there
 MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass
 
 
-def plan_chunks(lengths: Sequence[int], chunk_cost: int, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
+def plan_chunks(lengths: Sequence[int], chunk_cost: int | None, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
     """Partition the positions of `lengths` into chunks of like length at the least total cost.
 
     A chunk costs `chunk_cost` plus its padded size, both in tokens; its padded size stays within
     `max_tokens` unless one text alone is longer. Found by dynamic programming over the sorted lengths.
+    None means that padding costs nothing: the chunks are as large as `max_tokens` allows.
 
     >>> plan_chunks([10, 100, 11, 98], chunk_cost=32)
     [[0, 2], [3, 1]]
+    >>> plan_chunks([10, 100, 11, 98], chunk_cost=None)
+    [[0, 2, 3, 1]]
     """
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    if chunk_cost is None:
+        return _fill_chunks(order, lengths, max_tokens)
     best, start_of = [0], [0]  # best[n]: least cost of the n shortest; start_of[n]: where their last chunk starts
     for end in range(1, len(order) + 1):
         longest = lengths[order[end - 1]]
@@ -43,6 +47,17 @@ def plan_chunks(lengths: Sequence[int], chunk_cost: int, max_tokens: int = MAX_C
         chunks.append(order[start_of[end] : end])
         end = start_of[end]
     return chunks[::-1]
+
+
+def _fill_chunks(order: list[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Cut `order`, positions by rising length, into chunks whose padded size stays within `max_tokens`."""
+    chunks: list[list[int]] = []
+    for position in order:
+        if chunks and (len(chunks[-1]) + 1) * lengths[position] <= max_tokens:
+            chunks[-1].append(position)
+        else:
+            chunks.append([position])
+    return chunks
 
 
 def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], max_length: int):
@@ -135,7 +150,7 @@ class RankingCollator:
          "ranks":     [[1, 2], [1, 0]]}   # 0 is padding
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, chunk_cost: int = CHUNK_COST_CPU):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, chunk_cost: int | None = CHUNK_COST_CPU):
         self.tokenizer, self.chunk_cost = tokenizer, chunk_cost
 
     def __call__(self, rankings: Sequence[dict]) -> dict:

@@ -21,15 +21,15 @@ _RANKINGS_AT_ONCE = 256
 _KEPT_DAYS = 30
 
 
-def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int, *, digest: str) -> Dataset:
+def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Return a memory-mapped table with one row a ranking.
 
     Columns: `ranks`, list of n; each model input (`input_ids`, …), list of n lists of token numbers; and
     `truncated`, how many of the n answers were cut at `max_length` tokens.
 
-    The table is kept in the cache folder under a key of `digest` (of the CSV), the tokenizer and `max_length`.
+    The table is kept in the cache folder under a key of the texts and ranks, the tokenizer and `max_length`.
     """
-    parts = [_TABLE_FORMAT, digest, _description(tokenizer), str(max_length)]
+    parts = [_TABLE_FORMAT, digest_of(rankings), _description(tokenizer), str(max_length)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     path = cache_folder() / "encoded" / f"{key}.arrow"
     if not path.exists():
@@ -38,6 +38,14 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
         _write_table(path, rankings, tokenizer, max_length)
     os.utime(path)
     return Dataset.from_file(str(path))
+
+
+def digest_of(rankings: Sequence[Ranking]) -> str:
+    """Return the SHA-256 of the rankings' texts and ranks: the same for the same rankings in the same order."""
+    digest = hashlib.sha256()
+    for ranking in rankings:
+        digest.update(json.dumps([ranking.prompt, ranking.answers, ranking.ranks]).encode())
+    return digest.hexdigest()
 
 
 def _description(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -30,7 +30,7 @@ def split_rewards(rankings: Sequence[Ranking], rewards: Sequence[float]) -> list
 
 
 def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float], *, longer_is_better: bool | None = None) -> PairCounts:
-    """Count, for each prompt, its untied pairs and those with margin > 0.
+    """Count, for each prompt, the untied pairs of its rankings and those with margin > 0.
 
     Args:
         longer_is_better: only pairs whose better answer is the longer (True) or the shorter (False) one, in characters.
@@ -39,7 +39,8 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float], *, longer
     >>> pairs.right, pairs.pairs
     (array([1.5]), array([2.]))
     """
-    right, pairs = [], []
+    right: dict[str, float] = {}
+    pairs: dict[str, float] = {}
     for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True):
         ranks = np.asarray(ranking.ranks)
         chosen = ranks[:, None] < ranks[None, :]
@@ -48,9 +49,10 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float], *, longer
             longer = lengths[:, None] > lengths[None, :]
             chosen &= longer if longer_is_better else longer.T
         margins = values[:, None] - values[None, :]
-        right.append(((margins > 0) * 1.0 + (margins == 0) * 0.5)[chosen].sum())
-        pairs.append(float(chosen.sum()))
-    return PairCounts(np.asarray(right), np.asarray(pairs))
+        ordered = ((margins > 0) * 1.0 + (margins == 0) * 0.5)[chosen].sum()
+        right[ranking.prompt] = right.get(ranking.prompt, 0.0) + float(ordered)
+        pairs[ranking.prompt] = pairs.get(ranking.prompt, 0.0) + float(chosen.sum())
+    return PairCounts(np.asarray(list(right.values())), np.asarray(list(pairs.values())))
 
 
 def evaluate_rewards(rankings: Sequence[Ranking], rewards: Sequence[float], *, seed: int = 0) -> dict:
@@ -70,7 +72,7 @@ def evaluate_rewards(rankings: Sequence[Ranking], rewards: Sequence[float], *, s
     both = longer.pairs.sum() and shorter.pairs.sum()
     values = np.concatenate(parts)
     return {
-        "prompts": len(rankings),
+        "prompts": len(pairs.pairs),
         "answers": len(values),
         "pairs": int(pairs.pairs.sum()),
         "pairwise_accuracy": pairs.accuracy(),

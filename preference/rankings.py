@@ -10,7 +10,7 @@ import hashlib
 import io
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -205,18 +205,22 @@ def read_rankings(path: str | Path) -> Rankings:
     return Rankings(str(path), table.sha256, len(table.rows), kept, left_out, duplicate_rows)
 
 
-def split_by_prompt(count: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Split the positions of `count` rankings into a training and a validation part, both in rising order.
+def split_by_prompt(rankings: Sequence[Ranking], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Split the positions of `rankings` into a training and a validation part, both in rising order.
 
-    A ranking is one prompt, so no prompt stands on both sides. The validation part is the rounded `fraction`
-    of the prompts, and empty where that rounds to none; at least one prompt is left to train on.
+    All rankings of a prompt go to the same part. The validation part gets the rounded `fraction` of the prompts,
+    and is empty where that rounds to none; at least one prompt is left to train on.
 
-    >>> split_by_prompt(5, 0.2, seed=42)
-    ([1, 2, 3, 4], [0])
+    >>> split_by_prompt([Ranking(prompt, ["x", "y"], [1, 2]) for prompt in "aabcd"], 0.25, seed=42)
+    ([2, 3, 4], [0, 1])
     """
-    held_out = min(int(count * fraction + 0.5), count - 1)
-    validation = set(random.Random(seed).sample(range(count), held_out))
-    return [i for i in range(count) if i not in validation], sorted(validation)
+    prompts = list(dict.fromkeys(ranking.prompt for ranking in rankings))
+    held_out = min(int(len(prompts) * fraction + 0.5), len(prompts) - 1)
+    validation = set(random.Random(seed).sample(prompts, held_out))
+    return (
+        [i for i, ranking in enumerate(rankings) if ranking.prompt not in validation],
+        [i for i, ranking in enumerate(rankings) if ranking.prompt in validation],
+    )
 
 
 def parse_rank(text: str) -> int | None:

@@ -48,7 +48,7 @@ def check_reward_model(rankings: Sequence[Ranking], rewards: np.ndarray, *, seed
         leads[name] = (pairs.accuracy() - other.accuracy(), *bootstrap_interval(pairs, other, seed=seed))
     name, (lead, low, high) = min(leads.items(), key=lambda item: item[1][0])
     led = True if low > 0 else False if high < 0 else None
-    few = f", too few for an answer (at least {LEAST_PROMPTS})" if len(rankings) < LEAST_PROMPTS else ""
+    few = f", too few for an answer (at least {LEAST_PROMPTS})" if metrics["prompts"] < LEAST_PROMPTS else ""
     return [
         Check(
             "score variation", metrics["reward_std"] >= LEAST_VARIATION,
@@ -62,7 +62,7 @@ def check_reward_model(rankings: Sequence[Ranking], rewards: np.ndarray, *, seed
         Check(
             "generalisation", None if few else led,
             f"accuracy leads the {name}-answer rule by {lead:+.3f}, 95 % interval {low:+.3f} to {high:+.3f},"
-            f" on {counted(len(rankings), 'unseen prompt')}{few}",
+            f" on {counted(metrics['prompts'], 'unseen prompt')}{few}",
         ),
     ]  # fmt: skip
 

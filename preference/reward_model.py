@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from preference.batching import CHUNK_COST_CPU, CHUNK_COST_GPU, CHUNK_COST_UNPADDED, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
+from preference.batching import CHUNK_COST_CPU, CHUNK_COST_GPU, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.errors import InputError
 from preference.precision import choose_precision
-from preference.unpadding import FAMILIES, unpad_layers
+from preference.unpadding import runs_unpadded, unpad_layers
 
 LEAST_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
 _TEXTS_AT_ONCE = 1024
@@ -114,11 +114,11 @@ def score_encoded(
     return rewards
 
 
-def chunk_cost_of(model: PreTrainedModel, device: str) -> int:
-    """Return what one more forward pass of `model` costs on `device`, in tokens (see `plan_chunks`)."""
+def chunk_cost_of(model: PreTrainedModel, device: str) -> int | None:
+    """Return what one more forward pass of `model` costs on `device`, in tokens; None: padding costs nothing (see `plan_chunks`)."""
     if torch.device(device).type != "cpu":
         return CHUNK_COST_GPU
-    return CHUNK_COST_UNPADDED if model.config.model_type in FAMILIES else CHUNK_COST_CPU
+    return None if runs_unpadded(model) else CHUNK_COST_CPU
 
 
 def check_device(device: str) -> None:

@@ -121,16 +121,25 @@ def first_tokens(lengths: list[int]) -> Tensor:
     return torch.tensor([0, *lengths[:-1]]).cumsum(0)
 
 
-def unpad_layers(model: PreTrainedModel) -> bool:
-    """Let the model's layers run unpadded on a CPU; return whether it is one of `FAMILIES`. What is saved does not change.
+def unpad_layers(model: PreTrainedModel) -> None:
+    """Let the layers of a BERT-like encoder run unpadded on a CPU; other models stay as they are. What is saved does not change.
 
     The hidden state that the model's encoder returns then has shape (texts, 1, width).
     """
+    if (stack := _layer_stack(model)) is not None:
+        stack.forward = MethodType(forward_unpadded, stack)  # a method: a deep copy of the model gets its own
+
+
+def runs_unpadded(model: PreTrainedModel) -> bool:
+    """Return whether `unpad_layers` has taken hold of the model, so that padding costs nothing on a CPU."""
+    stack = _layer_stack(model)
+    return stack is not None and getattr(stack.forward, "__func__", None) is forward_unpadded
+
+
+def _layer_stack(model: PreTrainedModel) -> nn.Module | None:
     if model.config.model_type not in FAMILIES or getattr(model.config, "is_decoder", False):
-        return False
-    stack = model.base_model.transformer if model.config.model_type == "distilbert" else model.base_model.encoder
-    stack.forward = MethodType(forward_unpadded, stack)  # a method: a deep copy of the model gets its own
-    return True
+        return None
+    return model.base_model.transformer if model.config.model_type == "distilbert" else model.base_model.encoder
 
 
 def forward_unpadded(stack: nn.Module, hidden_states: Tensor, attention_mask: Tensor | None = None, **options):

@@ -28,8 +28,9 @@ def test_chunks_are_a_partition_of_least_cost():
 
 
 def test_chunks_stay_within_the_token_budget():
-    chunks = plan_chunks([100] * 10 + [5000], chunk_cost=10**9, max_tokens=300)
-    assert sorted(map(len, chunks)) == [1, 1, 3, 3, 3]
+    for cost_of_a_pass in (10**6, None):
+        chunks = plan_chunks([100] * 10 + [5000], chunk_cost=cost_of_a_pass, max_tokens=300)
+        assert sorted(map(len, chunks)) == [1, 1, 3, 3, 3]
 
 
 def test_cut_evenly():

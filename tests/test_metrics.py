@@ -52,6 +52,14 @@ def test_bootstrap_is_over_prompts():
     assert bootstrap_interval(count_pairs(two, [5, 4, 3, 2, 1, 1, 2, 3, 4, 5])) == (0, 1)
 
 
+def test_rankings_of_one_prompt_are_one_draw_of_the_bootstrap():
+    # Thirty pairs of one prompt are one observation, however many rankings they came as.
+    pairs = [Ranking("p", ["x", f"y{i}"], [1, 2]) for i in range(30)]
+    counts = count_pairs(pairs, [1, 0] * 15 + [0, 1] * 15)
+    assert counts.pairs.tolist() == [30] and bootstrap_interval(counts) == (0.5, 0.5)
+    assert evaluate_rewards(pairs, [1, 0] * 30)["prompts"] == 1
+
+
 def test_bootstrap_covers_the_truth():
     draw = np.random.default_rng(0)
     covered = 0

@@ -15,7 +15,7 @@ from preference.reward_model import freeze_lower_layers, load_base_model
 
 def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15, **options) -> RankingTrainer:
     model, tokenizer = load_base_model(tiny_distilbert, seed=seed)
-    table = encode_rankings(rankings, tokenizer, 64, digest="trainer test")
+    table = encode_rankings(rankings, tokenizer, 64)
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=steps, learning_rate=1e-3, use_cpu=True, report_to="none", disable_tqdm=True, seed=seed,
         eval_strategy="steps", eval_steps=5, save_steps=5, remove_unused_columns=False, **options,

@@ -111,12 +111,24 @@ def test_ranks_that_spreadsheets_write():
     assert [parse_rank(text) for text in ("0", "-1", "1.5", "", "1e3", "٣", "one")] == [None] * 7
 
 
+def made(prompts: int, each: int = 1) -> list[Ranking]:
+    return [Ranking(f"p{i}", ["x", f"y{k}"], [1, 2]) for i in range(prompts) for k in range(each)]
+
+
 @pytest.mark.parametrize("count, held_out", [(1, 0), (2, 0), (3, 1), (5, 1), (10, 2), (600, 120)])
 def test_split_has_every_prompt_once_and_the_asked_share(count, held_out):
-    train, validation = split_by_prompt(count, 0.2, seed=random.randrange(1000))
+    train, validation = split_by_prompt(made(count), 0.2, seed=random.randrange(1000))
     assert sorted(train + validation) == list(range(count))
     assert len(validation) == held_out
 
 
+def test_all_rankings_of_a_prompt_stand_on_one_side():
+    some = made(20, each=3)
+    train, validation = split_by_prompt(some, 0.2, seed=0)
+    assert len(validation) == 4 * 3 and len(train) == 16 * 3
+    assert not {some[i].prompt for i in train} & {some[i].prompt for i in validation}
+
+
 def test_split_follows_the_seed():
-    assert split_by_prompt(100, 0.2, seed=1) == split_by_prompt(100, 0.2, seed=1) != split_by_prompt(100, 0.2, seed=2)
+    some = made(100)
+    assert split_by_prompt(some, 0.2, seed=1) == split_by_prompt(some, 0.2, seed=1) != split_by_prompt(some, 0.2, seed=2)

@@ -94,7 +94,7 @@ def test_the_training_answers_are_on_the_promised_scale(packaged_run):
 
     folder, _ = packaged_run
     rankings = read_rankings(folder / "training_data.csv").rankings
-    train_part, _ = split_by_prompt(5, 0.2, 42)
+    train_part, _ = split_by_prompt(rankings, 0.2, 42)
     pairs = [(rankings[i].prompt, answer) for i in train_part for answer in rankings[i].answers]
     rewards = RewardModel.load(folder / "reward_model_final").score(*zip(*pairs, strict=True))
     assert rewards.mean() == pytest.approx(0, abs=1e-3) and rewards.std() == pytest.approx(1, abs=1e-3)

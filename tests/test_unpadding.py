@@ -4,7 +4,9 @@ import pytest
 import torch
 import transformers
 
-from preference.unpadding import FAMILIES, attend, first_tokens, unpad_layers
+from preference.batching import CHUNK_COST_CPU
+from preference.reward_model import chunk_cost_of
+from preference.unpadding import FAMILIES, attend, first_tokens, runs_unpadded, unpad_layers
 
 SMALL = {"vocab_size": 50, "pad_token_id": 0, "num_labels": 1}
 BERT = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
@@ -48,7 +50,8 @@ def test_unpadded_layers_give_the_same_rewards_and_gradients(family, padded):
         del batch["attention_mask"]
     rewards, gradients = rewards_and_gradients(model, batch)
     assert rewards.std() > 0.1
-    assert unpad_layers(model) == (family in FAMILIES)
+    unpad_layers(model)
+    assert runs_unpadded(model) == (family in FAMILIES)
     unpadded_rewards, unpadded_gradients = rewards_and_gradients(model, batch)
     torch.testing.assert_close(unpadded_rewards, rewards, atol=1e-9, rtol=1e-9)
     assert unpadded_gradients.keys() == gradients.keys()
@@ -81,7 +84,11 @@ def test_a_copy_of_the_model_computes_with_its_own_weights():
 
 def test_a_decoder_stays_as_it_is():
     config = transformers.BertConfig(**SMALL, **BERT, is_decoder=True)
-    assert not unpad_layers(transformers.BertForSequenceClassification(config))
+    decoder, encoder = transformers.BertForSequenceClassification(config), small_model("bert")
+    for model in (decoder, encoder):
+        unpad_layers(model)
+    assert not runs_unpadded(decoder) and chunk_cost_of(decoder, "cpu") == CHUNK_COST_CPU
+    assert runs_unpadded(encoder) and chunk_cost_of(encoder, "cpu") is None
 
 
 def test_dropout_of_the_config_is_respected():
