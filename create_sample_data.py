@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from preference.data.csv_table import COLUMNS, format_rows
+from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.durable_files import back_up, write_atomically
-from preference.rankings import COLUMNS, format_rows
-from preference.sample import TEST_SAMPLE, TRAINING_SAMPLE
 
 
 def as_csv(sample: dict[str, list[str]]) -> str:

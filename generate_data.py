@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 
 from preference.arguments import above, at_least, from_to
-from preference.base_models import GENERATOR_DEFAULT, find_base_model
-from preference.candidates import Candidates, append_candidates, distinct, read_candidates, read_prompts
+from preference.data.candidates import Candidates, append_candidates, distinct, read_candidates, read_prompts
+from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
-from preference.rankings import counted
-from preference.sample import TRAINING_SAMPLE
+from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
+from preference.wording import counted
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
 PROMPTS_AT_ONCE = 8
@@ -53,8 +53,8 @@ class LazyGenerator:
         if self._loaded is None:
             base = find_base_model(self.name)
             print(base.note or f"generator: {base.used} ({base.source})", flush=True)
-            from preference.generation import Generator
-            from preference.reward_model import check_device
+            from preference.machine import check_device
+            from preference.model.generator import Generator
 
             check_device(self.device)
             self._loaded = Generator(base, self.device)
@@ -71,7 +71,7 @@ def draw_candidates(prompts: list[str], path: Path, generator: LazyGenerator, se
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from preference.generation import SamplingSettings, as_record
+    from preference.model.generator import SamplingSettings, as_record
 
     chosen = SamplingSettings(**settings)
     start, drawn = time.perf_counter(), 0
@@ -96,7 +96,7 @@ def draw_candidates(prompts: list[str], path: Path, generator: LazyGenerator, se
 
 def rank(session, generator: LazyGenerator, settings: dict, guidelines: str) -> None:
     """Show one prompt after the other and carry out what the person types, until all is ranked or they quit."""
-    from preference import terminal
+    from preference.ranking import terminal
 
     console = terminal.make_console()
 
@@ -157,8 +157,8 @@ def rank(session, generator: LazyGenerator, settings: dict, guidelines: str) -> 
 
 def confirm_ranking(session, line: str, console, show) -> bool:
     """Say how `line` was understood and save it on Enter; another line is taken as a new try. True when saved."""
-    from preference import terminal
-    from preference.ranking_input import OrderError, parse_order
+    from preference.ranking import terminal
+    from preference.ranking.order import OrderError, parse_order
 
     shown = session.current
     while True:
@@ -186,7 +186,7 @@ def confirm_ranking(session, line: str, console, show) -> bool:
 
 def edit_answer(session, argument: str) -> str | None:
     """Let the person edit one answer of the prompt on the screen; return what went wrong, if anything."""
-    from preference import terminal
+    from preference.ranking import terminal
 
     answers = list(session.current.answers)
     if not argument.strip().isascii() or not argument.strip().isdigit() or not 1 <= int(argument) <= len(answers):
@@ -207,7 +207,7 @@ def edit_answer(session, argument: str) -> str | None:
 
 def draw_again(session, generator: LazyGenerator, settings: dict, attempt: int) -> list[str]:
     """Replace the drawn answers on the screen by newly drawn ones; return what is to be said."""
-    from preference.generation import SamplingSettings
+    from preference.model.generator import SamplingSettings
 
     prompt = session.current.prompt
     print("drawing new answers …", flush=True)
@@ -220,7 +220,7 @@ def draw_again(session, generator: LazyGenerator, settings: dict, attempt: int) 
 
 def print_summary(session, data: Path, seconds: float) -> None:
     """Say what was done in this sitting, how well the person agrees with themselves, and what to type next."""
-    from preference.terminal import make_console
+    from preference.ranking.terminal import make_console
 
     console = make_console()
     progress = session.progress()
@@ -281,9 +281,9 @@ def run(
         print(f"rank them:  python generate_data.py --candidates {path}")
         return
 
-    from preference.ranking_session import RankingSession
-    from preference.ranking_store import RankingFile, RankingLog
-    from preference.terminal import EndOfInput
+    from preference.ranking.session import RankingSession
+    from preference.ranking.store import RankingFile, RankingLog
+    from preference.ranking.terminal import EndOfInput
 
     text = GUIDELINES if guidelines is None else _read_guidelines(guidelines)
     file = RankingFile(data)
@@ -308,7 +308,7 @@ def run(
 
 
 def _read_guidelines(path: Path) -> str:
-    from preference.terminal import safe_text
+    from preference.ranking.terminal import safe_text
 
     try:
         return safe_text(path.read_text(encoding="utf-8-sig")).rstrip()

@@ -18,9 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preference.arguments import above, at_least, from_to
-from preference.base_models import REWARD_MODEL_DEFAULT, BaseModel, find_base_model
+from preference.data.rankings import Ranking, Rankings, read_rankings
+from preference.data.splits import split_by_prompt
 from preference.errors import InputError
-from preference.rankings import Ranking, Rankings, counted, name_some, read_rankings, shorten, split_by_prompt
+from preference.model.base_models import REWARD_MODEL_DEFAULT, BaseModel, find_base_model
+from preference.wording import counted, name_some, shorten
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 EVALUATE_EVERY = 20  # steps
@@ -76,13 +78,14 @@ def train(
     """Fine-tune `base` on the rankings of `train_part`; return the model, its tokenizer, the encoded table, and figures of the run."""
     from transformers import TrainingArguments
 
-    from preference.encoding import digest_of, encode_rankings
-    from preference.objectives import OBJECTIVES
-    from preference.precision import choose_precision
-    from preference.progress import ShowProgress, tensorboard_log
-    from preference.ranking_trainer import RankingTrainer
-    from preference.resuming import begin_run, last_checkpoint, started_settings, steps_done
-    from preference.reward_model import freeze_lower_layers, load_base_model, quiet_transformers
+    from preference.machine import choose_precision
+    from preference.model.base_models import quiet_transformers
+    from preference.model.fine_tuning import freeze_lower_layers, load_base_model
+    from preference.training.encoded_table import digest_of, encode_rankings
+    from preference.training.objectives import OBJECTIVES
+    from preference.training.progress import ShowProgress, tensorboard_log
+    from preference.training.ranking_trainer import RankingTrainer
+    from preference.training.resuming import begin_run, last_checkpoint, started_settings, steps_done
 
     # 1. the base model with one new output
     model, tokenizer = load_base_model(base.path, seed=seed)
@@ -200,7 +203,7 @@ def train(
 
 def evaluate(rankings: list[Ranking], rewards, seed: int) -> tuple[dict, dict]:
     """Return the metrics of `rewards` and those of the two length baselines on the same pairs."""
-    from preference.metrics import evaluate_rewards, length_baselines
+    from preference.evaluation.metrics import evaluate_rewards, length_baselines
 
     return evaluate_rewards(rankings, rewards, seed=seed), length_baselines(rankings, seed=seed)
 
@@ -232,7 +235,7 @@ def run(
     if not validation_part and validation_fraction > 0:
         say(f"too few prompts ({len(usable)}) for a validation part of {validation_fraction:.0%}: training on all of them")
 
-    from preference.reward_model import check_device
+    from preference.machine import check_device
 
     check_device(device)
     checkpoints = output_dir.with_name(output_dir.name + "_checkpoints")
@@ -246,11 +249,12 @@ def run(
 
     import numpy as np
 
-    from preference.batching import split_answers
-    from preference.report import check_reward_model, verdict
-    from preference.reward_model import RewardModel, score_encoded, standardise_rewards
-    from preference.saving import save_and_verify
-    from preference.tables import print_report
+    from preference.evaluation.report import check_reward_model, verdict
+    from preference.evaluation.tables import print_report
+    from preference.model.head import standardise_rewards
+    from preference.model.reward_model import RewardModel, score_encoded
+    from preference.training.encoded_table import split_answers
+    from preference.training.saving import save_and_verify
 
     scored = random_part(train_part, 500, seed)
     pairs = [pair for i in scored for pair in split_answers(table[i])]
@@ -290,7 +294,7 @@ def run(
 
     from concurrent.futures import ThreadPoolExecutor
 
-    from preference.plots import plot_rewards
+    from preference.evaluation.plots import plot_rewards
 
     with ThreadPoolExecutor(1) as pool:  # saving mostly waits for the process that checks the saved model
         saving = pool.submit(save_and_verify, model, tokenizer, metrics, shown, rewards[shown_part], output_dir)

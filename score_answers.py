@@ -19,7 +19,7 @@ ADDED = ["reward", "rank_in_prompt"]
 
 def read_answers(path: Path):
     """Read the CSV `path` as a Table whose prompts and answers are not empty."""
-    from preference.rankings import RankingsError, check_texts, read_table
+    from preference.data.csv_table import RankingsError, check_texts, read_table
 
     table = read_table(path, ["prompt", "answer"])
     if problems := check_texts(table, ["prompt", "answer"]):
@@ -31,7 +31,7 @@ def read_answers(path: Path):
 
 def table_from_arguments(prompt: str, answers: list[str]):
     """Return the answers of the command line as a Table."""
-    from preference.rankings import Row, Table
+    from preference.data.csv_table import Row, Table
 
     if not prompt.strip() or not all(answer.strip() for answer in answers):
         raise InputError("--prompt and --answer must not be empty")
@@ -43,8 +43,8 @@ def score(table, model_folder: str, device: str, precision: str) -> list[tuple[f
     from rich.console import Console
     from rich.progress import Progress
 
-    from preference.metrics import predicted_ranks
-    from preference.reward_model import RewardModel
+    from preference.evaluation.metrics import predicted_ranks
+    from preference.model.reward_model import RewardModel
 
     model = RewardModel.load(model_folder, device=device, precision=precision)
     prompts, answers = table.column("prompt"), table.column("answer")
@@ -104,8 +104,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _write(table, scores: list[tuple[float, int]], output: Path | None) -> None:
+    from preference.data.csv_table import format_rows
     from preference.durable_files import write_atomically
-    from preference.rankings import format_rows
 
     rows = [[*row.cells, f"{reward:.6f}", rank] for row, (reward, rank) in zip(table.rows, scores, strict=True)]
     text = format_rows([[*table.columns, *ADDED], *rows])

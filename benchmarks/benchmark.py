@@ -29,7 +29,8 @@ from made_rankings import make_rankings
 from ways import DRAWING, LEVERS, MINILM, OBJECTIVES, PREDICTION, ROOT, TRAINING, UNPADDED, Request, base_folder
 
 from preference.arguments import at_least
-from preference.rankings import RankingsError, read_rankings, write_rankings
+from preference.data.csv_table import RankingsError
+from preference.data.rankings import read_rankings, write_rankings
 
 HERE = Path(__file__).resolve().parent
 SCALE_ROWS = [2_000, 20_000, 200_000]
@@ -129,8 +130,8 @@ def processor_use(rate: float, data: str, base: str) -> dict:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    from preference.batching import encode_pairs
-    from preference.precision import choose_precision, matmul_rate
+    from preference.machine import choose_precision, matmul_rate
+    from preference.model.encoding import encode_pairs
 
     config = AutoConfig.from_pretrained(base_folder(base))
     width, layers = config.hidden_size, config.num_hidden_layers

@@ -3,7 +3,7 @@
 import math
 import random
 
-from preference.rankings import Ranking
+from preference.data.rankings import Ranking
 
 GOOD = ["water", "light", "because", "energy", "first", "then", "measure", "grams", "heat", "result"]
 GOOD += ["reason", "example", "number", "city", "river", "paper", "clear", "step", "four"]

@@ -13,7 +13,7 @@ import time
 
 from ways import MINILM, Request, base_folder, train_ours
 
-from preference.rankings import read_rankings
+from preference.data.rankings import read_rankings
 
 
 def measure_scale(data: str, seconds: float = 30) -> dict:
@@ -23,8 +23,8 @@ def measure_scale(data: str, seconds: float = 30) -> dict:
     read_seconds = time.perf_counter() - start
 
     import reward_model_trainer  # noqa: F401  its imports do not belong to the time of encoding
-    from preference.encoding import encode_rankings
-    from preference.reward_model import load_base_model
+    from preference.model.fine_tuning import load_base_model
+    from preference.training.encoded_table import encode_rankings
 
     _, tokenizer = load_base_model(base_folder(MINILM), seed=1)
     start = time.perf_counter()

@@ -20,7 +20,7 @@ from unittest.mock import patch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from preference.rankings import Ranking, read_rankings  # noqa: E402
+from preference.data.rankings import Ranking, read_rankings  # noqa: E402
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 OBJECTIVES = ["regression", "bradley-terry", "plackett-luce"]
@@ -67,7 +67,7 @@ def measure(request: Request) -> dict:
         start = time.perf_counter()
         rate, model = train(seen, folder, request, epochs=request.epochs)
         seconds = time.perf_counter() - start
-    from preference.metrics import evaluate_rewards
+    from preference.evaluation.metrics import evaluate_rewards
 
     metrics = evaluate_rewards(unseen, rewards_of(request.way, model, unseen))
     return {
@@ -85,7 +85,7 @@ def hold_out(rankings: list[Ranking], share: float) -> tuple[list[Ranking], list
 
 
 def base_folder(base: str) -> str:
-    from preference.base_models import find_base_model
+    from preference.model.base_models import find_base_model
 
     return str(find_base_model(base).path)
 
@@ -123,7 +123,7 @@ def common_arguments(folder: str, request: Request, epochs: float) -> dict:
 
 def faster_precision() -> dict:
     """Give the peers bf16 too where this processor is faster in it."""
-    from preference.precision import choose_precision
+    from preference.machine import choose_precision
 
     return {"bf16": choose_precision("auto", "cpu", 384) == "bf16"}
 
@@ -188,7 +188,7 @@ def train_cross_encoder(rankings: list[Ranking], folder: str, request: Request, 
 
 def train_ours(rankings: list[Ranking], folder: str, request: Request, epochs: float):
     """reward_model_trainer.py's own training with its defaults, less the lever that the request leaves out."""
-    from preference.base_models import find_base_model
+    from preference.model.base_models import find_base_model
     from reward_model_trainer import build_parser, train
 
     stop = stop_after(request.seconds)
@@ -211,17 +211,17 @@ def patches_without(lever: str | None) -> list[tuple[str, Callable]]:
     """Return what to replace in this project to train without `lever`."""
     if lever == UNPADDED:  # one padded chunk a step
         return [
-            ("preference.reward_model.unpad_layers", lambda model: False),
-            ("preference.ranking_trainer.chunk_cost_of", lambda model, device: None),
+            ("preference.model.fine_tuning.unpad_layers", lambda model: False),
+            ("preference.training.ranking_trainer.chunk_cost_of", lambda model, device: None),
         ]
     if lever == "attention by matrix products in bf16":
-        return [("preference.unpadding.attend_by_matmul", fused_attention)]
+        return [("preference.model.unpadding.attend_by_matmul", fused_attention)]
     if lever == "last layer only where it is read":
-        return [("preference.unpadding.run_layers", run_layers_whole)]
+        return [("preference.model.unpadding.run_layers", run_layers_whole)]
     if lever == "dropout off":
         from torch import nn
 
-        from preference.reward_model import load_base_model
+        from preference.model.fine_tuning import load_base_model
 
         def with_dropout(*arguments, **options):
             model, tokenizer = load_base_model(*arguments, **options)
@@ -230,7 +230,7 @@ def patches_without(lever: str | None) -> list[tuple[str, Callable]]:
                     module.p = 0.1
             return model, tokenizer
 
-        return [("preference.reward_model.load_base_model", with_dropout)]
+        return [("preference.model.fine_tuning.load_base_model", with_dropout)]
     return []
 
 
@@ -243,7 +243,7 @@ def fused_attention(query, key, value, tokens: int, dropout: float):
 
 def run_layers_whole(layers, tokens, lengths: list[int]):
     """`run_layers` with the last layer computed for all tokens."""
-    from preference.unpadding import first_tokens
+    from preference.model.unpadding import first_tokens
 
     for layer in layers:
         tokens = layer(tokens, lengths)
@@ -260,8 +260,8 @@ def rewards_of(way: str, model, unseen: list[Ranking]):
     pairs = [(r.prompt, a) for r in unseen for a in r.answers]
     if way == "cross-encoder":
         return model.predict(pairs, activation_fn=torch.nn.Identity())
-    from preference.batching import encode_pairs
-    from preference.reward_model import score_encoded
+    from preference.model.encoding import encode_pairs
+    from preference.model.reward_model import score_encoded
 
     model, tokenizer = model
     if way == "trl":  # it was trained on one text, not on a pair
@@ -274,7 +274,8 @@ def rewards_of(way: str, model, unseen: list[Ranking]):
 
 def predict(way: str, rankings: list[Ranking], base: str) -> float:
     """Score the same answers with the same model; return answers per second, the best of two."""
-    from preference.reward_model import RewardModel, load_base_model
+    from preference.model.fine_tuning import load_base_model
+    from preference.model.reward_model import RewardModel
 
     prompts, answers = [r.prompt for r in rankings for _ in r.answers], [a for r in rankings for a in r.answers]
     with tempfile.TemporaryDirectory() as folder:
@@ -305,9 +306,9 @@ def draw_candidates(way: str) -> float:
     """Draw the default run's 20 candidates together, or with one call of `generate` each; return candidates a second."""
     import torch
 
-    from preference.base_models import SMOLLM2, find_base_model
-    from preference.generation import Generator, SamplingSettings
-    from preference.sample import TRAINING_SAMPLE
+    from preference.data.sample import TRAINING_SAMPLE
+    from preference.model.base_models import SMOLLM2, find_base_model
+    from preference.model.generator import Generator, SamplingSettings
 
     generator, settings = Generator(find_base_model(SMOLLM2.hub_name)), SamplingSettings()
     prompts = list(TRAINING_SAMPLE)

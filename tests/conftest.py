@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
 
 
@@ -38,7 +37,7 @@ def tiny_distilbert(tmp_path_factory) -> Path:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
-    from preference.sample import TEST_SAMPLE, TRAINING_SAMPLE
+    from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 
     texts = [text for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for p, answers in sample.items() for text in (p, *answers)]
     words = sorted({word.strip(".,:;!?").lower() for text in texts for word in text.split()} | set(".,:;!?"))

@@ -1,24 +1,20 @@
 import json
-import sys
 from collections import Counter
 from contextlib import ExitStack
 from unittest.mock import patch
 
 import pytest
-from conftest import ROOT
-from torch import nn
-
-from preference.batching import plan_chunks
-from preference.rankings import write_rankings
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
 from benchmark import Run
 from made_rankings import make_rankings
+from torch import nn
 from ways import LEVERS, MINILM, PREDICTION, Request, base_folder, fused_attention, measure, patches_without, run_layers_whole
+
+from preference.data.rankings import write_rankings
+from preference.model.encoding import plan_chunks
 
 
 def test_made_rows_have_realistic_lengths_and_an_order_that_length_does_not_tell():
-    from preference.metrics import length_baselines
+    from preference.evaluation.metrics import length_baselines
 
     rankings = make_rankings(200, seed=0)
     lengths = [len(answer.split()) for ranking in rankings for answer in ranking.answers]
@@ -58,21 +54,21 @@ def test_a_rate_is_the_median_of_its_rounds_and_kept_after_each(tmp_path, monkey
 
 
 def test_a_lever_left_out_is_really_gone():
-    import preference.ranking_trainer as trainer
-    import preference.reward_model as reward_model
-    from preference import unpadding
+    import preference.model.fine_tuning as fine_tuning
+    import preference.training.ranking_trainer as trainer
+    from preference.model import unpadding
 
     base = base_folder(MINILM)
     with ExitStack() as stack:
         for lever in LEVERS:
             for target, replacement in patches_without(lever):
                 stack.enter_context(patch(target, replacement))
-        model, _ = reward_model.load_base_model(base, seed=0)
+        model, _ = fine_tuning.load_base_model(base, seed=0)
         assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.1}
         assert "forward" not in vars(model.bert.encoder)
         assert len(plan_chunks([5, 500], trainer.chunk_cost_of(model, "cpu"))) == 1
         assert unpadding.attend_by_matmul is fused_attention and unpadding.run_layers is run_layers_whole
-    model, _ = reward_model.load_base_model(base, seed=0)
+    model, _ = fine_tuning.load_base_model(base, seed=0)
     assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.0}
     assert "forward" in vars(model.bert.encoder)
     assert unpadding.attend_by_matmul is not fused_attention and unpadding.run_layers is not run_layers_whole

@@ -3,8 +3,8 @@ from collections import Counter
 
 from conftest import read_csv, run_script
 
-from preference.rankings import read_rankings
-from preference.sample import TEST_SAMPLE, TRAINING_SAMPLE
+from preference.data.rankings import read_rankings
+from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 
 
 def test_the_sample_is_what_was_promised(sample_folder):

@@ -50,8 +50,14 @@ def test_every_flag_named_in_the_table_exists():
 
 def test_the_tree_names_every_file_and_no_other():
     tree = README.split("## The tree")[1].split("```")[1]
-    named = set(re.findall(r"^  (\w+\.py)", tree, re.M))
-    assert named == {path.name for path in (ROOT / "preference").glob("*.py")} - {"__init__.py"}
+    named, folder = set(), ""
+    for indent, name in re.findall(r"^( +)([\w/.]+)", tree.split("\npreference/")[1], re.M):
+        if name.endswith("/"):
+            folder = name
+        else:
+            named.add(folder * (len(indent) > 2) + name)
+    package = ROOT / "preference"
+    assert named == {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
     for name in re.findall(r"^(\S+)", tree, re.M):
         assert (ROOT / name).exists(), name
 

@@ -89,8 +89,9 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
 
 
 def test_the_training_answers_are_on_the_promised_scale(packaged_run):
-    from preference.rankings import read_rankings, split_by_prompt
-    from preference.reward_model import RewardModel
+    from preference.data.rankings import read_rankings
+    from preference.data.splits import split_by_prompt
+    from preference.model.reward_model import RewardModel
 
     folder, _ = packaged_run
     rankings = read_rankings(folder / "training_data.csv").rankings
@@ -187,7 +188,7 @@ def test_prompts_of_the_test_data_are_not_trained_on(folder, tiny_distilbert):
 
 
 def test_the_encoded_answers_follow_which_prompts_the_test_data_takes_away(folder, tiny_distilbert):
-    from preference.base_models import cache_folder
+    from preference.machine import cache_folder
 
     rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
     test = (folder / "test_data.csv").read_text()

@@ -20,7 +20,7 @@ def answers(tmp_path):
 
 
 def test_rows_and_columns_come_back_in_order_with_two_more(answers, tiny_reward_model, tmp_path):
-    from preference.reward_model import RewardModel
+    from preference.model.reward_model import RewardModel
 
     done = run_script("score_answers.py", "--model", tiny_reward_model, answers, cwd=tmp_path)
     rows = list(csv.reader(io.StringIO(done.stdout, newline="")))

@@ -1,0 +1,1 @@
+"""What people said: prompts, candidates, rankings, and the files that hold them."""

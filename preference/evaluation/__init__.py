@@ -1,0 +1,1 @@
+"""Rewards to evidence: metrics, baselines, checks, tables, pictures."""

@@ -1,0 +1,1 @@
+"""Text to reward: pretrained models, token ids, the layers, the scores."""

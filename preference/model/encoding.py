@@ -1,0 +1,97 @@
+"""Texts to tensors: a prompt and an answer as token ids, padded together in chunks of like length."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from preference.model.unpadding import runs_unpadded
+
+# What one more forward pass costs, in tokens of work: many small passes or some padding, whichever is less.
+CHUNK_COST_CPU = 64
+
+
+CHUNK_COST_GPU = 4096
+
+
+MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass
+
+
+def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], max_length: int):
+    """Encode each (prompt, answer) pair; truncation cuts the longer side first, token by token.
+
+    Returns:
+        A list with one dict of model inputs a pair (without the attention mask, which padding makes), and a
+        list that says of each pair whether it was cut at `max_length` tokens.
+    """
+    encoded = tokenizer(list(prompts), list(answers), truncation="longest_first", max_length=max_length, return_attention_mask=False)
+    names = list(encoded.keys())
+    pairs = [dict(zip(names, values, strict=True)) for values in zip(*(encoded[name] for name in names), strict=True)]
+    if encoded.encodings is None:  # a tokenizer written in Python does not tell
+        return pairs, [len(pair["input_ids"]) >= max_length for pair in pairs]
+    return pairs, [bool(encoding.overflowing) for encoding in encoded.encodings]
+
+
+def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> dict[str, Tensor]:
+    """Pad encoded texts to their longest: tensors of shape (texts, longest), as the model takes them."""
+    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    inputs = {name: [torch.tensor(text[name]) for text in encoded] for name in encoded[0]}
+    inputs["attention_mask"] = [torch.ones_like(ids) for ids in inputs["input_ids"]]
+    return {
+        name: pad_sequence(texts, batch_first=True, padding_value=fill.get(name, 0), padding_side=tokenizer.padding_side)
+        for name, texts in inputs.items()
+    }
+
+
+def plan_chunks(lengths: Sequence[int], chunk_cost: int | None, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
+    """Partition the positions of `lengths` into chunks of like length at the least total cost.
+
+    A chunk costs `chunk_cost` plus its padded size, both in tokens; its padded size stays within
+    `max_tokens` unless one text alone is longer. Found by dynamic programming over the sorted lengths.
+    None means that padding costs nothing: the chunks are as large as `max_tokens` allows.
+
+    >>> plan_chunks([10, 100, 11, 98], chunk_cost=32)
+    [[0, 2], [3, 1]]
+    >>> plan_chunks([10, 100, 11, 98], chunk_cost=None)
+    [[0, 2, 3, 1]]
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    if chunk_cost is None:
+        return _fill_chunks(order, lengths, max_tokens)
+    best, start_of = [0], [0]  # best[n]: least cost of the n shortest; start_of[n]: where their last chunk starts
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        first = max(0, end - max(1, max_tokens // max(longest, 1)))
+        cost, start = min((best[s] + chunk_cost + (end - s) * longest, s) for s in range(first, end))
+        best.append(cost)
+        start_of.append(start)
+    chunks, end = [], len(order)
+    while end:
+        chunks.append(order[start_of[end] : end])
+        end = start_of[end]
+    return chunks[::-1]
+
+
+def _fill_chunks(order: list[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Cut `order`, positions by rising length, into chunks whose padded size stays within `max_tokens`."""
+    chunks: list[list[int]] = []
+    for position in order:
+        if chunks and (len(chunks[-1]) + 1) * lengths[position] <= max_tokens:
+            chunks[-1].append(position)
+        else:
+            chunks.append([position])
+    return chunks
+
+
+def chunk_cost_of(model: PreTrainedModel, device: str) -> int | None:
+    """Return what one more forward pass of `model` costs on `device`, in tokens; None: padding costs nothing (see `plan_chunks`)."""
+    if torch.device(device).type != "cpu":
+        return CHUNK_COST_GPU
+    return None if runs_unpadded(model) else CHUNK_COST_CPU
+
+
+def rewards_of_chunks(model, chunks: Sequence[dict[str, Tensor]]) -> Tensor:
+    """Return the rewards of all chunks joined, shape (answers,), in fp32."""
+    return torch.cat([model(**chunk).logits.squeeze(-1).float() for chunk in chunks])

@@ -1,0 +1,132 @@
+"""The trained reward model: load it, score answers, put its rewards on a scale."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from preference.errors import InputError
+from preference.machine import check_device, choose_precision
+from preference.model.base_models import quiet_transformers
+from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
+from preference.model.head import keep_head_in_fp32
+from preference.model.unpadding import unpad_layers
+
+_TEXTS_AT_ONCE = 1024
+
+
+class RewardModel:
+    """A reward model and its tokenizer on a device.
+
+    Example:
+        >>> model = RewardModel.load("reward_model_final")  # doctest: +SKIP
+        >>> model.score(["Name a prime number"] * 2, ["7", "Bananas are yellow."])  # doctest: +SKIP
+        array([ 0.61, -1.2 ], dtype=float32)  # shape (2,)
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, device: str = "cpu", precision: str = "fp32"):
+        self.model, self.tokenizer = model.to(device).eval(), tokenizer
+        self.device, self.precision = device, precision
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu", precision: str = "fp32") -> "RewardModel":
+        """Load a folder that `reward_model_trainer.py` wrote, or any sequence-classification model with one output.
+
+        Raises:
+            InputError: the folder holds no such model.
+        """
+        check_reward_model_folder(folder)
+        check_device(device)
+        with quiet_transformers():
+            try:
+                model = AutoModelForSequenceClassification.from_pretrained(folder)
+                tokenizer = AutoTokenizer.from_pretrained(folder)
+            except (OSError, ValueError) as error:
+                raise InputError(f"{folder}: the reward model cannot be loaded ({error}); train it again") from error
+        unpad_layers(model)
+        keep_head_in_fp32(model)
+        return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))
+
+    def score(
+        self,
+        prompts: Sequence[str],
+        answers: Sequence[str],
+        *,
+        one_by_one: bool = False,
+        on_progress: Callable[[int], object] = lambda scored: None,
+    ) -> np.ndarray:
+        """Return the reward of each answer to its prompt: shape (answers,), float32, in the order given.
+
+        Texts are sorted by length and encoded in chunks of like length, so padding costs next to nothing.
+
+        Args:
+            one_by_one: encode every text alone.
+            on_progress: called with the number of answers scored since the last call.
+        """
+        if len(prompts) != len(answers):
+            raise ValueError(f"{len(prompts)} prompts for {len(answers)} answers")
+        rewards = np.empty(len(answers), dtype=np.float32)
+        # White space around a text does not count, here as in training.
+        prompts, answers = [p.strip() for p in prompts], [a.strip() for a in answers]
+        order = sorted(range(len(answers)), key=lambda i: len(prompts[i]) + len(answers[i]))
+        for start in range(0, len(order), _TEXTS_AT_ONCE):
+            some = order[start : start + _TEXTS_AT_ONCE]
+            pairs, _ = encode_pairs(self.tokenizer, [prompts[i] for i in some], [answers[i] for i in some], self.tokenizer.model_max_length)
+            values = score_encoded(
+                self.model, self.tokenizer, pairs, device=self.device, precision=self.precision,
+                one_by_one=one_by_one, on_progress=on_progress,
+            )  # fmt: skip
+            rewards[some] = values
+        return rewards
+
+
+@torch.inference_mode()
+def score_encoded(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[dict],
+    *,
+    device: str,
+    precision: str = "fp32",
+    one_by_one: bool = False,
+    on_progress: Callable[[int], object] = lambda scored: None,
+) -> np.ndarray:
+    """Return the rewards of encoded pairs, shape (pairs,), in the order given. Leaves the model in evaluation mode."""
+    model.eval()
+    if one_by_one:
+        chunks = [[i] for i in range(len(pairs))]
+    else:
+        chunks = plan_chunks([len(pair["input_ids"]) for pair in pairs], chunk_cost_of(model, device))
+    rewards = np.empty(len(pairs), dtype=np.float32)
+    autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    with autocast:
+        for chunk in chunks:
+            inputs = pad_chunk(tokenizer, [pairs[i] for i in chunk])
+            inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+            rewards[chunk] = rewards_of_chunks(model, [inputs]).cpu().numpy()
+            on_progress(len(chunk))
+    return rewards
+
+
+def check_reward_model_folder(folder: str | Path) -> None:
+    """Raise InputError unless `folder` holds a sequence-classification model with one output."""
+    path = Path(folder)
+    train = "train one with `python reward_model_trainer.py`"
+    if not path.is_dir():
+        raise InputError(f"{folder}: no such folder; {train}")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: this folder holds no reward model (no config.json); {train}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: config.json cannot be read ({error}); {train}") from None
+    architecture = (config.get("architectures") or ["unknown"])[0]
+    labels = config.get("num_labels", len(config.get("id2label") or {0: "", 1: ""}))
+    if not architecture.endswith("ForSequenceClassification") or labels != 1:
+        raise InputError(
+            f"{folder}: this folder holds no reward model ({architecture} with {labels} outputs, wanted a"
+            f" sequence-classification model with 1); {train}"
+        )

@@ -1,0 +1,224 @@
+"""A sitting at which a person ranks candidates: what comes next, what is confirmed, what is taken back."""
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from preference.data.candidates import Candidates, distinct
+from preference.ranking.store import RankingFile, RankingLog
+
+RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, where there are so many
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A prompt on the screen: its answers in the order shown; `recheck` when it was ranked before."""
+
+    prompt: str
+    answers: list[str]
+    recheck: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Counts of prompts, and the median seconds that one took (None before the first)."""
+
+    done: int
+    left: int
+    skipped: int
+    median_seconds: float | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        return None if self.median_seconds is None else self.left * self.median_seconds
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well a person agrees with themselves on the prompts shown twice, and whether position mattered.
+
+    `first_position_best` is the share of rankings whose best answer stood first on the screen, of which
+    `first_position_expected` are due to chance; None without rankings.
+    """
+
+    rechecked: int
+    exact: int
+    kendall_tau: float | None
+    rankings: int
+    first_position_best: float | None
+    first_position_expected: float | None
+    position_tau: float | None
+    position_tau_95: tuple[float, float] | None
+
+
+class RankingSession:
+    """Leads through the candidates that are neither ranked in the CSV nor discarded.
+
+    Args:
+        recheck: this share of the prompts, rounded up, is shown a second time, reshuffled.
+        seed: of the order on the screen and of what is rechecked.
+    """
+
+    def __init__(self, candidates: Sequence[Candidates], file: RankingFile, log: RankingLog, *, seed: int, recheck: float = 0.0):
+        self.file, self.log, self.seed = file, log, seed
+        self.answers = {one.prompt: list(one.answers) for one in candidates}
+        self.drawn = {one.prompt: set(one.answers) for one in candidates}  # by a model, not written or edited by the person
+        discarded = set()
+        for event in log.events:
+            if event["event"] == "changed" and event["prompt"] in self.answers:
+                self.answers[event["prompt"]] = event["answers"]
+                self.drawn[event["prompt"]] |= set(event.get("drawn", []))
+            elif event["event"] == "discarded":
+                discarded.add(event["prompt"])
+            elif event["event"] == "ranked" and not self.answers.get(event["prompt"], [""]):
+                self.answers[event["prompt"]] = event["answers"]  # its candidates are in no file any more
+                self.drawn[event["prompt"]] = set(event["answers"])
+        ranked = file.prompts()
+        self.total = [prompt for prompt in self.answers if prompt not in discarded]
+        self.ranked = {prompt for prompt in self.total if prompt in ranked}
+        self.queue: list[tuple[str, bool]] = [(prompt, False) for prompt in self.total if prompt not in ranked]
+        self.skipped: set[str] = set()
+        self.confirmed = 0  # in this sitting, less what was taken back
+
+        chosen = random.Random(f"recheck/{seed}").sample(self.total, math.ceil(recheck * len(self.total)))
+        self.to_recheck = set(chosen) - {event["prompt"] for event in log.standing() if event["recheck"]}
+        for event in log.standing():
+            if event["prompt"] in self.to_recheck and event["prompt"] in self.ranked:
+                self._queue_recheck(event["prompt"])
+        self._shown: Shown | None = None
+        self._since = 0.0
+
+    @property
+    def current(self) -> Shown | None:
+        """What is to be ranked now, or None when all is done. The first look at it is logged."""
+        if not self.queue:
+            return None
+        prompt, recheck = self.queue[0]
+        if self._shown is None:
+            answers = list(self.answers[prompt])
+            before = [event["answers"] for event in self.log.events if event["event"] == "ranked" and event["prompt"] == prompt]
+            shuffle = random.Random(f"order/{self.seed}/{prompt}/{len(before)}").shuffle
+            shuffle(answers)
+            while recheck and len(answers) > 1 and answers == before[-1]:
+                shuffle(answers)
+            self._shown, self._since = Shown(prompt, answers, recheck), time.monotonic()
+            self.log.add("shown", prompt=prompt, answers=answers, recheck=recheck)
+        return self._shown
+
+    def confirm(self, ranks: list[int]) -> None:
+        """Save the ranks of the answers on the screen; they are on the disk when this returns."""
+        shown = self.current
+        if not shown.recheck:
+            self.file.add(shown.prompt, shown.answers, ranks)
+        seconds = round(time.monotonic() - self._since, 1)
+        self.log.add("ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=shown.recheck)
+        self._leave()
+        self.confirmed += 1
+        self.ranked.add(shown.prompt)
+        if shown.recheck:
+            self.to_recheck.discard(shown.prompt)
+        elif shown.prompt in self.to_recheck:
+            self._queue_recheck(shown.prompt)
+
+    def undo(self) -> str:
+        """Take back the last confirmed ranking, also from an earlier sitting; say what happened."""
+        standing = self.log.standing()
+        if not standing:
+            return "there is no ranking to take back"
+        last = standing[-1]
+        prompt = last["prompt"]
+        removed = last["recheck"] or self.file.remove(prompt, last["answers"], last["ranks"])
+        self.log.add("undone", prompt=prompt, recheck=last["recheck"])
+        if not removed:
+            return f"the rows of {prompt!r} were changed in {self.file.path} since; they stay as they are"
+        self.queue = [item for item in self.queue if item[0] != prompt]
+        self.queue.insert(0, (prompt, last["recheck"]))
+        self._shown = None
+        self.confirmed -= 1
+        if not self.answers.get(prompt):
+            self.answers[prompt] = list(last["answers"])
+            self.drawn[prompt] = set(last["answers"])
+        if prompt not in self.total:
+            self.total.append(prompt)
+        if last["recheck"]:
+            self.to_recheck.add(prompt)
+        else:
+            self.ranked.discard(prompt)
+        return "took back the last ranking; here it is again"
+
+    def skip(self) -> None:
+        """Leave the prompt on the screen for the next sitting."""
+        self.log.add("skipped", prompt=self.current.prompt)
+        self.skipped.add(self.current.prompt)
+        self._leave()
+
+    def discard(self) -> None:
+        """Never show the prompt on the screen again."""
+        prompt = self.current.prompt
+        self.log.add("discarded", prompt=prompt)
+        self.queue = [item for item in self.queue if item[0] != prompt]
+        self.total.remove(prompt)
+        self._shown = None
+
+    def redraw(self, drawn: Sequence[str]) -> int:
+        """Replace the answers that a model drew by newly drawn ones; those that the person wrote or edited stay. Return how many stay."""
+        own = [answer for answer in self.current.answers if answer not in self.drawn[self.current.prompt]]
+        self.drawn[self.current.prompt] |= set(drawn)
+        self.change(distinct([*drawn, *own]), drawn=list(drawn))
+        return len(own)
+
+    def change(self, answers: list[str], **details) -> None:
+        """Give the prompt on the screen other answers, shown in this order from now on; `details` go to the log."""
+        shown = self.current
+        self.answers[shown.prompt] = list(answers)
+        self.log.add("changed", prompt=shown.prompt, answers=list(answers), **details)
+        self._shown = Shown(shown.prompt, list(answers), shown.recheck)
+
+    def progress(self) -> Progress:
+        """Count; second showings count like first ones, before and after they come, so that nothing gives them away."""
+        standing = self.log.standing()
+        done = len(self.ranked) + sum(event["recheck"] for event in standing)
+        still_to_come = sum(prompt in self.to_recheck and not recheck for prompt, recheck in self.queue)
+        seconds = [event["seconds"] for event in standing]
+        return Progress(done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None)
+
+    def agreement(self) -> Agreement:
+        """Compare first and second rankings, and rankings with positions, of all sittings in the log."""
+        import numpy as np
+        from scipy.stats import kendalltau
+
+        first = {event["prompt"]: event for event in self.log.standing() if not event["recheck"]}
+        taus, exact = [], 0
+        for again in (event for event in self.log.standing() if event["recheck"]):
+            before = dict(zip(first.get(again["prompt"], again)["answers"], first.get(again["prompt"], again)["ranks"], strict=True))
+            if again["prompt"] not in first or set(before) != set(again["answers"]):
+                continue
+            ranks = [before[answer] for answer in again["answers"]]
+            taus.append(kendalltau(ranks, again["ranks"]).statistic)
+            exact += ranks == again["ranks"]
+        position = [kendalltau(range(len(event["ranks"])), event["ranks"]).statistic for event in first.values()]
+        interval = None
+        if len(position) >= 10:
+            draw = np.random.default_rng(0)
+            means = [np.mean(draw.choice(position, len(position))) for _ in range(2000)]
+            interval = tuple(float(x) for x in np.percentile(means, [2.5, 97.5]))
+        return Agreement(
+            rechecked=len(taus),
+            exact=exact,
+            kendall_tau=float(np.mean(taus)) if taus else None,
+            rankings=len(first),
+            first_position_best=float(np.mean([(e["ranks"][0] == 1) / e["ranks"].count(1) for e in first.values()])) if first else None,
+            first_position_expected=float(np.mean([1 / len(e["ranks"]) for e in first.values()])) if first else None,
+            position_tau=float(np.mean(position)) if position else None,
+            position_tau_95=interval,
+        )
+
+    def _leave(self) -> None:
+        self.queue.pop(0)
+        self._shown = None
+
+    def _queue_recheck(self, prompt: str) -> None:
+        self.queue.insert(min(RECHECK_DISTANCE, len(self.queue)), (prompt, True))

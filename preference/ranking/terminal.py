@@ -1,0 +1,176 @@
+"""The terminal side of ranking: safe text, boxes, one line of input at a time, the editor."""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from preference.ranking.session import Progress, Shown
+
+NARROWEST, WIDEST = 40, 200
+_JOINERS = "\u200c\u200d"  # invisible by nature and harmless: they shape letters and emoji
+
+
+class EndOfInput(Exception):
+    """Ctrl-C, Ctrl-D, or the end of a pipe."""
+
+
+def safe_text(text: str) -> str:
+    """Make text of unknown origin harmless to show: what a terminal would obey or hide becomes visible.
+
+    Control characters become their pictures (ESC is ␛), invisible ones, such as bidirectional overrides, their
+    code (\\u202e). Line ends stay, tabs become spaces.
+
+    >>> safe_text("a\\x1b[31mb\\u202ec")
+    'a␛[31mb\\\\u202ec'
+    """
+    shown = []
+    for character in text.replace("\r\n", "\n").expandtabs(4):
+        if character == "\n" or character in _JOINERS:
+            shown.append(character)
+        elif ord(character) < 0x20:
+            shown.append(chr(0x2400 + ord(character)))
+        elif character == "\x7f":
+            shown.append("␡")
+        elif unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+            shown.append(character.encode("unicode_escape").decode("ascii"))
+        else:
+            shown.append(character)
+    return "".join(shown)
+
+
+def make_console() -> Console:
+    """Return a console as wide as the terminal, from 40 to 200 columns, in colour only where that is wanted."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.size  # noqa: B018  (reads the terminal's size now, so that a failure shows here)
+    return console
+
+
+def width_of(console: Console) -> int:
+    """Return the width to draw at: the terminal's, from 40 to 200 columns."""
+    return max(NARROWEST, min(WIDEST, console.width))
+
+
+def draw(console: Console, shown: Shown, progress: Progress) -> None:
+    """Show one prompt and its numbered answers, on a clean screen where the terminal can do that."""
+    width = width_of(console)
+    if console.is_terminal and not console.is_dumb_terminal:
+        console.clear()
+    else:
+        console.print()
+    console.print(Text(progress_line(progress), style="dim"), width=width)
+    console.print(Text(safe_text(shown.prompt), style="bold"), width=width)
+    for number, answer in enumerate(shown.answers, 1):
+        panel = Panel(Text(safe_text(answer)), title=Text(f" {number} ", style="bold cyan"), title_align="left", width=width, box=box.ROUNDED)
+        console.print(panel, width=width)
+
+
+def draw_order(console: Console, answers: list[str], ranks: list[int]) -> None:
+    """Show a ranking as it was understood, best first, one line an answer."""
+    for number in sorted(range(len(ranks)), key=lambda i: ranks[i]):
+        tie = " (tie)" if ranks.count(ranks[number]) > 1 else ""
+        text = " ".join(safe_text(answers[number]).split())
+        line = Text(f"  rank {ranks[number]}{tie}: [{number + 1}] {text}")
+        line.truncate(width_of(console), overflow="ellipsis")
+        console.print(line, no_wrap=True)
+
+
+def progress_line(progress: Progress) -> str:
+    """Return the line above every prompt.
+
+    >>> progress_line(Progress(done=3, left=7, skipped=1, median_seconds=12.0))
+    'done 3 · left 7 · skipped 1 · 12 s per prompt (median) · about 1.4 min left'
+    """
+    line = f"done {progress.done} · left {progress.left} · skipped {progress.skipped}"
+    if progress.median_seconds is None:
+        return line
+    seconds = progress.seconds_left
+    left = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return f"{line} · {progress.median_seconds:.0f} s per prompt (median) · about {left} left"
+
+
+def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
+    """Read one line from the person or the pipe, without its line end.
+
+    When the terminal changes its size, `on_resize` draws the screen anew; what was typed so far stays.
+
+    Raises:
+        EndOfInput: Ctrl-C, Ctrl-D, or the end of the pipe.
+    """
+    readline = None
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):  # Windows has none
+            import readline
+    typed = ""
+    with _watch_resizes(bool(on_resize) and sys.stdin.isatty()) as size:
+        try:
+            while True:
+                if readline and typed:
+                    readline.set_startup_hook(lambda text=typed: readline.insert_text(text))
+                try:
+                    return _read_line(question, size)
+                except _Resized:
+                    typed = readline.get_line_buffer() if readline else ""
+                size.changed = False
+                on_resize()
+        except (EOFError, KeyboardInterrupt):
+            print()
+            raise EndOfInput from None
+        finally:
+            if readline:
+                readline.set_startup_hook(None)
+
+
+class _Resized(Exception):
+    """Leaves `_read_line`; raised nowhere else."""
+
+
+def _read_line(question: str, size: SimpleNamespace) -> str:
+    if size.changed:  # before this call, while the screen was drawn say; from here on the signal interrupts
+        raise _Resized
+    return input(question)
+
+
+@contextlib.contextmanager
+def _watch_resizes(wanted: bool) -> Iterator[SimpleNamespace]:
+    """Set `changed` when the terminal changes its size; interrupt the wait for input for it, and no other code."""
+    size = SimpleNamespace(changed=False)
+
+    def note(number, frame) -> None:
+        size.changed = True
+        if frame is not None and frame.f_code is _read_line.__code__:
+            raise _Resized
+
+    if not wanted or not hasattr(signal, "SIGWINCH"):
+        yield size
+        return
+    previous = signal.signal(signal.SIGWINCH, note)
+    try:
+        yield size
+    finally:
+        signal.signal(signal.SIGWINCH, previous or signal.SIG_DFL)
+
+
+def edit_text(text: str) -> str | None:
+    """Let the person change `text` in $VISUAL or $EDITOR; return the new text, or None when the editor failed."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answer.txt"
+        path.write_text(text, encoding="utf-8")
+        try:
+            status = subprocess.run([*shlex.split(editor), str(path)]).returncode
+        except (OSError, ValueError):
+            return None
+        return path.read_text(encoding="utf-8", errors="replace").strip() if status == 0 else None

@@ -1,0 +1,1 @@
+"""Ranks to weights: settings, objectives, the trainer, the saved folder."""

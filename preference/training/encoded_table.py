@@ -1,0 +1,90 @@
+"""Rankings as token ids, in a memory-mapped table that is made once and read lazily."""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets import Dataset, Features, List, Value
+from datasets.arrow_writer import ArrowWriter
+from transformers import PreTrainedTokenizerBase
+
+from preference.data.rankings import Ranking
+from preference.machine import cache_folder
+from preference.model.encoding import encode_pairs
+
+_TABLE_FORMAT = "1"
+_RANKINGS_AT_ONCE = 256
+_KEPT_DAYS = 30
+
+
+def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    """Return a memory-mapped table with one row a ranking.
+
+    Columns: `ranks`, list of n; each model input (`input_ids`, …), list of n lists of token numbers; and
+    `truncated`, how many of the n answers were cut at `max_length` tokens.
+
+    The table is kept in the cache folder under a key of the texts and ranks, the tokenizer and `max_length`.
+    """
+    parts = [_TABLE_FORMAT, digest_of(rankings), _description(tokenizer), str(max_length)]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    path = cache_folder() / "encoded" / f"{key}.arrow"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        _remove_old_tables(path.parent)
+        _write_table(path, rankings, tokenizer, max_length)
+    os.utime(path)
+    return Dataset.from_file(str(path))
+
+
+def digest_of(rankings: Sequence[Ranking]) -> str:
+    """Return the SHA-256 of the rankings' texts and ranks: the same for the same rankings in the same order."""
+    digest = hashlib.sha256()
+    for ranking in rankings:
+        digest.update(json.dumps([ranking.prompt, ranking.answers, ranking.ranks]).encode())
+    return digest.hexdigest()
+
+
+def _description(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return all that decides which token ids the tokenizer gives, and nothing of the calls made so far."""
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        return f"{tokenizer.__class__.__name__}{sorted(tokenizer.get_vocab().items())}"
+    return json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None})
+
+
+def _write_table(path: Path, rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+    inputs = [name for name in tokenizer.model_input_names if name != "attention_mask"]
+    features = Features({name: List(List(Value("int32"))) for name in inputs} | {"ranks": List(Value("int32")), "truncated": Value("int32")})
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(descriptor)
+    try:
+        writer = ArrowWriter(path=temporary, features=features, writer_batch_size=_RANKINGS_AT_ONCE)
+        for start in range(0, len(rankings), _RANKINGS_AT_ONCE):
+            some = rankings[start : start + _RANKINGS_AT_ONCE]
+            pairs, cut = encode_pairs(tokenizer, [r.prompt for r in some for _ in r.answers], [a for r in some for a in r.answers], max_length)
+            first = 0
+            for ranking in some:
+                of_prompt = slice(first, first := first + len(ranking.answers))
+                row = {name: [pair[name] for pair in pairs[of_prompt]] for name in inputs}
+                writer.write(row | {"ranks": ranking.ranks, "truncated": sum(cut[of_prompt])})
+        writer.finalize()
+        writer.close()
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _remove_old_tables(folder: Path) -> None:
+    for table in folder.iterdir():
+        if table.stat().st_mtime < time.time() - _KEPT_DAYS * 86_400:
+            table.unlink(missing_ok=True)
+
+
+def split_answers(ranking: dict) -> list[dict]:
+    """Split an encoded ranking (lists with one entry an answer) into one dict of model inputs an answer."""
+    names = [name for name in ranking if name not in ("ranks", "truncated")]
+    return [dict(zip(names, values, strict=True)) for values in zip(*(ranking[name] for name in names), strict=True)]

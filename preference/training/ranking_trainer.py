@@ -1,0 +1,181 @@
+"""The Hugging Face Trainer, taught to train on whole rankings."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from preference.data.rankings import Ranking
+from preference.evaluation.metrics import count_pairs, split_rewards
+from preference.model.encoding import chunk_cost_of, rewards_of_chunks
+from preference.model.head import output_layer
+from preference.model.reward_model import score_encoded
+from preference.training.batching import RankingBatchSampler, RankingCollator
+from preference.training.encoded_table import split_answers
+
+_RANKINGS_AT_ONCE = 256
+_BEST_WEIGHTS, _BEST_SCORE = "best.safetensors", "best.json"
+
+
+class RankingTrainer(Trainer):
+    """Trains a model with one output on encoded rankings, and keeps the weights that did best on the validation part.
+
+    Differs from `Trainer` in what a batch is (`RankingBatchSampler`, `RankingCollator`), in the loss (an objective over
+    the rewards of whole rankings), in evaluation (pairwise accuracy), and in keeping the best weights in memory and in
+    every checkpoint, so that one can evaluate more often than write checkpoints. Works under torchrun and
+    `accelerate launch`: a step's rankings are shared out whole, and the gradient is that of one process.
+
+    Args:
+        objective: see `preference.training.objectives`.
+        train_table, validation_table: see `preference.training.encoded_table.encode_rankings`; the second may be empty.
+        validation_rankings: the texts and ranks of `validation_table`.
+        answers_per_step: over all processes together.
+        head_learning_rate: of the layers that the base model does not have pretrained.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        *,
+        tokenizer: PreTrainedTokenizerBase,
+        objective: Callable[[Tensor, Tensor], Tensor],
+        train_table: Dataset,
+        validation_table: Dataset,
+        validation_rankings: Sequence[Ranking],
+        answers_per_step: int,
+        head_learning_rate: float,
+        callbacks: Sequence[TrainerCallback] = (),
+    ):
+        super().__init__(model=model, args=args, train_dataset=train_table, eval_dataset=validation_table)
+        self.objective, self.tokenizer = objective, tokenizer
+        self.validation_rankings, self.head_learning_rate = validation_rankings, head_learning_rate
+        self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device)))
+        self.batch_sampler = RankingBatchSampler(
+            [len(ranks) for ranks in train_table["ranks"]], answers_per_step, args.seed, args.world_size, args.process_index
+        )
+        self.best_score, self.best_step, self.best_weights = -float("inf"), 0, None
+        self.history: list[dict] = []  # one entry an evaluation: step, accuracy, loss
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+        for callback in (_SetEpoch(self.batch_sampler), *callbacks):
+            self.add_callback(callback)
+
+    def get_train_dataloader(self) -> DataLoader:
+        return DataLoader(self.train_dataset, batch_sampler=self.batch_sampler, collate_fn=self.collator)
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            self.optimizer = torch.optim.AdamW(
+                parameter_groups(self.model, self.args.learning_rate, self.head_learning_rate, self.args.weight_decay),
+                fused=True,
+            )
+        return self.optimizer
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        with self.accelerator.autocast():  # around all chunks, so that weights are cast once
+            rewards = rewards_of_chunks(model, inputs["chunks"])
+        loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
+        if self.args.world_size > 1:
+            # Processes average their gradients: weight each by its share of the step's prompts.
+            prompts = torch.tensor(float(len(inputs["ranks"])), device=loss.device)
+            loss = loss * prompts * self.args.world_size / self.accelerator.reduce(prompts)
+        return (loss, rewards) if return_outputs else loss
+
+    def floating_point_ops(self, inputs) -> int:
+        return 0  # the Trainer's estimate would look for one padded batch
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
+        rewards = self.rewards(self.eval_dataset)
+        accuracy = count_pairs(self.validation_rankings, rewards).accuracy()
+        loss = objective_value(self.objective, self.validation_rankings, rewards)
+        metrics = {"eval_pairwise_accuracy": accuracy, "eval_loss": loss}
+        # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
+        score = accuracy - 1e-3 * loss / (1 + loss)
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.state.global_step
+            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+        self.history.append({"step": self.state.global_step, "pairwise_accuracy": accuracy, "loss": loss})
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def rewards(self, table: Dataset) -> np.ndarray:
+        """Return the rewards of all answers of `table`, in order: shape (answers,). Processes share the work."""
+        ends = np.cumsum([len(ranks) for ranks in table["ranks"]])
+        rewards = np.zeros(ends[-1], dtype=np.float32)
+        mine = range(self.args.process_index, len(table), self.args.world_size)
+        for start in range(0, len(mine), _RANKINGS_AT_ONCE):
+            rows = mine[start : start + _RANKINGS_AT_ONCE]
+            answers = [split_answers(table[row]) for row in rows]
+            values = score_encoded(self.model, self.tokenizer, [pair for pairs in answers for pair in pairs], device=str(self.args.device))
+            rewards[[i for row, pairs in zip(rows, answers, strict=True) for i in range(ends[row] - len(pairs), ends[row])]] = values
+        if self.args.world_size > 1:
+            rewards = self.accelerator.reduce(torch.from_numpy(rewards).to(self.args.device)).cpu().numpy()
+        return rewards
+
+    def restore_best(self) -> int:
+        """Put the best weights into the model, in fp32 and without the Trainer's wrappers; return their step."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self.best_weights is None:
+            return self.state.global_step
+        self.model.load_state_dict(self.best_weights)
+        return self.best_step
+
+    def _save_checkpoint(self, model, trial) -> None:
+        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save and self.best_weights is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(self.best_weights, folder / _BEST_WEIGHTS)
+            best = {"score": self.best_score, "step": self.best_step, "history": self.history}
+            (folder / _BEST_SCORE).write_text(json.dumps(best), encoding="utf-8")
+        super()._save_checkpoint(model, trial)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        folder = Path(resume_from_checkpoint)
+        if (folder / _BEST_SCORE).exists():
+            best = json.loads((folder / _BEST_SCORE).read_text(encoding="utf-8"))
+            self.best_score, self.best_step, self.history = best["score"], best["step"], best["history"]
+            self.best_weights = load_file(folder / _BEST_WEIGHTS)
+
+
+class _SetEpoch(TrainerCallback):
+    """Tells the batch sampler the epoch, from which its order follows; also after a resume."""
+
+    def __init__(self, batch_sampler: RankingBatchSampler):
+        self.batch_sampler = batch_sampler
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.batch_sampler.set_epoch(state.global_step // len(self.batch_sampler))
+
+
+def parameter_groups(model: PreTrainedModel, learning_rate: float, head_learning_rate: float, weight_decay: float) -> list[dict]:
+    """Group the parameters for the optimiser: new output or pretrained, with weight decay (matrices) or without."""
+    head = {id(parameter) for parameter in output_layer(model).parameters()}
+    groups: dict[tuple[bool, bool], list] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": some, "lr": head_learning_rate if is_head else learning_rate, "weight_decay": weight_decay * is_matrix}
+        for (is_head, is_matrix), some in groups.items()
+    ]
+
+
+def objective_value(objective: Callable[[Tensor, Tensor], Tensor], rankings: Sequence[Ranking], rewards: np.ndarray) -> float:
+    """Return the mean of `objective` over rankings of any size."""
+    parts = split_rewards(rankings, rewards)
+    values = [
+        objective(torch.from_numpy(part)[None].float(), torch.tensor(ranking.ranks)[None]).item()
+        for ranking, part in zip(rankings, parts, strict=True)
+    ]
+    return float(np.mean(values))

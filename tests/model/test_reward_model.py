@@ -1,0 +1,155 @@
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from transformers import GPT2Config, GPT2ForSequenceClassification
+
+from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
+from preference.errors import InputError
+from preference.machine import check_device
+from preference.model.base_models import find_base_model
+from preference.model.fine_tuning import freeze_lower_layers, load_base_model
+from preference.model.head import output_layer, standardise_rewards
+from preference.model.reward_model import RewardModel
+
+PROMPTS = ["make good coffee", "make good coffee", "why reading matters", "read"]
+ANSWERS = ["grind fresh beans", "coffee hot. " * 12, "books", "N/A"]
+
+
+def test_scores_keep_their_order_and_do_not_depend_on_the_batch(tiny_reward_model):
+    model = RewardModel.load(tiny_reward_model)
+    scored = []
+    together = model.score(PROMPTS, ANSWERS, on_progress=scored.append)
+    assert together.shape == (4,) and together.dtype == np.float32 and sum(scored) == 4
+    np.testing.assert_allclose(model.score(PROMPTS, ANSWERS, one_by_one=True), together, atol=1e-5)
+    for i in range(4):
+        np.testing.assert_allclose(model.score(PROMPTS[i : i + 1], ANSWERS[i : i + 1]), together[i], atol=1e-5)
+    np.testing.assert_allclose(model.score(PROMPTS[::-1], ANSWERS[::-1])[::-1], together, atol=1e-5)
+    assert model.score([], []).shape == (0,)
+
+
+def test_bf16_stays_within_a_thousandth_of_itself_in_any_batch(tiny_reward_model):
+    model = RewardModel.load(tiny_reward_model, precision="bf16")
+    np.testing.assert_allclose(model.score(PROMPTS, ANSWERS, one_by_one=True), model.score(PROMPTS, ANSWERS), atol=1e-3)
+
+
+def test_other_loaders_give_the_raw_reward(tiny_reward_model):
+    from sentence_transformers import CrossEncoder
+    from transformers import pipeline
+
+    ours = RewardModel.load(tiny_reward_model).score(PROMPTS, ANSWERS)
+    classify = pipeline("text-classification", model=str(tiny_reward_model), device="cpu")
+    theirs = [classify({"text": p, "text_pair": a}, truncation=True)["score"] for p, a in zip(PROMPTS, ANSWERS, strict=True)]
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    cross_encoder = CrossEncoder(str(tiny_reward_model), device="cpu")
+    np.testing.assert_allclose(cross_encoder.predict(list(zip(PROMPTS, ANSWERS, strict=True))), ours, atol=1e-5)
+
+
+def test_standardised_rewards_have_mean_0_and_deviation_1(tiny_distilbert):
+    model, tokenizer = load_base_model(tiny_distilbert, seed=1)
+    reward_model = RewardModel(model, tokenizer)
+    with torch.no_grad():
+        output_layer(model).weight.mul_(10_000)  # untrained, its rewards would hardly vary
+    before = reward_model.score(PROMPTS, ANSWERS)
+    mean, std = standardise_rewards(model, before)
+    after = reward_model.score(PROMPTS, ANSWERS)
+    assert after.mean() == pytest.approx(0, abs=1e-4) and after.std() == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(after * std + mean, before, rtol=1e-4)
+
+
+def test_constant_rewards_are_not_blown_up(tiny_distilbert):
+    model, _ = load_base_model(tiny_distilbert, seed=1)
+    weight = output_layer(model).weight.clone()
+    assert standardise_rewards(model, np.full(5, 0.3, dtype=np.float32))[1] == 1.0
+    torch.testing.assert_close(output_layer(model).weight, weight)
+
+
+def test_the_base_model_has_one_new_output_and_no_dropout(tiny_distilbert):
+    model, _ = load_base_model(tiny_distilbert, seed=1)
+    assert output_layer(model).out_features == 1
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0}
+    other, _ = load_base_model(tiny_distilbert, seed=1)
+    torch.testing.assert_close(output_layer(other).weight, output_layer(model).weight)
+
+
+def frozen_in(model, pattern: str) -> set[str]:
+    """The parts of `model` that are frozen, named by the groups of `pattern`."""
+    return {re.match(pattern, name).group(1) for name, parameter in model.named_parameters() if not parameter.requires_grad}
+
+
+@pytest.mark.parametrize(
+    "layers, frozen, parts",
+    [(None, 2, {"embeddings", "encoder.layer.0", "encoder.layer.1"}), (0, 0, {"embeddings"}), (-1, -1, set())],
+)
+def test_a_third_of_the_layers_is_frozen_unless_told_otherwise(layers, frozen, parts):
+    model, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=1)
+    assert freeze_lower_layers(model, layers) == frozen
+    assert frozen_in(model, r"bert\.(embeddings|encoder\.layer\.\d)") == parts
+
+
+def test_layers_are_found_in_other_architectures(tiny_distilbert):
+    model, _ = load_base_model(tiny_distilbert, seed=1)
+    assert freeze_lower_layers(model, 1) == 1
+    assert frozen_in(model, r"distilbert\.(embeddings|transformer\.layer\.\d)") == {"embeddings", "transformer.layer.0"}
+    gpt2 = GPT2ForSequenceClassification(GPT2Config(n_layer=3, n_embd=8, n_head=2, vocab_size=10, num_labels=1))
+    assert freeze_lower_layers(gpt2) == 1
+    assert frozen_in(gpt2, r"transformer\.(wte|wpe|h\.\d)") == {"wte", "wpe", "h.0"}
+    with pytest.raises(InputError, match="--freeze-layers 3: the base model has 3 layers; leave at least one to train"):
+        freeze_lower_layers(gpt2, 3)
+
+
+def test_what_is_no_reward_model_gets_one_plain_message(tmp_path, tiny_distilbert, tiny_reward_model):
+    for folder, message in (
+        (tmp_path / "none", "no such folder; train one with `python reward_model_trainer.py`"),
+        (tmp_path, "this folder holds no reward model (no config.json); train one with `python reward_model_trainer.py`"),
+        (tiny_distilbert, "this folder holds no reward model (DistilBertModel with 2 outputs, wanted a sequence-classification model with 1)"),
+    ):
+        with pytest.raises(InputError) as caught:
+            RewardModel.load(folder)
+        assert str(caught.value).startswith(f"{folder}: {message}") and "\n" not in str(caught.value)
+    damaged = shutil.copytree(tiny_reward_model, tmp_path / "damaged")
+    (damaged / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="the reward model cannot be loaded"):
+        RewardModel.load(damaged)
+
+
+def test_config_names_what_other_loaders_look_for(tiny_reward_model):
+    config = json.loads((tiny_reward_model / "config.json").read_text())
+    assert config["num_labels"] == 1
+    assert config["problem_type"] == "regression"
+    assert config["sentence_transformers"] == {"activation_fn": "torch.nn.modules.linear.Identity"}
+    assert config["architectures"] == ["DistilBertForSequenceClassification"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA GPU is there")
+def test_a_device_that_is_not_there():
+    with pytest.raises(InputError, match="--device cuda: PyTorch sees no CUDA GPU here; use --device cpu"):
+        check_device("cuda")
+    with pytest.raises(InputError, match="--device cpu:3: name the kind alone"):
+        check_device("cpu:3")
+    with pytest.raises(InputError, match="--device toaster: no such device; use cpu, cuda or mps"):
+        check_device("toaster")
+
+
+def test_the_head_computes_in_fp32_under_autocast(tiny_distilbert):
+    model, _ = load_base_model(tiny_distilbert, seed=0)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        rewards = model(input_ids=torch.randint(4, 50, (64, 12))).logits
+    assert rewards.dtype == torch.float32
+    assert (rewards != rewards.bfloat16().float()).sum() > 60  # of 64: not rounded to bf16
+
+
+@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-5), ("bf16", 1e-3)])
+def test_real_weights_give_the_same_rewards_in_any_batch(precision, tolerance):
+    base, tokenizer = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
+    model = RewardModel(base, tokenizer, precision=precision)
+    texts = [(prompt, answer) for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for prompt, answers in sample.items() for answer in answers]
+    prompts, answers = zip(*texts, strict=True)
+    standardise_rewards(base, model.score(prompts, answers))
+    together = model.score(prompts, answers)
+    assert together.std() == pytest.approx(1, abs=0.02)
+    np.testing.assert_allclose(model.score(prompts, answers, one_by_one=True), together, atol=tolerance)
+    np.testing.assert_allclose(model.score(prompts[:7], answers[:7]), together[:7], atol=tolerance)

@@ -1,0 +1,52 @@
+import itertools
+
+import pytest
+
+from preference.ranking.order import OrderError, format_order, parse_order
+
+
+@pytest.mark.parametrize(
+    "line, count, ranks",
+    [
+        ("2 1 4 3", 4, [2, 1, 4, 3]),
+        ("2143", 4, [2, 1, 4, 3]),
+        ("  2, 1, 4, 3 ", 4, [2, 1, 4, 3]),
+        ("2>1>3", 3, [2, 1, 3]),
+        ("2 1=4 3", 4, [2, 1, 3, 2]),
+        ("21=43", 4, [2, 1, 3, 2]),
+        ("2 1 = 4 3", 4, [2, 1, 3, 2]),
+        ("1=2=3 4", 4, [1, 1, 1, 2]),
+        ("2", 4, [2, 1, 2, 2]),
+        ("12", 12, [2] * 11 + [1]),
+        ("12 11 10 9 8 7 6 5 4 3 2 1", 12, list(range(12, 0, -1))),
+    ],
+)
+def test_what_is_understood(line, count, ranks):
+    assert parse_order(line, count) == ranks
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("best", "'best' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+        ("2 -1 3", "'2 -1 3' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+        ("2 1 5 3", "there is no answer 5: they are numbered 1 to 4"),
+        ("0", "there is no answer 0: they are numbered 1 to 4"),
+        ("2 1 1 3", "1 stands twice; name every answer once"),
+        ("2 1 3", "4 is missing; name every answer, or only the best"),
+        ("2 1", "3, 4 are missing; name every answer, or only the best"),
+        ("1=2=3=4", "that ties all of them; at least one must be better than another (s skips the prompt)"),
+        ("=1 2", "'=' stands between two numbers that tie, like 2 1=3"),
+        ("²", "'²' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+    ],
+)
+def test_what_is_wrong_is_said(line, message):
+    with pytest.raises(OrderError) as caught:
+        parse_order(line, 4)
+    assert str(caught.value) == message
+
+
+def test_every_ranking_of_four_reads_back():
+    for ranks in itertools.product(range(1, 5), repeat=4):
+        if 1 < len(set(ranks)) == max(ranks):
+            assert parse_order(format_order(list(ranks)), 4) == list(ranks)

@@ -1,0 +1,103 @@
+import json
+
+import pytest
+import torch
+from transformers import TrainingArguments
+
+from preference.data.rankings import read_rankings
+from preference.evaluation.metrics import count_pairs
+from preference.model.fine_tuning import freeze_lower_layers, load_base_model
+from preference.training.encoded_table import encode_rankings
+from preference.training.objectives import regression
+from preference.training.ranking_trainer import RankingTrainer, objective_value, parameter_groups
+from preference.training.resuming import last_checkpoint
+
+
+def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15, **options) -> RankingTrainer:
+    model, tokenizer = load_base_model(tiny_distilbert, seed=seed)
+    table = encode_rankings(rankings, tokenizer, 64)
+    arguments = TrainingArguments(
+        output_dir=str(folder), max_steps=steps, learning_rate=1e-3, use_cpu=True, report_to="none", disable_tqdm=True, seed=seed,
+        eval_strategy="steps", eval_steps=5, save_steps=5, remove_unused_columns=False, **options,
+    )  # fmt: skip
+    return RankingTrainer(
+        model, arguments, tokenizer=tokenizer, objective=regression, train_table=table.select(range(4)), validation_table=table.select([4]),
+        validation_rankings=rankings[4:], answers_per_step=8, head_learning_rate=1e-2,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def rankings(sample_folder):
+    return read_rankings(sample_folder / "training_data.csv").rankings
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings, seed, monkeypatch):
+    """Every text alone, all of a step without padding, or padded to the longest: the gradient is the same, and so is what is learned.
+
+    Adam divides a gradient by its size and so magnifies rounding errors; the weights part, the accuracy stays.
+    """
+    chunks, gradients, accuracies = [], [], []
+    for chunk_cost, unpadded in ((0, True), (10**6, True), (10**6, False)):
+        if not unpadded:
+            monkeypatch.setattr("preference.model.fine_tuning.unpad_layers", lambda model: False)
+        trainer = trainer_on(tmp_path / f"{chunk_cost} {unpadded}", tiny_distilbert, rankings, seed=seed, steps=60)
+        assert ("forward" in vars(trainer.model.distilbert.transformer)) == unpadded
+        trainer.collator.chunk_cost = chunk_cost
+        batch = next(iter(trainer.get_train_dataloader()))
+        chunks.append(len(batch["chunks"]))
+        trainer.compute_loss(trainer.model, batch).backward()
+        gradients.append([parameter.grad.clone() for parameter in trainer.model.parameters()])
+        trainer.model.zero_grad()
+        trainer.train()
+        rewards = [trainer.rewards(trainer.train_dataset), trainer.rewards(trainer.eval_dataset)]
+        accuracies.append([count_pairs(some, values).accuracy() for some, values in zip((rankings[:4], rankings[4:]), rewards, strict=True)])
+    assert chunks[0] > 4 and chunks[1:] == [1, 1]
+    for way in (1, 2):
+        torch.testing.assert_close(gradients[way], gradients[0], atol=1e-5, rtol=1e-3)
+        assert accuracies[way] == pytest.approx(accuracies[0], abs=1 / 6)
+    assert accuracies[0][0] > 0.9
+
+
+def test_the_best_weights_come_back(tmp_path, tiny_distilbert, rankings):
+    trainer = trainer_on(tmp_path, tiny_distilbert, rankings, steps=20)
+    trainer.train()
+    losses = {entry["step"]: (-entry["pairwise_accuracy"], entry["loss"]) for entry in trainer.history}
+    best = min(losses, key=losses.get)
+    assert trainer.restore_best() == best
+    rewards = trainer.rewards(trainer.eval_dataset)
+    assert objective_value(regression, rankings[4:], rewards) == pytest.approx(losses[best][1], abs=1e-5)
+
+
+def test_checkpoints_hold_the_best_weights_and_incomplete_ones_are_passed_over(tmp_path, tiny_distilbert, rankings):
+    trainer = trainer_on(tmp_path, tiny_distilbert, rankings)
+    trainer.train()
+    newest = last_checkpoint(tmp_path)
+    assert newest.name == "checkpoint-15"
+    assert json.loads((newest / "best.json").read_text())["history"] == trainer.history
+    (newest / "trainer_state.json").unlink()
+    assert last_checkpoint(tmp_path).name == "checkpoint-10"
+    assert last_checkpoint(tmp_path / "none") is None
+
+
+def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tiny_distilbert, rankings):
+    """The gradient of a step equals that of the objective over its prompts, computed one by one."""
+    trainer = trainer_on(tmp_path, tiny_distilbert, rankings)
+    batch = next(iter(trainer.get_train_dataloader()))
+    loss = trainer.compute_loss(trainer.model, batch)
+    positions = next(iter(trainer.batch_sampler))
+    from preference.training.batching import RankingCollator
+
+    alone = [trainer.compute_loss(trainer.model, RankingCollator(trainer.tokenizer)([trainer.train_dataset[i]])) for i in positions]
+    torch.testing.assert_close(loss, torch.stack(alone).mean(), atol=1e-4, rtol=1e-4)
+
+
+def test_parameter_groups_hold_every_trained_parameter_once(tiny_distilbert):
+    model, _ = load_base_model(tiny_distilbert, seed=0)
+    freeze_lower_layers(model)
+    groups = parameter_groups(model, 1e-4, 1e-3, 0.01)
+    ids = [id(p) for group in groups for p in group["params"]]
+    assert sorted(ids) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    by_id = {id(p): group for group in groups for p in group["params"]}
+    assert by_id[id(model.classifier.weight)]["lr"] == 1e-3 and by_id[id(model.pre_classifier.weight)]["lr"] == 1e-4
+    assert by_id[id(model.classifier.bias)]["weight_decay"] == 0 < by_id[id(model.classifier.weight)]["weight_decay"]
