@@ -1,39 +1,68 @@
+import argparse
+import importlib
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
+import benchmark
 import pytest
 from conftest import ROOT
 
-import create_sample_data
-import generate_data
-import reward_model_trainer
-import run_demo
-import score_answers
-
-SCRIPTS = {f"{module.__name__}.py": module for module in (create_sample_data, generate_data, reward_model_trainer, run_demo, score_answers)}
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+SCRIPTS = {path.name: importlib.import_module(path.stem) for path in sorted(ROOT.glob("*.py"))}
+PROGRAMS = SCRIPTS | {"benchmark.py": benchmark}
+PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+README = PAGES["README.md"]
+HEAVY = {"torch", "transformers", "pandas", "numpy", "datasets", "rich"}
 
 
-def commands() -> list[tuple[str, list[str]]]:
-    """Every command of the README that runs a script: fenced, in a line of a table, or in a sentence."""
+def commands(page: str) -> list[tuple[str, list[str]]]:
+    """Every command of a page that runs one of the programs: fenced, in a line of a table, or in a sentence."""
     found = []
-    for line in re.findall(r"^```bash\n(.*?)^```", README, re.M | re.S) + re.findall(r"`([^`\n]+)`", README) + re.findall(r"^\$ (.*)", README, re.M):
+    for line in re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S) + re.findall(r"`([^`\n]+)`", page) + re.findall(r"^\$ (.*)", page, re.M):
         for command in re.split(r"\n|&&|\|", line):
             words = shlex.split(command) if command.count("'") % 2 == 0 and command.count('"') % 2 == 0 else []
             for i, word in enumerate(words):
-                if word in SCRIPTS and i and words[0] in ("python", "torchrun", "accelerate"):
-                    found.append((word, words[i + 1 :]))
+                if Path(word).name in PROGRAMS and i and words[0] in ("python", "torchrun", "accelerate"):
+                    found.append((Path(word).name, words[i + 1 :]))
                     break
     return found
 
 
+def options(program: str) -> set[str]:
+    return {option for action in PROGRAMS[program].build_parser()._actions for option in action.option_strings}
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors that GitHub gives to a page's headings: `## Speed, and quality` gets `speed-and-quality`."""
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", page, re.M)}
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 200
+
+
+def test_ci_runs_the_two_commands_of_the_readme():
+    two = README.split("## Two commands")[1].split("```bash\n")[1].split("\n```")[0].splitlines()
+    assert two == [
+        "pip install -r requirements.txt && python run_demo.py",
+        "pip install -r requirements.txt -r tests/requirements.txt && python -m pytest",
+    ]
+    assert set(two) <= set((ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
+
+
 def test_there_are_commands():
-    assert {script for script, _ in commands()} == set(SCRIPTS) and len(commands()) > 12
+    assert {script for script, _ in commands(README)} == set(SCRIPTS) and len(commands(README)) > 8
+    assert len(commands(PAGES["docs/several_processes.md"])) >= 3
+    assert {program for program, _ in commands(PAGES["docs/measurements.md"])} == {"benchmark.py"}
 
 
-@pytest.mark.parametrize("script, arguments", commands())
-def test_every_command_is_parsed_by_the_real_parser(script, arguments):
-    SCRIPTS[script].build_parser().parse_args(arguments)
+@pytest.mark.parametrize("page, program, arguments", [(name, *command) for name, page in PAGES.items() for command in commands(page)])
+def test_every_command_is_parsed_by_the_real_parser(page, program, arguments):
+    PROGRAMS[program].build_parser().parse_args(arguments)
 
 
 def test_every_flag_named_in_the_table_exists():
@@ -41,11 +70,35 @@ def test_every_flag_named_in_the_table_exists():
     script, checked = None, 0
     for row in re.findall(r"^\|\s*(\S*)\s*\| (`--.*?) \|", table, re.M):
         script = row[0].strip("` ") or script
-        known = {option for action in SCRIPTS[script].build_parser()._actions for option in action.option_strings}
         for flag in re.findall(r"--[a-z-]+", row[1]):
-            assert flag in known, f"{script} {flag}"
+            assert flag in options(script), f"{script} {flag}"
             checked += 1
     assert checked >= 10
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_flag_named_in_a_sentence_exists(name):
+    known = {option for program in PROGRAMS for option in options(program)} | {"--help"}
+    named = set(re.findall(r"`(--[a-z-]+)[^`\n]*`", PAGES[name]))
+    assert named and named <= known, named - known
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_relative_link_leads_somewhere(name):
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[name]) if "://" not in link]
+    for path, _, anchor in (link.partition("#") for link in links):
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{path}#{anchor}"
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", PAGES[name]):
+        assert ((ROOT / name).parent / picture).stat().st_size > 10_000
+
+
+def test_every_page_and_picture_of_docs_is_linked():
+    linked = {
+        ((ROOT / name).parent / link.partition("#")[0]).resolve() for name, page in PAGES.items() for link in re.findall(r"\]\(([^)\s]+)\)", page)
+    }
+    assert {path for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".png")} <= linked
 
 
 def test_the_tree_names_every_file_and_no_other():
@@ -58,27 +111,34 @@ def test_the_tree_names_every_file_and_no_other():
             named.add(folder * (len(indent) > 2) + name)
     package = ROOT / "preference"
     assert named == {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
-    for name in re.findall(r"^(\S+)", tree, re.M):
+    outside = re.findall(r"^(\S+)", tree, re.M)
+    for name in outside:
         assert (ROOT / name).exists(), name
+    assert set(SCRIPTS) <= set(outside)
 
 
-def test_the_picture_is_there():
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (ROOT / path).stat().st_size > 10_000
+@pytest.fixture(scope="module")
+def helps() -> dict[str, dict]:
+    """What `--help` of each script prints, and which heavy packages were loaded by then: all in one fresh process."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "import contextlib, importlib, io, json\n"
+        "found = {}\n"
+        f"for script in {list(SCRIPTS)!r}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):\n"
+        "        importlib.import_module(script[:-3]).main(['--help'])\n"
+        f"    found[script] = {{'printed': printed.getvalue(), 'heavy': sorted({HEAVY!r} & set(sys.modules))}}\n"
+        "print(json.dumps(found))"
+    )
+    wide = os.environ | {"COLUMNS": "500"}  # no line is broken
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=wide)
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_help_shows_every_default_and_loads_nothing_heavy(script):
-    import subprocess
-    import sys
-
-    program = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {script[:-3]} as m\n"
-        "try: m.main(['--help'])\nexcept SystemExit: pass\n"
-        "print(sorted({'torch', 'transformers', 'pandas', 'numpy', 'datasets', 'rich'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+def test_help_shows_every_default_and_loads_nothing_heavy(script, helps):
+    assert helps[script]["heavy"] == []
     for action in SCRIPTS[script].build_parser()._actions:
         if action.option_strings and action.option_strings[-1] != "--help":
-            assert action.option_strings[0] in done.stdout
+            entry = re.search(rf"^  {action.option_strings[0]}[ \n].*?(?=^  -|^\S|\Z)", helps[script]["printed"], re.M | re.S)[0]
+            assert action.default in (None, argparse.SUPPRESS) or f"(default: {action.default})" in entry
