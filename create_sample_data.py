@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from preference.arguments import HelpFormatter
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.durable_files import back_up, write_atomically
@@ -24,8 +25,9 @@ def as_csv(sample: dict[str, list[str]]) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        prog="create_sample_data.py",
         description="Write the pre-ranked sample: five training prompts and three test prompts, four answers each.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--training-data", type=Path, default=Path("training_data.csv"), help="where the training sample goes")
     parser.add_argument("--test-data", type=Path, default=Path("test_data.csv"), help="where the test sample goes")

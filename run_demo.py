@@ -42,7 +42,7 @@ def run(command: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
-        description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your own CSV files are kept."
+        prog="run_demo.py", description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your own CSV files are kept."
     )
 
 

@@ -12,18 +12,19 @@ import argparse
 import sys
 from pathlib import Path
 
+from preference.arguments import HelpFormatter
 from preference.errors import InputError
 
 ADDED = ["reward", "rank_in_prompt"]
 
 
 def read_answers(path: Path):
-    """Read the CSV `path` as a Table whose prompts and answers are not empty."""
-    from preference.data.csv_table import RankingsError, check_texts, read_table
+    """Read the CSV `path` as a CsvTable whose prompts and answers are not empty."""
+    from preference.data.csv_table import CsvError, check_texts, read_table
 
     table = read_table(path, ["prompt", "answer"])
     if problems := check_texts(table, ["prompt", "answer"]):
-        raise RankingsError(problems)
+        raise CsvError(problems)
     if taken := [name for name in ADDED if name in table.columns]:
         raise InputError(f"{path}:1: the column {taken[0]!r} exists already; rename or delete it")
     return table
@@ -31,11 +32,11 @@ def read_answers(path: Path):
 
 def table_from_arguments(prompt: str, answers: list[str]):
     """Return the answers of the command line as a Table."""
-    from preference.data.csv_table import Row, Table
+    from preference.data.csv_table import CsvTable, Row
 
     if not prompt.strip() or not all(answer.strip() for answer in answers):
         raise InputError("--prompt and --answer must not be empty")
-    return Table("command line", ["prompt", "answer"], [Row(0, [prompt, answer]) for answer in answers], "")
+    return CsvTable("command line", ["prompt", "answer"], [Row(0, [prompt, answer]) for answer in answers], "")
 
 
 def score(table, model_folder: str, device: str, precision: str) -> list[tuple[float, int]]:
@@ -63,37 +64,36 @@ def score(table, model_folder: str, device: str, precision: str) -> list[tuple[f
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Score answers with a trained reward model.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(prog="score_answers.py", description="Score answers with a trained reward model.", formatter_class=HelpFormatter)
     parser.add_argument("data", metavar="answers.csv", nargs="?", type=Path, help="a CSV with the columns prompt and answer")
     parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
-    parser.add_argument("--output", type=Path, help="where the scored CSV goes (default: standard output)", default=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, help="where the scored CSV goes (default: standard output)")
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="fp32", help="auto: bf16 where the processor is faster in it")
     by_hand = parser.add_argument_group("scoring by hand")
-    by_hand.add_argument("--prompt", help="the prompt", default=argparse.SUPPRESS)
-    by_hand.add_argument("--answer", action="append", help="an answer to it; give several to compare them", default=argparse.SUPPRESS)
+    by_hand.add_argument("--prompt", help="the prompt")
+    by_hand.add_argument("--answer", action="append", help="an answer to it; give several to compare them")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
-    prompt, answers, output = getattr(args, "prompt", None), getattr(args, "answer", []), getattr(args, "output", None)
-    if (args.data is None) == (prompt is None):
+    if (args.data is None) == (args.prompt is None):
         parser.error("give either a CSV or --prompt with --answer")
-    if bool(answers) != (prompt is not None):
+    if (args.answer is None) != (args.prompt is None):
         parser.error("--prompt and --answer go together")
     try:
-        if output is not None and output.exists() and not args.force:
-            raise InputError(f"{output}: exists; choose another --output, or replace it with --force")
-        table = read_answers(args.data) if prompt is None else table_from_arguments(prompt, answers)
+        if args.output is not None and args.output.exists() and not args.force:
+            raise InputError(f"{args.output}: exists; choose another --output, or replace it with --force")
+        table = read_answers(args.data) if args.prompt is None else table_from_arguments(args.prompt, args.answer)
         scores = score(table, args.model, args.device, args.precision)
-        if prompt is not None and output is None:
-            for answer, (reward, rank) in sorted(zip(answers, scores, strict=True), key=lambda item: item[1][1]):
+        if args.prompt is not None and args.output is None:
+            for answer, (reward, rank) in sorted(zip(args.answer, scores, strict=True), key=lambda item: item[1][1]):
                 print(f"{rank:2d}  {reward:+.4f}  {answer}")
             return 0
-        _write(table, scores, output)
+        _write(table, scores, args.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,24 @@
-"""Types for command-line arguments that have a range."""
+"""Command-line arguments: types that have a range, and help that shows the defaults."""
 
 import argparse
 from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+
+Settings = TypeVar("Settings")
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows every default but None, which stands for something that the help text describes."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
+def settings_from(kind: type[Settings], args: argparse.Namespace) -> Settings:
+    """Return a settings dataclass of type `kind`, each field from the argument of the same name."""
+    values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**values)
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -1,15 +1,20 @@
 """Shared fixtures: a private cache folder, a tiny DistilBERT, and a reward model trained once."""
 
+import contextlib
 import csv
+import importlib
+import io
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny models gain nothing from threads, which wait for each other where a core is busy
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -78,10 +83,46 @@ def tiny_reward_model(tiny_distilbert, sample_folder) -> Path:
     return sample_folder / "tiny_reward_model"
 
 
-def run_script(name: str, *arguments, cwd: Path, status: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess:
-    """Run a script of the project as a person would and check its exit status."""
+@dataclass(frozen=True)
+class Done:
+    """What a script printed."""
+
+    stdout: str
+    stderr: str
+
+
+def run_script(name: str, *arguments, cwd: Path, status: int = 0, stdin: str | None = None) -> Done:
+    """Call the script's `main` in this process, in the folder `cwd`, and check its exit status.
+
+    A start of a process costs seconds of imports; `run_process` is for what needs one.
+    """
+    main = importlib.import_module(name.removesuffix(".py")).main
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2)]
+    before, given = Path.cwd(), sys.stdin
+    os.chdir(cwd)
+    sys.stdin = io.StringIO(stdin or "")
+    try:
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+            try:
+                returned = main([str(argument) for argument in arguments])
+            except SystemExit as exit:  # argparse refuses so
+                returned = exit.code
+    finally:
+        os.chdir(before)
+        sys.stdin = given
+    printed = []
+    for stream in streams:
+        stream.flush()
+        printed.append(stream.buffer.getvalue().decode("utf-8"))
+    assert returned == status, f"{name} {arguments} ended with {returned}\n{printed[0]}\n{printed[1]}"
+    return Done(*printed)
+
+
+def run_process(name: str, *arguments, cwd: Path, status: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess:
+    """Run a script of the project in a process of its own, as a person would, and check its exit status."""
     command = [sys.executable, str(ROOT / name), *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, encoding="utf-8")
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, encoding="utf-8", env=environment)
     assert done.returncode == status, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -8,10 +8,10 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, read_csv, run_script
+from conftest import ROOT, read_csv, run_process, run_script
 from safetensors.torch import load_file
 
-TINY = ["--max-length", 64, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2]
+TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2]
 
 
 def train(folder, *arguments, status: int = 0):
@@ -30,7 +30,7 @@ def packaged_run(tmp_path_factory):
     """The sample, trained with all defaults on the packaged real weights."""
     folder = tmp_path_factory.mktemp("packaged")
     run_script("create_sample_data.py", cwd=folder)
-    return folder, run_script("reward_model_trainer.py", cwd=folder)
+    return folder, run_process("reward_model_trainer.py", cwd=folder)
 
 
 def test_real_weights_learn_to_rank_unseen_answers(packaged_run):
@@ -43,7 +43,7 @@ def test_real_weights_learn_to_rank_unseen_answers(packaged_run):
     assert metrics["baselines"]["test"]["longest_answer"]["pairwise_accuracy"] == pytest.approx(14 / 18)
     assert metrics["test"]["pairwise_accuracy"] >= 15 / 18
     assert metrics["test"]["kendall_tau"] > 0.6
-    rows = read_csv(folder / "reward_model_final" / "test_rewards.csv")
+    rows = [row for row in read_csv(folder / "reward_model_final" / "rewards.csv") if row["part"] == "test"]
     means = [sum(float(row["reward"]) for row in rows if row["rank"] == rank) / 3 for rank in "1234"]
     assert means == sorted(means, reverse=True) and means[0] - means[3] > 0.5
 
@@ -56,10 +56,10 @@ def test_what_is_printed_and_written(packaged_run):
     for text in ("Sky blue.", "pairwise accuracy [95 % interval]", "longest answer is best", "Kendall tau", "best-of-n hit rate"):
         assert text in done.stdout
     assert [line.split(":")[0].split(maxsplit=1)[1] for line in lines if " tell  " in line or " passed  " in line or "FAILED  " in line]
-    assert "generalisation: " in done.stdout and "too few for an answer (at least 6)" in done.stdout
+    assert "generalisation: " in done.stdout and "too few to tell (at least 6)" in done.stdout
     assert "Trust this model only to try the pipeline out" in done.stdout
     written = {path.name for path in (folder / "reward_model_final").iterdir()}
-    assert {"model.safetensors", "tokenizer.json", "config.json", "README.md", "metrics.json", "test_rewards.csv"} <= written
+    assert {"model.safetensors", "tokenizer.json", "config.json", "README.md", "metrics.json", "rewards.csv"} <= written
     assert not [name for name in written if "checkpoint" in name or name in ("optimizer.pt", "trainer_state.json")]
     assert {path.name for path in folder.iterdir()} == {
         "training_data.csv", "test_data.csv", "reward_model_final", "reward_scores_plot.png", "logs",
@@ -67,11 +67,20 @@ def test_what_is_printed_and_written(packaged_run):
     assert list((folder / "logs").glob("*/events.out.tfevents.*"))
 
 
+def test_rewards_csv_says_which_part_each_row_is_of(packaged_run):
+    folder, _ = packaged_run
+    rows = read_csv(folder / "reward_model_final" / "rewards.csv")
+    assert [row["part"] for row in rows] == ["test"] * 12 + ["validation"] * 4
+    for part, data in (("test", "test_data.csv"), ("validation", "training_data.csv")):
+        answers = {(row["prompt"], row["answer"], row["rank"]) for row in read_csv(folder / data)}
+        assert {(row["prompt"], row["answer"], row["rank"]) for row in rows if row["part"] == part} <= answers
+
+
 def test_metrics_json_holds_what_is_promised(packaged_run):
     folder, _ = packaged_run
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert set(metrics) == {
-        "data", "base_model", "objective", "training", "validation", "test", "baselines", "checks", "verdict", "versions",
+        "data", "base_model", "training", "validation", "test", "baselines", "checks", "verdict", "versions",
     }  # fmt: skip
     assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0
     assert len(metrics["data"]["sha256"]) == 64
@@ -105,7 +114,7 @@ def test_the_training_answers_are_on_the_promised_scale(packaged_run):
 def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, objective):
     train(folder, "--base-model", tiny_distilbert, "--objective", objective, "--max-steps", 40)
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert metrics["objective"] == objective
+    assert metrics["training"]["objective"] == objective
     evaluations = metrics["training"]["evaluations"]
     assert min(e["loss"] for e in evaluations) < evaluations[0]["loss"]
 
@@ -151,7 +160,7 @@ def test_two_processes_train_what_one_does(folder, tiny_distilbert):
     for a, b in zip(one["training"]["evaluations"], two["training"]["evaluations"], strict=True):
         assert a["pairwise_accuracy"] == b["pairwise_accuracy"]
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)  # sums in another order
-    for a, b in zip(read_csv(folder / "one" / "test_rewards.csv"), read_csv(folder / "two" / "test_rewards.csv"), strict=True):
+    for a, b in zip(read_csv(folder / "one" / "rewards.csv"), read_csv(folder / "two" / "rewards.csv"), strict=True):
         assert float(a["reward"]) == pytest.approx(float(b["reward"]), abs=1e-3)
 
 
@@ -162,9 +171,10 @@ def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
     assert "too few prompts (2) for a validation part of 20%: training on all of them" in done.stdout
     assert "Rewards of the training answers (seen prompts)" in done.stdout
-    assert "No unseen prompts were there to test on: trust this model with nothing yet" in done.stdout
+    assert "There were no unseen prompts to test on: do not trust this model with anything yet" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["validation"] is metrics["test"] is None and metrics["checks"] == []
+    assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"training"}
 
 
 def test_without_test_data_the_validation_part_is_shown(folder, tiny_distilbert):
@@ -173,8 +183,8 @@ def test_without_test_data_the_validation_part_is_shown(folder, tiny_distilbert)
     assert "Rewards of the validation answers (unseen prompts)" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["test"] is None and metrics["validation"]["prompts"] == 1
-    assert metrics["checks"][-1]["evidence"].endswith("on 1 unseen prompt, too few for an answer (at least 6)")
-    assert len(read_csv(folder / "reward_model_final" / "test_rewards.csv")) == 4
+    assert metrics["checks"][-1]["evidence"].endswith("on 1 unseen prompt, too few to tell (at least 6)")
+    assert [row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")] == ["validation"] * 4
 
 
 def test_prompts_of_the_test_data_are_not_trained_on(folder, tiny_distilbert):
@@ -218,9 +228,9 @@ def test_a_picture_that_cannot_be_written_does_not_cost_the_model(folder, tiny_d
     [
         (["--data", "none.csv"], "error: none.csv: no such file; `python create_sample_data.py` writes a sample"),
         (["--base-model", "./none"], "error: ./none: no such folder or file; name one that exists"),
-        (["--plot", "plot.docx"], "error: --plot plot.docx: no name of a picture; end it in one of .png .pdf .svg .jpg .webp"),
+        (["--plot", "plot.docx"], "error: --plot plot.docx: unsupported image type; use .png .pdf .svg .jpg .webp"),
         (["--plot", "training_data.csv/plot.png"], "error: --plot training_data.csv/plot.png: its folder cannot be made (File exists)"),
-        (["--output-dir", "mine"], "error: mine: exists and is no model of this trainer; choose another --output-dir"),
+        (["--output-dir", "mine"], "error: mine: exists and was not written by this trainer; choose another --output-dir"),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
         (["--epochs", "0"], "argument --epochs: 0 is not above 0"),
     ],

@@ -1,11 +1,11 @@
-from conftest import run_script
+from conftest import run_process
 
 import run_demo
 
 
 def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):
     (tmp_path / "training_data.csv").write_text("prompt,answer,rank\np,a,zero\n")
-    done = run_script("run_demo.py", cwd=tmp_path, status=2)
+    done = run_process("run_demo.py", cwd=tmp_path, status=2)
     assert done.stdout.splitlines() == [
         "",
         "$ python create_sample_data.py --keep-existing",

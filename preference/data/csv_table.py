@@ -21,7 +21,7 @@ MESSAGES_SHOWN = 20
 csv.field_size_limit(2**31 - 1)  # the module's own limit of 131,072 characters would refuse a long answer
 
 
-class RankingsError(InputError):
+class CsvError(InputError):
     """A CSV that breaks the contract; the text has one line per problem, each `FILE:LINE: what, value, remedy`."""
 
     def __init__(self, problems: list[str]):
@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """A CSV as it stands in the file."""
 
     path: str
@@ -54,13 +54,13 @@ class Table:
         return [row.cells[position] for row in self.rows]
 
 
-def read_table(path: str | Path, required: list[str] = COLUMNS) -> Table:
+def read_table(path: str | Path, required: list[str] = COLUMNS) -> CsvTable:
     """Read a CSV whose header holds the `required` columns, all cells as text.
 
     Rows of empty cells, which spreadsheets leave at the end, are skipped.
 
     Raises:
-        RankingsError: the file cannot be read, is not UTF-8, lacks a column, or a row has another number of
+        CsvError: the file cannot be read, is not UTF-8, lacks a column, or a row has another number of
             cells than the header.
     """
     data = _read_bytes(path)
@@ -68,7 +68,7 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> Table:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise RankingsError([f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x}; save the file as 'CSV UTF-8'"]) from None
+        raise CsvError([f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x}; save the file as 'CSV UTF-8'"]) from None
 
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), strict=True)
     columns, rows, problems = None, [], []
@@ -93,11 +93,11 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> Table:
     if columns is None and not problems:
         problems.append(f"{path}:1: the file is empty; its first line must be {','.join(required)}")
     if problems:
-        raise RankingsError(problems)
-    return Table(str(path), columns, rows, hashlib.sha256(data).hexdigest())
+        raise CsvError(problems)
+    return CsvTable(str(path), columns, rows, hashlib.sha256(data).hexdigest())
 
 
-def check_texts(table: Table, names: list[str]) -> list[str]:
+def check_texts(table: CsvTable, names: list[str]) -> list[str]:
     """Return a message for every cell of the columns `names` that is empty or only white space."""
     positions = [(name, table.columns.index(name)) for name in names]
     return [
@@ -126,7 +126,7 @@ def _read_bytes(path: str | Path) -> bytes:
         problem = "no such file; `python create_sample_data.py` writes a sample, `python generate_data.py` makes your own"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; name a CSV file that you may read"
-    raise RankingsError([f"{path}: {problem}"])
+    raise CsvError([f"{path}: {problem}"])
 
 
 def _check_header(path: str | Path, line: int, columns: list[str], required: list[str]) -> None:
@@ -140,4 +140,4 @@ def _check_header(path: str | Path, line: int, columns: list[str], required: lis
         problems = [f"{path}:{line}: the columns are not separated by commas: {shorten(found)}; save the file as comma-separated CSV"]
     problems += [f"{path}:{line}: two columns are named {name!r}; rename one" for name in dict.fromkeys(required) if columns.count(name) > 1]
     if problems:
-        raise RankingsError(problems)
+        raise CsvError(problems)

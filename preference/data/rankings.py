@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preference.data.csv_table import COLUMNS, RankingsError, check_texts, format_rows, read_table
+from preference.data.csv_table import COLUMNS, CsvError, check_texts, format_rows, read_table
 from preference.durable_files import write_atomically
 from preference.wording import counted, name_some, shorten
 
@@ -58,7 +58,7 @@ def read_rankings(path: str | Path) -> Rankings:
     numbers of answers are fine.
 
     Raises:
-        RankingsError: see `read_table`; also an empty prompt or answer, a rank that is no positive whole
+        CsvError: see `read_table`; also an empty prompt or answer, a rank that is no positive whole
             number, the same answer to one prompt with two different ranks, or no prompt with two distinct ranks.
 
     Example:
@@ -89,7 +89,7 @@ def read_rankings(path: str | Path) -> Rankings:
                 f" {other_line}: {shorten(answer)}; keep one of the two rows"
             )
     if problems:
-        raise RankingsError(sorted(problems, key=_line_of))
+        raise CsvError(sorted(problems, key=_line_of))
 
     kept, left_out = [], {}
     for prompt, answers in groups.items():
@@ -101,7 +101,7 @@ def read_rankings(path: str | Path) -> Rankings:
         else:
             kept.append(Ranking(prompt, list(answers), ranks))
     if not kept:
-        raise RankingsError(
+        raise CsvError(
             [
                 f"{path}:1: no prompt has two answers with different ranks: {counted(len(table.rows), 'row')}, {counted(len(groups), 'prompt')};"
                 " rank at least two answers to one prompt"

@@ -2,23 +2,31 @@
 
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from preference.data.rankings import Ranking
 
 
-def split_by_prompt(rankings: Sequence[Ranking], fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Split the positions of `rankings` into a training and a validation part, both in rising order.
+class Parts(NamedTuple):
+    """Positions in a list of rankings, both in rising order."""
+
+    training: list[int]
+    validation: list[int]
+
+
+def split_by_prompt(rankings: Sequence[Ranking], fraction: float, seed: int) -> Parts:
+    """Split the positions of `rankings` into a training and a validation part.
 
     All rankings of a prompt go to the same part. The validation part gets the rounded `fraction` of the prompts,
     and is empty where that rounds to none; at least one prompt is left to train on.
 
     >>> split_by_prompt([Ranking(prompt, ["x", "y"], [1, 2]) for prompt in "aabcd"], 0.25, seed=42)
-    ([2, 3, 4], [0, 1])
+    Parts(training=[2, 3, 4], validation=[0, 1])
     """
     prompts = list(dict.fromkeys(ranking.prompt for ranking in rankings))
     held_out = min(int(len(prompts) * fraction + 0.5), len(prompts) - 1)
     validation = set(random.Random(seed).sample(prompts, held_out))
-    return (
+    return Parts(
         [i for i, ranking in enumerate(rankings) if ranking.prompt not in validation],
         [i for i, ranking in enumerate(rankings) if ranking.prompt in validation],
     )

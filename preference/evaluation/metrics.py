@@ -1,9 +1,10 @@
-"""How well rewards agree with rankings: accuracies, rank correlations, baselines, and a bootstrap over prompts."""
+"""How well rewards agree with rankings: accuracies, rank correlations, and a bootstrap over prompts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from preference.data.rankings import Ranking
 
@@ -21,15 +22,55 @@ class PairCounts:
         return float(self.right.sum() / self.pairs.sum()) if self.pairs.sum() else float("nan")
 
 
-def split_rewards(rankings: Sequence[Ranking], rewards: Sequence[float]) -> list[np.ndarray]:
-    """Cut the rewards of all answers, in order, into one array a prompt."""
+@dataclass(frozen=True)
+class Metrics:
+    """Agreement of rewards with rankings.
+
+    Accuracies are shares of untied pairs with margin > 0 (equal rewards count half). `kendall_tau` (tau-b) and
+    `spearman_rho` are means over rankings; a ranking whose rewards are all equal counts 0. `best_of_n_hit_rate`
+    is the share of rankings whose highest reward belongs to a best-ranked answer (shared when tied).
+    `length_controlled_accuracy` is the mean of the accuracy on pairs whose better answer is the longer one
+    and on pairs whose better answer is the shorter one; None where one kind is missing.
+    """
+
+    prompts: int
+    answers: int
+    pairs: int
+    pairwise_accuracy: float
+    pairwise_accuracy_95: tuple[float, float]  # percentile interval of a bootstrap over prompts
+    accuracy_where_longer_is_better: float | None
+    accuracy_where_shorter_is_better: float | None
+    length_controlled_accuracy: float | None
+    kendall_tau: float
+    spearman_rho: float
+    best_of_n_hit_rate: float
+
+
+@dataclass(frozen=True)
+class RewardSpread:
+    """Where the rewards lie; `mean_margin` is the mean over all untied pairs of reward of chosen − reward of rejected."""
+
+    mean_margin: float
+    reward_min: float
+    reward_max: float
+    reward_mean: float
+    reward_std: float
+
+
+def split_rewards(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> list[np.ndarray]:
+    """Split the rewards of all answers, in order, into one array per ranking."""
     ends = np.cumsum([len(ranking.answers) for ranking in rankings])
     if len(rewards) != (ends[-1] if len(ends) else 0):
         raise ValueError(f"{len(rewards)} rewards for {ends[-1] if len(ends) else 0} answers")
     return np.split(np.asarray(rewards, dtype=np.float64), ends[:-1])
 
 
-def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float], *, longer_is_better: bool | None = None) -> PairCounts:
+def answer_lengths(rankings: Sequence[Ranking]) -> np.ndarray:
+    """Return the length of every answer in characters, in order: shape (answers,)."""
+    return np.asarray([len(answer) for ranking in rankings for answer in ranking.answers], dtype=np.float64)
+
+
+def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, longer_is_better: bool | None = None) -> PairCounts:
     """Count, for each prompt, the untied pairs of its rankings and those with margin > 0.
 
     Args:
@@ -42,10 +83,9 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float], *, longer
     right: dict[str, float] = {}
     pairs: dict[str, float] = {}
     for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True):
-        ranks = np.asarray(ranking.ranks)
-        chosen = ranks[:, None] < ranks[None, :]
+        chosen = _chosen(ranking)
         if longer_is_better is not None:
-            lengths = np.asarray([len(answer) for answer in ranking.answers])
+            lengths = answer_lengths([ranking])
             longer = lengths[:, None] > lengths[None, :]
             chosen &= longer if longer_is_better else longer.T
         margins = values[:, None] - values[None, :]
@@ -55,83 +95,76 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float], *, longer
     return PairCounts(np.asarray(list(right.values())), np.asarray(list(pairs.values())))
 
 
-def evaluate_rewards(rankings: Sequence[Ranking], rewards: Sequence[float], *, seed: int = 0) -> dict:
-    """Return the metrics of `rewards` (one for each answer, in order) against `rankings`.
+def measure_agreement(
+    rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, seed: int = 0, pairs: PairCounts | None = None
+) -> Metrics:
+    """Return the metrics of `rewards`, one for each answer in order, against `rankings`.
 
-    Accuracies are shares of untied pairs with margin > 0 (equal rewards count half). `kendall_tau` (tau-b) and
-    `spearman_rho` are means over prompts; a prompt whose rewards are all equal counts 0. `best_of_n_hit_rate`
-    is the share of prompts whose highest reward belongs to a best-ranked answer (shared when tied).
-    `length_controlled_accuracy` is the mean of the accuracy on pairs whose better answer is the longer one
-    and on pairs whose better answer is the shorter one; None where one kind is missing.
+    Args:
+        seed: of the bootstrap.
+        pairs: what `count_pairs` says of all pairs, where the caller has it already.
     """
     parts = split_rewards(rankings, rewards)
-    pairs = count_pairs(rankings, rewards)
-    low, high = bootstrap_interval(pairs, seed=seed)
-    longer = count_pairs(rankings, rewards, longer_is_better=True)
-    shorter = count_pairs(rankings, rewards, longer_is_better=False)
+    pairs = pairs or count_pairs(rankings, rewards)
+    longer, shorter = (count_pairs(rankings, rewards, longer_is_better=which) for which in (True, False))
     both = longer.pairs.sum() and shorter.pairs.sum()
-    values = np.concatenate(parts)
-    return {
-        "prompts": len(pairs.pairs),
-        "answers": len(values),
-        "pairs": int(pairs.pairs.sum()),
-        "pairwise_accuracy": pairs.accuracy(),
-        "pairwise_accuracy_95": [low, high],
-        "accuracy_where_longer_is_better": longer.accuracy() if longer.pairs.sum() else None,
-        "accuracy_where_shorter_is_better": shorter.accuracy() if shorter.pairs.sum() else None,
-        "length_controlled_accuracy": (longer.accuracy() + shorter.accuracy()) / 2 if both else None,
-        "kendall_tau": float(np.mean([_correlation("kendalltau", r, v) for r, v in zip(rankings, parts, strict=True)])),
-        "spearman_rho": float(np.mean([_correlation("spearmanr", r, v) for r, v in zip(rankings, parts, strict=True)])),
-        "best_of_n_hit_rate": float(np.mean([_hit(r, v) for r, v in zip(rankings, parts, strict=True)])),
-        "mean_margin": _mean_margin(rankings, parts),
-        "reward_min": float(values.min()),
-        "reward_max": float(values.max()),
-        "reward_mean": float(values.mean()),
-        "reward_std": float(values.std()),
-    }
+    return Metrics(
+        prompts=len(pairs.pairs),
+        answers=len(rewards),
+        pairs=int(pairs.pairs.sum()),
+        pairwise_accuracy=pairs.accuracy(),
+        pairwise_accuracy_95=bootstrap_interval(pairs.right, pairs.pairs, seed=seed),
+        accuracy_where_longer_is_better=longer.accuracy() if longer.pairs.sum() else None,
+        accuracy_where_shorter_is_better=shorter.accuracy() if shorter.pairs.sum() else None,
+        length_controlled_accuracy=(longer.accuracy() + shorter.accuracy()) / 2 if both else None,
+        kendall_tau=float(np.mean([_correlation("kendalltau", r, v) for r, v in zip(rankings, parts, strict=True)])),
+        spearman_rho=float(np.mean([_correlation("spearmanr", r, v) for r, v in zip(rankings, parts, strict=True)])),
+        best_of_n_hit_rate=float(np.mean([_hit(r, v) for r, v in zip(rankings, parts, strict=True)])),
+    )
 
 
-def length_baselines(rankings: Sequence[Ranking], *, seed: int = 0) -> dict:
-    """Return the metrics of two rules that read nothing: the longest answer is best, the shortest is best."""
-    lengths = [float(len(answer)) for ranking in rankings for answer in ranking.answers]
-    kept = ("pairwise_accuracy", "pairwise_accuracy_95", "kendall_tau", "spearman_rho", "best_of_n_hit_rate")
-    return {
-        name: {key: metrics[key] for key in kept}
-        for name, metrics in (
-            ("longest_answer", evaluate_rewards(rankings, lengths, seed=seed)),
-            ("shortest_answer", evaluate_rewards(rankings, [-n for n in lengths], seed=seed)),
-        )
-    }
+def measure_spread(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> RewardSpread:
+    """Return where `rewards`, one for each answer in order, lie."""
+    margins = [
+        (values[:, None] - values[None, :])[_chosen(ranking)] for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)
+    ]
+    values = np.asarray(rewards, dtype=np.float64)
+    return RewardSpread(float(np.concatenate(margins).mean()), float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
 
 
-def bootstrap_interval(pairs: PairCounts, other: PairCounts | None = None, *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of the accuracy, or of its lead over `other`, from a bootstrap over prompts.
+def bootstrap_interval(sums: np.ndarray, counts: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % percentile interval of sum(sums) / sum(counts) from a bootstrap over prompts (Efron 1979).
 
-    Prompts are drawn with replacement, since the pairs of one prompt are not independent (Efron 1979,
-    percentile interval).
+    Prompts are resampled, since the pairs of one prompt are not independent.
+
+    Args:
+        sums, counts: one entry per prompt, shape (prompts,).
     """
-    lead = pairs.right - (0 if other is None else other.right)
-    draw = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     values = []
     for _ in range(BOOTSTRAP_SAMPLES):
-        drawn = draw.integers(len(lead), size=len(lead))
-        values.append(lead[drawn].sum() / pairs.pairs[drawn].sum())
+        resampled = generator.integers(len(sums), size=len(sums))
+        values.append(sums[resampled].sum() / counts[resampled].sum())
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def predicted_ranks(rewards: Sequence[float]) -> list[int]:
+def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:
     """Rank rewards, highest first; equal rewards share the better rank.
 
     >>> predicted_ranks([0.2, 0.9, 0.2])
     [2, 1, 2]
     """
-    return [1 + sum(other > reward for other in rewards) for reward in rewards]
+    return stats.rankdata(-np.asarray(rewards), method="min").astype(int).tolist()
+
+
+def _chosen(ranking: Ranking) -> np.ndarray:
+    """Return [i, j]: answer i is ranked better than answer j."""
+    ranks = np.asarray(ranking.ranks)
+    return ranks[:, None] < ranks[None, :]
 
 
 def _correlation(statistic: str, ranking: Ranking, rewards: np.ndarray) -> float:
-    from scipy import stats
-
     if np.ptp(rewards) == 0:
         return 0.0
     return float(getattr(stats, statistic)(-np.asarray(ranking.ranks), rewards).statistic)
@@ -140,11 +173,3 @@ def _correlation(statistic: str, ranking: Ranking, rewards: np.ndarray) -> float
 def _hit(ranking: Ranking, rewards: np.ndarray) -> float:
     best = np.asarray(ranking.ranks) == min(ranking.ranks)
     return float(best[rewards == rewards.max()].mean())
-
-
-def _mean_margin(rankings: Sequence[Ranking], parts: list[np.ndarray]) -> float:
-    margins = []
-    for ranking, values in zip(rankings, parts, strict=True):
-        ranks = np.asarray(ranking.ranks)
-        margins.append((values[:, None] - values[None, :])[ranks[:, None] < ranks[None, :]])
-    return float(np.concatenate(margins).mean())

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from preference.data.rankings import Ranking
+from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import split_rewards
 
 MOST_ANSWERS = 400  # bars beyond this would be too many to read
@@ -25,16 +26,14 @@ _ROW_INCHES = 0.185
 _TEXT_POINTS = 205  # width of the answers' texts
 
 
-def plot_rewards(rankings: Sequence[Ranking], rewards: Sequence[float], path: str | Path, *, title: str, part: str = "test") -> None:
-    """Draw the rewards of ranked answers to `path` (PNG, or what its ending says).
+def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> None:
+    """Draw the rewards of a part's answers to `path` (PNG, or what its ending says).
 
     The left panel has a bar for each answer, grouped by prompt and sorted by true rank, beside its wrapped text;
     it takes as many columns as it needs. The right panel shows the distribution of rewards for each rank. Colours
     run from dark (best) to light (viridis), which stays readable for colour-blind people and in grey.
-
-    Args:
-        part: which answers they are, `test`, `validation` or `training`.
     """
+    rankings, rewards = evaluation.rankings, evaluation.rewards
     parts = split_rewards(rankings, rewards)
     shown = _first_prompts(rankings)
     few = sum(len(ranking.answers) for ranking in rankings[:shown]) <= 24
@@ -59,7 +58,7 @@ def plot_rewards(rankings: Sequence[Ranking], rewards: Sequence[float], path: st
     for axis, column in zip(axes[:-1], columns, strict=True):
         _draw_bars(axis, column, palette, rows)
         axis.set_xlim(low - margin, high + margin)
-    left_title = f"Reward of each {part} answer"
+    left_title = f"Reward of each {evaluation.part} answer"
     if shown < len(rankings):
         left_title += f" (first {shown} of {len(rankings)} prompts)"
     axes[0].set_title(left_title, loc="left", fontweight="bold")

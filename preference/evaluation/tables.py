@@ -1,53 +1,48 @@
 """What training prints at its end: the rewards of the test answers, the agreement with the rankings, checks and verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from preference.data.rankings import Ranking
-from preference.evaluation.metrics import predicted_ranks, split_rewards
+from preference.evaluation.evaluation import UNSEEN, Evaluation
+from preference.evaluation.metrics import Metrics, predicted_ranks, split_rewards
 from preference.wording import counted
 
-MOST_ANSWERS = 200  # printed; all of them stand in test_rewards.csv
+MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
 
 
-def print_report(metrics: dict, rankings: Sequence[Ranking], rewards: np.ndarray, part: str) -> None:
-    """Print the rewards of the answers to `rankings`, the metrics beside the baselines, the checks and the verdict.
-
-    Args:
-        metrics: what `metrics.json` holds.
-        part: which answers they are, `test`, `validation` or `training`.
-    """
+def print_report(evaluations: Sequence[Evaluation]) -> None:
+    """Print the rewards of the first part's answers, the metrics of all parts beside the baselines, the checks and the verdict."""
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=120)
-    table, left_out = answers_table(rankings, rewards, part, MOST_ANSWERS)
+    first = evaluations[0]
+    table, left_out = answers_table(first, MOST_ANSWERS)
     console.print(table)
     if left_out:
-        console.print(f"({left_out} more answers are in test_rewards.csv)\n")
-    if agreement := agreement_table(metrics):
+        console.print(f"({left_out} more answers are in rewards.csv)\n")
+    if agreement := agreement_table(evaluations):
         console.print(agreement)
-    for check in metrics["checks"]:
-        console.print(f"{check['result']:>12}  {check['name']}: {check['evidence']}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n{metrics['verdict']}", markup=False, highlight=False)
+    for check in first.checks:
+        console.print(f"{check.result:>12}  {check.name}: {check.evidence}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n{first.verdict}", markup=False, highlight=False)
 
 
-def answers_table(rankings: Sequence[Ranking], rewards: np.ndarray, part: str, most: int) -> tuple[Table, int]:
-    """Return a table of answers with true rank, reward and predicted rank, best-ranked first, and how many it leaves out.
+def answers_table(evaluation: Evaluation, most: int) -> tuple[Table, int]:
+    """Return a table of a part's answers with true rank, reward and predicted rank, best-ranked first, and how many it leaves out.
 
     Prompts are shown whole until `most` answers are reached.
     """
-    prompts = "seen prompts" if part == "training" else "unseen prompts"
-    table = Table(title=f"Rewards of the {part} answers ({prompts})", box=box.SIMPLE_HEAD, title_justify="left")
+    prompts = "unseen prompts" if evaluation.unseen else "seen prompts"
+    table = Table(title=f"Rewards of the {evaluation.part} answers ({prompts})", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("prompt", max_width=32, no_wrap=True, overflow="ellipsis")
     table.add_column("answer", max_width=48, no_wrap=True, overflow="ellipsis")
     for name in ("true rank", "reward", "predicted rank"):
         table.add_column(name, justify="right")
     shown = 0
-    for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True):
+    for ranking, values in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
         if shown >= most:
             break
         predicted = predicted_ranks(values)
@@ -56,44 +51,41 @@ def answers_table(rankings: Sequence[Ranking], rewards: np.ndarray, part: str, m
             table.add_row(*map(Text, cells))
         table.add_section()
         shown += len(values)
-    return table, len(rewards) - shown
+    return table, len(evaluation.rewards) - shown
 
 
-def agreement_table(metrics: dict) -> Table | None:
-    """Return a table of the metrics of the validation and test parts beside the length baselines; None where both are missing.
-
-    Args:
-        metrics: what `metrics.json` holds.
-    """
-    parts = [part for part in ("validation", "test") if metrics[part]]
-    if not parts:
+def agreement_table(evaluations: Sequence[Evaluation]) -> Table | None:
+    """Return a table of the metrics of the unseen parts beside the length baselines; None where there is no unseen part."""
+    unseen = sorted((e for e in evaluations if e.unseen), key=lambda e: UNSEEN.index(e.part), reverse=True)
+    if not unseen:
         return None
     table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("")
-    for part in parts:
-        table.add_column(f"{part} ({counted(metrics[part]['prompts'], 'prompt')})", justify="right")
+    for e in unseen:
+        table.add_column(f"{e.part} ({counted(e.metrics.prompts, 'prompt')})", justify="right")
 
-    def row(name: str, cell) -> None:
-        table.add_row(Text(name), *(Text(cell(metrics[part], metrics["baselines"][part])) for part in parts))
+    def row(name: str, cell: Callable[[Evaluation], str]) -> None:
+        table.add_row(Text(name), *(Text(cell(e)) for e in unseen))
 
-    def number(key: str):
-        return lambda values, baselines: "–" if values[key] is None else f"{values[key]:.3f}"
-
-    row("pairwise accuracy [95 % interval]", lambda values, baselines: _accuracy(values))
-    row("  longest answer is best", lambda values, baselines: _accuracy(baselines["longest_answer"]))
-    row("  shortest answer is best", lambda values, baselines: _accuracy(baselines["shortest_answer"]))
-    row("length-controlled accuracy", number("length_controlled_accuracy"))
-    row("Kendall tau", number("kendall_tau"))
-    row("Spearman rho", number("spearman_rho"))
-    row("best-of-n hit rate", number("best_of_n_hit_rate"))
-    row("reward range", lambda values, baselines: f"{values['reward_min']:+.2f} to {values['reward_max']:+.2f}")
-    row("reward mean, standard deviation", lambda values, baselines: f"{values['reward_mean']:+.2f}, {values['reward_std']:.2f}")
+    row("pairwise accuracy [95 % interval]", lambda e: _accuracy(e.metrics))
+    row("  longest answer is best", lambda e: _accuracy(e.longest))
+    row("  shortest answer is best", lambda e: _accuracy(e.shortest))
+    row("length-controlled accuracy", lambda e: _number(e.metrics.length_controlled_accuracy))
+    row("Kendall tau", lambda e: _number(e.metrics.kendall_tau))
+    row("Spearman rho", lambda e: _number(e.metrics.spearman_rho))
+    row("best-of-n hit rate", lambda e: _number(e.metrics.best_of_n_hit_rate))
+    row("reward range", lambda e: f"{e.spread.reward_min:+.2f} to {e.spread.reward_max:+.2f}")
+    row("reward mean, standard deviation", lambda e: f"{e.spread.reward_mean:+.2f}, {e.spread.reward_std:.2f}")
     return table
 
 
-def _accuracy(values: dict) -> str:
-    low, high = values["pairwise_accuracy_95"]
-    return f"{values['pairwise_accuracy']:.3f} [{low:.3f}, {high:.3f}]"
+def _accuracy(metrics: Metrics) -> str:
+    low, high = metrics.pairwise_accuracy_95
+    return f"{metrics.pairwise_accuracy:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _one_line(text: str) -> str:

@@ -4,18 +4,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from preference.model.base_models import quiet_transformers
 from preference.model.unpadding import runs_unpadded
 
 # What one more forward pass costs, in tokens of work: many small passes or some padding, whichever is less.
 CHUNK_COST_CPU = 64
-
-
 CHUNK_COST_GPU = 4096
-
-
 MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass
 
 
@@ -23,7 +19,7 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
     """Encode each (prompt, answer) pair; truncation cuts the longer side first, token by token.
 
     Returns:
-        A list with one dict of model inputs a pair (without the attention mask, which padding makes), and a
+        A list with one dict of model inputs per pair (without the attention mask, which padding makes), and a
         list that says of each pair whether it was cut at `max_length` tokens.
     """
     encoded = tokenizer(list(prompts), list(answers), truncation="longest_first", max_length=max_length, return_attention_mask=False)
@@ -36,13 +32,8 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
 
 def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> dict[str, Tensor]:
     """Pad encoded texts to their longest: tensors of shape (texts, longest), as the model takes them."""
-    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    inputs = {name: [torch.tensor(text[name]) for text in encoded] for name in encoded[0]}
-    inputs["attention_mask"] = [torch.ones_like(ids) for ids in inputs["input_ids"]]
-    return {
-        name: pad_sequence(texts, batch_first=True, padding_value=fill.get(name, 0), padding_side=tokenizer.padding_side)
-        for name, texts in inputs.items()
-    }
+    with quiet_transformers():  # pad alone is slower than calling the tokenizer, it warns; the token ids come from the table
+        return dict(tokenizer.pad(list(encoded), return_tensors="pt"))
 
 
 def plan_chunks(lengths: Sequence[int], chunk_cost: int | None, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:

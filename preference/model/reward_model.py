@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import quiet_transformers
@@ -81,6 +82,10 @@ class RewardModel:
             )  # fmt: skip
             rewards[some] = values
         return rewards
+
+    def score_rankings(self, rankings: Sequence[Ranking]) -> np.ndarray:
+        """Return the rewards of all answers to `rankings`, in order: shape (answers,), float32."""
+        return self.score([r.prompt for r in rankings for _ in r.answers], [answer for r in rankings for answer in r.answers])
 
 
 @torch.inference_mode()

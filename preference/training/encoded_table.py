@@ -22,9 +22,9 @@ _KEPT_DAYS = 30
 
 
 def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-    """Return a memory-mapped table with one row a ranking.
+    """Return a memory-mapped table with one row per ranking.
 
-    Columns: `ranks`, list of n; each model input (`input_ids`, …), list of n lists of token numbers; and
+    Columns: `ranks`, list of n; each model input (`input_ids`, …), list of n lists of token ids; and
     `truncated`, how many of the n answers were cut at `max_length` tokens.
 
     The table is kept in the cache folder under a key of the texts and ranks, the tokenizer and `max_length`.

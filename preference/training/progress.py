@@ -12,16 +12,17 @@ from transformers.integrations import TensorBoardCallback
 class ShowProgress(TrainerCallback):
     """One bar on standard error, where that is a terminal: steps, time left, loss, validation accuracy."""
 
-    def __init__(self, steps: int):
+    def __init__(self) -> None:
         terminal = Console(stderr=True)
         self.bar = Progress(
             TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
             console=terminal, transient=True, disable=not terminal.is_terminal,
         )  # fmt: skip
-        self.task = self.bar.add_task("", total=steps)
+        self.task = self.bar.add_task("", total=None)
         self.loss = self.accuracy = ""
 
     def on_train_begin(self, args, state, control, **kwargs):
+        self.bar.update(self.task, total=state.max_steps)
         self.bar.start()
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -37,6 +38,13 @@ class ShowProgress(TrainerCallback):
         self.bar.stop()
 
 
-def tensorboard_log(folder: Path) -> TensorBoardCallback:
-    """Return a callback that writes losses, learning rate and metrics to `folder`."""
-    return TensorBoardCallback(SummaryWriter(log_dir=str(folder)))
+class TensorBoardLog(TensorBoardCallback):
+    """Writes losses, learning rate and metrics to `folder`, which is made when training begins."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder = folder
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.tb_writer = SummaryWriter(log_dir=str(self.folder))
+        super().on_train_begin(args, state, control, **kwargs)

@@ -1,7 +1,10 @@
 """The Hugging Face Trainer, taught to train on whole rankings."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,18 @@ from preference.training.batching import RankingBatchSampler, RankingCollator
 from preference.training.encoded_table import split_answers
 
 _RANKINGS_AT_ONCE = 256
-_BEST_WEIGHTS, _BEST_SCORE = "best.safetensors", "best.json"
+_BEST_WEIGHTS, _PROGRESS = "best.safetensors", "progress.json"
+SCALE_ANSWERS = 500  # put the rewards on their scale
+
+
+@dataclass(frozen=True)
+class Best:
+    """The evaluation that did best so far, and the rewards of the answers trained on last before it."""
+
+    step: int
+    accuracy: float
+    loss: float
+    training_rewards: list[float]
 
 
 class RankingTrainer(Trainer):
@@ -35,8 +49,8 @@ class RankingTrainer(Trainer):
 
     Args:
         objective: see `preference.training.objectives`.
-        train_table, validation_table: see `preference.training.encoded_table.encode_rankings`; the second may be empty.
-        validation_rankings: the texts and ranks of `validation_table`.
+        train_dataset, validation_dataset: see `preference.training.encoded_table.encode_rankings`; the second may be empty.
+        validation_rankings: the texts and ranks of `validation_dataset`.
         answers_per_step: over all processes together.
         head_learning_rate: of the layers that the base model does not have pretrained.
     """
@@ -48,22 +62,25 @@ class RankingTrainer(Trainer):
         *,
         tokenizer: PreTrainedTokenizerBase,
         objective: Callable[[Tensor, Tensor], Tensor],
-        train_table: Dataset,
-        validation_table: Dataset,
+        train_dataset: Dataset,
+        validation_dataset: Dataset,
         validation_rankings: Sequence[Ranking],
         answers_per_step: int,
         head_learning_rate: float,
         callbacks: Sequence[TrainerCallback] = (),
     ):
-        super().__init__(model=model, args=args, train_dataset=train_table, eval_dataset=validation_table)
+        super().__init__(model=model, args=args, train_dataset=train_dataset, eval_dataset=validation_dataset)
         self.objective, self.tokenizer = objective, tokenizer
         self.validation_rankings, self.head_learning_rate = validation_rankings, head_learning_rate
         self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device)))
         self.batch_sampler = RankingBatchSampler(
-            [len(ranks) for ranks in train_table["ranks"]], answers_per_step, args.seed, args.world_size, args.process_index
+            [len(ranks) for ranks in train_dataset["ranks"]], answers_per_step, args.seed, args.world_size, args.process_index
         )
-        self.best_score, self.best_step, self.best_weights = -float("inf"), 0, None
-        self.history: list[dict] = []  # one entry an evaluation: step, accuracy, loss
+        self.best: Best | None = None
+        self.best_weights: dict[str, Tensor] = {}
+        # What the steps of one epoch, or of its last part, gave to the answers that they trained on.
+        self.recent_rewards: deque[list[float]] = deque(maxlen=min(len(self.batch_sampler), max(1, SCALE_ANSWERS // answers_per_step)))
+        self.history: list[dict] = []  # one entry per evaluation: step, accuracy, loss
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
         for callback in (_SetEpoch(self.batch_sampler), *callbacks):
@@ -83,6 +100,7 @@ class RankingTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         with self.accelerator.autocast():  # around all chunks, so that weights are cast once
             rewards = rewards_of_chunks(model, inputs["chunks"])
+        self.recent_rewards.append(rewards.detach().tolist())
         loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
         if self.args.world_size > 1:
             # Processes average their gradients: weight each by its share of the step's prompts.
@@ -99,9 +117,8 @@ class RankingTrainer(Trainer):
         loss = objective_value(self.objective, self.validation_rankings, rewards)
         metrics = {"eval_pairwise_accuracy": accuracy, "eval_loss": loss}
         # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
-        score = accuracy - 1e-3 * loss / (1 + loss)
-        if score > self.best_score:
-            self.best_score, self.best_step = score, self.state.global_step
+        if self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss):
+            self.best = Best(self.state.global_step, accuracy, loss, list(chain(*self.recent_rewards)))
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.history.append({"step": self.state.global_step, "pairwise_accuracy": accuracy, "loss": loss})
         self.log(metrics)
@@ -122,30 +139,36 @@ class RankingTrainer(Trainer):
             rewards = self.accelerator.reduce(torch.from_numpy(rewards).to(self.args.device)).cpu().numpy()
         return rewards
 
-    def restore_best(self) -> int:
-        """Put the best weights into the model, in fp32 and without the Trainer's wrappers; return their step."""
+    def restore_best(self) -> tuple[int, list[float]]:
+        """Put the best weights into the model, in fp32 and without the Trainer's wrappers.
+
+        Returns:
+            Their step, and the rewards of the answers trained on last until then.
+        """
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-        if self.best_weights is None:
-            return self.state.global_step
+        if self.best is None:
+            return self.state.global_step, list(chain(*self.recent_rewards))
         self.model.load_state_dict(self.best_weights)
-        return self.best_step
+        return self.best.step, self.best.training_rewards
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save and self.best_weights is not None:
+        if self.args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
-            save_file(self.best_weights, folder / _BEST_WEIGHTS)
-            best = {"score": self.best_score, "step": self.best_step, "history": self.history}
-            (folder / _BEST_SCORE).write_text(json.dumps(best), encoding="utf-8")
+            kept = {"best": self.best and asdict(self.best), "history": self.history, "recent_rewards": list(self.recent_rewards)}
+            (folder / _PROGRESS).write_text(json.dumps(kept), encoding="utf-8")
+            if self.best_weights:
+                save_file(self.best_weights, folder / _BEST_WEIGHTS)
         super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
-        if (folder / _BEST_SCORE).exists():
-            best = json.loads((folder / _BEST_SCORE).read_text(encoding="utf-8"))
-            self.best_score, self.best_step, self.history = best["score"], best["step"], best["history"]
-            self.best_weights = load_file(folder / _BEST_WEIGHTS)
+        kept = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+        self.history = kept["history"]
+        self.recent_rewards.extend(kept["recent_rewards"])
+        if kept["best"]:
+            self.best, self.best_weights = Best(**kept["best"]), load_file(folder / _BEST_WEIGHTS)
 
 
 class _SetEpoch(TrainerCallback):

@@ -2,13 +2,13 @@ import random
 
 import pytest
 
-from preference.data.csv_table import RankingsError, read_table
+from preference.data.csv_table import CsvError, read_table
 from preference.data.rankings import Ranking, parse_rank, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
 
 
 def problems_of(path) -> str:
-    with pytest.raises(RankingsError) as caught:
+    with pytest.raises(CsvError) as caught:
         read_rankings(path)
     return str(caught.value).replace(str(path), "FILE")
 

@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.evaluation.metrics import bootstrap_interval, count_pairs, evaluate_rewards, length_baselines, predicted_ranks
+from preference.evaluation.metrics import bootstrap_interval, count_pairs, measure_agreement, measure_spread, predicted_ranks
 
 ABC = Ranking("p", ["aaa", "bb", "c"], [1, 2, 3])
 
 
 def test_a_right_a_wrong_and_a_flat_order():
     for rewards, accuracy, tau, hit in (([3, 2, 1], 1, 1, 1), ([1, 2, 3], 0, -1, 0), ([5, 5, 5], 0.5, 0, 1 / 3)):
-        metrics = evaluate_rewards([ABC], rewards)
-        assert metrics["pairwise_accuracy"] == accuracy
-        assert metrics["kendall_tau"] == pytest.approx(tau)
-        assert metrics["spearman_rho"] == pytest.approx(tau)
-        assert metrics["best_of_n_hit_rate"] == pytest.approx(hit)
+        metrics = measure_agreement([ABC], rewards)
+        assert metrics.pairwise_accuracy == accuracy
+        assert metrics.kendall_tau == pytest.approx(tau)
+        assert metrics.spearman_rho == pytest.approx(tau)
+        assert metrics.best_of_n_hit_rate == pytest.approx(hit)
 
 
 def test_pairs_by_hand_with_ties_and_equal_rewards():
@@ -26,38 +26,40 @@ def test_pairs_by_hand_with_ties_and_equal_rewards():
 
 
 def test_margin_and_range():
-    metrics = evaluate_rewards([ABC], [3.0, 1.0, 0.0])
-    assert metrics["mean_margin"] == pytest.approx((2 + 3 + 1) / 3)
-    assert (metrics["reward_min"], metrics["reward_max"]) == (0, 3)
-    assert metrics["reward_std"] == pytest.approx(np.std([3, 1, 0]))
+    spread = measure_spread([ABC], [3.0, 1.0, 0.0])
+    assert spread.mean_margin == pytest.approx((2 + 3 + 1) / 3)
+    assert (spread.reward_min, spread.reward_max) == (0, 3)
+    assert spread.reward_std == pytest.approx(np.std([3, 1, 0]))
 
 
-def test_length_baselines_and_length_controlled_accuracy():
+def test_length_controlled_accuracy():
     shorter = Ranking("q", ["a", "bbbb"], [1, 2])
-    baselines = length_baselines([ABC, shorter])
-    assert baselines["longest_answer"]["pairwise_accuracy"] == 3 / 4
-    assert baselines["shortest_answer"]["pairwise_accuracy"] == 1 / 4
-    by_length = evaluate_rewards([ABC, shorter], [3, 2, 1, 1, 4])
-    assert by_length["accuracy_where_longer_is_better"] == 1
-    assert by_length["accuracy_where_shorter_is_better"] == 0
-    assert by_length["length_controlled_accuracy"] == 0.5
-    assert evaluate_rewards([ABC], [3, 2, 1])["length_controlled_accuracy"] is None
+    by_length = measure_agreement([ABC, shorter], [3, 2, 1, 1, 4])
+    assert by_length.accuracy_where_longer_is_better == 1
+    assert by_length.accuracy_where_shorter_is_better == 0
+    assert by_length.length_controlled_accuracy == 0.5
+    assert measure_agreement([ABC], [3, 2, 1]).length_controlled_accuracy is None
+
+
+def interval(rankings, rewards, seed=0):
+    counts = count_pairs(rankings, rewards)
+    return bootstrap_interval(counts.right, counts.pairs, seed=seed)
 
 
 def test_bootstrap_is_over_prompts():
     # Ten pairs in one prompt are one observation: with one prompt nothing can vary, with two it varies a lot.
     one = [Ranking("p", list("abcde"), [1, 2, 3, 4, 5])]
-    assert bootstrap_interval(count_pairs(one, [1, 5, 4, 3, 2])) == (0.6, 0.6)
+    assert interval(one, [1, 5, 4, 3, 2]) == (0.6, 0.6)
     two = one + [Ranking("q", list("abcde"), [1, 2, 3, 4, 5])]
-    assert bootstrap_interval(count_pairs(two, [5, 4, 3, 2, 1, 1, 2, 3, 4, 5])) == (0, 1)
+    assert interval(two, [5, 4, 3, 2, 1, 1, 2, 3, 4, 5]) == (0, 1)
 
 
 def test_rankings_of_one_prompt_are_one_draw_of_the_bootstrap():
     # Thirty pairs of one prompt are one observation, however many rankings they came as.
     pairs = [Ranking("p", ["x", f"y{i}"], [1, 2]) for i in range(30)]
     counts = count_pairs(pairs, [1, 0] * 15 + [0, 1] * 15)
-    assert counts.pairs.tolist() == [30] and bootstrap_interval(counts) == (0.5, 0.5)
-    assert evaluate_rewards(pairs, [1, 0] * 30)["prompts"] == 1
+    assert counts.pairs.tolist() == [30] and bootstrap_interval(counts.right, counts.pairs) == (0.5, 0.5)
+    assert measure_agreement(pairs, [1, 0] * 30).prompts == 1
 
 
 def test_bootstrap_covers_the_truth():
@@ -66,7 +68,7 @@ def test_bootstrap_covers_the_truth():
     for trial in range(60):
         rankings = [Ranking(str(i), ["a", "b"], [1, 2]) for i in range(80)]
         rewards = [x for right in draw.random(80) < 0.7 for x in ((1, 0) if right else (0, 1))]
-        low, high = bootstrap_interval(count_pairs(rankings, rewards), seed=trial)
+        low, high = interval(rankings, rewards, seed=trial)
         covered += low <= 0.7 <= high
     assert 50 <= covered <= 60
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from preference.data.rankings import Ranking
+from preference.evaluation.evaluation import evaluate
 from preference.evaluation.plots import _columns, _first_prompts, plot_rewards
 
 
@@ -20,7 +21,7 @@ def made(prompts: int, each: int = 4) -> tuple[list[Ranking], list[float]]:
 @pytest.mark.parametrize("prompts", [1, 3, 50])
 def test_the_picture_holds_ink_in_both_panels_and_is_of_report_size(tmp_path, prompts):
     rankings, rewards = made(prompts)
-    plot_rewards(rankings, rewards, tmp_path / "plot.png", title="A title")
+    plot_rewards(evaluate("test", rankings, np.asarray(rewards)), tmp_path / "plot.png", title="A title")
     pixels = matplotlib.image.imread(tmp_path / "plot.png")[..., :3]
     height, width = pixels.shape[:2]
     assert 700 < height < 2600 and 1500 < width < 6000
@@ -31,7 +32,7 @@ def test_the_picture_holds_ink_in_both_panels_and_is_of_report_size(tmp_path, pr
 
 def test_odd_input_is_drawn(tmp_path):
     rankings = [Ranking("p", ["\x1b[31mred\x07", "$\\frac{", "字" * 200], [1, 2, 9])]
-    plot_rewards(rankings, [0.0, 0.0, 0.0], tmp_path / "plot.png", title="flat")
+    plot_rewards(evaluate("test", rankings, np.zeros(3)), tmp_path / "plot.png", title="flat")
     assert (tmp_path / "plot.png").stat().st_size > 10_000
 
 

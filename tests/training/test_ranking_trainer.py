@@ -15,13 +15,13 @@ from preference.training.resuming import last_checkpoint
 
 def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15, **options) -> RankingTrainer:
     model, tokenizer = load_base_model(tiny_distilbert, seed=seed)
-    table = encode_rankings(rankings, tokenizer, 64)
+    encoded = encode_rankings(rankings, tokenizer, 64)
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=steps, learning_rate=1e-3, use_cpu=True, report_to="none", disable_tqdm=True, seed=seed,
         eval_strategy="steps", eval_steps=5, save_steps=5, remove_unused_columns=False, **options,
     )  # fmt: skip
     return RankingTrainer(
-        model, arguments, tokenizer=tokenizer, objective=regression, train_table=table.select(range(4)), validation_table=table.select([4]),
+        model, arguments, tokenizer=tokenizer, objective=regression, train_dataset=encoded.select(range(4)), validation_dataset=encoded.select([4]),
         validation_rankings=rankings[4:], answers_per_step=8, head_learning_rate=1e-2,
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_the_best_weights_come_back(tmp_path, tiny_distilbert, rankings):
     trainer.train()
     losses = {entry["step"]: (-entry["pairwise_accuracy"], entry["loss"]) for entry in trainer.history}
     best = min(losses, key=losses.get)
-    assert trainer.restore_best() == best
+    assert trainer.restore_best()[0] == best
     rewards = trainer.rewards(trainer.eval_dataset)
     assert objective_value(regression, rankings[4:], rewards) == pytest.approx(losses[best][1], abs=1e-5)
 
@@ -74,7 +74,7 @@ def test_checkpoints_hold_the_best_weights_and_incomplete_ones_are_passed_over(t
     trainer.train()
     newest = last_checkpoint(tmp_path)
     assert newest.name == "checkpoint-15"
-    assert json.loads((newest / "best.json").read_text())["history"] == trainer.history
+    assert json.loads((newest / "progress.json").read_text())["history"] == trainer.history
     (newest / "trainer_state.json").unlink()
     assert last_checkpoint(tmp_path).name == "checkpoint-10"
     assert last_checkpoint(tmp_path / "none") is None

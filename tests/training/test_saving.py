@@ -1,30 +1,47 @@
+import json
+
 import numpy as np
 import pytest
+import torch
 
 from preference.data.rankings import Ranking
+from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.model.fine_tuning import load_base_model
 from preference.model.reward_model import RewardModel
-from preference.training.saving import rewards_in_fresh_process, save_and_verify
+from preference.training.saving import differences_when_loaded, save_and_verify
 
-PROMPTS = ["make good coffee", "why reading matters"]
-ANSWERS = ["grind fresh beans", "books"]
-
-
-def test_a_fresh_process_gives_the_same_rewards(tiny_reward_model):
-    ours = RewardModel.load(tiny_reward_model).score(PROMPTS, ANSWERS)
-    theirs = rewards_in_fresh_process(tiny_reward_model, PROMPTS, ANSWERS)
-    assert set(theirs) == {"one_by_one", "batched"}
-    for rewards in theirs.values():
-        np.testing.assert_allclose(rewards, ours, atol=1e-5)
+TESTS = [Ranking("make coffee", ["water", "beans"], [1, 2])]
 
 
-def test_a_saved_model_that_differs_is_not_accepted(tmp_path, tiny_distilbert, monkeypatch):
-    model, tokenizer = load_base_model(tiny_distilbert, seed=0)
-    tests = [Ranking("make coffee", ["water", "beans"], [1, 2])]
-    rewards = RewardModel(model, tokenizer).score(["make coffee"] * 2, tests[0].answers)
-    monkeypatch.setattr("preference.training.saving.model_card", lambda metrics: "")
-    with pytest.raises(RuntimeError, match="differ by"):
-        save_and_verify(model, tokenizer, {}, tests, rewards + np.float32(0.01), tmp_path / "model")
+@pytest.fixture
+def reward_model(tiny_distilbert) -> RewardModel:
+    return RewardModel(*load_base_model(tiny_distilbert, seed=0))
+
+
+def evaluation_of(reward_model, error: float = 0.0) -> Evaluation:
+    return evaluate("test", TESTS, reward_model.score_rankings(TESTS) + np.float32(error))
+
+
+def test_a_saved_model_takes_its_name_with_all_its_files(tmp_path, reward_model):
+    save_and_verify(reward_model, tmp_path / "model", {"metrics.json": "{}", "README.md": "a card"}, evaluation_of(reward_model))
+    assert {path.name for path in tmp_path.iterdir()} == {"model"}
+    assert (tmp_path / "model" / "README.md").read_text() == "a card"
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["num_labels"] == 1
+    assert set(differences_when_loaded(tmp_path / "model", evaluation_of(reward_model))) == {"one by one", "batched"}
+
+
+def test_a_saved_model_that_differs_is_not_accepted(tmp_path, reward_model):
+    with pytest.raises(RuntimeError, match="loaded again, the model's rewards \\(one by one\\) differ by"):
+        save_and_verify(reward_model, tmp_path / "model", {}, evaluation_of(reward_model, error=0.01))
     assert not (tmp_path / "model").exists() and (tmp_path / "model.unverified").exists()
-    save_and_verify(model, tokenizer, {}, tests, rewards, tmp_path / "model")
-    assert (tmp_path / "model" / "model.safetensors").exists() and not (tmp_path / "model.unverified").exists()
+    save_and_verify(reward_model, tmp_path / "model", {}, evaluation_of(reward_model))
+    assert {path.name for path in tmp_path.iterdir()} == {"model"}
+
+
+def test_what_is_checked_is_what_the_files_hold(tmp_path, reward_model):
+    evaluation = evaluation_of(reward_model)
+    save_and_verify(reward_model, tmp_path / "model", {}, evaluation)
+    with torch.no_grad():
+        reward_model.model.classifier.bias += 1.0
+    assert max(differences_when_loaded(tmp_path / "model", evaluation).values()) < 1e-5  # the model in memory is not asked
+    assert min(differences_when_loaded(tmp_path / "model", evaluation_of(reward_model)).values()) > 0.9

@@ -1,8 +1,8 @@
 import numpy as np
 
 from preference.data.rankings import Ranking
-from preference.evaluation.metrics import evaluate_rewards
-from preference.evaluation.report import check_reward_model, verdict
+from preference.evaluation.evaluation import evaluate
+from preference.evaluation.metrics import count_pairs
 
 
 def rankings(count: int, longest_first: bool = False) -> list[Ranking]:
@@ -15,7 +15,7 @@ def rankings(count: int, longest_first: bool = False) -> list[Ranking]:
 
 
 def results(some, rewards) -> dict:
-    return {check.name: check.passed for check in check_reward_model(some, np.asarray(rewards, dtype=float))}
+    return {check.name: check.passed for check in evaluate("test", some, np.asarray(rewards, dtype=float)).checks}
 
 
 def test_a_good_model_passes_all_and_a_reversed_one_fails():
@@ -40,19 +40,35 @@ def test_what_only_measures_length_does_not_generalise():
 
 
 def test_few_prompts_cannot_tell():
-    checks = check_reward_model(rankings(3), np.asarray([1.0, 0, -1] * 3))
-    assert checks[-1].passed is None and checks[-1].word == "cannot tell"
-    assert checks[-1].evidence.endswith("on 3 unseen prompts, too few for an answer (at least 6)")
+    check = evaluate("test", rankings(3), np.asarray([1.0, 0, -1] * 3)).checks[-1]
+    assert check.passed is None and check.result == "cannot tell"
+    assert check.evidence.endswith("on 3 unseen prompts, too few to tell (at least 6)")
+
+
+def test_many_rankings_of_few_prompts_are_few_prompts():
+    pairs = [Ranking("one prompt", [f"good {i}", "b"], [1, 2]) for i in range(30)]
+    assert evaluate("test", pairs, np.asarray([1.0, 0.0] * 30)).checks[-1].evidence.endswith("on 1 unseen prompt, too few to tell (at least 6)")
+
+
+def test_the_baselines_are_what_length_alone_gets_right():
+    some = [Ranking("p", ["aaa", "bb", "c"], [1, 2, 3]), Ranking("q", ["a", "bbbb"], [1, 2]), Ranking("r", ["x", "y"], [1, 2])]
+    evaluation = evaluate("validation", some, np.zeros(7))
+    assert evaluation.longest.pairwise_accuracy == 3.5 / 5  # equal lengths count half
+    assert evaluation.shortest.pairwise_accuracy == 1.5 / 5
+    assert evaluation.metrics.pairwise_accuracy == count_pairs(some, np.zeros(7)).accuracy() == 0.5
+
+
+def test_training_prompts_prove_nothing():
+    evaluation = evaluate("training", rankings(60), np.asarray([1.0, 0, -1] * 60))
+    assert evaluation.checks == [] and not evaluation.unseen
+    assert evaluation.verdict.startswith("There were no unseen prompts to test on: do not trust this model with anything yet")
 
 
 def test_the_closing_sentence_follows_the_evidence():
     def closing(count, rewards):
-        some = rankings(count)
-        values = np.asarray(rewards * count, dtype=float)
-        return verdict(check_reward_model(some, values), evaluate_rewards(some, values))
+        return evaluate("test", rankings(count), np.asarray(rewards * count, dtype=float)).verdict
 
     assert closing(3, [1, 0, -1]).startswith("Trust this model only to try the pipeline out: it ordered 100% of the pairs of 3 unseen prompts")
     assert closing(20, [-1, 0, 1]).startswith("Do not trust this model: it ordered 0%")
     assert closing(20, [1, 0, -1]).startswith("Trust this model to put good answers in front of bad ones for prompts like these")
     assert closing(60, [1, 0, -1]).startswith("Trust this model to rank answers to prompts like these")
-    assert verdict([], None).startswith("No unseen prompts were there to test on")
