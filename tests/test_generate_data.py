@@ -10,6 +10,8 @@ import pytest
 from conftest import ROOT, read_csv, run_script
 from pseudo_terminal import PROMPTS, Terminal, ranks_of, shown_answers, write_candidates
 
+from preference.ranking.commands import COMMANDS, help_text
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -25,10 +27,10 @@ def test_a_whole_sitting(folder):
     terminal.rank("3")
     terminal.rank("1 2 3 4")
     terminal.rank("4321")
-    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
     terminal.type("u")
     terminal.rank("4321")
-    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
     terminal.type("")
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0
@@ -44,11 +46,11 @@ def test_a_whole_sitting(folder):
 def test_a_wrong_line_says_what_is_wrong_and_asks_again(folder):
     terminal = Terminal(folder)
     for line, message in (
-        ("best", "'best' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+        ("best", "'best' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
         ("2 1 4 5", "there is no answer 5: they are numbered 1 to 4"),
-        ("2 2 1 3", "2 stands twice; name every answer once"),
+        ("2 2 1 3", "2 is there twice; name every answer once"),
         ("1 2 3", "4 is missing; name every answer, or only the best"),
-        ("e 9", "e wants the number of an answer, 1 to 4, like e 2"),
+        ("e 9", "e needs the number of an answer, 1 to 4, like e 2"),
     ):
         terminal.wait_for("> ")
         terminal.type(line)
@@ -74,8 +76,9 @@ def test_help_shows_the_keys_and_the_guidelines_or_ones_own(folder):
     terminal = Terminal(folder)
     terminal.wait_for("> ")
     terminal.type("?")
-    terminal.wait_for("Length is no merit")
-    terminal.wait_for("u         take back the last ranking")
+    terminal.wait_for("Longer is not better")
+    for line in help_text().splitlines():
+        terminal.wait_for(line)
     terminal.wait_for("> ")
     terminal.type("q")
     terminal.rest()
@@ -86,6 +89,11 @@ def test_help_shows_the_keys_and_the_guidelines_or_ones_own(folder):
     assert "\x1b[31mstrict" not in terminal.wait_for("Be ␛[31mstrict.")
     terminal.type("q")
     terminal.rest()
+
+
+def test_every_command_has_its_line_of_help():
+    keys = [line.split()[0] for line in help_text().splitlines()[3:]]
+    assert keys == list(COMMANDS) and all(command.help and command.run.__doc__ for command in COMMANDS.values())
 
 
 def test_undo_across_restarts_skip_and_discard(folder):
@@ -102,7 +110,7 @@ def test_undo_across_restarts_skip_and_discard(folder):
     terminal.wait_for("Prompt number 4")
     terminal.wait_for("> ")
     terminal.type("q")
-    assert "2 done, 3 left (1 skipped: they come again at the next start)" in terminal.summary()
+    assert "2 done, 3 left (1 skipped, to be shown again at the next start)" in terminal.summary()
     assert list(ranks_of(folder)) == PROMPTS[:2]
 
     terminal = Terminal(folder)
@@ -111,7 +119,7 @@ def test_undo_across_restarts_skip_and_discard(folder):
         terminal.wait_for("> ")
         terminal.type("u")
         terminal.wait_for(prompt)
-        terminal.wait_for("took back the last ranking; here it is again")
+        terminal.wait_for("undid the last ranking; here it is again")
     assert ranks_of(folder) == {}
     terminal.rank("4 3 2 1")
     terminal.wait_for("Prompt number 1")
@@ -151,14 +159,14 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key):
     terminal.child.send(key)
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0 and "Traceback" not in rest
-    assert "1 done, 5 left" in rest and "go on: python generate_data.py" in rest
+    assert "1 done, 5 left" in rest and "continue: python generate_data.py" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
 
 
 def test_a_pipe_works_line_by_line_with_the_same_messages(folder):
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 9\n2 1 4 3\n\ns\n?\n1=2 3 4\n\n")
     assert "there is no answer 9: they are numbered 1 to 4" in done.stdout
-    assert "Length is no merit" in done.stdout
+    assert "Longer is not better" in done.stdout
     assert "\x1b" not in done.stdout and "2 done, 4 left (1 skipped" in done.stdout
     assert list(ranks_of(folder)) == [PROMPTS[0], PROMPTS[2]]
 
@@ -166,13 +174,13 @@ def test_a_pipe_works_line_by_line_with_the_same_messages(folder):
 def test_fifty_kills_lose_no_confirmed_ranking(folder):
     prompts = [f"Prompt {i}" for i in range(3000)]
     write_candidates(folder, prompts, ["alpha", "beta", "gamma\nof two lines"])
-    draw = random.Random(0)
+    random_numbers = random.Random(0)
     kept = 0
     for _ in range(50):
         terminal = Terminal(folder)
         terminal.wait_for("\n> ")
         terminal.child.send("1 2 3\r\r" * 40)
-        time.sleep(draw.uniform(0, 0.25))
+        time.sleep(random_numbers.uniform(0, 0.25))
         os.kill(terminal.child.pid, signal.SIGKILL)
         confirmed = terminal.rest().count("saved\r\n")
         ranks = ranks_of(folder) if (folder / "training_data.csv").exists() else {}
@@ -197,7 +205,7 @@ def test_recheck_reports_agreement(folder):
     terminal = Terminal(folder, "--recheck", "0.25")
     for _ in range(15):
         terminal.rank("1 2 3 4")
-    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
     terminal.type("")
     rest = terminal.summary()
     assert "15 rankings in" in rest
@@ -210,17 +218,17 @@ def test_when_all_is_ranked_it_says_what_to_do(folder):
     run_script("create_sample_data.py", cwd=folder)
     done = run_script("generate_data.py", cwd=folder, stdin="")
     assert done.stdout == (
-        "Every prompt is ranked in training_data.csv or discarded. Give others with --prompts FILE, or rank into another file with --data FILE.\n"
+        "Every prompt is ranked in training_data.csv or discarded. For other prompts use --prompts FILE, for another file --data FILE.\n"
     )
     assert not (folder / "candidates.jsonl").exists()
 
 
-def test_the_last_ranking_of_all_can_be_taken_back_at_a_later_start(folder):
+def test_the_last_ranking_of_all_can_be_undone_at_a_later_start(folder):
     write_candidates(folder, PROMPTS[:1])
     run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="1 2 3 4\n\n")
     terminal = Terminal(folder)
     terminal.wait_for("Every prompt is ranked in training_data.csv or discarded.")
-    terminal.wait_for("All done. Enter ends, u takes back the last ranking: ")
+    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
     terminal.type("u")
     terminal.rank("4 3 2 1")
     terminal.wait_for("All done.")
@@ -231,9 +239,9 @@ def test_the_last_ranking_of_all_can_be_taken_back_at_a_later_start(folder):
 
 def test_wrong_files_get_one_plain_message(folder):
     for arguments, message in (
-        (["--candidates", "none.jsonl"], "error: none.jsonl: no such file; draw candidates into it by naming --prompts too\n"),
+        (["--candidates", "none.jsonl"], "error: none.jsonl: no such file; to sample candidates into it, name --prompts too\n"),
         (["--prompts", "none.txt"], "error: none.txt: no such file; check the name\n"),
-        (["--candidates", "c.jsonl", "--guidelines", "none.txt"], "error: none.txt: cannot be read: "),
+        (["--candidates", "c.jsonl", "--guidelines", "none.txt"], "error: none.txt: no such file; check the name\n"),
     ):
         assert run_script("generate_data.py", *arguments, cwd=folder, status=2, stdin="").stderr.startswith(message)
 

@@ -1,9 +1,9 @@
-"""Candidates: a prompt's unranked answers, and the file that keeps them (`candidates.jsonl`, one object a prompt)."""
+"""Candidates: a prompt's unranked answers, how they are sampled, and the file that keeps them (`candidates.jsonl`, one object per prompt)."""
 
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from preference.data.csv_table import check_texts, read_table
@@ -14,9 +14,26 @@ from preference.errors import InputError
 _SENTENCE_END = re.compile(r"""[.!?…。！？]["'”’)\]]*(?=\s|$)""")
 
 
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How candidates are sampled; the same settings and seed give the same candidates."""
+
+    num_candidates: int = 4  # answers per prompt; with 4, one ranking holds 6 comparisons
+    max_new_tokens: int = 80  # the longest answer: 50 to 60 English words, a few lines on the screen
+    temperature: float = 0.9  # below 1 keeps small models to the point, and the answers still differ
+    top_p: float = 0.95  # leaves out the unlikeliest tokens, which derail an answer
+    seed: int = 42  # also decides the order on the screen
+
+    def as_record(self) -> dict:
+        """Return the settings as the candidates file keeps them: `settings` and `seed`."""
+        values = asdict(self)
+        seed = values.pop("seed")
+        return {"settings": values, "seed": seed}
+
+
 @dataclass
 class Candidates:
-    """One prompt's candidates; `made_with` holds what else the file says of them (generator, settings, seed)."""
+    """One prompt's candidates; `made_with` holds what else the file says about them (generator, settings, seed)."""
 
     prompt: str
     answers: list[str]
@@ -24,12 +41,12 @@ class Candidates:
 
 
 def read_prompts(path: str | Path) -> list[str]:
-    """Read prompts: one a line, or the column `prompt` of a CSV, or the key `prompt` of a JSONL file.
+    """Read prompts: one per line, or the column `prompt` of a CSV, or the key `prompt` of a JSONL file.
 
-    Repeated prompts count once; white space around a prompt does not count.
+    Repeated prompts count once; white space around a prompt is ignored.
 
     Raises:
-        InputError: the file cannot be read or holds no prompt.
+        InputError: the file cannot be read or has no prompts.
     """
     kind = Path(path).suffix.lower()
     if kind == ".csv":
@@ -43,24 +60,24 @@ def read_prompts(path: str | Path) -> list[str]:
         prompts = read_text(path).splitlines()
     prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip()))
     if not prompts:
-        raise InputError(f"{path}: holds no prompt; write one a line")
+        raise InputError(f"{path}: has no prompts; write one per line")
     return prompts
 
 
 def read_candidates(path: str | Path) -> list[Candidates]:
-    """Read a candidates file in order; several objects for one prompt are joined. Further keys are kept.
+    """Read a candidates file in order; several objects for one prompt are joined. Other keys are kept.
 
-    A last line that a crash cut short is passed over.
+    A last line that a crash cut short is ignored.
 
     Raises:
-        InputError: a line is no object with a `prompt` and a list of texts `answers`.
+        InputError: a line is not an object with a `prompt` and a list of texts `answers`.
     """
     found: dict[str, Candidates] = {}
     for line, record in read_jsonl(path):
         prompt = _text(path, line, record, "prompt")
         answers = record.get("answers")
         if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-            raise InputError(f'{path}:{line}: "answers" is no list of texts: {str(answers)[:60]!r}; write ["one", "two"]')
+            raise InputError(f'{path}:{line}: "answers" is not a list of texts: {str(answers)[:60]!r}; write ["one", "two"]')
         made_with = {key: value for key, value in record.items() if key not in ("prompt", "answers")}
         candidates = found.setdefault(prompt, Candidates(prompt, [], made_with))
         candidates.answers = distinct([*candidates.answers, *answers])
@@ -89,7 +106,7 @@ def distinct(answers: Iterable[str]) -> list[str]:
 
 
 def cut_at_sentence(text: str) -> str:
-    """Cut a text that the token limit broke off at the end of its last whole sentence, where it has one.
+    """Shorten a text that the token limit broke off to its whole sentences, if it has any.
 
     >>> cut_at_sentence("It is 3.5 m long. It weighs abo")
     'It is 3.5 m long.'
@@ -101,5 +118,5 @@ def cut_at_sentence(text: str) -> str:
 def _text(path: str | Path, line: int, record: dict, key: str) -> str:
     value = record.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f'{path}:{line}: "{key}" is no text: {str(value)[:60]!r}; write "{key}": "…"')
+        raise InputError(f'{path}:{line}: "{key}" is not a text: {str(value)[:60]!r}; write "{key}": "…"')
     return value.strip()

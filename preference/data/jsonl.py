@@ -1,16 +1,17 @@
-"""JSONL files: one JSON object a line, and a last line that a crash may have cut short."""
+"""JSONL files: one JSON object per line; a crash may have cut the last line short."""
 
 import json
+import os
 from pathlib import Path
 
 from preference.errors import InputError
 
 
 def read_jsonl(path: str | Path) -> list[tuple[int, dict]]:
-    """Return each object of a JSONL file with its line; a last line that a crash cut short is passed over.
+    """Return each object of a JSONL file with its line number; a last line that a crash cut short is ignored.
 
     Raises:
-        InputError: the file cannot be read, or a line is no JSON object.
+        InputError: the file cannot be read, or a line is not a JSON object.
     """
     lines = read_text(path).split("\n")
     records = []
@@ -22,28 +23,34 @@ def read_jsonl(path: str | Path) -> list[tuple[int, dict]]:
         except ValueError:
             if number == len(lines):  # no line end: a crash cut it short
                 continue
-            raise InputError(f"{path}:{number}: no JSON: {line[:60]!r}; write one object a line") from None
+            raise InputError(f"{path}:{number}: not JSON: {line[:60]!r}; write one object per line") from None
         if not isinstance(record, dict):
-            raise InputError(f"{path}:{number}: no JSON object: {line[:60]!r}; write one object a line")
+            raise InputError(f"{path}:{number}: not a JSON object: {line[:60]!r}; write one object per line")
         records.append((number, record))
     return records
 
 
 def drop_cut_line(path: Path) -> None:
-    """Remove a last line without its end that is no whole JSON, which only a crash can leave."""
+    """Remove a last line that has no line end and is not whole JSON; only a crash leaves one."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    last = data[data.rfind(b"\n") + 1 :]
-    try:
-        json.loads(last or b"0")
-    except ValueError:
-        with open(path, "rb+") as file:
-            file.truncate(len(data) - len(last))
+    with open(path, "rb+") as file:
+        last, start = b"", file.seek(0, os.SEEK_END)
+        while start and b"\n" not in last:  # reads backwards, so that a long file costs no more than a short one
+            step = min(start, 65_536)
+            start -= step
+            file.seek(start)
+            last = file.read(step) + last
+        last = last[last.rfind(b"\n") + 1 :]
+        try:
+            json.loads(last or b"0")
+        except ValueError:
+            file.seek(0, os.SEEK_END)
+            file.truncate(file.tell() - len(last))
 
 
 def read_text(path: str | Path) -> str:
-    """Return the text of a UTF-8 file, with or without a byte-order mark; raise InputError where that fails."""
+    """Return the text of a UTF-8 file, with or without a byte-order mark; raise InputError if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:

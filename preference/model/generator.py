@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -15,31 +14,20 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
 
-from preference.data.candidates import cut_at_sentence, distinct
+from preference.data.candidates import SamplingSettings, cut_at_sentence, distinct
 from preference.errors import InputError
 from preference.machine import cache_folder
 from preference.model.base_models import BaseModel, quiet_transformers
 
-ROUNDS = 4  # candidates that are empty or repeat another are drawn again so many times, less one
+ROUNDS = 4  # tries to sample distinct candidates: the first, and three more for those that were empty or repeated another
 SEQUENCES_AT_ONCE = 32
 
 
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How candidates are drawn; the same settings and seed draw the same ones."""
-
-    num_candidates: int = 4
-    max_new_tokens: int = 80
-    temperature: float = 0.9
-    top_p: float = 0.95
-    seed: int = 42
-
-
 class Generator:
-    """A causal language model that draws candidates.
+    """A causal language model that samples candidates.
 
-    What is drawn for a prompt depends on the prompt, the settings and the seed, not on what shares its batch: every
-    sequence has random numbers of its own.
+    A prompt's candidates depend on the prompt, the settings and the seed, but not on the other prompts of the batch:
+    every sequence has its own random numbers.
     """
 
     def __init__(self, base: BaseModel, device: str = "cpu"):
@@ -54,12 +42,12 @@ class Generator:
         if ends is None:
             ends = self.tokenizer.eos_token_id
         self.end_tokens = set(ends if isinstance(ends, list) else [ends]) - {None}
-        if self.tokenizer.pad_token is None:  # GPT-2 and DialoGPT have none; what it is does not matter under the mask
+        if self.tokenizer.pad_token is None:  # GPT-2 and DialoGPT have none; any will do, as padding is masked
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.name, self.device = base.used, device
 
     def encode(self, prompt: str) -> list[int]:
-        """Return the token ids that the model is to answer: its chat template, else the prompt and the end-of-text token."""
+        """Return the token ids of a prompt: in the chat template if the model has one, else followed by the end-of-text token."""
         if self.tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
             return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
@@ -75,10 +63,10 @@ class Generator:
     ) -> list[list[str]]:
         """Return up to `settings.num_candidates` distinct, non-empty candidates for each prompt.
 
-        What fails is drawn again a few times; a prompt may end with fewer.
+        Empty and repeated ones are sampled again a few times; a prompt may still end up with fewer.
 
         Args:
-            attempt: another number draws other candidates.
+            attempt: another number gives other candidates.
             on_token: called after each step of the model.
         """
         found: list[list[str]] = [[] for _ in prompts]
@@ -92,13 +80,13 @@ class Generator:
                 break
             for start in range(0, len(wanted), SEQUENCES_AT_ONCE):
                 some = wanted[start : start + SEQUENCES_AT_ONCE]
-                texts = self._draw([self.encode(prompts[i]) for i, _ in some], [name for _, name in some], settings, on_token)
+                texts = self._sample([self.encode(prompts[i]) for i, _ in some], [name for _, name in some], settings, on_token)
                 for (i, _), text in zip(some, texts, strict=True):
                     found[i] = distinct([*found[i], text])
         return found
 
     @torch.inference_mode()
-    def _draw(self, prompts: list[list[int]], names: list[str], settings: SamplingSettings, on_token: Callable) -> list[str]:
+    def _sample(self, prompts: list[list[int]], names: list[str], settings: SamplingSettings, on_token: Callable) -> list[str]:
         longest = getattr(self.model.config, "max_position_embeddings", None)
         if longest:
             room = longest - settings.max_new_tokens
@@ -107,11 +95,11 @@ class Generator:
             prompts = [ids[-room:] for ids in prompts]
         with quiet_transformers():
             inputs = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self.device)
-            drawn = self.model.generate(
+            sequences = self.model.generate(
                 input_ids=inputs["input_ids"],
                 attention_mask=inputs["attention_mask"],
                 max_new_tokens=settings.max_new_tokens,
-                do_sample=False,  # the warpers and the noise below make the most likely token a sampled one
+                do_sample=False,  # with the noise added below, the most likely token is a sample
                 logits_processor=LogitsProcessorList([
                     TemperatureLogitsWarper(float(settings.temperature)),
                     TopPLogitsWarper(settings.top_p),
@@ -120,7 +108,7 @@ class Generator:
                 pad_token_id=self.tokenizer.pad_token_id,
             )  # fmt: skip
         texts = []
-        for ids in drawn[:, inputs["input_ids"].shape[1] :].tolist():
+        for ids in sequences[:, inputs["input_ids"].shape[1] :].tolist():
             finished = any(token in self.end_tokens for token in ids)
             text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
             texts.append(text if finished else cut_at_sentence(text))
@@ -128,7 +116,7 @@ class Generator:
 
 
 class _GumbelNoise(LogitsProcessor):
-    """Adds Gumbel noise, each sequence's from a generator of its own: the largest sum is a sample of the softmax (Gumbel 1954)."""
+    """Adds Gumbel noise to the scores, from one random generator per sequence: the largest sum is a sample of the softmax (Gumbel 1954)."""
 
     def __init__(self, names: Sequence[str], on_token: Callable[[], object]):
         seeds = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True) for name in names]
@@ -140,12 +128,6 @@ class _GumbelNoise(LogitsProcessor):
         return scores - torch.log(-torch.log(uniform.clamp_(1e-20, 1 - 1e-7))).to(scores)
 
 
-def as_record(settings: SamplingSettings) -> dict:
-    """Return the settings as the candidates file keeps them: `settings` and `seed`."""
-    values = asdict(settings)
-    return {"settings": {key: value for key, value in values.items() if key != "seed"}, "seed": values["seed"]}
-
-
 def converted_gguf(path: Path) -> Path:
     """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder."""
     with open(path, "rb") as file:
@@ -155,14 +137,14 @@ def converted_gguf(path: Path) -> Path:
     folder.parent.mkdir(exist_ok=True)
     temporary = tempfile.mkdtemp(dir=folder.parent)
     try:
-        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar that has no switch
+        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
             try:
                 tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
                 read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
                 config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-            except Exception as error:  # a damaged file makes the parser fail in any way
+            except Exception as error:  # a damaged file can raise anything
                 raise InputError(f"{path}: cannot be read as a GGUF model ({error}); choose another --generator") from error
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # free of the marks of quantisation, which forbid saving
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # without the marks of quantisation, which forbid saving
             model.load_state_dict(read.state_dict())
             model.generation_config = read.generation_config
             model.save_pretrained(temporary)

@@ -1,10 +1,10 @@
-"""What a person types to rank: `2 1 4 3` or `2143` best first, `2 1=4 3` for ties, `2` for "only the best is sure"."""
+"""What a person types to rank: `2 1 4 3` or `2143` best first, `2 1=4 3` for ties, `2` when only the best is sure."""
 
 import re
 
 
 class OrderError(ValueError):
-    """A line that is no ranking; the text says what is wrong."""
+    """A line that is not a ranking; the text says what is wrong."""
 
 
 def parse_order(line: str, count: int) -> list[int]:
@@ -14,7 +14,7 @@ def parse_order(line: str, count: int) -> list[int]:
     while `count` is below 10.
 
     Raises:
-        OrderError: something else than numbers, spaces and `=`; a number twice, missing or out of range.
+        OrderError: anything but numbers, spaces and `=`; a number that is repeated, missing or out of range.
 
     >>> parse_order("2 1=4 3", 4)
     [2, 1, 3, 2]
@@ -23,10 +23,10 @@ def parse_order(line: str, count: int) -> list[int]:
     """
     text = re.sub(r"\s*=\s*", "=", line.replace(",", " ").replace(">", " ").strip())
     if not re.fullmatch(r"[0-9=\s]+", text):
-        raise OrderError(f"{line.strip()!r} is no ranking: write the numbers best first, like {_example(count)}, or ? for help")
+        raise OrderError(f"{line.strip()!r} is not a ranking: write the numbers best first, like {_example(count)}, or ? for help")
     groups = [group.split("=") for group in text.split()]
     if any(number == "" for group in groups for number in group):
-        raise OrderError("'=' stands between two numbers that tie, like 2 1=3")
+        raise OrderError("write '=' between two numbers that tie, like 2 1=3")
     if count < 10:
         groups = [one for group in groups for one in _run_together(group)]
     numbers = [int(number) for group in groups for number in group]
@@ -34,20 +34,20 @@ def parse_order(line: str, count: int) -> list[int]:
         if not 1 <= number <= count:
             raise OrderError(f"there is no answer {number}: they are numbered 1 to {count}")
         if numbers.count(number) > 1:
-            raise OrderError(f"{number} stands twice; name every answer once")
+            raise OrderError(f"{number} is there twice; name every answer once")
     missing = [str(n) for n in range(1, count + 1) if n not in numbers]
     if missing and len(numbers) == 1:
         groups.append(missing)
     elif missing:
         raise OrderError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; name every answer, or only the best")
     if len(groups) == 1:
-        raise OrderError("that ties all of them; at least one must be better than another (s skips the prompt)")
+        raise OrderError("all of them tie; at least one must be better than another (s skips the prompt)")
     ranks = {int(number): rank for rank, group in enumerate(groups, 1) for number in group}
     return [ranks[n] for n in range(1, count + 1)]
 
 
 def format_order(ranks: list[int]) -> str:
-    """Return the line that means `ranks`.
+    """Return the line that gives these ranks.
 
     >>> format_order([2, 1, 3, 2])
     '2 1=4 3'

@@ -1,4 +1,4 @@
-"""A sitting at which a person ranks candidates: what comes next, what is confirmed, what is taken back."""
+"""A sitting in which a person ranks candidates: what comes next, what is confirmed, what is undone."""
 
 import math
 import random
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from preference.data.candidates import Candidates, distinct
 from preference.ranking.store import RankingFile, RankingLog
 
-RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, where there are so many
+RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A prompt on the screen: its answers in the order shown; `recheck` when it was ranked before."""
+    """A prompt on the screen and its answers, in the order shown; `recheck` if it is shown a second time."""
 
     prompt: str
     answers: list[str]
@@ -23,8 +23,8 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Counts of prompts, and the median seconds that one took (None before the first)."""
+class SittingCounts:
+    """How many prompts are done, left and skipped, and the median time that one took (None before the first)."""
 
     done: int
     left: int
@@ -33,6 +33,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
+        """The time that the rest will take."""
         return None if self.median_seconds is None else self.left * self.median_seconds
 
 
@@ -40,8 +41,8 @@ class Progress:
 class Agreement:
     """How well a person agrees with themselves on the prompts shown twice, and whether position mattered.
 
-    `first_position_best` is the share of rankings whose best answer stood first on the screen, of which
-    `first_position_expected` are due to chance; None without rankings.
+    `first_position_best` is the share of rankings whose best answer was shown first, `first_position_expected` the share
+    to expect by chance; both are None without rankings.
     """
 
     rechecked: int
@@ -55,33 +56,33 @@ class Agreement:
 
 
 class RankingSession:
-    """Leads through the candidates that are neither ranked in the CSV nor discarded.
+    """Leads a person through the prompts that are neither ranked in the CSV nor discarded.
 
     Args:
         recheck: this share of the prompts, rounded up, is shown a second time, reshuffled.
-        seed: of the order on the screen and of what is rechecked.
+        seed: decides the order on the screen, and which prompts are shown twice.
     """
 
     def __init__(self, candidates: Sequence[Candidates], file: RankingFile, log: RankingLog, *, seed: int, recheck: float = 0.0):
         self.file, self.log, self.seed = file, log, seed
         self.answers = {one.prompt: list(one.answers) for one in candidates}
-        self.drawn = {one.prompt: set(one.answers) for one in candidates}  # by a model, not written or edited by the person
+        self.sampled = {one.prompt: set(one.answers) for one in candidates}  # not written or edited by the person
         discarded = set()
         for event in log.events:
             if event["event"] == "changed" and event["prompt"] in self.answers:
                 self.answers[event["prompt"]] = event["answers"]
-                self.drawn[event["prompt"]] |= set(event.get("drawn", []))
+                self.sampled[event["prompt"]] |= set(event.get("sampled", event.get("drawn", [])))  # "drawn" in older logs
             elif event["event"] == "discarded":
                 discarded.add(event["prompt"])
             elif event["event"] == "ranked" and not self.answers.get(event["prompt"], [""]):
-                self.answers[event["prompt"]] = event["answers"]  # its candidates are in no file any more
-                self.drawn[event["prompt"]] = set(event["answers"])
+                self.answers[event["prompt"]] = event["answers"]  # its candidates are no longer in a file
+                self.sampled[event["prompt"]] = set(event["answers"])
         ranked = file.prompts()
         self.total = [prompt for prompt in self.answers if prompt not in discarded]
         self.ranked = {prompt for prompt in self.total if prompt in ranked}
         self.queue: list[tuple[str, bool]] = [(prompt, False) for prompt in self.total if prompt not in ranked]
         self.skipped: set[str] = set()
-        self.confirmed = 0  # in this sitting, less what was taken back
+        self.confirmed = 0  # in this sitting, minus those undone
 
         chosen = random.Random(f"recheck/{seed}").sample(self.total, math.ceil(recheck * len(self.total)))
         self.to_recheck = set(chosen) - {event["prompt"] for event in log.standing() if event["recheck"]}
@@ -93,7 +94,7 @@ class RankingSession:
 
     @property
     def current(self) -> Shown | None:
-        """What is to be ranked now, or None when all is done. The first look at it is logged."""
+        """What is to be ranked now, or None when all is done. Logged as shown when it is first asked for."""
         if not self.queue:
             return None
         prompt, recheck = self.queue[0]
@@ -124,30 +125,30 @@ class RankingSession:
             self._queue_recheck(shown.prompt)
 
     def undo(self) -> str:
-        """Take back the last confirmed ranking, also from an earlier sitting; say what happened."""
+        """Undo the last confirmed ranking, also one from an earlier sitting, and show it again; say what happened."""
         standing = self.log.standing()
         if not standing:
-            return "there is no ranking to take back"
+            return "there is no ranking to undo"
         last = standing[-1]
         prompt = last["prompt"]
         removed = last["recheck"] or self.file.remove(prompt, last["answers"], last["ranks"])
         self.log.add("undone", prompt=prompt, recheck=last["recheck"])
         if not removed:
-            return f"the rows of {prompt!r} were changed in {self.file.path} since; they stay as they are"
+            return f"not undone: the rows of {prompt!r} in {self.file.path} were changed since"
         self.queue = [item for item in self.queue if item[0] != prompt]
         self.queue.insert(0, (prompt, last["recheck"]))
         self._shown = None
         self.confirmed -= 1
         if not self.answers.get(prompt):
             self.answers[prompt] = list(last["answers"])
-            self.drawn[prompt] = set(last["answers"])
+            self.sampled[prompt] = set(last["answers"])
         if prompt not in self.total:
             self.total.append(prompt)
         if last["recheck"]:
             self.to_recheck.add(prompt)
         else:
             self.ranked.discard(prompt)
-        return "took back the last ranking; here it is again"
+        return "undid the last ranking; here it is again"
 
     def skip(self) -> None:
         """Leave the prompt on the screen for the next sitting."""
@@ -163,27 +164,27 @@ class RankingSession:
         self.total.remove(prompt)
         self._shown = None
 
-    def redraw(self, drawn: Sequence[str]) -> int:
-        """Replace the answers that a model drew by newly drawn ones; those that the person wrote or edited stay. Return how many stay."""
-        own = [answer for answer in self.current.answers if answer not in self.drawn[self.current.prompt]]
-        self.drawn[self.current.prompt] |= set(drawn)
-        self.change(distinct([*drawn, *own]), drawn=list(drawn))
+    def resample(self, sampled: Sequence[str]) -> int:
+        """Replace the sampled answers by new ones; those that the person wrote or edited stay. Return how many stay."""
+        own = [answer for answer in self.current.answers if answer not in self.sampled[self.current.prompt]]
+        self.sampled[self.current.prompt] |= set(sampled)
+        self.change(distinct([*sampled, *own]), sampled=list(sampled))
         return len(own)
 
     def change(self, answers: list[str], **details) -> None:
-        """Give the prompt on the screen other answers, shown in this order from now on; `details` go to the log."""
+        """Give the prompt on the screen other answers, which are shown in this order; `details` go to the log."""
         shown = self.current
         self.answers[shown.prompt] = list(answers)
         self.log.add("changed", prompt=shown.prompt, answers=list(answers), **details)
         self._shown = Shown(shown.prompt, list(answers), shown.recheck)
 
-    def progress(self) -> Progress:
-        """Count; second showings count like first ones, before and after they come, so that nothing gives them away."""
+    def counts(self) -> SittingCounts:
+        """Count. Second showings count like first ones, before and after they are shown, so that nothing gives them away."""
         standing = self.log.standing()
         done = len(self.ranked) + sum(event["recheck"] for event in standing)
         still_to_come = sum(prompt in self.to_recheck and not recheck for prompt, recheck in self.queue)
         seconds = [event["seconds"] for event in standing]
-        return Progress(done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None)
+        return SittingCounts(done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None)
 
     def agreement(self) -> Agreement:
         """Compare first and second rankings, and rankings with positions, of all sittings in the log."""
@@ -202,8 +203,8 @@ class RankingSession:
         position = [kendalltau(range(len(event["ranks"])), event["ranks"]).statistic for event in first.values()]
         interval = None
         if len(position) >= 10:
-            draw = np.random.default_rng(0)
-            means = [np.mean(draw.choice(position, len(position))) for _ in range(2000)]
+            random_numbers = np.random.default_rng(0)
+            means = [np.mean(random_numbers.choice(position, len(position))) for _ in range(2000)]
             interval = tuple(float(x) for x in np.percentile(means, [2.5, 97.5]))
         return Agreement(
             rechecked=len(taus),

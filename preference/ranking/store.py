@@ -91,11 +91,11 @@ class RankingFile:
 
 
 class RankingLog:
-    """What was shown when and where, one JSON object a line. Several CSV files can share a log: each line names its own.
+    """What was shown when and where, one JSON object per line. Several CSV files can share a log: each line names its own.
 
     Events: `shown` (`prompt`, `answers` in the order on the screen, `recheck`), `ranked` (the same with `ranks` and
-    `seconds`), `undone` (the last `ranked` before it), `skipped`, `discarded`, `changed` (new `answers`; `drawn`,
-    those that a model drew anew).
+    `seconds`), `undone` (the last `ranked` before it), `skipped`, `discarded`, `changed` (new `answers`; `sampled`,
+    those of them that a model gave; older logs call it `drawn`).
     """
 
     def __init__(self, path: str | Path, data: str | Path):

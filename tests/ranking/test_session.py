@@ -27,7 +27,7 @@ def rank_by(session, key) -> None:
     session.confirm([order.index(answer) + 1 for answer in session.current.answers])
 
 
-def test_the_order_on_the_screen_is_seeded_and_hides_which_was_drawn_first(sit):
+def test_the_order_on_the_screen_is_seeded_and_hides_which_was_sampled_first(sit):
     def orders(seed):
         session, seen = sit(40, seed=seed), []
         while session.current:
@@ -40,7 +40,7 @@ def test_the_order_on_the_screen_is_seeded_and_hides_which_was_drawn_first(sit):
     assert all(3 <= first.count(letter) <= 20 for letter in "abcd")
 
 
-def test_a_later_sitting_goes_on_with_the_first_unranked(sit):
+def test_a_later_sitting_continues_with_the_first_unranked(sit):
     session = sit()
     rank_by(session, str)
     session.skip()
@@ -48,7 +48,7 @@ def test_a_later_sitting_goes_on_with_the_first_unranked(sit):
     rank_by(session, str)
     session = sit()
     assert [prompt for prompt, _ in session.queue] == ["p1", "p4", "p5", "p6", "p7", "p8", "p9"]
-    assert (session.progress().done, session.progress().left, session.progress().skipped) == (2, 7, 0)
+    assert (session.counts().done, session.counts().left, session.counts().skipped) == (2, 7, 0)
 
 
 def test_undo_goes_back_through_sittings(sit):
@@ -61,7 +61,7 @@ def test_undo_goes_back_through_sittings(sit):
     assert session.current.prompt == "p1" and session.file.prompts() == {"p0"}
     session.undo()
     assert session.current.prompt == "p0" and session.file.prompts() == set()
-    assert session.undo() == "there is no ranking to take back"
+    assert session.undo() == "there is no ranking to undo"
     rank_by(session, str)
     assert session.current.prompt == "p1"
 
@@ -72,7 +72,7 @@ def test_undo_leaves_what_was_changed_by_hand(sit, tmp_path):
     path = tmp_path / "data.csv"
     path.write_text(path.read_text().replace("answer 0a", "better"))
     before = path.read_text()
-    assert session.undo() == f"the rows of 'p0' were changed in {path} since; they stay as they are"
+    assert session.undo() == f"not undone: the rows of 'p0' in {path} were changed since"
     assert path.read_text() == before and session.current.prompt == "p1"
 
 
@@ -82,14 +82,24 @@ def test_changed_answers_last_until_the_next_sitting(sit):
     assert sit().current.answers in (["one", "two"], ["two", "one"])
 
 
-def test_answers_drawn_anew_replace_the_drawn_ones_and_leave_ones_own(sit):
+def test_new_answers_replace_the_sampled_ones_and_leave_ones_own(sit):
     session = sit(1)
     session.change([*session.current.answers[1:], "edited", "written"])
-    assert session.redraw(["new one", "new two"]) == 2
+    assert session.resample(["new one", "new two"]) == 2
     assert session.current.answers == ["new one", "new two", "edited", "written"]
     session = sit(1)  # a later sitting still knows which is which
-    assert session.redraw(["newer", "written"]) == 2
+    assert session.resample(["newer", "written"]) == 2
     assert session.current.answers == ["newer", "written", "edited"]
+
+
+def test_an_older_log_calls_the_sampled_answers_drawn(sit, tmp_path):
+    session = sit(1)
+    session.resample(["new one", "new two"])
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text().replace('"sampled"', '"drawn"'))
+    assert '"drawn": ["new one", "new two"]' in log.read_text()
+    session = sit(1)
+    assert session.resample(["newer"]) == 0 and session.current.answers == ["newer"]
 
 
 def test_rechecks_are_the_asked_share_reshuffled_and_not_in_the_csv(sit, tmp_path):
@@ -112,7 +122,7 @@ def test_a_recheck_is_not_given_away_by_the_counts(sit):
     session = sit(recheck=0.1)
     lefts = []
     while session.current:
-        lefts.append(session.progress().left)
+        lefts.append(session.counts().left)
         rank_by(session, str)
     assert lefts == list(range(len(lefts), 0, -1)) and len(lefts) == 11
 

@@ -47,7 +47,7 @@ def test_boxes_wrap_to_the_width(folder, columns):
     terminal.rest()
 
 
-def test_a_resize_redraws_and_keeps_what_was_typed(folder):
+def test_a_resize_shows_the_screen_again_and_keeps_what_was_typed(folder):
     terminal = Terminal(folder, columns=80)
     terminal.wait_for("\n> ")
     terminal.child.send("2 1")
@@ -66,8 +66,8 @@ def test_a_resize_redraws_and_keeps_what_was_typed(folder):
     assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 4, 3]
 
 
-def test_a_storm_of_resizes_ends_with_the_last_size_drawn_and_nothing_lost(folder):
-    write_candidates(folder, PROMPTS, ["word " * 400, "more " * 400, "text " * 400])  # takes a while to draw
+def test_a_storm_of_resizes_ends_at_the_last_size_with_nothing_lost(folder):
+    write_candidates(folder, PROMPTS, ["word " * 400, "more " * 400, "text " * 400])  # takes a while to show
     terminal = Terminal(folder, columns=80)
     terminal.wait_for("\n> ")
     terminal.child.send("2 1")
