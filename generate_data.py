@@ -10,8 +10,10 @@ ranking that you confirmed is saved, and the next start continues from there.
 """
 
 import argparse
+import shlex
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -133,22 +135,32 @@ def print_summary(session, seconds: float) -> None:
         print(line)
 
 
-def print_next(data: Path, *, left: bool, done: bool) -> None:
-    """Print the commands to type next."""
-    flags = "" if str(data) == "training_data.csv" else f" --data {data}"
-    if left:
-        print(f"continue:  python generate_data.py{flags}")
-    if done:
-        print(f"train:     python reward_model_trainer.py{flags}")
+def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) -> str:
+    """Return a command for the shell that runs `script`, with every argument of `names` that differs from its default.
+
+    A script in another folder than the current one is named with its path.
+    """
+    path, parser = Path(__file__).resolve().with_name(script), build_parser()
+    words = ["python", script if path.parent == Path.cwd() else str(path)]
+    for name in names:
+        flag, value = "--" + name.replace("_", "-"), getattr(args, name)
+        if value is True:
+            words.append(flag)
+        elif value != parser.get_default(name):
+            words += [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
+    return shlex.join(words)
 
 
-def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck: float) -> None:
-    """The whole job: read prompts, sample the candidates that are missing, rank what is not ranked, and sum up."""
+def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck: float, rank_command: str, train_command: str) -> None:
+    """The whole job: read prompts, sample the candidates that are missing, rank what is not ranked, and sum up.
+
+    The two commands are what the person is told to type next.
+    """
     prompts = find_prompts(files.prompts, files.candidates)
     candidates_path = files.candidates or DEFAULT_CANDIDATES
     if generate_only:
         sample_candidates(prompts, set(), candidates_path, generator)
-        print(f"rank them:  python generate_data.py --candidates {candidates_path}")
+        print(f"rank them:  {rank_command}")
         return
 
     from preference.ranking.commands import GUIDELINES, Sitting
@@ -170,7 +182,10 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
         Sitting(session, generator.sample_again, guidelines).run()
         print_summary(session, time.monotonic() - start)
         counts = session.counts()
-        print_next(files.data, left=counts.left + counts.skipped > 0, done=counts.done > 0)
+        if counts.left + counts.skipped:
+            print(f"continue:  {rank_command}")
+        if counts.done:
+            print(f"train:     {train_command}")
     finally:
         file.close()
 
@@ -218,13 +233,15 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     generator = LazyGenerator(args.generator, args.device, settings_from(SamplingSettings, args))
     files = settings_from(Files, args)
+    rank_command = command_line("generate_data.py", args, [name for name in vars(args) if name != "generate_only"])
+    train_command = command_line("reward_model_trainer.py", args, ["data"])
     try:
-        run(files, generator, generate_only=args.generate_only, recheck=args.recheck)
+        run(files, generator, generate_only=args.generate_only, recheck=args.recheck, rank_command=rank_command, train_command=train_command)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # while candidates are sampled: those of finished batches are saved
-        print("\nstopped; what was sampled so far is saved, and the next start continues from there", file=sys.stderr)
+        print(f"\nstopped; what was sampled so far is saved\ncontinue:  {command_line('generate_data.py', args, vars(args))}", file=sys.stderr)
         return 130
     return 0
 

@@ -1,15 +1,18 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, read_csv, run_script
-from pseudo_terminal import PROMPTS, Terminal, ranks_of, shown_answers, write_candidates
+from pseudo_terminal import PROMPTS, SCRIPT, Terminal, ranks_of, shown_answers, write_candidates
 
+import generate_data
 from preference.ranking.commands import COMMANDS, help_text
 
 
@@ -35,7 +38,7 @@ def test_a_whole_sitting(folder):
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0
     assert "6 rankings in" in rest and "6 done, 0 left" in rest
-    assert "train: python reward_model_trainer.py" in rest
+    assert f"train: python {ROOT / 'reward_model_trainer.py'}" in rest
     ranks = ranks_of(folder)
     assert list(ranks) == PROMPTS
     for prompt, expected in zip(PROMPTS, ([2, 1, 4, 3], [2, 1, 4, 3], [2, 1, 3, 2], [2, 2, 1, 2], [1, 2, 3, 4], [4, 3, 2, 1]), strict=True):
@@ -159,7 +162,7 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key):
     terminal.child.send(key)
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0 and "Traceback" not in rest
-    assert "1 done, 5 left" in rest and "continue: python generate_data.py" in rest
+    assert "1 done, 5 left" in rest and f"continue: python {SCRIPT} --candidates c.jsonl train:" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
 
 
@@ -212,6 +215,37 @@ def test_recheck_reports_agreement(folder):
     assert "shown twice: 3; ranked exactly alike: " in rest and "Kendall tau" in rest
     assert "the answer shown first was ranked best in 100% of 12 rankings (25% by chance); position mattered (tau +1.00" in rest
     assert len(read_csv(folder / "training_data.csv")) == 48
+
+
+def told(output: str, word: str) -> list[str]:
+    """The arguments of the command that a line like `continue:  python generate_data.py --data x.csv` tells to type."""
+    [line] = [line for line in output.splitlines() if line.startswith(f"{word}:")]
+    python, script, *arguments = shlex.split(line.removeprefix(f"{word}:"))
+    assert python == "python" and Path(script).parent == ROOT and Path(script).exists()
+    return [Path(script).name, *arguments]
+
+
+def test_the_command_to_continue_goes_on_with_the_same_prompts_and_files(folder):
+    write_candidates(folder, [f"Other prompt {i}" for i in range(3)] + PROMPTS)
+    (folder / "my prompts (few).txt").write_text("\n".join(PROMPTS[:4]))
+    (folder / "-own.txt").write_text("Be strict.")
+    flags = ["--prompts", "my prompts (few).txt", "--candidates", "c.jsonl", "--data", "it's mine.csv", "--log", "my log.jsonl",
+             "--guidelines=-own.txt", "--seed", "-7", "--recheck", "0.25", "--num-candidates", "5", "--temperature", "0.5",
+             "--top-p", "0.8", "--max-new-tokens", "9", "--generator", "some/model", "--device", "cuda"]  # fmt: skip
+    done = run_script("generate_data.py", *flags, cwd=folder, stdin="1 2 3 4\n\n1 2 3 4\n\n")
+    again = told(done.stdout, "continue")
+    assert vars(generate_data.build_parser().parse_args(again[1:])) == vars(generate_data.build_parser().parse_args(flags))
+    done = run_script(*again, cwd=folder, stdin="?\n" + "1 2 3 4\n\n" * 3)
+    assert "Be strict." in done.stdout and "3 rankings in" in done.stdout and "5 done, 0 left" in done.stdout
+    assert list(ranks_of(folder, "it's mine.csv")) == PROMPTS[:4] and (folder / "my log.jsonl").exists()
+    assert told(done.stdout, "train") == ["reward_model_trainer.py", "--data", "it's mine.csv"]
+    assert "continue:" not in done.stdout
+
+
+def test_defaults_are_not_in_the_command_to_continue(folder):
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", "--seed", 42, cwd=folder, stdin="1 2 3 4\n\n")
+    assert told(done.stdout, "continue") == ["generate_data.py", "--candidates", "c.jsonl"]
+    assert told(done.stdout, "train") == ["reward_model_trainer.py"]
 
 
 def test_when_all_is_ranked_it_says_what_to_do(folder):

@@ -1,8 +1,11 @@
 import importlib.util
+import shlex
+import time
 
 import pytest
 import torch
 from conftest import run_process, run_script
+from pseudo_terminal import Terminal
 
 from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
@@ -105,10 +108,11 @@ def test_what_is_not_a_language_model_is_refused(tiny_distilbert):
 
 def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     (tmp_path / "p.txt").write_text("\n".join(PROMPTS[:2]))
-    arguments = ["generate_data.py", "--generator", tiny_gpt2, "--prompts", "p.txt", "--max-new-tokens", 12, "--generate-only"]
+    arguments = ["generate_data.py", "--prompts", "p.txt", "--generator", tiny_gpt2, "--max-new-tokens", 12, "--generate-only"]
     done = run_script(*arguments, cwd=tmp_path)
     assert "candidates.jsonl: 8 candidates for 2 prompts in" in done.stdout
-    assert done.stdout.endswith("rank them:  python generate_data.py --candidates candidates.jsonl\n")
+    told = shlex.split(done.stdout.splitlines()[-1])
+    assert told[:3] == ["rank", "them:", "python"] and told[4:] == list(map(str, arguments[1:-1]))
     first = (tmp_path / "candidates.jsonl").read_text()
     made = read_candidates(tmp_path / "candidates.jsonl")
     assert [one.prompt for one in made] == PROMPTS[:2] and [len(one.answers) for one in made] == [4, 4]
@@ -119,8 +123,26 @@ def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     run_script(*arguments, cwd=tmp_path)
     after = (tmp_path / "candidates.jsonl").read_text()
     assert after.startswith(first) and after.count("\n") == 3
-    done = run_script(*arguments[:-1], cwd=tmp_path, stdin="1 2 3 4\n\nr\n4 3 2 1\n\n")
+    done = run_script("generate_data.py", *told[4:], cwd=tmp_path, stdin="1 2 3 4\n\nr\n4 3 2 1\n\n")
     assert "2 done, 1 left" in done.stdout and "new answers" in done.stdout
+
+
+def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(tmp_path, tiny_gpt2):
+    (tmp_path / "my prompts.txt").write_text("\n".join(f"prompt {i}" for i in range(24)))
+    flags = ["--generate-only", "--generator", tiny_gpt2, "--prompts", "my prompts.txt", "--max-new-tokens", 100]
+    terminal = Terminal(tmp_path, *flags, columns=500)
+    while not (tmp_path / "c.jsonl").exists() or (tmp_path / "c.jsonl").read_text().count("\n") < 8:
+        time.sleep(0.01)
+    terminal.child.send("\x03")
+    rest = terminal.rest()
+    assert terminal.child.exitstatus == 130 and "Traceback" not in rest
+    assert "stopped; what was sampled so far is saved\r\n" in rest
+    before = (tmp_path / "c.jsonl").read_text()
+    told = shlex.split([line for line in rest.splitlines() if line.startswith("continue:")][0])
+    done = run_script("generate_data.py", *told[3:], cwd=tmp_path)
+    assert f"c.jsonl: {4 * (24 - before.count(chr(10)))} candidates for {24 - before.count(chr(10))} prompts in" in done.stdout
+    made = read_candidates(tmp_path / "c.jsonl")
+    assert [one.prompt for one in made] == [f"prompt {i}" for i in range(24)] and (tmp_path / "c.jsonl").read_text().startswith(before)
 
 
 @needs_smollm2
