@@ -9,6 +9,11 @@ rankings: prompt, answer, rank; 1 is best) and ranking_log.jsonl (what was shown
 ranking that you confirmed is saved, and the next start continues from there.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while nothing is to be saved, Ctrl-C ends the process silently (status 130)
+
 import argparse
 import shlex
 import sys
@@ -84,6 +89,7 @@ def sample_candidates(prompts: list[str], ranked: set[str], path: Path, generato
 
 def _sample(prompts: list[str], path: Path, generator: LazyGenerator) -> list[Candidates]:
     model, settings = generator.model, generator.settings
+    raise_on_interrupt()
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -105,6 +111,16 @@ def _sample(prompts: list[str], path: Path, generator: LazyGenerator) -> list[Ca
     total = sum(len(one.answers) for one in sampled)
     print(f"{path}: {counted(total, 'candidate')} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s", flush=True)
     return sampled
+
+
+def raise_on_interrupt() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from now on, so that the script can say what was done and how to continue.
+
+    Also if it was ignored at the start, as in a job that a shell script runs in the background, but only if a person
+    can type Ctrl-C: with standard input at a terminal.
+    """
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN or sys.stdin.isatty():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def print_summary(session, seconds: float) -> None:
@@ -178,6 +194,7 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
             print(f"Every prompt is ranked in {files.data} or discarded. For other prompts use --prompts FILE, for another file --data FILE.")
             if not (log.standing() and sys.stdin.isatty()):
                 return
+        raise_on_interrupt()
         start = time.monotonic()
         Sitting(session, generator.sample_again, guidelines).run()
         print_summary(session, time.monotonic() - start)
@@ -240,8 +257,8 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # while candidates are sampled: those of finished batches are saved
-        print(f"\nstopped; what was sampled so far is saved\ncontinue:  {command_line('generate_data.py', args, vars(args))}", file=sys.stderr)
+    except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
+        print(f"\nstopped; what was done so far is saved\ncontinue:  {command_line('generate_data.py', args, vars(args))}", file=sys.stderr)
         return 130
     return 0
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 
 import pexpect
@@ -21,13 +22,14 @@ def write_candidates(folder, prompts, answers=("alpha", "beta", "gamma", "delta"
 class Terminal:
     """The script in a real pseudo-terminal, and the screen that a person would see."""
 
-    def __init__(self, folder, *arguments, columns=80, lines=60, **environment):
+    def __init__(self, folder, *arguments, columns=80, lines=60, ignore_interrupts=False, **environment):
         env = os.environ | {"TERM": "xterm-256color", "EDITOR": "true"} | environment
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(
             sys.executable, [SCRIPT, "--candidates", "c.jsonl", *map(str, arguments)],
             cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", timeout=30,
+            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignore_interrupts else None,
         )  # fmt: skip
         self.child.delaybeforesend = 0
         self.raw = ""

@@ -153,9 +153,9 @@ def test_editing_and_writing_answers(folder):
     assert ranks_of(folder)[PROMPTS[0]] == {"my own answer": 1, "edited text": 2, before[0]: 3, before[2]: 4, before[3]: 5}
 
 
-@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
-def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key):
-    terminal = Terminal(folder)
+@pytest.mark.parametrize("key, ignored", [("\x03", False), ("\x03", True), ("\x04", False)], ids=["Ctrl-C", "Ctrl-C-ignored-at-the-start", "Ctrl-D"])
+def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
+    terminal = Terminal(folder, ignore_interrupts=ignored)
     terminal.rank("1 2 3 4")
     terminal.wait_for("Prompt number 1")
     terminal.wait_for("> ")
@@ -164,6 +164,31 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key):
     assert terminal.child.exitstatus == 0 and "Traceback" not in rest
     assert "1 done, 5 left" in rest and f"continue: python {SCRIPT} --candidates c.jsonl train:" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
+
+
+@pytest.mark.parametrize(
+    "module, arguments",
+    [
+        ("argparse", ["--candidates", "c.jsonl"]),
+        ("preference.errors", ["--candidates", "c.jsonl"]),
+        ("preference.arguments", ["--help"]),
+        ("torch._C", ["--prompts", "p.txt", "--generator", "GENERATOR"]),
+        ("transformers.utils", ["--prompts", "p.txt", "--generator", "GENERATOR"]),
+    ],
+)
+def test_ctrl_c_during_the_imports_ends_silently(folder, tiny_distilbert, module, arguments):
+    (folder / "p.txt").write_text("a prompt")
+    command = [sys.executable, "-X", "importtime", SCRIPT, *[str(tiny_distilbert) if word == "GENERATOR" else word for word in arguments]]
+    child = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip
+    for line in child.stderr:  # each module as soon as it is imported
+        if line.split("|")[-1].strip() == module:
+            break
+    child.send_signal(signal.SIGINT)
+    printed, rest = child.communicate()
+    assert child.returncode == -signal.SIGINT  # which a shell calls 130
+    assert not [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert "Traceback" not in printed
 
 
 def test_a_pipe_works_line_by_line_with_the_same_messages(folder):

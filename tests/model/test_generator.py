@@ -136,7 +136,7 @@ def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(t
     terminal.child.send("\x03")
     rest = terminal.rest()
     assert terminal.child.exitstatus == 130 and "Traceback" not in rest
-    assert "stopped; what was sampled so far is saved\r\n" in rest
+    assert "stopped; what was done so far is saved\r\n" in rest
     before = (tmp_path / "c.jsonl").read_text()
     told = shlex.split([line for line in rest.splitlines() if line.startswith("continue:")][0])
     done = run_script("generate_data.py", *told[3:], cwd=tmp_path)
