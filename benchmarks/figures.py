@@ -1,93 +1,102 @@
 """What the benchmark prints and draws, from its results."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from ways import DRAWING, OBJECTIVES
+from request import OBJECTIVES, PEERS, SAMPLING
 
 
-def print_tables(results: dict) -> None:
-    from rich import box
+def print_results(results: dict) -> None:
+    """Print every figure that was measured, as tables."""
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(width=110)
-
-    def table(title: str, rows: list[list[str]], *names: str) -> None:
-        made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-        for i, name in enumerate(names):
-            made.add_column(name, justify="right" if i else "left")
-        for row in rows:
-            made.add_row(*row)
-        console.print(made)
-
-    console.print(f"{results['date']}, {results['machine']}, data: {results['data']}\n", highlight=False)
+    console = Console(width=110, highlight=False)
+    console.print(f"{results['date']}, {results['machine']}; data: {results['data']}\n")
     for model, rates in results["training"].items():
-        peers = ("usual", "trl", "cross-encoder")
-        rows = [[way, f"{rate:.2f}", *(f"{rate / rates[peer]:.1f}" for peer in peers)] for way, rate in rates.items()]
-        table(f"Training, {model}", rows, "way", "ranked answers/s", "x usual", "x TRL", "x CrossEncoder")
-    for model, use in results["processor_use"].items():
-        console.print(
-            f"{model}: {use['share']:.0%} of the machine's own {use['precision']} matrix-product rate ({use['matmul_gflops']:.0f} GFLOP/s),"
-            f" counting useful tokens ({use['tokens_per_answer']:.0f} an answer)", highlight=False,
-        )  # fmt: skip
+        rows = [[method, f"{rate:.2f}", *(f"{rate / rates[peer]:.1f}" for peer in PEERS)] for method, rate in rates.items()]
+        _print_table(console, f"Training, {model}", rows, "method", "ranked answers/s", "x usual", "x TRL", "x CrossEncoder")
+
+    rows = [
+        [model, f"{use['mfu']:.0%}", use["precision"], f"{use['matmul_gflops']:.0f} GFLOP/s", f"{use['tokens_per_answer']:.0f}"]
+        for model, use in results["mfu"].items()
+    ]
+    title = "MFU of regression (model FLOPs utilisation: share of the measured matrix-product rate, useful tokens only)"
+    _print_table(console, title, rows, "base model", "MFU", "precision", "matrix-product rate", "tokens per answer")
+
     scoring = results["scoring"]
-    ratio = scoring["score"] / scoring["cross-encoder predict"]
-    console.print(
-        f"scoring: {scoring['score']:.1f} answers/s, {ratio:.1f} x CrossEncoder.predict ({scoring['cross-encoder predict']:.1f})", highlight=False
-    )
-    if drawing := results.get("drawing"):
-        together, alone = (drawing[way] for way in DRAWING)
-        console.print(f"drawing: {together:.2f} candidates/s, {together / alone:.1f} x one call of generate for each ({alone:.2f})", highlight=False)
-    console.print()
-    if levers := results.get("levers"):
-        whole = levers["all of them"]
-        rows = [[name, f"{rate:.2f}", f"{rate / whole:.2f}"] for name, rate in levers.items()]
-        table("What each measure gives: regression, all-MiniLM-L6-v2", rows, "measures", "ranked answers/s", "share")
+    rows = [[method, f"{rate:.1f}", f"{rate / scoring['cross-encoder predict']:.1f}"] for method, rate in scoring.items()]
+    _print_table(console, "Scoring, all-MiniLM-L6-v2", rows, "method", "answers/s", "x CrossEncoder.predict")
+    if sampling := results.get("sampling"):
+        slowest = sampling[SAMPLING[-1]]
+        rows = [[method, f"{rate:.2f}", f"{rate / slowest:.1f}"] for method, rate in sampling.items()]
+        _print_table(console, "Sampling, SmolLM2-135M-Instruct", rows, "method", "candidates/s", "x one call per candidate")
+    if ablations := results.get("ablations"):
+        everything = next(iter(ablations.values()))
+        rows = [[name, f"{rate:.2f}", f"{rate / everything:.2f}"] for name, rate in ablations.items()]
+        _print_table(console, "Ablations: regression, all-MiniLM-L6-v2, one measure left out at a time", rows, "method", "ranked answers/s", "share")
     if seeds := results.get("seeds"):
-        rows = [[name, *(f"{accuracy:.3f}" for accuracy in accuracies)] for name, accuracies in seeds.items()]
-        table("The same training, batched in two ways: pairwise accuracy on unseen prompts", rows, "batches", "seed 0", "seed 1", "seed 2")
+        rows = [[layers, *(f"{accuracy:.3f}" for accuracy in accuracies.values())] for layers, accuracies in seeds.items()]
+        names = [f"seed {seed}" for seed in next(iter(seeds.values()))]
+        _print_table(console, "Pairwise accuracy on unseen prompts, with and without padding", rows, "layers", *names)
     if quality := results.get("quality"):
-        rows = []
-        for way, one in quality.items():
-            m = one["metrics"]
-            cells = [m["accuracy_where_shorter_is_better"], m["length_controlled_accuracy"], m["kendall_tau"]]
-            low, high = m["pairwise_accuracy_95"]
-            rows.append(
-                [way, f"{one['epochs']:g}", f"{one['seconds'] / 60:.0f}", f"{m['pairwise_accuracy']:.3f} [{low:.3f}, {high:.3f}]"]
-                + ["–" if cell is None else f"{cell:.3f}" for cell in cells]
-            )
-        names = ("way", "epochs", "minutes", "pairwise accuracy [95 %]", "shorter is better", "length-controlled", "tau")
-        table("Quality on unseen prompts", rows, *names)
+        _print_table(
+            console, "Quality on unseen prompts", [_quality_row(method, result) for method, result in quality.items()],
+            "method", "epochs", "minutes", "pairwise accuracy [95 %]", "shorter is better", "length-controlled", "tau",
+        )  # fmt: skip
     if scale := results.get("scale"):
         rows = [
-            [f"{one['rows']:,}", f"{one['read_seconds']:.1f} s", f"{one['encode_seconds']:.1f} s", f"{one['gib_before_the_steps']:.2f} GiB",
+            [f"{one['rows']:,}", f"{one['read_seconds']:.1f} s", f"{one['encode_seconds']:.1f} s", f"{one['gib_before_training']:.2f} GiB",
              f"{one['gib']:.2f} GiB", f"{one['rate']:.2f}"]
             for one in scale.values()
         ]  # fmt: skip
-        table("Scale: made rows, first steps", rows, "rows", "read, checked", "encoded", "peak before the steps", "peak", "ranked answers/s")
+        names = ("rows", "read and checked", "encoded", "peak before training", "peak", "ranked answers/s")
+        _print_table(console, "Large files: synthetic rankings, first steps", rows, *names)
+
+
+def _quality_row(method: str, result: dict) -> list[str]:
+    metrics = result["metrics"]
+    low, high = metrics["pairwise_accuracy_95"]
+    cells = [metrics[name] for name in ("accuracy_where_shorter_is_better", "length_controlled_accuracy", "kendall_tau")]
+    accuracy = f"{metrics['pairwise_accuracy']:.3f} [{low:.3f}, {high:.3f}]"
+    return [method, f"{result['epochs']:g}", f"{result['seconds'] / 60:.0f}", accuracy, *("–" if cell is None else f"{cell:.3f}" for cell in cells)]
+
+
+def _print_table(console, title: str, rows: Sequence[Sequence[str]], *columns: str) -> None:
+    from rich import box
+    from rich.table import Table
+
+    console.print(title)  # a title of the table would wrap at the table's width
+    shown = Table(box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        shown.add_column(column, justify="right" if i else "left")
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)
 
 
 def draw_picture(results: dict, path: Path) -> None:
-    """Draw the rates of training, one panel a base model."""
+    """Draw the training rates, one panel per base model."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     import seaborn as sns
+    from matplotlib.patches import Patch
 
     sns.set_theme(style="whitegrid")
+    peers_colour, our_colour = sns.color_palette("viridis", 2)
     models = list(results["training"])
     figure, axes = plt.subplots(1, len(models), figsize=(6.5 * len(models), 3.8), layout="constrained", squeeze=False)
     for axis, model in zip(axes[0], models, strict=True):
         rates = results["training"][model]
-        ours = [way in OBJECTIVES for way in rates]
-        colours = sns.color_palette("viridis", 2)
-        axis.barh(list(rates), list(rates.values()), color=[colours[own] for own in ours])
+        axis.barh(list(rates), list(rates.values()), color=[our_colour if method in OBJECTIVES else peers_colour for method in rates])
         for i, rate in enumerate(rates.values()):
-            axis.text(rate, i, f" {rate:.1f}  ({rate / next(iter(rates.values())):.1f} x)", va="center")
-        axis.set_xlim(0, 1.4 * max(rates.values()))
+            axis.text(rate, i, f" {rate:.1f}  ({rate / rates['usual']:.1f} x usual)", va="center")
+        axis.set_xlim(0, 1.6 * max(rates.values()))
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
         axis.set_xlabel("ranked answers per second")
         axis.set_title(model, loc="left")
+        axis.legend(handles=[Patch(color=peers_colour, label="peers"), Patch(color=our_colour, label="this project")], loc="upper right")
     figure.savefig(path, dpi=130)
+    plt.close(figure)
