@@ -106,7 +106,7 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
 
 
 def check_outputs(output_dir: Path, plot: Path) -> None:
-    """Refuse, before any work, a picture that cannot be drawn, and to replace a folder or file that no trainer wrote."""
+    """Before any work, refuse a picture that cannot be drawn, and refuse to replace a folder that this trainer did not write."""
     if plot.suffix.lower() not in PICTURES or plot.is_dir():
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())) and not (output_dir / "metrics.json").exists():
@@ -114,7 +114,7 @@ def check_outputs(output_dir: Path, plot: Path) -> None:
     try:
         plot.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--plot {plot}: its folder cannot be made ({error.strerror})") from error
+        raise InputError(f"--plot {plot}: its folder cannot be created ({error.strerror})") from error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -134,9 +134,8 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
     what.add_argument(
         "--objective", choices=["regression", "bradley-terry", "plackett-luce"], default=default.objective,
-        help="what to minimise; all compare the answers to one prompt. none did better than regression where measured;"
-        " bradley-terry did as well, with two and four answers per prompt and with 5 to 400 prompts; plackett-luce takes the"
-        " likelihood of the whole order",
+        help="the loss; each compares the answers to one prompt. bradley-terry did as well as regression where measured (two and"
+        " four answers per prompt, 5 to 400 prompts); plackett-luce uses the likelihood of the whole order",
     )  # fmt: skip
     what.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
     how = parser.add_argument_group("training")

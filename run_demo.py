@@ -3,18 +3,17 @@
 
     python run_demo.py
 
-Chains the scripts as you would type them, printing each command. Writes training_data.csv and test_data.csv (kept
+Chains the scripts as you would type them, printing each command, and runs them in this process, so that the heavy
+packages are imported once. Writes training_data.csv and test_data.csv (kept
 where you have your own), reward_model_final/, reward_scores_plot.png and logs/.
 """
 
 import argparse
+import importlib
 import shlex
-import subprocess
 import sys
 import time
-from pathlib import Path
 
-SCRIPTS = Path(__file__).resolve().parent
 PROMPT = "Explain what a reward model is"
 ANSWERS = ["It scores answers: the higher the score, the more people would like the answer.", "Model reward."]
 
@@ -35,9 +34,10 @@ def demo_commands() -> list[list[str]]:
 
 
 def run(command: list[str]) -> int:
-    """Print and run one command with this Python; return its exit status."""
+    """Print one command and run its script's `main`; return its exit status."""
     print(f"\n$ python {shlex.join(command)}", flush=True)
-    return subprocess.run([sys.executable, str(SCRIPTS / command[0]), *command[1:]]).returncode
+    script, *arguments = command
+    return importlib.import_module(script.removesuffix(".py")).main(arguments)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,13 +50,11 @@ def main(argv: list[str] | None = None) -> int:
     build_parser().parse_args(argv)
     start = time.perf_counter()
     for command in demo_commands():
-        try:
-            status = run(command)
-        except KeyboardInterrupt:
-            return 130
-        if status != 0:
+        if (status := run(command)) == 130:  # Ctrl-C; the script has said what it means
+            return status
+        if status:
             print(f"error: {command[0]} ended with status {status}; the demo stops here", file=sys.stderr)
-            return status if status > 0 else 128 - status  # a negative status is the signal that killed the step
+            return status
     print(f"\nDone in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n")
     print(NEXT)
     return 0

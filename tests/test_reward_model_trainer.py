@@ -107,7 +107,8 @@ def test_the_training_answers_are_on_the_promised_scale(packaged_run):
     train_part, _ = split_by_prompt(rankings, 0.2, 42)
     pairs = [(rankings[i].prompt, answer) for i in train_part for answer in rankings[i].answers]
     rewards = RewardModel.load(folder / "reward_model_final").score(*zip(*pairs, strict=True))
-    assert rewards.mean() == pytest.approx(0, abs=1e-3) and rewards.std() == pytest.approx(1, abs=1e-3)
+    # The scale comes from what these answers got in the last epoch of training, so it is not exact.
+    assert rewards.mean() == pytest.approx(0, abs=0.05) and rewards.std() == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])
@@ -136,7 +137,7 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     done = train(folder, *arguments, "--output-dir", "killed", "--learning-rate", 2e-3, "--resume", status=2)
     assert done.stderr == (
         "error: --resume: the unfinished run in killed_checkpoints had another learning_rate; give the same arguments and"
-        " the same CSV, or leave out --resume to start anew\n"
+        " the same CSV, or leave out --resume to start over\n"
     )
     train(folder, *arguments, "--output-dir", "killed", "--resume")
     resumed, undisturbed = (load_file(folder / name / "model.safetensors") for name in ("killed", "undisturbed"))
@@ -161,7 +162,8 @@ def test_two_processes_train_what_one_does(folder, tiny_distilbert):
         assert a["pairwise_accuracy"] == b["pairwise_accuracy"]
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)  # sums in another order
     for a, b in zip(read_csv(folder / "one" / "rewards.csv"), read_csv(folder / "two" / "rewards.csv"), strict=True):
-        assert float(a["reward"]) == pytest.approx(float(b["reward"]), abs=1e-3)
+        # The scale comes from an epoch's rewards; three prompts are two steps for one process, and one for two.
+        assert float(a["reward"]) == pytest.approx(float(b["reward"]), abs=0.01)
 
 
 def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
@@ -229,7 +231,7 @@ def test_a_picture_that_cannot_be_written_does_not_cost_the_model(folder, tiny_d
         (["--data", "none.csv"], "error: none.csv: no such file; `python create_sample_data.py` writes a sample"),
         (["--base-model", "./none"], "error: ./none: no such folder or file; name one that exists"),
         (["--plot", "plot.docx"], "error: --plot plot.docx: unsupported image type; use .png .pdf .svg .jpg .webp"),
-        (["--plot", "training_data.csv/plot.png"], "error: --plot training_data.csv/plot.png: its folder cannot be made (File exists)"),
+        (["--plot", "training_data.csv/plot.png"], "error: --plot training_data.csv/plot.png: its folder cannot be created (File exists)"),
         (["--output-dir", "mine"], "error: mine: exists and was not written by this trainer; choose another --output-dir"),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
         (["--epochs", "0"], "argument --epochs: 0 is not above 0"),
@@ -248,7 +250,7 @@ def test_a_wrong_csv_gets_all_its_messages_and_no_model(folder):
     (folder / "training_data.csv").write_text("prompt,answer,rank\np,a,first\np,,2\n")
     done = run_script("reward_model_trainer.py", cwd=folder, status=2)
     assert done.stderr == (
-        "error: training_data.csv:2: rank is no positive whole number: 'first'; write 1 for the best answer, 2 for the next\n"
+        "error: training_data.csv:2: rank must be a positive whole number, not 'first'; write 1 for the best answer, 2 for the next\n"
         "training_data.csv:3: empty answer: ''; write the text or delete the row\n"
     )
     assert not (folder / "reward_model_final").exists()

@@ -1,11 +1,11 @@
-from conftest import run_process
+from conftest import run_script
 
 import run_demo
 
 
 def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):
     (tmp_path / "training_data.csv").write_text("prompt,answer,rank\np,a,zero\n")
-    done = run_process("run_demo.py", cwd=tmp_path, status=2)
+    done = run_script("run_demo.py", cwd=tmp_path, status=2)
     assert done.stdout.splitlines() == [
         "",
         "$ python create_sample_data.py --keep-existing",
@@ -14,7 +14,7 @@ def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):
         "",
         "$ python reward_model_trainer.py",
     ]
-    assert "error: training_data.csv:2: rank is no positive whole number: 'zero'" in done.stderr
+    assert "error: training_data.csv:2: rank must be a positive whole number, not 'zero'" in done.stderr
     assert done.stderr.endswith("error: reward_model_trainer.py ended with status 2; the demo stops here\n")
 
 

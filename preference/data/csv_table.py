@@ -1,4 +1,4 @@
-"""A CSV as text cells: what stands in the file, checked for its form.
+"""A CSV as text cells, checked for its form only.
 
 UTF-8, with or without a byte-order mark, quoted as in RFC 4180. The reading is done by the `csv` module, which converts
 nothing and knows the line a row starts on.
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A CSV as it stands in the file."""
+    """The rows of a CSV, as they are in the file."""
 
     path: str
     columns: list[str]
@@ -71,14 +71,15 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> CsvTable:
         raise CsvError([f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x}; save the file as 'CSV UTF-8'"]) from None
 
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), strict=True)
-    columns, rows, problems = None, [], []
+    columns: list[str] = []
+    rows, problems = [], []
     start = 1
     try:
         for cells in reader:
             line, start = start, reader.line_num + 1
             if not any(cells):
                 continue
-            if columns is None:
+            if not columns:
                 columns = [name.strip() for name in cells]
                 _check_header(path, line, columns, required)
             elif len(cells) != len(columns):
@@ -87,10 +88,8 @@ def read_table(path: str | Path, required: list[str] = COLUMNS) -> CsvTable:
             else:
                 rows.append(Row(line, cells))
     except csv.Error as error:
-        problems.append(
-            f'{path}:{start}: the quotes are not closed as CSV wants them ({error}); a cell with a quote in it is written "like ""this"" one"'
-        )
-    if columns is None and not problems:
+        problems.append(f'{path}:{start}: unbalanced quotes ({error}); write a cell that contains quotes "like ""this"" one"')
+    if not columns and not problems:
         problems.append(f"{path}:1: the file is empty; its first line must be {','.join(required)}")
     if problems:
         raise CsvError(problems)

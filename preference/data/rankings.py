@@ -1,8 +1,7 @@
 """The CSV contract: `prompt,answer,rank`, rank 1 is best.
 
-The file is UTF-8, with or without a byte-order mark, quoted as in RFC 4180. Its columns may stand in any
-order beside others. A cell is the text that was typed: `N/A`, `nan` and `007` are answers, so the reading
-is done by the `csv` module, which converts nothing and knows the line a row starts on.
+The columns may come in any order, with others between them. A cell is the text that was typed: `N/A`, `nan` and `007`
+are answers.
 """
 
 import re
@@ -58,7 +57,7 @@ def read_rankings(path: str | Path) -> Rankings:
     numbers of answers are fine.
 
     Raises:
-        CsvError: see `read_table`; also an empty prompt or answer, a rank that is no positive whole
+        CsvError: see `read_table`; also an empty prompt or answer, a rank that is not a positive whole
             number, the same answer to one prompt with two different ranks, or no prompt with two distinct ranks.
 
     Example:
@@ -74,7 +73,9 @@ def read_rankings(path: str | Path) -> Rankings:
         prompt, answer, rank_text = (row.cells[i].strip() for i in at)
         rank = parse_rank(rank_text)
         if rank is None:
-            problems.append(f"{path}:{row.line}: rank is no positive whole number: {shorten(rank_text)}; write 1 for the best answer, 2 for the next")
+            problems.append(
+                f"{path}:{row.line}: rank must be a positive whole number, not {shorten(rank_text)}; write 1 for the best answer, 2 for the next"
+            )
         if rank is None or not prompt or not answer:
             continue
         answers = groups.setdefault(prompt, {})
@@ -127,4 +128,5 @@ def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
 
 
 def _line_of(problem: str) -> int:
-    return int(re.search(r":(\d+): ", problem)[1])
+    match = re.search(r":(\d+): ", problem)
+    return int(match[1]) if match else 0

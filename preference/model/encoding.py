@@ -1,4 +1,4 @@
-"""Texts to tensors: a prompt and an answer as token ids, padded together in chunks of like length."""
+"""Texts to tensors: a prompt and an answer as token ids, padded together in chunks of similar length."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> di
 
 
 def plan_chunks(lengths: Sequence[int], chunk_cost: int | None, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
-    """Partition the positions of `lengths` into chunks of like length at the least total cost.
+    """Partition the positions of `lengths` into chunks of similar length at the least total cost.
 
     A chunk costs `chunk_cost` plus its padded size, both in tokens; its padded size stays within
     `max_tokens` unless one text alone is longer. Found by dynamic programming over the sorted lengths.

@@ -44,7 +44,8 @@ def load_base_model(folder: str | Path, *, seed: int) -> tuple[PreTrainedModel, 
 def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> int:
     """Keep the embeddings and the lowest `layers` layers as they were pretrained; None is a third of the layers, -1 nothing.
 
-    They hold general language, which some hundred rankings spoil rather than improve; and they need no backward pass.
+    They hold general knowledge of language, which a few hundred rankings would rather spoil; and frozen layers need no
+    backward pass.
     See Lee, Tang & Lin 2019, "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning".
 
     Returns:
@@ -53,7 +54,7 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> in
     Raises:
         InputError: the model has no layer left to train.
     """
-    stack = max((module for module in model.modules() if isinstance(module, nn.ModuleList)), key=len, default=[])
+    stack: nn.ModuleList | list = max((module for module in model.modules() if isinstance(module, nn.ModuleList)), key=len, default=[])
     if layers is None:
         layers = len(stack) // 3 if len(stack) else -1
     if layers >= len(stack):

@@ -37,7 +37,7 @@ class RewardModel:
         """Load a folder that `reward_model_trainer.py` wrote, or any sequence-classification model with one output.
 
         Raises:
-            InputError: the folder holds no such model.
+            InputError: the folder is not such a model.
         """
         check_reward_model_folder(folder)
         check_device(device)
@@ -70,7 +70,7 @@ class RewardModel:
         if len(prompts) != len(answers):
             raise ValueError(f"{len(prompts)} prompts for {len(answers)} answers")
         rewards = np.empty(len(answers), dtype=np.float32)
-        # White space around a text does not count, here as in training.
+        # As in training, white space around a text does not count.
         prompts, answers = [p.strip() for p in prompts], [a.strip() for a in answers]
         order = sorted(range(len(answers)), key=lambda i: len(prompts[i]) + len(answers[i]))
         for start in range(0, len(order), _TEXTS_AT_ONCE):
@@ -125,13 +125,12 @@ def check_reward_model_folder(folder: str | Path) -> None:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: this folder holds no reward model (no config.json); {train}") from None
+        raise InputError(f"{folder}: this folder is not a reward model (no config.json); {train}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: config.json cannot be read ({error}); {train}") from None
     architecture = (config.get("architectures") or ["unknown"])[0]
     labels = config.get("num_labels", len(config.get("id2label") or {0: "", 1: ""}))
     if not architecture.endswith("ForSequenceClassification") or labels != 1:
         raise InputError(
-            f"{folder}: this folder holds no reward model ({architecture} with {labels} outputs, wanted a"
-            f" sequence-classification model with 1); {train}"
+            f"{folder}: this folder is not a reward model ({architecture} with {labels} outputs, not a sequence-classification model with 1); {train}"
         )

@@ -20,8 +20,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
-# Attention's sizes are rounded up to a multiple of this many tokens: few sizes, so few kernels to prepare (preparing one
-# takes longer than running it), and a softmax whose vectors leave no rest.
+# Attention's sizes are rounded up to a multiple of this many tokens: few sizes mean few kernels to prepare, and
+# preparing one takes longer than running it.
 _ALIGNMENT = 32
 
 
@@ -66,7 +66,7 @@ class EncoderLayer:
 
 
 def project(tokens: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:
-    """Apply several linear layers, each a weight and a bias, in one matrix product; their outputs stand side by side."""
+    """Apply several linear layers, each a weight and a bias, in one matrix product; their outputs are joined."""
     weights, biases = zip(*layers, strict=True)
     return F.linear(tokens, torch.cat(weights), torch.cat(biases))
 
@@ -131,7 +131,7 @@ def unpad_layers(model: PreTrainedModel) -> None:
 
 
 def runs_unpadded(model: PreTrainedModel) -> bool:
-    """Return whether `unpad_layers` has taken hold of the model, so that padding costs nothing on a CPU."""
+    """Return whether the model runs without padding on a CPU (see `unpad_layers`), so that padding costs nothing there."""
     stack = _layer_stack(model)
     return stack is not None and getattr(stack.forward, "__func__", None) is forward_unpadded
 

@@ -16,7 +16,7 @@ from preference.model.encoding import CHUNK_COST_CPU, pad_chunk, plan_chunks
 from preference.training.encoded_table import split_answers
 
 
-def cut_evenly(sizes: Sequence[int], parts: int, least: int = 1) -> list[range]:
+def cut_evenly(sizes: Sequence[int] | np.ndarray, parts: int, least: int = 1) -> list[range]:
     """Cut a sequence into `parts` runs of about equal total size, each of at least `least` items.
 
     >>> cut_evenly([4, 4, 4, 4, 12], parts=3)
@@ -38,7 +38,7 @@ def cut_evenly(sizes: Sequence[int], parts: int, least: int = 1) -> list[range]:
 class RankingBatchSampler:
     """Yields, for each step, the positions of the rankings that this process trains on.
 
-    Every epoch shuffles the rankings anew and cuts them into steps of about `answers_per_step` answers;
+    Every epoch shuffles the rankings and cuts them into steps of about `answers_per_step` answers;
     a ranking is never broken. With several processes a step is cut once more, so that together they train
     on the same rankings as one process would. The order follows from `seed` and the epoch alone.
 
@@ -76,7 +76,7 @@ class RankingCollator:
 
         {"chunks": [{"input_ids": (2, 9), "attention_mask": (2, 9)},      # answers 0 and 2
                     {"input_ids": (1, 80), "attention_mask": (1, 80)}],   # answer 1
-         "positions": [[0, 2], [1, 0]],   # where each answer's reward stands in the chunks' joined output
+         "positions": [[0, 2], [1, 0]],   # where each answer's reward is in the joined output of the chunks
          "ranks":     [[1, 2], [1, 0]]}   # 0 is padding
     """
 

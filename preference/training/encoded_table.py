@@ -85,6 +85,6 @@ def _remove_old_tables(folder: Path) -> None:
 
 
 def split_answers(ranking: dict) -> list[dict]:
-    """Split an encoded ranking (lists with one entry an answer) into one dict of model inputs an answer."""
+    """Split an encoded ranking (lists with one entry per answer) into one dict of model inputs per answer."""
     names = [name for name in ranking if name not in ("ranks", "truncated")]
     return [dict(zip(names, values, strict=True)) for values in zip(*(ranking[name] for name in names), strict=True)]

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Rewards in training span about this much from a prompt's worst answer to its best, as far as Bradley-Terry's come to
-# lie apart; the same learning rates then suit every objective. The saved model's scale is set after training.
+# In training, rewards span about this much from a prompt's worst answer to its best, as they do under Bradley-Terry, so
+# that the same learning rates suit every objective. The saved model's scale is set after training.
 SPREAD = 4.0
 
 
@@ -50,7 +50,7 @@ def regression(rewards: Tensor, ranks: Tensor) -> Tensor:
 def bradley_terry(rewards: Tensor, ranks: Tensor) -> Tensor:
     """Negative log-likelihood of every pair: P(chosen over rejected) = sigmoid(margin) (Bradley & Terry 1952).
 
-    Ties form no comparison. Mean over a prompt's pairs, then over prompts that have one.
+    Ties are not compared. Mean over a prompt's pairs, then over prompts that have one.
     """
     chosen = (ranks[:, :, None] < ranks[:, None, :]) & (ranks > 0)[:, :, None]
     margins = rewards[:, :, None] - rewards[:, None, :]
@@ -62,7 +62,7 @@ def bradley_terry(rewards: Tensor, ranks: Tensor) -> Tensor:
 def plackett_luce(rewards: Tensor, ranks: Tensor) -> Tensor:
     """Negative log-likelihood of choosing each answer from itself and all that rank below it (Luce 1959, Plackett 1975).
 
-    Ties form no comparison: an answer competes with strictly worse ones only. With two answers this is
+    Ties are not compared: an answer competes with strictly worse ones only. With two answers this is
     `bradley_terry`; without ties it is the likelihood of the whole order. Divided by the number of choices.
     """
     worse = (ranks[:, None, :] > ranks[:, :, None]) & (ranks > 0)[:, :, None]  # [p, i, k]: k ranks below i

@@ -1,4 +1,4 @@
-"""What is seen of a training run while it goes on: one progress bar, and the log for TensorBoard."""
+"""What a running training shows: one progress bar, and the log for TensorBoard."""
 
 from pathlib import Path
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from preference.data.rankings import Ranking
@@ -54,6 +55,9 @@ class RankingTrainer(Trainer):
         answers_per_step: over all processes together.
         head_learning_rate: of the layers that the base model does not have pretrained.
     """
+
+    optimizer: torch.optim.Optimizer | None
+    control: TrainerControl
 
     def __init__(
         self,
@@ -118,7 +122,7 @@ class RankingTrainer(Trainer):
         metrics = {"eval_pairwise_accuracy": accuracy, "eval_loss": loss}
         # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
         if self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss):
-            self.best = Best(self.state.global_step, accuracy, loss, list(chain(*self.recent_rewards)))
+            self.best = Best(self.state.global_step, accuracy, loss, self._gather_recent_rewards())
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.history.append({"step": self.state.global_step, "pairwise_accuracy": accuracy, "loss": loss})
         self.log(metrics)
@@ -147,9 +151,13 @@ class RankingTrainer(Trainer):
         """
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         if self.best is None:
-            return self.state.global_step, list(chain(*self.recent_rewards))
+            return self.state.global_step, self._gather_recent_rewards()
         self.model.load_state_dict(self.best_weights)
         return self.best.step, self.best.training_rewards
+
+    def _gather_recent_rewards(self) -> list[float]:
+        """Return the rewards of the answers trained on last, by all processes together."""
+        return gather_object(list(chain(*self.recent_rewards)))
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"

@@ -35,7 +35,7 @@ def started_settings(folder: Path, settings: dict) -> dict:
     """Return the settings that the run in `folder` was started with.
 
     Args:
-        settings: what the run that goes on asks for; the run may have been started with more than these.
+        settings: what the resumed run asks for; the run may have been started with more than these.
 
     Raises:
         InputError: they differ.
@@ -45,6 +45,6 @@ def started_settings(folder: Path, settings: dict) -> dict:
     if differing:
         raise InputError(
             f"--resume: the unfinished run in {folder} had another {', '.join(differing)}; give the same arguments and"
-            " the same CSV, or leave out --resume to start anew"
+            " the same CSV, or leave out --resume to start over"
         )
     return started

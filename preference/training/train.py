@@ -1,11 +1,11 @@
 """Training: rankings and a base model become a reward model. Prints nothing; messages go to a callback."""
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
@@ -16,9 +16,9 @@ from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, quiet_transformers
 from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.head import standardise_rewards
-from preference.model.reward_model import RewardModel, score_encoded
+from preference.model.reward_model import RewardModel
 from preference.processes import PROCESS, PROCESSES
-from preference.training.encoded_table import digest_of, encode_rankings, split_answers
+from preference.training.encoded_table import digest_of, encode_rankings
 from preference.training.objectives import OBJECTIVES
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.resuming import begin_run, last_checkpoint, started_settings, steps_done
@@ -30,7 +30,7 @@ EVALUATE_EVERY = 20  # steps
 
 @dataclass(frozen=True)
 class Trained:
-    """A reward model, and how it came about.
+    """A reward model, and how it was trained.
 
     `reward_model` has the weights of `best_step`; its rewards are centred and scaled on training answers (`scaled_on_answers`
     of them). `ranked_answers_per_second` counts the answers of the training part once per epoch, in the time of the steps,
@@ -160,13 +160,8 @@ def train(
     seconds = time.perf_counter() - start
 
     # 5. The best weights, on their scale.
-    best_step, _ = trainer.restore_best()
-    scaled_on = parts.training
-    if len(scaled_on) > 500:
-        scaled_on = sorted(random.Random(settings.seed).sample(scaled_on, 500))
-    pairs = [pair for i in scaled_on for pair in split_answers(encoded[i])]
-    training_rewards = score_encoded(model, tokenizer, pairs, device=settings.device, precision=precision)
-    standardise_rewards(model, training_rewards)
+    best_step, training_rewards = trainer.restore_best()
+    standardise_rewards(model, np.asarray(training_rewards))
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # a process that ended earlier would take the others down with it
         torch.distributed.destroy_process_group()

@@ -57,7 +57,7 @@ def test_an_answer_longer_than_the_csv_module_allows(write_csv):
         ("prompt,answer,rank\np, ,1\np,b,2\n", "FILE:2: empty answer: ' '; write the text or delete the row"),
         (
             'prompt,answer,rank\np,"two\nlines",1\np,b,best\n',
-            "FILE:4: rank is no positive whole number: 'best'; write 1 for the best answer, 2 for the next",
+            "FILE:4: rank must be a positive whole number, not 'best'; write 1 for the best answer, 2 for the next",
         ),
         (
             "prompt,answer,rank\np,a,1\np,a,2\np,b,3\n",
@@ -69,7 +69,7 @@ def test_an_answer_longer_than_the_csv_module_allows(write_csv):
         ),
         (
             'prompt,answer,rank\np,a,1\np,"b,2\n',
-            'FILE:3: the quotes are not closed as CSV wants them (unexpected end of data); a cell with a quote in it is written "like ""this"" one"',
+            'FILE:3: unbalanced quotes (unexpected end of data); write a cell that contains quotes "like ""this"" one"',
         ),
         (b"prompt,answer,rank\np,a,1\np,caf\xe9,2\n", "FILE:3: not UTF-8: byte 0xe9; save the file as 'CSV UTF-8'"),
     ],
@@ -81,7 +81,7 @@ def test_a_wrong_file_gets_exactly_this_message(write_csv, text, message):
 def test_messages_are_one_per_problem_the_first_20_then_a_count(write_csv):
     path = write_csv("prompt,answer,rank\n" + "".join(f"p,a{i},0\n" for i in range(25)))
     lines = problems_of(path).split("\n")
-    assert lines[0] == "FILE:2: rank is no positive whole number: '0'; write 1 for the best answer, 2 for the next"
+    assert lines[0] == "FILE:2: rank must be a positive whole number, not '0'; write 1 for the best answer, 2 for the next"
     assert len(lines) == 21
     assert lines[-1] == "... and 5 more problems"
 

