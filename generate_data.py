@@ -129,7 +129,7 @@ def print_summary(session, seconds: float) -> None:
     rankings, left = max(session.confirmed, 0), counts.left + counts.skipped
     skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
     print(f"\n{counted(rankings, 'ranking')} in {seconds / 60:.1f} min; {counts.done} done, {left} left{skipped}")
-    if not session.log.standing():
+    if not session.log.standing:
         return
     agreement = session.agreement()
     if agreement.rechecked:
@@ -181,18 +181,17 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
 
     from preference.ranking.commands import GUIDELINES, Sitting
     from preference.ranking.session import RankingSession
-    from preference.ranking.store import RankingFile, RankingLog
+    from preference.ranking.store import RankingStore
     from preference.ranking.terminal import safe_text
 
     guidelines = safe_text(read_text(files.guidelines)).rstrip() if files.guidelines else GUIDELINES
-    file = RankingFile(files.data)
+    store = RankingStore(files.data, files.log or files.data.with_name("ranking_log.jsonl"))
     try:
-        candidates = sample_candidates(prompts, file.prompts(), candidates_path, generator)
-        log = RankingLog(files.log or files.data.with_name("ranking_log.jsonl"), files.data)
-        session = RankingSession(candidates, file, log, seed=generator.settings.seed, recheck=recheck)
+        candidates = sample_candidates(prompts, store.prompts(), candidates_path, generator)
+        session = RankingSession(candidates, store, seed=generator.settings.seed, recheck=recheck)
         if session.current is None:
             print(f"Every prompt is ranked in {files.data} or discarded. For other prompts use --prompts FILE, for another file --data FILE.")
-            if not (log.standing() and sys.stdin.isatty()):
+            if not (store.log.standing and sys.stdin.isatty()):
                 return
         raise_on_interrupt()
         start = time.monotonic()
@@ -204,7 +203,7 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
         if counts.done:
             print(f"train:     {train_command}")
     finally:
-        file.close()
+        store.close()
 
 
 def build_parser() -> argparse.ArgumentParser:

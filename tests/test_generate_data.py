@@ -14,6 +14,7 @@ from pseudo_terminal import PROMPTS, SCRIPT, Terminal, ranks_of, shown_answers, 
 
 import generate_data
 from preference.ranking.commands import COMMANDS, help_text
+from preference.ranking.store import RankingStore
 
 
 @pytest.fixture
@@ -200,23 +201,57 @@ def test_a_pipe_works_line_by_line_with_the_same_messages(folder):
 
 
 def test_fifty_kills_lose_no_confirmed_ranking(folder):
+    """Killed at any moment; where the disk has not got all of the rows yet, or an editor leaves a last row without its line end."""
     prompts = [f"Prompt {i}" for i in range(3000)]
     write_candidates(folder, prompts, ["alpha", "beta", "gamma\nof two lines"])
+    data, log = folder / "training_data.csv", folder / "ranking_log.jsonl"
     random_numbers = random.Random(0)
     kept = 0
-    for _ in range(50):
+    for trial in range(50):
         terminal = Terminal(folder)
         terminal.wait_for("\n> ")
         terminal.child.send("1 2 3\r\r" * 40)
         time.sleep(random_numbers.uniform(0, 0.25))
         os.kill(terminal.child.pid, signal.SIGKILL)
         confirmed = terminal.rest().count("saved\r\n")
-        ranks = ranks_of(folder) if (folder / "training_data.csv").exists() else {}
+        ranks = ranks_of(folder) if data.exists() else {}
+        assert list(ranks) == prompts[: len(ranks)]
+        assert all(sorted(of_prompt.values()) == [1, 2, 3] for of_prompt in ranks.values())
+        assert kept + confirmed <= len(ranks)
+        last = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")][-1]
+        if last["event"] == "ranked" and last["csv_size"]:  # as if the power had failed before the rows were on the disk
+            os.truncate(data, random_numbers.randint(last["csv_size"], data.stat().st_size))
+        RankingStore(data, log)._unlock()
+        ranks = ranks_of(folder) if data.exists() else {}
         assert list(ranks) == prompts[: len(ranks)]
         assert all(sorted(of_prompt.values()) == [1, 2, 3] for of_prompt in ranks.values())
         assert kept + confirmed <= len(ranks) <= kept + confirmed + 1  # killed between the disk and the screen
         kept = len(ranks)
+        if trial % 3 == 0 and data.exists():
+            data.write_bytes(data.read_bytes().rstrip(b"\n"))
     assert kept > 50
+
+
+def test_a_csv_that_is_broken_by_hand_meanwhile_stops_nothing(folder):
+    data = folder / "training_data.csv"
+    terminal = Terminal(folder)
+    terminal.rank("1 2 3 4")
+    terminal.wait_for("Prompt number 1")
+    whole = data.read_text()
+    data.write_text(whole + "half a row\n")
+    terminal.rank("4 3 2 1")
+    terminal.wait_for("not saved: training_data.csv:6: 1 cells where the header has 3")
+    terminal.wait_for("\n> ")
+    terminal.type("u")
+    terminal.wait_for("not undone: training_data.csv:6: 1 cells where the header has 3")
+    assert data.read_text() == whole + "half a row\n"
+    data.write_text(whole + "by hand,a,1\n")
+    terminal.rank("4 3 2 1")
+    terminal.wait_for("saved")
+    terminal.wait_for("Prompt number 2")
+    terminal.type("q")
+    terminal.rest()
+    assert list(ranks_of(folder)) == [PROMPTS[0], "by hand", PROMPTS[1]]
 
 
 def test_a_second_ranker_is_refused(folder):

@@ -42,7 +42,7 @@ class Sitting:
                 if self.session.current is None:
                     if terminal.ask("All done. Enter ends, u undoes the last ranking: ").strip() != "u":
                         return
-                    self.notice = self.session.undo()
+                    self.notice = undo(self, "")
                     continue
                 self.show()
                 notice = None
@@ -86,14 +86,21 @@ def confirm_ranking(sitting: Sitting, line: str) -> str | None:
         if line == "n":
             return None
         if line == "":
-            sitting.session.confirm(ranks)
+            try:
+                sitting.session.confirm(ranks)
+            except (InputError, OSError) as error:  # the CSV was broken by hand meanwhile, or the disk is full
+                print(f"not saved: {error}")
+                return None
             print("saved", flush=True)
             return ""
 
 
 def undo(sitting: Sitting, argument: str) -> str:
     """Undo the last ranking."""
-    return sitting.session.undo()
+    try:
+        return sitting.session.undo()
+    except (InputError, OSError) as error:
+        return f"not undone: {error}"
 
 
 def skip(sitting: Sitting, argument: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preference.data.candidates import Candidates, distinct
-from preference.ranking.store import RankingFile, RankingLog
+from preference.ranking.store import RankingStore
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
 
@@ -63,12 +63,12 @@ class RankingSession:
         seed: decides the order on the screen, and which prompts are shown twice.
     """
 
-    def __init__(self, candidates: Sequence[Candidates], file: RankingFile, log: RankingLog, *, seed: int, recheck: float = 0.0):
-        self.file, self.log, self.seed = file, log, seed
+    def __init__(self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0):
+        self.store, self.log, self.seed = store, store.log, seed
         self.answers = {one.prompt: list(one.answers) for one in candidates}
         self.sampled = {one.prompt: set(one.answers) for one in candidates}  # not written or edited by the person
         discarded = set()
-        for event in log.events:
+        for event in self.log.events:
             if event["event"] == "changed" and event["prompt"] in self.answers:
                 self.answers[event["prompt"]] = event["answers"]
                 self.sampled[event["prompt"]] |= set(event.get("sampled", event.get("drawn", [])))  # "drawn" in older logs
@@ -77,7 +77,7 @@ class RankingSession:
             elif event["event"] == "ranked" and not self.answers.get(event["prompt"], [""]):
                 self.answers[event["prompt"]] = event["answers"]  # its candidates are no longer in a file
                 self.sampled[event["prompt"]] = set(event["answers"])
-        ranked = file.prompts()
+        ranked = store.prompts()
         self.total = [prompt for prompt in self.answers if prompt not in discarded]
         self.ranked = {prompt for prompt in self.total if prompt in ranked}
         self.queue: list[tuple[str, bool]] = [(prompt, False) for prompt in self.total if prompt not in ranked]
@@ -85,8 +85,8 @@ class RankingSession:
         self.confirmed = 0  # in this sitting, minus those undone
 
         chosen = random.Random(f"recheck/{seed}").sample(self.total, math.ceil(recheck * len(self.total)))
-        self.to_recheck = set(chosen) - {event["prompt"] for event in log.standing() if event["recheck"]}
-        for event in log.standing():
+        self.to_recheck = set(chosen) - {event["prompt"] for event in self.log.standing if event["recheck"]}
+        for event in self.log.standing:
             if event["prompt"] in self.to_recheck and event["prompt"] in self.ranked:
                 self._queue_recheck(event["prompt"])
         self._shown: Shown | None = None
@@ -100,7 +100,7 @@ class RankingSession:
         prompt, recheck = self.queue[0]
         if self._shown is None:
             answers = list(self.answers[prompt])
-            before = [event["answers"] for event in self.log.events if event["event"] == "ranked" and event["prompt"] == prompt]
+            before = [event["answers"] for event in self.log.rankings_of[prompt]]
             shuffle = random.Random(f"order/{self.seed}/{prompt}/{len(before)}").shuffle
             shuffle(answers)
             while recheck and len(answers) > 1 and answers == before[-1]:
@@ -112,10 +112,11 @@ class RankingSession:
     def confirm(self, ranks: list[int]) -> None:
         """Save the ranks of the answers on the screen; they are on the disk when this returns."""
         shown = self.current
-        if not shown.recheck:
-            self.file.add(shown.prompt, shown.answers, ranks)
         seconds = round(time.monotonic() - self._since, 1)
-        self.log.add("ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=shown.recheck)
+        if shown.recheck:  # its rows are in the CSV already
+            self.log.add("ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
+        else:
+            self.store.add(shown.prompt, shown.answers, ranks, seconds=seconds, recheck=False)
         self._leave()
         self.confirmed += 1
         self.ranked.add(shown.prompt)
@@ -126,15 +127,15 @@ class RankingSession:
 
     def undo(self) -> str:
         """Undo the last confirmed ranking, also one from an earlier sitting, and show it again; say what happened."""
-        standing = self.log.standing()
+        standing = self.log.standing
         if not standing:
             return "there is no ranking to undo"
         last = standing[-1]
         prompt = last["prompt"]
-        removed = last["recheck"] or self.file.remove(prompt, last["answers"], last["ranks"])
+        removed = last["recheck"] or self.store.remove(prompt, last["answers"], last["ranks"])
         self.log.add("undone", prompt=prompt, recheck=last["recheck"])
         if not removed:
-            return f"not undone: the rows of {prompt!r} in {self.file.path} were changed since"
+            return f"not undone: the rows of {prompt!r} in {self.store.path} were changed since"
         self.queue = [item for item in self.queue if item[0] != prompt]
         self.queue.insert(0, (prompt, last["recheck"]))
         self._shown = None
@@ -180,7 +181,7 @@ class RankingSession:
 
     def counts(self) -> SittingCounts:
         """Count. Second showings count like first ones, before and after they are shown, so that nothing gives them away."""
-        standing = self.log.standing()
+        standing = self.log.standing
         done = len(self.ranked) + sum(event["recheck"] for event in standing)
         still_to_come = sum(prompt in self.to_recheck and not recheck for prompt, recheck in self.queue)
         seconds = [event["seconds"] for event in standing]
@@ -191,9 +192,9 @@ class RankingSession:
         import numpy as np
         from scipy.stats import kendalltau
 
-        first = {event["prompt"]: event for event in self.log.standing() if not event["recheck"]}
+        first = {event["prompt"]: event for event in self.log.standing if not event["recheck"]}
         taus, exact = [], 0
-        for again in (event for event in self.log.standing() if event["recheck"]):
+        for again in (event for event in self.log.standing if event["recheck"]):
             before = dict(zip(first.get(again["prompt"], again)["answers"], first.get(again["prompt"], again)["ranks"], strict=True))
             if again["prompt"] not in first or set(before) != set(again["answers"]):
                 continue

@@ -1,25 +1,29 @@
+import json
+import time
+
 import pytest
 
-from preference.data.candidates import Candidates
+from preference.data.candidates import Candidates, read_candidates
+from preference.data.csv_table import format_rows
 from preference.ranking.session import RankingSession
-from preference.ranking.store import RankingFile, RankingLog
+from preference.ranking.store import RankingStore
 
 
 @pytest.fixture
 def sit(tmp_path):
     """Return a function that starts a sitting over `count` prompts with four answers each."""
-    files = []
+    stores = []
 
     def start(count: int = 10, **options) -> RankingSession:
-        while files:
-            files.pop().close()
-        files.append(RankingFile(tmp_path / "data.csv"))
+        while stores:
+            stores.pop().close()
+        stores.append(RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl"))
         candidates = [Candidates(f"p{i}", [f"answer {i}{letter}" for letter in "abcd"]) for i in range(count)]
-        return RankingSession(candidates, files[0], RankingLog(tmp_path / "log.jsonl", "data.csv"), **{"seed": 1, **options})
+        return RankingSession(candidates, stores[0], **{"seed": 1, **options})
 
     yield start
-    for file in files:
-        file.close()
+    for store in stores:
+        store.close()
 
 
 def rank_by(session, key) -> None:
@@ -55,12 +59,12 @@ def test_undo_goes_back_through_sittings(sit):
     for _ in range(2):
         session = sit()
         rank_by(session, str)
-    assert session.file.prompts() == {"p0", "p1"}
+    assert session.store.prompts() == {"p0", "p1"}
     session = sit()
     session.undo()
-    assert session.current.prompt == "p1" and session.file.prompts() == {"p0"}
+    assert session.current.prompt == "p1" and session.store.prompts() == {"p0"}
     session.undo()
-    assert session.current.prompt == "p0" and session.file.prompts() == set()
+    assert session.current.prompt == "p0" and session.store.prompts() == set()
     assert session.undo() == "there is no ranking to undo"
     rank_by(session, str)
     assert session.current.prompt == "p1"
@@ -135,3 +139,43 @@ def test_agreement_tells_a_consistent_person_from_one_who_follows_the_position(s
     assert follows.first_position_best == 1 and follows.first_position_expected == 0.25
     assert follows.position_tau == pytest.approx(1) and follows.position_tau_95[0] > 0.9
     assert follows.kendall_tau < 0.6
+
+
+def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_nine_thousand(tmp_path):
+    """Measured in processor time, so that a busy machine does not matter; the waits for the disk are the same for any file."""
+    prompts = [f"Prompt {i}: " + "word " * 10 for i in range(10_000)]
+    answers = ["answer " * 30 + letter for letter in "abcd"]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"prompt": prompt, "answers": answers}) + "\n" for prompt in prompts))
+    start = time.process_time()
+    store = RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl")
+    session = RankingSession(read_candidates(tmp_path / "c.jsonl"), store, seed=1)
+    assert session.current and time.process_time() - start < 2
+
+    def seconds_per_ranking() -> float:
+        start = time.process_time()
+        for _ in range(40):
+            session.confirm([1, 2, 3, 4])
+            assert session.current and session.counts().done
+        return (time.process_time() - start) / 40
+
+    few = seconds_per_ranking()
+    store.close()
+    rows = [[prompt.strip(), answer, rank] for prompt in prompts[40:9000] for rank, answer in enumerate(answers, 1)]
+    with open(tmp_path / "data.csv", "a") as data, open(tmp_path / "log.jsonl", "a") as log:
+        data.write(format_rows(rows))
+        for prompt in prompts[40:9000]:
+            event = {"event": "ranked", "data": "data.csv", "prompt": prompt.strip(), "answers": answers, "ranks": [1, 2, 3, 4]}
+            log.write(json.dumps(event | {"seconds": 1.5, "recheck": False}) + "\n")
+    start = time.process_time()
+    store = RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl")
+    session = RankingSession(read_candidates(tmp_path / "c.jsonl"), store, seed=1)
+    assert session.current.prompt == prompts[9000].strip() and time.process_time() - start < 2
+    many = seconds_per_ranking()
+    start = time.process_time()
+    for _ in range(40):
+        assert session.undo() == "undid the last ranking; here it is again"
+    undoing = (time.process_time() - start) / 40
+    store.close()
+    print(f"processor ms per ranking: {few * 1e3:.2f}, after 9,000: {many * 1e3:.2f}; per u {undoing * 1e3:.2f}")
+    assert many < 0.010 and undoing < 0.010
+    assert store.prompts() == {prompt.strip() for prompt in prompts[:9000]}

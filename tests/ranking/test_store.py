@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
 from preference.errors import InputError
-from preference.ranking.store import RankingFile, RankingLog
+from preference.ranking.store import RankingLog, RankingStore
 
 
 @pytest.fixture
@@ -9,74 +11,170 @@ def path(tmp_path):
     return tmp_path / "data.csv"
 
 
+def open_store(path) -> RankingStore:
+    return RankingStore(path, path.with_name("log.jsonl"))
+
+
 def test_a_new_file_gets_the_header_and_the_answers_best_first(path):
-    file = RankingFile(path)
-    file.add("p, q", ["worst", "best", "middle\nline"], [3, 1, 2])
+    store = open_store(path)
+    store.add("p, q", ["worst", "best", "middle\nline"], [3, 1, 2])
     assert path.read_text() == 'prompt,answer,rank\n"p, q",best,1\n"p, q","middle\nline",2\n"p, q",worst,3\n'
-    assert file.prompts() == {"p, q"}
+    assert store.prompts() == {"p, q"}
 
 
 def test_other_rows_stay_byte_for_byte(path):
     before = b'\xef\xbb\xbfnote,rank,answer,prompt\r\n"my ""own"" note",1.0,"a\r\nb",hand\r\n,2,c,hand'
     path.write_bytes(before)
-    file = RankingFile(path)
-    file.add("p", ["x", "y"], [2, 1])
+    store = open_store(path)
+    store.add("p", ["x", "y"], [2, 1])
     assert path.read_bytes() == before + b"\r\n,1,y,p\r\n,2,x,p\r\n"
-    file.add("r", ["x", "y"], [1, 2])
-    assert file.remove("p", ["x", "y"], [2, 1])
+    store.add("r", ["x", "y"], [1, 2])
+    assert store.remove("p", ["x", "y"], [2, 1])
     assert path.read_bytes() == before + b"\r\n,1,x,r\r\n,2,y,r\r\n"
 
 
 def test_rows_added_by_hand_meanwhile_stay(path):
-    file = RankingFile(path)
-    file.add("p", ["x", "y"], [1, 2])
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
     with open(path, "a") as by_hand:
         by_hand.write("hand,a,1\nhand,b,2\n")
-    file.add("q", ["x", "y"], [1, 2])
-    assert file.remove("p", ["x", "y"], [1, 2])
+    store.add("q", ["x", "y"], [1, 2])
+    assert store.remove("p", ["x", "y"], [1, 2])
     assert path.read_text() == "prompt,answer,rank\nhand,a,1\nhand,b,2\nq,x,1\nq,y,2\n"
 
 
 def test_rows_changed_by_hand_are_not_removed(path):
-    file = RankingFile(path)
-    file.add("p", ["x", "y"], [1, 2])
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
     changed = path.read_text().replace("p,y,2", "p,y,3")
     path.write_text(changed)
-    assert not file.remove("p", ["x", "y"], [1, 2])
+    assert not store.remove("p", ["x", "y"], [1, 2])
     assert path.read_text() == changed
 
 
 def test_a_second_ranker_is_refused_until_the_first_is_done(path):
-    first = RankingFile(path)
+    first = open_store(path)
     with pytest.raises(InputError) as caught:
-        RankingFile(path)
+        open_store(path)
     assert str(caught.value) == f"{path}: another ranker is working on this file; finish that one first, or choose another --data"
     first.close()
-    RankingFile(path).close()
+    open_store(path).close()
 
 
 def test_the_lock_file_goes_before_the_lock_does(path, monkeypatch):
-    first = RankingFile(path)
+    first = open_store(path)
     release, at_release = first._lock.release, []
 
     def watched():
         at_release.append(path.with_name(path.name + ".lock").exists())
         release()
-        at_release.append(RankingFile(path))  # the next ranker starts at once
+        at_release.append(open_store(path))  # the next ranker starts at once
 
     monkeypatch.setattr(first._lock, "release", watched)
     first.close()
     existed, second = at_release
     assert not existed
     with pytest.raises(InputError, match="another ranker"):  # closing the first leaves the second's lock alone
-        RankingFile(path)
+        open_store(path)
     second.close()
+
+
+def test_rows_edited_by_hand_meanwhile_stay(path):
+    """Also where the file keeps its size, loses rows, gets another column, or is replaced by a copy."""
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    path.write_text(path.read_text().replace("p,x,1", "p,z,1"))
+    store.add("q", ["x", "y"], [1, 2])
+    assert path.read_text() == "prompt,answer,rank\np,z,1\np,y,2\nq,x,1\nq,y,2\n"
+    path.write_text("rank,note,prompt,answer\r\n1,by hand,h,a")
+    store.add("r", ["x", "y"], [1, 2])
+    assert path.read_bytes() == b"rank,note,prompt,answer\r\n1,by hand,h,a\r\n1,,r,x\r\n2,,r,y\r\n"
+    assert store.prompts() == {"h", "r"}
+    copy = path.with_name("copy.csv")
+    copy.write_text("prompt,answer,rank\nh,b,1\n")
+    copy.replace(path)
+    store.add("s", ["x"], [1])
+    assert path.read_text() == "prompt,answer,rank\nh,b,1\ns,x,1\n"
+    path.unlink()
+    store.add("t", ["x"], [1])
+    assert path.read_text() == "prompt,answer,rank\nt,x,1\n"
+
+
+def test_rows_that_follow_the_last_ranking_stay_when_it_is_undone(path):
+    store = open_store(path)
+    store.add("p", ["x", "two\nlines"], [1, 2])
+    with open(path, "a") as by_hand:
+        by_hand.write("hand,a,1")
+    assert store.remove("p", ["x", "two\nlines"], [1, 2])
+    assert path.read_text() == "prompt,answer,rank\nhand,a,1"
+
+
+def test_a_csv_broken_by_hand_meanwhile_takes_no_ranking(path):
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    broken = path.read_text() + "q,x\n"
+    path.write_text(broken)
+    with pytest.raises(InputError, match=":4: 2 cells where the header has 3"):
+        store.add("r", ["x", "y"], [1, 2])
+    assert path.read_text() == broken and [event["prompt"] for event in store.log.standing] == ["p"]
+
+
+@pytest.mark.parametrize("before", [None, b"prompt,answer,rank\nh,a,1\n", b'prompt,rank,answer\r\nh,1,"a\r\nb"', b"\xef\xbb\xbfprompt,answer,rank"])
+def test_rows_that_a_crash_cut_are_completed_from_the_log(path, before):
+    """The file may end anywhere in the last ranking: the log has been written by then."""
+    if before:
+        path.write_bytes(before)
+    store = open_store(path)
+    store.add("p", ["x", "y"], [2, 1])
+    store.add("q, r", ["ü", "two\nlines"], [1, 2])
+    size, whole, log = store.log.events[-1]["csv_size"], path.read_bytes(), store.log.path.read_bytes()
+    store._unlock()  # as the system does when the process dies
+    assert size < len(whole)
+    for end in range(size, len(whole) + 1):
+        for zeros in (b"", b"\0" * (len(whole) - end)):
+            path.write_bytes(whole[:end] + zeros)
+            store.log.path.write_bytes(log)
+            open_store(path).close()
+            assert path.read_bytes() == whole
+
+
+def test_the_first_ranking_of_all_is_completed_too(path):
+    store = open_store(path)
+    store.add("p", ["x", "y"], [2, 1])
+    whole = path.read_bytes()
+    store._unlock()
+    path.unlink()
+    open_store(path).close()
+    assert path.read_bytes() == whole
+
+
+def test_rows_that_were_deleted_by_hand_do_not_come_back(path):
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    before = path.read_bytes()
+    store.add("q", ["x", "y"], [1, 2])
+    store.close()
+    path.write_bytes(before)
+    open_store(path).close()
+    assert path.read_bytes() == before
+
+
+def test_a_log_without_sizes_still_works(path):
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    store.close()
+    before = path.read_bytes()
+    log = store.log.path
+    log.write_text("".join(re.sub(r', "csv_size": \d+', "", line) + "\n" for line in log.read_text().splitlines() if '"ended"' not in line))
+    store = open_store(path)
+    assert path.read_bytes() == before and [event["prompt"] for event in store.log.standing] == ["p"]
+    assert store.remove("p", ["x", "y"], [1, 2])
 
 
 def test_a_wrong_csv_is_refused_before_anything_is_ranked(path):
     path.write_text("prompt;answer;rank\n")
     with pytest.raises(InputError, match="the columns are not separated by commas"):
-        RankingFile(path)
+        open_store(path)
 
 
 def test_the_log_knows_what_stands(tmp_path):
@@ -90,5 +188,5 @@ def test_the_log_knows_what_stands(tmp_path):
         file.write('{"event": "ra')  # a crash
     again = RankingLog(tmp_path / "log.jsonl", "data.csv")
     again.add("ranked", prompt="e")
-    assert [event["prompt"] for event in RankingLog(tmp_path / "log.jsonl", "data.csv").standing()] == ["a", "d", "e"]
-    assert RankingLog(tmp_path / "log.jsonl", "other.csv").standing() == []  # another CSV's rankings are its own
+    assert [event["prompt"] for event in RankingLog(tmp_path / "log.jsonl", "data.csv").standing] == ["a", "d", "e"]
+    assert RankingLog(tmp_path / "log.jsonl", "other.csv").standing == []  # another CSV's rankings are its own
