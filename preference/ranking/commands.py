@@ -11,13 +11,15 @@ from preference.ranking.order import OrderError, parse_order
 from preference.ranking.session import RankingSession
 
 GUIDELINES = """\
-Rank by what you would rather get as an answer to the prompt: right before wrong, to the point before rambling,
-clear before clever. Longer is not better. Let answers tie if you cannot tell which is better."""
+Rank by what you would rather get as an answer to the prompt: right before
+wrong, to the point before rambling, clear before clever. Longer is not better.
+Let answers tie if you cannot tell which is better."""
 
 RANKINGS = {
     "2 1 4 3": "best first; 2143 means the same",
     "2 1=4 3": "1 and 4 tie",
     "2": "only the best is sure; the rest tie below it",
+    "Enter": "show the prompt and its answers again",
 }
 
 
@@ -56,13 +58,17 @@ class Sitting:
         """Show the prompt and its answers, and what there is to say about the line before."""
         terminal.show_prompt(self.console, self.session.current, self.session.counts(), self.notice)
 
+    def say(self, text: str) -> None:
+        """Print text, wrapped to the width of the terminal."""
+        self.console.print(text, width=terminal.width_of(self.console))
+
     def carry_out(self, line: str) -> str | None:
         """Do what `line` says. Return what the next screen says about it ("" for nothing), or None to leave the screen as it is."""
         key, _, argument = line.partition(" ")
         command = COMMANDS.get(key)
         if command and (command.takes_number or not argument):
             return command.run(self, argument.strip())
-        return confirm_ranking(self, line) if line else None
+        return confirm_ranking(self, line) if line else ""
 
 
 def confirm_ranking(sitting: Sitting, line: str) -> str | None:
@@ -74,7 +80,7 @@ def confirm_ranking(sitting: Sitting, line: str) -> str | None:
                 raise OrderError("one answer cannot be ranked: write another with w, sample new ones with r, or discard the prompt with x")
             ranks = parse_order(line, len(answers))
         except OrderError as error:
-            print(error)
+            sitting.say(str(error))
             return None
 
         def show_order(ranks=ranks) -> None:
@@ -89,7 +95,7 @@ def confirm_ranking(sitting: Sitting, line: str) -> str | None:
             try:
                 sitting.session.confirm(ranks)
             except (InputError, OSError) as error:  # the CSV was broken by hand meanwhile, or the disk is full
-                print(f"not saved: {error}")
+                sitting.say(f"not saved: {error}")
                 return None
             print("saved", flush=True)
             return ""
@@ -134,6 +140,19 @@ def edit(sitting: Sitting, argument: str) -> str:
     return ""
 
 
+def view(sitting: Sitting, argument: str) -> None:
+    """Show one answer whole, or the prompt."""
+    shown = sitting.session.current
+    number = _number(argument, len(shown.answers))
+    if number is not None:
+        terminal.show_answer(sitting.console, number, shown.answers[number - 1])
+        terminal.show_reminder(sitting.console, shown.prompt)
+    elif not argument:
+        sitting.say(terminal.safe_text(shown.prompt))
+    else:
+        sitting.say(f"v needs the number of an answer, 1 to {len(shown.answers)}, like v 2; v alone shows the prompt")
+
+
 def write(sitting: Sitting, argument: str) -> str:
     """Add an answer that the person writes."""
     answers = sitting.session.current.answers
@@ -162,7 +181,8 @@ def resample(sitting: Sitting, argument: str) -> str:
 
 def show_help(sitting: Sitting, argument: str) -> None:
     """Show the guidelines and what can be typed."""
-    print(f"\n{sitting.guidelines}\n\n{help_text()}\n")
+    sitting.say(f"\n{sitting.guidelines}\n\n{help_text()}\n")
+    terminal.show_reminder(sitting.console, sitting.session.current.prompt)
 
 
 def leave(sitting: Sitting, argument: str) -> str:
@@ -184,6 +204,7 @@ COMMANDS = {
     "s": Command("skip for later", skip),
     "x": Command("discard the prompt for good", discard),
     "e": Command("edit answer N in your editor ($EDITOR)", edit, takes_number=True),
+    "v": Command("show answer N whole; v alone shows the prompt", view, takes_number=True),
     "w": Command("write an answer of your own", write),
     "r": Command("sample new answers; what you wrote or edited stays", resample),
     "?": Command("this help", show_help),

@@ -18,8 +18,11 @@ from rich.panel import Panel
 from rich.text import Text
 
 from preference.ranking.session import Shown, SittingCounts
+from preference.wording import counted
 
 NARROWEST, WIDEST = 40, 200
+BOX = 4  # columns that a box takes from its text
+PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
 _JOINERS = "\u200c\u200d"  # invisible but harmless: they shape letters and emoji
 
 
@@ -64,19 +67,88 @@ def width_of(console: Console) -> int:
 
 
 def show_prompt(console: Console, shown: Shown, counts: SittingCounts, notice: str = "") -> None:
-    """Show a prompt, its numbered answers and a notice, on a clean screen if the terminal can clear it."""
+    """Show a prompt, its numbered answers and a notice, on a clean screen if the terminal can clear it.
+
+    Where the terminal is not high enough, long answers are folded to what fits, each box says how many lines it lacks,
+    and the prompt is repeated in short above the line of input. In a pipe nothing is folded.
+    """
     width = width_of(console)
-    if console.is_terminal and not console.is_dumb_terminal:
+    screen = console.is_terminal and not console.is_dumb_terminal
+    prompt, answers = _wrap(console, shown.prompt, width), [_wrap(console, answer, width - BOX) for answer in shown.answers]
+    lengths, free = [len(lines) for lines in answers], console.height - 2 - len(_wrap(console, notice, width)) * bool(notice)
+    folded = screen and len(prompt) + sum(lengths) + 2 * len(answers) > free  # the other two lines: the counts and the input
+    if folded:
+        prompt_lines = min(len(prompt), PROMPT_LINES)
+        free -= prompt_lines + min(len(prompt), REMINDER_LINES) + 2 * len(answers)
+        lengths = share_lines(lengths, free)
+    else:
+        prompt_lines = len(prompt)
+
+    if screen:
         console.clear()
     else:
         console.print()
     console.print(Text(counts_line(counts), style="dim"), width=width)
-    console.print(Text(safe_text(shown.prompt), style="bold"), width=width)
-    for number, answer in enumerate(shown.answers, 1):
-        panel = Panel(Text(safe_text(answer)), title=Text(f" {number} ", style="bold cyan"), title_align="left", width=width, box=box.ROUNDED)
-        console.print(panel, width=width)
+    console.print(_joined(prompt, prompt_lines, "bold"), width=width)
+    for number, (lines, length) in enumerate(zip(answers, lengths, strict=True), 1):
+        show_box(console, number, lines[:length], hidden=len(lines) - length)
     if notice:
         console.print(notice, width=width)
+    if folded:
+        show_reminder(console, shown.prompt)
+
+
+def show_answer(console: Console, number: int, answer: str) -> None:
+    """Show one answer whole."""
+    show_box(console, number, _wrap(console, answer, width_of(console) - BOX))
+
+
+def show_box(console: Console, number: int, lines: list[Text], hidden: int = 0) -> None:
+    """Show the lines of an answer in a box with its number, and say how many more lines there are."""
+    panel = Panel(
+        _joined(lines, len(lines)),
+        title=Text(f" {number} ", style="bold cyan"),
+        title_align="left",
+        subtitle=f"… {counted(hidden, 'more line')}, v {number} shows it whole" if hidden else None,
+        subtitle_align="left",
+        width=width_of(console),
+        box=box.ROUNDED,
+    )
+    console.print(panel, width=width_of(console))
+
+
+def show_reminder(console: Console, prompt: str) -> None:
+    """Repeat a prompt above the line of input, in at most two lines."""
+    if console.is_terminal:
+        console.print(_joined(_wrap(console, prompt, width_of(console)), REMINDER_LINES, "bold"), width=width_of(console))
+
+
+def share_lines(lengths: list[int], lines: int) -> list[int]:
+    """Share `lines` lines of the screen among answers of these lengths: short ones are whole, long ones get equal parts.
+
+    Each gets at least one line.
+
+    >>> share_lines([2, 10, 30], 20)
+    [2, 9, 9]
+    """
+    shares = [0] * len(lengths)
+    for done, i in enumerate(sorted(range(len(lengths)), key=lambda i: lengths[i])):
+        shares[i] = min(lengths[i], max(1, lines // (len(lengths) - done)))
+        lines -= shares[i]
+    return shares
+
+
+def _wrap(console: Console, text: str, width: int) -> list[Text]:
+    return list(Text(safe_text(text)).wrap(console, width))
+
+
+def _joined(lines: list[Text], most: int, style: str = "") -> Text:
+    """Join wrapped lines; where there are more than `most`, the last one ends with an ellipsis."""
+    text = Text("\n", style=style, no_wrap=True).join(lines[:most])
+    if len(lines) > most:
+        text.right_crop(min(2, len(lines[most - 1])))
+        text.append(" …")
+    return text
 
 
 def show_order(console: Console, answers: list[str], ranks: list[int]) -> None:

@@ -1,6 +1,8 @@
+import textwrap
 import time
 
 import pytest
+from conftest import run_script
 from pseudo_terminal import PROMPTS, Terminal, ranks_of, shown_answers, write_candidates
 
 
@@ -47,6 +49,74 @@ def test_boxes_wrap_to_the_width(folder, columns):
     terminal.rest()
 
 
+LONG = [" ".join(f"{word}{i}" for i in range(150)) for word in ("one", "two", "three", "four")]
+
+
+def test_in_24_lines_the_answers_are_folded_and_the_prompt_is_above_the_input(folder):
+    write_candidates(folder, ["Which of these is the best?", *PROMPTS], LONG)
+    terminal = Terminal(folder, columns=80, lines=24)
+    terminal.wait_for("\n> ")
+    lines = terminal.shown().splitlines()
+    assert len(lines) == 24 and lines[-1] == ">" and lines[-2] == "Which of these is the best?"
+    assert lines[0].startswith("done 0 · left 7") and lines[1] == "Which of these is the best?"
+    assert [line[:6] for line in lines if line.startswith("╭")] == [f"╭─  {number} " for number in range(1, 5)]
+    bottoms = [line for line in lines if line.startswith("╰")]
+    answers = shown_answers(folder, "Which of these is the best?")
+    for number, (bottom, answer) in enumerate(zip(bottoms, answers, strict=True), 1):
+        hidden = len(textwrap.wrap(answer, 76)) - sum(line[2:-2].split()[0] in answer.split() for line in lines if line.startswith("│"))
+        assert hidden > 5 and bottom.startswith(f"╰─ … {hidden} more lines, v {number} shows it whole ─")
+    terminal.type("v 2")
+    seen = terminal.wait_for("\n> ")
+    assert " ".join("".join(line.strip("│ \r") + " " for line in seen.splitlines() if line.startswith("│")).split()) == answers[1]
+    assert terminal.shown().splitlines()[-2] == "Which of these is the best?"
+    terminal.type("")  # the whole screen again
+    terminal.wait_for("\n> ")
+    again = terminal.shown().splitlines()
+    assert again[0].startswith("done 0 · left 7") and again[-2:] == lines[-2:]
+    terminal.type("v 7")
+    terminal.wait_for("v needs the number of an answer, 1 to 4, like v 2; v alone shows the prompt")
+    terminal.rank("4 3 2 1")
+    terminal.wait_for("Prompt number 0")
+    terminal.type("q")
+    terminal.rest()
+    assert ranks_of(folder)["Which of these is the best?"] == {answer: 4 - i for i, answer in enumerate(answers)}  # whole, not as folded
+
+
+def test_a_long_prompt_is_shortened_above_and_below_folded_answers(folder):
+    prompt = " ".join(f"ask{i}" for i in range(100))
+    write_candidates(folder, [prompt], [*LONG[:2], "short", "also short"])
+    terminal = Terminal(folder, columns=80, lines=24)
+    terminal.wait_for("\n> ")
+    lines = terminal.shown().splitlines()
+    wrapped = textwrap.wrap(prompt, 80)
+    assert lines[1:3] == wrapped[:2] and lines[3].endswith(" …") and lines[4].startswith("╭")
+    assert lines[-3] == wrapped[0] and lines[-2].endswith(" …") and wrapped[1].startswith(lines[-2][:-2]) and lines[-1] == ">"
+    assert sum("more lines, v " in line for line in lines) == 2 and sum("short" in line for line in lines) == 2
+    terminal.type("v")
+    assert " ".join(terminal.wait_for("\n> ").split()[1:-1]) == prompt
+    terminal.type("q")
+    terminal.rest()
+
+
+def test_what_fits_is_neither_folded_nor_repeated(folder):
+    write_candidates(folder, ["Which?"], ["word " * 40] * 1 + ["a", "b", "c"])
+    for lines, folded in ((19, False), (18, True)):  # counts, prompt, 3 + 3 lines, 4 x 2 of boxes, notice, input: 18
+        terminal = Terminal(folder, columns=80, lines=lines - 1)
+        terminal.wait_for("\n> ")
+        assert terminal.shown().count("Which?") == 1 + folded
+        assert terminal.shown().splitlines()[0].startswith("done 0")
+        terminal.type("q")
+        terminal.rest()
+
+
+def test_nothing_is_folded_in_a_pipe(folder):
+    write_candidates(folder, ["Which of these is the best?"], LONG)
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="v 2\n?\nq\n")
+    text = " ".join(done.stdout.replace("│", " ").split())
+    assert all(answer in text for answer in LONG) and "shows it whole" not in text.replace("show answer N whole", "")
+    assert done.stdout.count("Which of these is the best?") == 1
+
+
 def test_a_resize_shows_the_screen_again_and_keeps_what_was_typed(folder):
     terminal = Terminal(folder, columns=80)
     terminal.wait_for("\n> ")
@@ -77,9 +147,8 @@ def test_a_storm_of_resizes_ends_at_the_last_size_with_nothing_lost(folder):
         time.sleep(0.002)
     terminal.screen.resize(lines=60, columns=50)
     terminal.child.setwinsize(60, 50)
-    for _ in range(3):
-        terminal.wait_for("╰" + "─" * (50 - 2) + "╯")
-    terminal.wait_for("> 2 1")
+    while "╭─  3  " + "─" * (50 - 8) + "╮" not in terminal.shown():
+        terminal.wait_for("> 2 1")
     terminal.type(" 3")
     terminal.wait_for("or n for none: ")
     terminal.type("")
