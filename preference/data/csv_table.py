@@ -4,19 +4,23 @@ UTF-8, with or without a byte-order mark, quoted as in RFC 4180. The reading is 
 nothing and knows the line a row starts on.
 """
 
+import codecs
 import csv
 import hashlib
 import io
+import itertools
+import os
+import select
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from preference.errors import InputError
-from preference.wording import shorten
+from preference.wording import counted, shorten
 
 COLUMNS = ["prompt", "answer", "rank"]
-
-
 MESSAGES_SHOWN = 20
+PIPE_PATIENCE = 10.0  # seconds that a pipe may take until a program writes to it
 
 csv.field_size_limit(2**31 - 1)  # the module's own limit of 131,072 characters would refuse a long answer
 
@@ -27,7 +31,7 @@ class CsvError(InputError):
     def __init__(self, problems: list[str]):
         shown = problems[:MESSAGES_SHOWN]
         if len(problems) > len(shown):
-            shown.append(f"... and {len(problems) - len(shown)} more problems")
+            shown.append(f"... and {counted(len(problems) - len(shown), 'more problem')}")
         super().__init__("\n".join(shown))
         self.problems = problems
 
@@ -54,41 +58,43 @@ class CsvTable:
         return [row.cells[position] for row in self.rows]
 
 
-def read_table(path: str | Path, required: list[str] = COLUMNS) -> CsvTable:
+def read_table(path: str | Path, required: Sequence[str] = COLUMNS, optional: Sequence[str] = ()) -> CsvTable:
     """Read a CSV whose header holds the `required` columns, all cells as text.
 
-    Rows of empty cells, which spreadsheets leave at the end, are skipped.
+    Rows of empty cells, which spreadsheets leave at the end, are skipped. The file is opened once, so that `path` may
+    be a pipe.
 
     Raises:
-        CsvError: the file cannot be read, is not UTF-8, lacks a column, or a row has another number of
-            cells than the header.
+        CsvError: the file cannot be read, is not UTF-8, lacks a required column, has a required or `optional` column
+            twice, or a row has another number of cells than the header.
     """
     data = _read_bytes(path)
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CsvError([f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x}; save the file as 'CSV UTF-8'"]) from None
-
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), strict=True)
+    _check_encoding(path, data)
+    reader = csv.reader(_lines(data), strict=True)
     columns: list[str] = []
     rows, problems = [], []
     start = 1
     try:
         for cells in reader:
             line, start = start, reader.line_num + 1
-            if not any(cells):
+            if not any(cells) or (columns and not any(map(str.strip, cells))):
                 continue
             if not columns:
                 columns = [name.strip() for name in cells]
-                _check_header(path, line, columns, required)
+                _check_header(path, line, columns, required, optional)
             elif len(cells) != len(columns):
-                remedy = "put a cell that contains a comma in double quotes" if len(cells) > len(columns) else "give every column a cell"
-                problems.append(f"{path}:{line}: {len(cells)} cells where the header has {len(columns)}: {shorten(','.join(cells))}; {remedy}")
+                problems.append(
+                    f"{path}:{line}: {len(cells)} cells where the header has {len(columns)}: {shorten(','.join(cells))};"
+                    f" {_remedy_for_count(cells, len(columns))}"
+                )
             else:
                 rows.append(Row(line, cells))
-    except csv.Error as error:
-        problems.append(f'{path}:{start}: unbalanced quotes ({error}); write a cell that contains quotes "like ""this"" one"')
+    except csv.Error:
+        text = next(itertools.islice(_lines(data), start - 1, None)).rstrip("\r\n")
+        if not columns and _has_other_separator(text, required):
+            problems.append(_not_commas(path, start, text))
+        else:
+            problems.append(f'{path}:{start}: unbalanced quotes: {shorten(text)}; write a cell that contains quotes "like ""this"" one"')
     if not columns and not problems:
         problems.append(f"{path}:1: the file is empty; its first line must be {','.join(required)}")
     if problems:
@@ -108,35 +114,104 @@ def check_texts(table: CsvTable, names: list[str]) -> list[str]:
 
 
 def format_rows(rows: list[list], *, line_end: str = "\n") -> str:
-    """Return `rows` as CSV text, quoted as in RFC 4180.
+    """Return `rows` as CSV text, quoted as in RFC 4180. What the texts hold is written to the letter.
 
     >>> format_rows([["a, b", "two\\nlines", 1]])
     '"a, b","two\\nlines",1\\n'
     """
-    out = io.StringIO()
-    csv.writer(out, lineterminator=line_end).writerows(rows)
-    return out.getvalue()
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)  # the module quotes only those line ends that it writes itself
+    return "".join(line.removesuffix("\r\n") + line_end for line in lines)
+
+
+class _Lines(list[str]):
+    """A list as the file that `csv.writer` writes to, one call per row."""
+
+    write = list.append
 
 
 def _read_bytes(path: str | Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return _read_pipe(path) if Path(path).is_fifo() else Path(path).read_bytes()
     except FileNotFoundError:
-        problem = "no such file; `python create_sample_data.py` writes a sample, `python generate_data.py` makes your own"
+        if os.path.islink(path):
+            problem = f"a link to {os.readlink(path)!r}, which does not exist; correct the link, or name another file"
+        else:
+            problem = "no such file; `python create_sample_data.py` writes a sample, `python generate_data.py` makes your own"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; name a CSV file that you may read"
     raise CsvError([f"{path}: {problem}"])
 
 
-def _check_header(path: str | Path, line: int, columns: list[str], required: list[str]) -> None:
+def _read_pipe(path: str | Path) -> bytes:
+    """Read a pipe, such as the shell's `<(...)`, to its end. Opening it the usual way would wait for a writer for ever."""
+    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as pipe:
+        select.select([pipe], [], [], PIPE_PATIENCE)
+        start = pipe.read(1)  # None: a program has opened the pipe and is still busy
+        if start == b"":
+            raise CsvError([f"{path}: a pipe that no program has written to; start the program that writes the CSV first, or name a file"])
+        os.set_blocking(pipe.fileno(), True)
+        return (start or b"") + pipe.readall()
+
+
+def _check_encoding(path: str | Path, data: bytes) -> None:
+    remedy = "save the file as 'CSV UTF-8'"
+    for mark, name in _OTHER_MARKS.items():
+        if data.startswith(mark):
+            raise CsvError([f"{path}:1: {name}, not UTF-8: the file starts with the bytes {mark.hex(' ')}; {remedy}"])
+    if (nul := data.find(b"\0")) >= 0:
+        line, place = _place(data, nul)
+        raise CsvError([f"{path}:{line}: not text: a NUL byte {place}; delete it, or {remedy}"])
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, place = _place(data, error.start)
+        raise CsvError([f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x} {place}; {remedy}"]) from None
+
+
+_OTHER_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+
+
+def _place(data: bytes, position: int) -> tuple[int, str]:
+    """Return the line of the byte at `position`, and words for where on the line it stands."""
+    lines = (data[:position] + b".").splitlines()
+    before = lines[-1][:-1].decode("utf-8-sig", "replace")
+    return len(lines), f"after {shorten(before[-30:])}" if before else "at the start of the line"
+
+
+def _lines(data: bytes) -> io.TextIOWrapper:
+    """Return the lines of a UTF-8 file; they end with LF, CR LF or CR, which stay as they are."""
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+
+
+def _check_header(path: str | Path, line: int, columns: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
     found = ",".join(columns)
     problems = [
         f"{path}:{line}: no column {name!r}; the header is {shorten(found)}, it must name {', '.join(required)}"
         for name in required
         if name not in columns
     ]
-    if problems and (";" in found or "\t" in found):
-        problems = [f"{path}:{line}: the columns are not separated by commas: {shorten(found)}; save the file as comma-separated CSV"]
-    problems += [f"{path}:{line}: two columns are named {name!r}; rename one" for name in dict.fromkeys(required) if columns.count(name) > 1]
+    if problems and _has_other_separator(found, required):
+        problems = [_not_commas(path, line, found)]
+    twice = [name for name in dict.fromkeys([*required, *optional]) if columns.count(name) > 1]
+    problems += [f"{path}:{line}: two columns are named {name!r}; rename one" for name in twice]
     if problems:
         raise CsvError(problems)
+
+
+def _has_other_separator(header: str, required: Sequence[str]) -> bool:
+    """Whether splitting the header at semicolons, tabs or bars gives a column that splitting it at commas did not."""
+    names = [[name.strip(' "') for name in header.split(separator)] for separator in ";\t|" if separator in header]
+    return any(name in some for some in names for name in required)
+
+
+def _not_commas(path: str | Path, line: int, header: str) -> str:
+    return f"{path}:{line}: the columns are not separated by commas: {shorten(header)}; save the file as comma-separated CSV"
+
+
+def _remedy_for_count(cells: list[str], columns: int) -> str:
+    if len(cells) < columns:
+        return "give every column a cell"
+    if not any(map(str.strip, cells[columns:])):
+        return "delete the commas at its end"
+    return "put a cell that contains a comma in double quotes"

@@ -1,7 +1,8 @@
-"""The CSV contract: `prompt,answer,rank`, rank 1 is best.
+"""The CSV contract: `prompt,answer,rank`, rank 1 is best, and optionally `group`.
 
 The columns may come in any order, with others between them. A cell is the text that was typed: `N/A`, `nan` and `007`
-are answers.
+are answers. Rows of one prompt with the same group are ranked against each other and with no others: pairs from other
+sources, or several people who ranked the same answers. Without the column a prompt is one ranking.
 """
 
 import re
@@ -10,18 +11,27 @@ from pathlib import Path
 
 from preference.data.csv_table import COLUMNS, CsvError, check_texts, format_rows, read_table
 from preference.durable_files import write_atomically
+from preference.errors import InputError
 from preference.wording import counted, name_some, shorten
 
-_RANK = re.compile(r"\+?0*([1-9][0-9]{0,8})(?:\.0*)?")
+GROUP = "group"
+
+_RANK = re.compile(r"\+?0*([1-9][0-9]*)(?:\.0*)?")
+_RANK_DIGITS = 9  # the largest rank is 999,999,999
+_NOT_TEXT = re.compile(r"[\0\ud800-\udfff]")  # NUL, and halves of surrogate pairs, which UTF-8 cannot hold
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """One prompt's ranked answers, in the file's order; `ranks[i]` (1 = best) belongs to `answers[i]`."""
+    """Ranked answers to one prompt, in the file's order; `ranks[i]` (1 = best) belongs to `answers[i]`.
+
+    Rankings of the same prompt differ in their `group`.
+    """
 
     prompt: str
     answers: list[str]
     ranks: list[int]
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,53 +42,70 @@ class Rankings:
     sha256: str
     rows: int
     rankings: list[Ranking]
-    left_out_prompts: dict[str, str] = field(default_factory=dict)  # prompt -> why
+    left_out: dict[tuple[str, str], str] = field(default_factory=dict)  # (prompt, group) -> why
     duplicate_rows: list[int] = field(default_factory=list)  # lines
 
     def __len__(self) -> int:
+        """Return the number of rankings: without groups, the number of prompts."""
         return len(self.rankings)
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts that have a ranking, each once."""
+        return list(dict.fromkeys(ranking.prompt for ranking in self.rankings))
+
+    @property
+    def left_out_prompts(self) -> list[str]:
+        """The prompts of which no ranking is left, each once."""
+        kept = {ranking.prompt for ranking in self.rankings}
+        return [prompt for prompt in dict.fromkeys(prompt for prompt, _ in self.left_out) if prompt not in kept]
 
     def warnings(self) -> list[str]:
         """One line for each kind of thing left out, with its count and the first few by name."""
+        grouped = any(ranking.group for ranking in self.rankings) or any(group for _, group in self.left_out)
         lines = []
-        for reason in sorted(set(self.left_out_prompts.values())):
-            prompts = [prompt for prompt, why in self.left_out_prompts.items() if why == reason]
-            lines.append(f"{self.path}: left out {counted(len(prompts), 'prompt')} with {reason}: {name_some(map(shorten, prompts))}")
+        for reason in sorted(set(self.left_out.values())):
+            names = [_name(*key) for key, why in self.left_out.items() if why == reason]
+            lines.append(f"{self.path}: left out {counted(len(names), 'ranking' if grouped else 'prompt')} with {reason}: {name_some(names)}")
         if self.duplicate_rows:
             rows = self.duplicate_rows
-            lines.append(f"{self.path}: left out {counted(len(rows), 'exact duplicate row')}: line {name_some(map(str, rows))}")
+            lines.append(
+                f"{self.path}: left out {counted(len(rows), 'exact duplicate row')}: {'line' if len(rows) == 1 else 'lines'}"
+                f" {name_some(map(str, rows))}"
+            )
         return lines
 
 
 def read_rankings(path: str | Path) -> Rankings:
-    """Read a CSV of ranked answers and group it by prompt, in the order of first appearance.
+    """Read a CSV of ranked answers and make one ranking of each prompt and group, in the order of first appearance.
 
-    White space around a prompt, an answer or a rank does not count. Ties, gaps between ranks, and different
+    White space around a prompt, an answer, a rank or a group does not count. Ties, gaps between ranks, and different
     numbers of answers are fine.
 
     Raises:
         CsvError: see `read_table`; also an empty prompt or answer, a rank that is not a positive whole
-            number, the same answer to one prompt with two different ranks, or no prompt with two distinct ranks.
+            number, the same answer in one ranking with two different ranks, or no ranking with two distinct ranks.
 
     Example:
         >>> read_rankings("training_data.csv").rankings[0].ranks
         [1, 2, 3, 4]
     """
-    table = read_table(path)
+    table = read_table(path, optional=[GROUP])
     problems = check_texts(table, ["prompt", "answer"])
     at = [table.columns.index(name) for name in COLUMNS]
-    groups: dict[str, dict[str, tuple[int, int]]] = {}  # prompt -> answer -> (rank, line)
+    group_at = table.columns.index(GROUP) if GROUP in table.columns else None
+    found: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}  # (prompt, group) -> answer -> (rank, line)
     duplicate_rows = []
     for row in table.rows:
         prompt, answer, rank_text = (row.cells[i].strip() for i in at)
+        group = row.cells[group_at].strip() if group_at is not None else ""
         rank = parse_rank(rank_text)
         if rank is None:
-            problems.append(
-                f"{path}:{row.line}: rank must be a positive whole number, not {shorten(rank_text)}; write 1 for the best answer, 2 for the next"
-            )
+            what = "rank is too large:" if _RANK.fullmatch(rank_text) else "rank must be a positive whole number, not"
+            problems.append(f"{path}:{row.line}: {what} {shorten(rank_text)}; write 1 for the best answer, 2 for the next")
         if rank is None or not prompt or not answer:
             continue
-        answers = groups.setdefault(prompt, {})
+        answers = found.setdefault((prompt, group), {})
         if answer not in answers:
             answers[answer] = (rank, row.line)
         elif answers[answer][0] == rank:
@@ -86,26 +113,28 @@ def read_rankings(path: str | Path) -> Rankings:
         else:
             other_rank, other_line = answers[answer]
             problems.append(
-                f"{path}:{row.line}: the same answer to one prompt has rank {rank} here and rank {other_rank} on line"
-                f" {other_line}: {shorten(answer)}; keep one of the two rows"
+                f"{path}:{row.line}: the same answer to one prompt{f' in group {shorten(group)}' if group else ''} has rank {rank} here and"
+                f" rank {other_rank} on line {other_line}: {shorten(answer)}; keep one of the two rows"
             )
     if problems:
-        raise CsvError(sorted(problems, key=_line_of))
+        raise CsvError(sorted(problems, key=lambda problem: int(problem.removeprefix(f"{path}:").partition(":")[0])))
 
     kept, left_out = [], {}
-    for prompt, answers in groups.items():
+    for (prompt, group), answers in found.items():
         ranks = [rank for rank, _ in answers.values()]
         if len(ranks) == 1:
-            left_out[prompt] = "only one answer"
+            left_out[prompt, group] = "only one answer"
         elif len(set(ranks)) == 1:
-            left_out[prompt] = "only ties"
+            left_out[prompt, group] = "only ties"
         else:
-            kept.append(Ranking(prompt, list(answers), ranks))
+            kept.append(Ranking(prompt, list(answers), ranks, group))
     if not kept:
+        prompts = len({prompt for prompt, _ in found})
+        where, groups = (" in one group", f", {counted(len(found), 'ranking')}") if any(group for _, group in found) else ("", "")
         raise CsvError(
             [
-                f"{path}:1: no prompt has two answers with different ranks: {counted(len(table.rows), 'row')}, {counted(len(groups), 'prompt')};"
-                " rank at least two answers to one prompt"
+                f"{path}:1: no prompt has two answers with different ranks{where}: {counted(len(table.rows), 'row')},"
+                f" {counted(prompts, 'prompt')}{groups}; rank at least two answers to one prompt{where}"
             ]
         )
     return Rankings(str(path), table.sha256, len(table.rows), kept, left_out, duplicate_rows)
@@ -118,15 +147,28 @@ def parse_rank(text: str) -> int | None:
     [1, 2, None, None, None, None]
     """
     match = _RANK.fullmatch(text.strip())
-    return int(match[1]) if match else None
+    return int(match[1]) if match and len(match[1]) <= _RANK_DIGITS else None
 
 
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
-    """Write `rankings` as a new CSV, atomically; an existing file is replaced."""
-    rows = [[r.prompt, answer, rank] for r in rankings for answer, rank in zip(r.answers, r.ranks, strict=True)]
-    write_atomically(path, format_rows([COLUMNS, *rows]))
+    """Write `rankings` as a new CSV, atomically, with a column `group` if any has one; an existing file is replaced.
+
+    Raises:
+        InputError: two rankings have the same prompt and group, so that reading would join them; or a text holds a
+            character that is not UTF-8 text (NUL, half of a surrogate pair). The file is left as it was.
+    """
+    columns = [*COLUMNS, GROUP] if any(ranking.group for ranking in rankings) else COLUMNS
+    rows, seen = [], set()
+    for r in rankings:
+        key = r.prompt.strip(), r.group.strip()
+        if key in seen:
+            raise InputError(f"{path}: two rankings of {_name(*key)}; give each its own group")
+        seen.add(key)
+        if wrong := [text for text in (r.prompt, *r.answers, r.group) if _NOT_TEXT.search(text)]:
+            raise InputError(f"{path}: NUL or half a surrogate pair in {shorten(wrong[0])}; remove it")
+        rows += [[r.prompt, answer, rank, r.group][: len(columns)] for answer, rank in zip(r.answers, r.ranks, strict=True)]
+    write_atomically(path, format_rows([columns, *rows]))
 
 
-def _line_of(problem: str) -> int:
-    match = re.search(r":(\d+): ", problem)
-    return int(match[1]) if match else 0
+def _name(prompt: str, group: str) -> str:
+    return shorten(prompt) + (f" (group {shorten(group)})" if group else "")

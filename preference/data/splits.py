@@ -24,7 +24,7 @@ def split_by_prompt(rankings: Sequence[Ranking], fraction: float, seed: int) -> 
     Parts(training=[2, 3, 4], validation=[0, 1])
     """
     prompts = list(dict.fromkeys(ranking.prompt for ranking in rankings))
-    held_out = min(int(len(prompts) * fraction + 0.5), len(prompts) - 1)
+    held_out = max(0, min(int(len(prompts) * fraction + 0.5), len(prompts) - 1))
     validation = set(random.Random(seed).sample(prompts, held_out))
     return Parts(
         [i for i, ranking in enumerate(rankings) if ranking.prompt not in validation],

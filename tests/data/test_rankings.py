@@ -2,94 +2,46 @@ import random
 
 import pytest
 
-from preference.data.csv_table import CsvError, read_table
+from preference.data.csv_table import CsvError
 from preference.data.rankings import Ranking, parse_rank, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
+from preference.errors import InputError
 
-
-def problems_of(path) -> str:
-    with pytest.raises(CsvError) as caught:
-        read_rankings(path)
-    return str(caught.value).replace(str(path), "FILE")
-
-
-def test_cells_are_the_text_that_was_typed(write_csv):
-    texts = ["N/A", "None", "nan", "NULL", "007", "1e5", "TRUE", "-", "=1+1"]
-    path = write_csv("prompt,answer,rank\n" + "".join(f"p,{text},{rank}\n" for rank, text in enumerate(texts, 1)))
-    assert read_rankings(path).rankings == [Ranking("p", texts, list(range(1, 10)))]
+BY_TWO = [Ranking("p", ["a", "b"], [1, 2], "ann"), Ranking("q", ["c", "d"], [2, 1]), Ranking("p", ["a", "b"], [2, 1], "bob")]
 
 
 def test_what_is_written_reads_back(tmp_path):
-    awkward = ['say "hi"', "a, b", "two\nlines", "two\r\nlines", "emoji 🙂 and ü", "'", ";", "\ttab inside\t."]
-    rankings = [Ranking("p\nq", awkward, list(range(1, 9))), Ranking("r", ["x", "y", "z"], [1, 1, 5])]
+    awkward = ['say "hi"', "a, b", "two\nlines", "two\r\nlines", "two\rlines", "emoji 🙂 and ü", "'", ";", "\ttab inside\t."]
+    rankings = [Ranking("p\nq", awkward, list(range(1, 10))), Ranking("r", ["x", "y", "z"], [1, 1, 5])]
     write_rankings(tmp_path / "data.csv", rankings)
     assert read_rankings(tmp_path / "data.csv").rankings == [Ranking(r.prompt, [answer.strip() for answer in r.answers], r.ranks) for r in rankings]
 
 
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_byte_order_mark_line_ends_column_order_and_further_columns(write_csv, mark, line_end):
-    lines = ["note,rank,answer,prompt", "x,1.0,good,p", 'y, 2 ,"bad, really",p', ",,,", ""]
-    path = write_csv(mark + line_end.join(lines).encode())
-    assert read_rankings(path).rankings == [Ranking("p", ["good", "bad, really"], [1, 2])]
+def test_the_column_group_is_written_where_there_are_groups(tmp_path):
+    path = tmp_path / "data.csv"
+    write_rankings(path, BY_TWO)
+    assert path.read_text() == "prompt,answer,rank,group\np,a,1,ann\np,b,2,ann\nq,c,2,\nq,d,1,\np,a,2,bob\np,b,1,bob\n"
+    assert read_rankings(path).rankings == BY_TWO
+    write_rankings(path, BY_TWO[1:2])
+    assert path.read_text() == "prompt,answer,rank\nq,c,2\nq,d,1\n"
 
 
-def test_an_answer_longer_than_the_csv_module_allows(write_csv):
-    path = write_csv(f"prompt,answer,rank\np,{'x' * 200_000},1\np,y,2\n")
-    assert len(read_rankings(path).rankings[0].answers[0]) == 200_000
+def test_rankings_that_reading_would_join_are_not_written(tmp_path, write_csv):
+    path = write_csv("kept")
+    for other, name in [(Ranking(" q", ["e"], [1]), "'q'"), (Ranking("p", ["c"], [1], "ann "), r"'p' \(group 'ann'\)")]:
+        with pytest.raises(InputError, match=f"data.csv: two rankings of {name}; give each its own group$"):
+            write_rankings(path, [*BY_TWO, other])
+    assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("", "FILE:1: the file is empty; its first line must be prompt,answer,rank"),
-        ("prompt,answer\n", "FILE:1: no column 'rank'; the header is 'prompt,answer', it must name prompt, answer, rank"),
-        (
-            "prompt;answer;rank\np;a;1\n",
-            "FILE:1: the columns are not separated by commas: 'prompt;answer;rank'; save the file as comma-separated CSV",
-        ),
-        ("prompt,answer,rank,rank\n", "FILE:1: two columns are named 'rank'; rename one"),
-        (
-            "prompt,answer,rank\np,a,1\np,b, yes,2\n",
-            "FILE:3: 4 cells where the header has 3: 'p,b, yes,2'; put a cell that contains a comma in double quotes",
-        ),
-        ("prompt,answer,rank\np,1\n", "FILE:2: 2 cells where the header has 3: 'p,1'; give every column a cell"),
-        ("prompt,answer,rank\np, ,1\np,b,2\n", "FILE:2: empty answer: ' '; write the text or delete the row"),
-        (
-            'prompt,answer,rank\np,"two\nlines",1\np,b,best\n',
-            "FILE:4: rank must be a positive whole number, not 'best'; write 1 for the best answer, 2 for the next",
-        ),
-        (
-            "prompt,answer,rank\np,a,1\np,a,2\np,b,3\n",
-            "FILE:3: the same answer to one prompt has rank 2 here and rank 1 on line 2: 'a'; keep one of the two rows",
-        ),
-        (
-            "prompt,answer,rank\np,a,1\nq,b,1\n",
-            "FILE:1: no prompt has two answers with different ranks: 2 rows, 2 prompts; rank at least two answers to one prompt",
-        ),
-        (
-            'prompt,answer,rank\np,a,1\np,"b,2\n',
-            'FILE:3: unbalanced quotes (unexpected end of data); write a cell that contains quotes "like ""this"" one"',
-        ),
-        (b"prompt,answer,rank\np,a,1\np,caf\xe9,2\n", "FILE:3: not UTF-8: byte 0xe9; save the file as 'CSV UTF-8'"),
-    ],
-)
-def test_a_wrong_file_gets_exactly_this_message(write_csv, text, message):
-    assert problems_of(write_csv(text)) == message
-
-
-def test_messages_are_one_per_problem_the_first_20_then_a_count(write_csv):
-    path = write_csv("prompt,answer,rank\n" + "".join(f"p,a{i},0\n" for i in range(25)))
-    lines = problems_of(path).split("\n")
-    assert lines[0] == "FILE:2: rank must be a positive whole number, not '0'; write 1 for the best answer, 2 for the next"
-    assert len(lines) == 21
-    assert lines[-1] == "... and 5 more problems"
-
-
-def test_a_missing_file_says_how_to_make_one(tmp_path):
-    assert problems_of(tmp_path / "none.csv") == (
-        "FILE: no such file; `python create_sample_data.py` writes a sample, `python generate_data.py` makes your own"
-    )
+@pytest.mark.parametrize("text", ["a\0", "\ud83d", "\udc80b"])
+def test_what_no_csv_can_hold_is_not_written(tmp_path, write_csv, text):
+    path = write_csv("kept")
+    for ranking in (Ranking(text, ["a", "b"], [1, 2]), Ranking("p", ["a", text], [1, 2]), Ranking("p", ["a", "b"], [1, 2], text)):
+        with pytest.raises(InputError) as caught:
+            write_rankings(path, [ranking])
+        assert str(caught.value) == f"{path}: NUL or half a surrogate pair in {text!r}; remove it"
+    assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
 
 
 def test_what_is_left_out_is_counted_and_named(write_csv):
@@ -101,16 +53,51 @@ def test_what_is_left_out_is_counted_and_named(write_csv):
         "FILE: left out 1 prompt with only ties: 'tied'",
         "FILE: left out 1 exact duplicate row: line 4",
     ]
+    assert (len(rankings), rankings.rows, rankings.prompts, rankings.left_out_prompts) == (1, 6, ["p"], ["lonely", "tied"])
 
 
-def test_the_line_is_where_the_row_starts(write_csv):
-    table = read_table(write_csv('prompt,answer,rank\n\np,"a\n\nb",1\nq,"c",2\n'))
-    assert [row.line for row in table.rows] == [3, 6]
+def test_pairs_of_one_prompt_stay_pairs(write_csv):
+    """As other people's data have them: one answer may win one pair and lose another."""
+    pairs = [("a", "b"), ("b", "c"), ("c", "a"), ("a", "d")]
+    rows = [f"p,{answer},{rank},{i}" for i, pair in enumerate(pairs) for rank, answer in enumerate(pair, 1)]
+    random.Random(0).shuffle(rows)
+    rankings = read_rankings(write_csv("prompt,answer,rank,group\n" + "\n".join(rows)))
+    assert sorted((r.group, [answer for _, answer in sorted(zip(r.ranks, r.answers, strict=True))]) for r in rankings.rankings) == [
+        (str(i), list(pair)) for i, pair in enumerate(pairs)
+    ]
+    assert (len(rankings), rankings.prompts, rankings.warnings()) == (4, ["p"], [])
+
+
+def test_two_people_may_rank_the_same_answers_differently(write_csv):
+    text = "prompt,answer,rank,group\np,a,1,ann\np,b,2,ann\np,a,2,bob\np,b,1,bob\n"
+    assert [(r.ranks, r.group) for r in read_rankings(write_csv(text)).rankings] == [([1, 2], "ann"), ([2, 1], "bob")]
+    with pytest.raises(CsvError, match=":4: the same answer to one prompt has rank 2 here and rank 1 on line 2: 'a'"):
+        read_rankings(write_csv(text.replace("ann", "").replace("bob", "")))
+    with pytest.raises(CsvError, match=":4: the same answer to one prompt in group 'ann' has rank 2 here and rank 1 on line 2: 'a'"):
+        read_rankings(write_csv(text.replace("bob", "ann")))
+    with pytest.raises(CsvError, match=":4: the same answer to one prompt has rank 2 here"):  # another name, another column
+        read_rankings(write_csv(text.replace("group", "person")))
+
+
+def test_a_row_that_another_group_repeats_is_no_duplicate(write_csv):
+    rankings = read_rankings(write_csv("prompt,answer,rank,group\np,a,1,x\np,b,2,x\np,a,1,y\np,b,2,y\np,b,2,y\n"))
+    assert len(rankings) == 2 and rankings.duplicate_rows == [6]
+
+
+def test_a_prompt_is_left_out_only_when_all_its_groups_are(write_csv):
+    rows = ["p,a,1,x", "p,b,2,x", "p,a,1,y", "q,a,1,x", "q,a,1,y", "q,b,1,y"]
+    rankings = read_rankings(path := write_csv("prompt,answer,rank,group\n" + "\n".join(rows)))
+    assert rankings.left_out == {("p", "y"): "only one answer", ("q", "x"): "only one answer", ("q", "y"): "only ties"}
+    assert (rankings.prompts, rankings.left_out_prompts) == (["p"], ["q"])
+    assert [line.replace(str(path), "FILE") for line in rankings.warnings()] == [
+        "FILE: left out 2 rankings with only one answer: 'p' (group 'y'), 'q' (group 'x')",
+        "FILE: left out 1 ranking with only ties: 'q' (group 'y')",
+    ]
 
 
 def test_ranks_that_spreadsheets_write():
-    assert [parse_rank(text) for text in ("1", "1.0", "+2", "003", "10.00")] == [1, 1, 2, 3, 10]
-    assert [parse_rank(text) for text in ("0", "-1", "1.5", "", "1e3", "٣", "one")] == [None] * 7
+    assert [parse_rank(text) for text in ("1", "1.0", "+2", "003", "10.00", "999999999")] == [1, 1, 2, 3, 10, 999_999_999]
+    assert [parse_rank(text) for text in ("0", "-1", "1.5", "", "1e3", "٣", "one", "1000000000")] == [None] * 8
 
 
 def made(prompts: int, each: int = 1) -> list[Ranking]:
@@ -134,3 +121,13 @@ def test_all_rankings_of_a_prompt_stand_on_one_side():
 def test_split_follows_the_seed():
     some = made(100)
     assert split_by_prompt(some, 0.2, seed=1) == split_by_prompt(some, 0.2, seed=1) != split_by_prompt(some, 0.2, seed=2)
+
+
+def test_the_groups_of_a_prompt_stand_on_one_side():
+    some = [Ranking(f"p{i}", ["x", "y"], [1, 2], group) for group in ("ann", "bob") for i in range(10)]
+    train, validation = split_by_prompt(some, 0.2, seed=0)
+    assert len(validation) == 2 * 2 and not {some[i].prompt for i in train} & {some[i].prompt for i in validation}
+
+
+def test_nothing_splits_into_nothing():
+    assert split_by_prompt([], 0.2, seed=0) == ([], [])
