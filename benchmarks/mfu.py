@@ -36,12 +36,22 @@ def training_flops(encoder: Encoder, tokens: int, frozen_layers: int) -> int:
     return forward_flops(encoder, tokens, encoder.layers) + 2 * forward_flops(encoder, tokens, encoder.layers - frozen_layers)
 
 
-def measure_mfu(rate: float, data: str, base_model: str) -> dict:
-    """Return the MFU of training `base_model` at `rate` ranked answers per second with the default settings."""
+def measure_matmul_rate(base_model: str) -> tuple[str, float]:
+    """Return the precision that suits this processor, and its floating-point operations per second in it, at the model's width."""
     import torch
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
 
     from preference.machine import choose_precision, matmul_rate
+
+    width = AutoConfig.from_pretrained(base_folder(base_model)).hidden_size
+    precision = choose_precision("auto", "cpu", width)
+    return precision, max(matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32, 2048, width, 1.0) for _ in range(3))
+
+
+def mean_training_flops(data: str, base_model: str) -> tuple[float, float]:
+    """Return, as means over the answers of `data`, the operations of one step with the default settings and the tokens."""
+    from transformers import AutoConfig, AutoTokenizer
+
     from preference.model.encoding import encode_pairs
 
     config = AutoConfig.from_pretrained(base_folder(base_model))
@@ -54,10 +64,4 @@ def measure_mfu(rate: float, data: str, base_model: str) -> dict:
     prompts, answers = [r.prompt for r in rankings for _ in r.answers], [answer for r in rankings for answer in r.answers]
     pairs, _ = encode_pairs(tokenizer, prompts, answers, TrainingSettings().max_length)
     lengths = [len(pair["input_ids"]) for pair in pairs]
-    flops_per_answer = sum(training_flops(encoder, tokens, frozen_layers) for tokens in lengths) / len(lengths)
-
-    precision = choose_precision("auto", "cpu", width)
-    peak = max(matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32, 2048, width, 1.0) for _ in range(3))
-    return {
-        "mfu": rate * flops_per_answer / peak, "precision": precision, "matmul_gflops": peak / 1e9, "tokens_per_answer": sum(lengths) / len(lengths),
-    }  # fmt: skip
+    return sum(training_flops(encoder, tokens, frozen_layers) for tokens in lengths) / len(lengths), sum(lengths) / len(lengths)

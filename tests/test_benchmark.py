@@ -134,10 +134,11 @@ CHANGED = {
 def test_an_ablation_changes_what_it_names_and_nothing_else(tiny_request, tmp_path, monkeypatch, ablation):
     import torch
     from torch import nn
+    from transformers import TrainerCallback
 
     from preference.model import unpadding
 
-    calls = Counter()
+    calls, in_training = Counter(), Counter()
     attention, layer = torch.nn.functional.scaled_dot_product_attention, unpadding.EncoderLayer.__call__
 
     def count_attention(*args, **kwargs):
@@ -148,17 +149,21 @@ def test_an_ablation_changes_what_it_names_and_nothing_else(tiny_request, tmp_pa
         calls["layer for the tokens read"] += read is not None
         return layer(self, tokens, lengths, read)
 
+    class KeepCalls(TrainerCallback):
+        def on_train_end(self, *args, **kwargs):  # scoring afterwards does not count
+            in_training.update(calls)
+
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", count_attention)
     monkeypatch.setattr(unpadding.EncoderLayer, "__call__", count_layer)
     request = replace(tiny_request, epochs=0.5, ablation=ablation)
     settings = replace(settings_of(request), precision="bf16")  # in which attention is by matrix products
-    trained = train_ours(read_rankings(request.data).rankings, tmp_path, request.base_model, settings, ablation)
+    trained = train_ours(read_rankings(request.data).rankings, tmp_path, request.base_model, settings, ablation, [KeepCalls()])
     model = trained.reward_model.model
     observed = {
         "dropout": {module.p for module in model.modules() if isinstance(module, nn.Dropout)},
         "unpadded": unpadding.runs_unpadded(model),
-        "fused_attention": calls["fused attention"] > 0,
-        "whole_last_layer": calls["layer for the tokens read"] == 0,
+        "fused_attention": in_training["fused attention"] > 0,
+        "whole_last_layer": in_training["layer for the tokens read"] == 0,
         "frozen_layers": trained.frozen_layers,
     }
     assert trained.steps == 2 and observed == FULL | CHANGED[ablation]
