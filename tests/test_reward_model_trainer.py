@@ -226,6 +226,23 @@ def test_a_picture_that_cannot_be_written_does_not_cost_the_model(folder, tiny_d
 
 
 @pytest.mark.parametrize(
+    "flag, other, step, why",
+    [
+        ("--learning-rate", "--head-learning-rate (now 0.01)", 2, "the rewards of the validation part are not finite numbers"),
+        ("--head-learning-rate", "--learning-rate (now 0.001)", 3, "the loss is not a finite number"),
+    ],
+)
+def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stays(folder, tiny_distilbert, flag, other, step, why):
+    train(folder, "--base-model", tiny_distilbert, "--max-steps", 1)
+    before = {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()}
+    done = train(folder, "--base-model", tiny_distilbert, flag, 1e30, status=2)
+    flags = sorted([f"{flag} (now 1e+30)", other], reverse=True)
+    assert done.stderr == f"error: training failed at step {step} of 60: {why}; lower {' or '.join(flags)}. No model was saved\n"
+    assert {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()} == before
+    assert not list(folder.glob("*.unverified"))
+
+
+@pytest.mark.parametrize(
     "arguments, message",
     [
         (["--data", "none.csv"], "error: none.csv: no such file; `python create_sample_data.py` writes a sample"),

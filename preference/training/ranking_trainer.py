@@ -18,16 +18,23 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from preference.data.rankings import Ranking
+from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs, split_rewards
 from preference.model.encoding import chunk_cost_of, rewards_of_chunks
 from preference.model.head import output_layer
 from preference.model.reward_model import score_encoded
 from preference.training.batching import RankingBatchSampler, RankingCollator
 from preference.training.encoded_table import split_answers
+from preference.training.resuming import last_checkpoint
 
 _RANKINGS_AT_ONCE = 256
+_ROUNDING = 4 * float(np.finfo(np.float32).eps)  # rewards that differ by less, relative to their size, cannot be told apart
 _BEST_WEIGHTS, _PROGRESS = "best.safetensors", "progress.json"
 SCALE_ANSWERS = 500  # put the rewards on their scale
+
+
+class TrainingDiverged(InputError):
+    """Training left the numbers: a loss, a reward or a weight is not finite, or all rewards are equal."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +113,13 @@ class RankingTrainer(Trainer):
             rewards = rewards_of_chunks(model, inputs["chunks"])
         self.recent_rewards.append(rewards.detach().tolist())
         loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
+        prompts = torch.tensor([len(inputs["ranks"]), not torch.isfinite(loss)], dtype=torch.float32, device=loss.device)
         if self.args.world_size > 1:
             # Processes average their gradients: weight each by its share of the step's prompts.
-            prompts = torch.tensor(float(len(inputs["ranks"])), device=loss.device)
-            loss = loss * prompts * self.args.world_size / self.accelerator.reduce(prompts)
+            own, prompts = prompts, self.accelerator.reduce(prompts)  # all stop where one diverged
+            loss = loss * own[0] * self.args.world_size / prompts[0]
+        if prompts[1]:
+            raise self._diverged(self.state.global_step + 1, "the loss is not a finite number")
         return (loss, rewards) if return_outputs else loss
 
     def floating_point_ops(self, inputs) -> int:
@@ -117,6 +127,8 @@ class RankingTrainer(Trainer):
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
         rewards = self.rewards(self.eval_dataset)
+        if not np.isfinite(rewards).all():
+            raise self._diverged(self.state.global_step, "the rewards of the validation part are not finite numbers")
         accuracy = count_pairs(self.validation_rankings, rewards).accuracy()
         loss = objective_value(self.objective, self.validation_rankings, rewards)
         metrics = {"eval_pairwise_accuracy": accuracy, "eval_loss": loss}
@@ -155,11 +167,32 @@ class RankingTrainer(Trainer):
         self.model.load_state_dict(self.best_weights)
         return self.best.step, self.best.training_rewards
 
+    def check_rewards(self, rewards: np.ndarray, step: int) -> None:
+        """Raise TrainingDiverged unless the rewards are finite and at least two of them differ.
+
+        Args:
+            step: whose weights gave them.
+        """
+        if not np.isfinite(rewards).all():
+            raise self._diverged(step, "the rewards are not finite numbers")
+        if np.ptp(rewards) <= _ROUNDING * np.abs(rewards).max():
+            raise self._diverged(step, f"the model gives every answer the same reward ({rewards[0]:.4g})")
+
+    def _diverged(self, step: int, why: str) -> TrainingDiverged:
+        lower = f"lower --learning-rate (now {self.args.learning_rate:g}) or --head-learning-rate (now {self.head_learning_rate:g})"
+        kept = last_checkpoint(Path(self.args.output_dir))
+        return TrainingDiverged(
+            f"training failed at step {step} of {self.args.max_steps}: {why}; {lower}. No model was saved"
+            + (f"; the last good checkpoint is {kept}" if kept else "")
+        )
+
     def _gather_recent_rewards(self) -> list[float]:
         """Return the rewards of the answers trained on last, by all processes together."""
         return gather_object(list(chain(*self.recent_rewards)))
 
     def _save_checkpoint(self, model, trial) -> None:
+        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
+            raise self._diverged(self.state.global_step, "the weights are not finite numbers")
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             folder.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ from preference.training.settings import TrainingSettings
 from preference.wording import counted, name_some, shorten
 
 EVALUATE_EVERY = 20  # steps
+RANKINGS_CHECKED = 16  # after training: are their rewards finite and not all equal?
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def train(
 
     Raises:
         InputError: the base model, the device or the settings do not fit, or `checkpoints` holds a run with other settings.
+        TrainingDiverged: a loss or a reward is not a finite number, or all rewards are equal.
     """
     # 1. The base model with one new output.
     check_device(settings.device)
@@ -156,11 +158,16 @@ def train(
     )
     start = time.perf_counter()
     with quiet_transformers():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except BaseException:
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)  # the bar and the log end
+            raise
     seconds = time.perf_counter() - start
 
     # 5. The best weights, on their scale.
     best_step, training_rewards = trainer.restore_best()
+    trainer.check_rewards(trainer.rewards(encoded.select([*parts.validation, *parts.training][:RANKINGS_CHECKED])), best_step)
     standardise_rewards(model, np.asarray(training_rewards))
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # a process that ended earlier would take the others down with it

@@ -2,14 +2,15 @@ import json
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from preference.data.rankings import read_rankings
 from preference.evaluation.metrics import count_pairs
 from preference.model.fine_tuning import freeze_lower_layers, load_base_model
+from preference.model.head import output_layer
 from preference.training.encoded_table import encode_rankings
 from preference.training.objectives import regression
-from preference.training.ranking_trainer import RankingTrainer, objective_value, parameter_groups
+from preference.training.ranking_trainer import RankingTrainer, TrainingDiverged, objective_value, parameter_groups
 from preference.training.resuming import last_checkpoint
 
 
@@ -78,6 +79,33 @@ def test_checkpoints_hold_the_best_weights_and_incomplete_ones_are_passed_over(t
     (newest / "trainer_state.json").unlink()
     assert last_checkpoint(tmp_path).name == "checkpoint-10"
     assert last_checkpoint(tmp_path / "none") is None
+
+
+def test_the_last_good_checkpoint_is_kept_and_named_when_a_weight_becomes_infinite(tmp_path, tiny_distilbert, rankings):
+    trainer = trainer_on(tmp_path, tiny_distilbert, rankings, steps=20)
+
+    class Spoil(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 10:
+                with torch.no_grad():
+                    output_layer(trainer.model).weight[0, 0] = float("inf")
+
+    trainer.add_callback(Spoil())
+    trainer.eval_dataset = trainer.eval_dataset.select([])  # then only what is saved can be looked at
+    trainer.evaluate = lambda **_: {}
+    with pytest.raises(TrainingDiverged, match=f"at step 10 of 20: the weights .*; the last good checkpoint is {tmp_path}/checkpoint-5$"):
+        trainer.train()
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-5"]
+
+
+def test_a_model_that_gives_every_answer_the_same_reward_is_refused(tmp_path, tiny_distilbert, rankings):
+    trainer = trainer_on(tmp_path, tiny_distilbert, rankings)
+    trainer.check_rewards(trainer.rewards(trainer.eval_dataset), step=7)  # an untrained model's rewards differ little, but they differ
+    with torch.no_grad():
+        output_layer(trainer.model).weight.zero_()
+        output_layer(trainer.model).bias.fill_(0.5)
+    with pytest.raises(TrainingDiverged, match=r"training failed at step 7 of 15: the model gives every answer the same reward \(0\.5\); lower --"):
+        trainer.check_rewards(trainer.rewards(trainer.eval_dataset), step=7)
 
 
 def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tiny_distilbert, rankings):
