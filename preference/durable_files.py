@@ -1,6 +1,7 @@
-"""Files that survive a crash: a reader sees the old content or the new, never a half-written file."""
+"""Files and folders that survive a crash: a reader sees the old content or the new, never a half-written one."""
 
 import contextlib
+import ctypes
 import datetime
 import os
 import shutil
@@ -61,6 +62,63 @@ def back_up(path: str | Path) -> Path:
         copy = path.with_name(f"{path.name}.backup-{stamp}-{number}")
     shutil.copy2(path, copy)
     return copy
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Give the folder `new` the name `folder`, beside it, so that a crash at any instant leaves the old one whole or the new one.
+
+    An earlier `folder` is removed. Where the system cannot exchange two folders (see `exchange_folders`), `folder` is
+    missing for an instant; a crash just then leaves the old one as `FOLDER.old`, and `mend_folder` brings it back.
+    """
+    _sync_tree(new)
+    old = mend_folder(folder)
+    if not folder.exists():
+        new.rename(folder)
+    elif exchange_folders(new, folder):
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        folder.rename(old)
+        new.rename(folder)
+        old.rename(new)  # what is called .old is always whole
+        shutil.rmtree(new, ignore_errors=True)
+    sync_folder(folder.parent)
+
+
+def exchange_folders(one: Path, other: Path) -> bool:
+    """Let two folders trade names in one step; return False where the system or the file system cannot (only Linux can)."""
+    here, exchange = -100, 2  # AT_FDCWD: relative to the current folder; RENAME_EXCHANGE: see `man renameat2`
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def mend_folder(folder: Path) -> Path:
+    """Undo what a crash in the middle of `replace_folder` left: bring `FOLDER.old` back if `folder` is missing, else remove it.
+
+    Returns:
+        The path `FOLDER.old`, which is free now.
+    """
+    old = folder.with_name(folder.name + ".old")
+    if old.is_dir() and not folder.exists():
+        old.rename(folder)
+    elif old.is_dir():
+        removed = old.with_name(old.name + ".removed")
+        shutil.rmtree(removed, ignore_errors=True)
+        old.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+    return old
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):  # files before the folder that names them
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,11 +3,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from preference.durable_files import append_durably, back_up, write_atomically
+from preference import durable_files
+from preference.durable_files import append_durably, back_up, exchange_folders, mend_folder, replace_folder, write_atomically
 
 
 def test_write_keeps_line_ends_and_permissions(tmp_path):
@@ -61,3 +63,85 @@ def test_backups_do_not_overwrite_each_other(tmp_path):
         path.write_text(text)
         copies.append(back_up(path))
     assert [copy.read_text() for copy in copies] == ["1", "2", "3"]
+
+
+def write_folder(folder: Path, number: int) -> Path:
+    (folder / "inner").mkdir(parents=True)
+    for name in ("a", "b", "inner/c"):
+        (folder / name).write_text(str(number) * 1000)
+    return folder
+
+
+def number_in(folder: Path) -> int:
+    """The number that `write_folder` wrote, all files of it."""
+    texts = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert set(texts) == {"a", "b", "inner/c"} and len(set(texts.values())) == 1 and len(texts["a"]) >= 1000
+    return int(texts["a"][: len(texts["a"]) // 1000])
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_replaced_by_another(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr(durable_files, "exchange_folders", lambda one, other: False)
+    for number in (1, 2, 3):
+        replace_folder(write_folder(tmp_path / "new", number), tmp_path / "model")
+        assert number_in(tmp_path / "model") == number and os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges folders")
+def test_two_folders_trade_names_in_one_step(tmp_path):
+    one, other = write_folder(tmp_path / "one", 1), write_folder(tmp_path / "other", 2)
+    assert exchange_folders(one, other) and (number_in(one), number_in(other)) == (2, 1)
+    assert not exchange_folders(one, tmp_path / "none") and number_in(one) == 2
+
+
+def test_what_a_crash_between_two_renames_left_is_mended(tmp_path):
+    write_folder(tmp_path / "model.old", 1)
+    assert mend_folder(tmp_path / "model") == tmp_path / "model.old"
+    assert number_in(tmp_path / "model") == 1 and os.listdir(tmp_path) == ["model"]
+    write_folder(tmp_path / "model.old", 0)
+    mend_folder(tmp_path / "model")
+    assert number_in(tmp_path / "model") == 1 and os.listdir(tmp_path) == ["model"]
+    mend_folder(tmp_path / "none")
+    assert os.listdir(tmp_path) == ["model"]
+
+
+# Saves folders until it is killed: 100 children, one after the other, each at a random moment.
+KILLS = """
+import os, random, shutil, signal, sys, time
+from pathlib import Path
+from preference import durable_files
+sys.path.insert(0, "tests")
+from test_durable_files import number_in, write_folder
+
+folder, exchanges, seed = Path(sys.argv[1]), sys.argv[2] == "True", int(sys.argv[3])
+if not exchanges:
+    durable_files.exchange_folders = lambda one, other: False
+random.seed(seed)
+seen, missing = [], 0
+durable_files.replace_folder(write_folder(folder.with_name("new"), 1), folder)
+for kill in range(100):
+    child = os.fork()
+    if child == 0:
+        for number in range(1, 1_000_000):
+            shutil.rmtree(folder.with_name("new"), ignore_errors=True)
+            durable_files.replace_folder(write_folder(folder.with_name("new"), number), folder)
+    time.sleep(random.uniform(0.001, 0.02))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    missing += not folder.exists()
+    durable_files.mend_folder(folder)
+    seen.append(number_in(folder))
+print(missing, len(set(seen)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_whole_after_each_of_100_kills(tmp_path, exchanges):
+    done = subprocess.run([sys.executable, "-c", KILLS, str(tmp_path / "model"), str(exchanges), "0"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    missing, different = map(int, done.stdout.split())
+    assert different > 1
+    if exchanges and sys.platform == "linux":
+        assert missing == 0

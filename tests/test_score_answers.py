@@ -1,5 +1,6 @@
 import csv
 import io
+import shutil
 
 import pytest
 from conftest import read_csv, run_script
@@ -70,6 +71,12 @@ def test_a_wrong_csv_gets_one_plain_message(tmp_path, text, message):
 def test_a_folder_that_is_no_reward_model(answers, tmp_path):
     done = run_script("score_answers.py", "--model", "nowhere", answers, cwd=tmp_path, status=2)
     assert done.stderr.strip() == "error: nowhere: no such folder; train one with `python reward_model_trainer.py`"
+
+
+def test_a_model_whose_saving_was_cut_short_between_two_renames_is_found(tiny_reward_model, tmp_path):
+    shutil.copytree(tiny_reward_model, tmp_path / "reward_model_final.old")
+    assert "7" in run_script("score_answers.py", "--prompt", "Name a prime number", "--answer", "7", cwd=tmp_path).stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["reward_model_final"]
 
 
 def test_arguments_that_do_not_fit_together(tmp_path):

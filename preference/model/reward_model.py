@@ -1,5 +1,6 @@
 """The trained reward model: load it, score answers, put its rewards on a scale."""
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
+from preference.durable_files import mend_folder
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import quiet_transformers
@@ -117,8 +119,14 @@ def score_encoded(
 
 
 def check_reward_model_folder(folder: str | Path) -> None:
-    """Raise InputError unless `folder` holds a sequence-classification model with one output."""
+    """Raise InputError unless `folder` holds a sequence-classification model with one output.
+
+    A model whose saving was cut short between two renames is given its name back (see `replace_folder`).
+    """
     path = Path(folder)
+    if not path.exists():
+        with contextlib.suppress(OSError):
+            mend_folder(path)
     train = "train one with `python reward_model_trainer.py`"
     if not path.is_dir():
         raise InputError(f"{folder}: no such folder; {train}")

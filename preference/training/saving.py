@@ -1,12 +1,14 @@
 """Saving a reward model: the folder takes its name only when, loaded again, it gives the same rewards."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from preference.durable_files import replace_folder
 from preference.evaluation.evaluation import Evaluation
 from preference.model.base_models import quiet_transformers
 from preference.model.reward_model import RewardModel
@@ -18,7 +20,7 @@ _ANSWERS_CHECKED = 16
 def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str, str], evaluation: Evaluation) -> None:
     """Write the model's folder, load it as any user of Transformers would, and give it its name when its rewards are the same.
 
-    An earlier model at `output_dir` is replaced.
+    An earlier model at `output_dir` is replaced; whenever this is interrupted, the folder holds the earlier model or the new one.
 
     Args:
         files: further files of the folder, name -> text.
@@ -27,6 +29,7 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
     Raises:
         RuntimeError: the saved model's rewards differ; it is left in `OUTPUT_DIR.unverified`.
     """
+    output_dir = Path(os.path.realpath(output_dir))  # a symbolic link stays one
     new = output_dir.with_name(output_dir.name + ".unverified")
     shutil.rmtree(new, ignore_errors=True)
     with quiet_transformers():
@@ -42,12 +45,7 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
         if not difference <= TOLERANCE:
             raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}")
 
-    old = output_dir.with_name(output_dir.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if output_dir.exists():
-        output_dir.rename(old)
-    new.rename(output_dir)
-    shutil.rmtree(old, ignore_errors=True)
+    replace_folder(new, output_dir)
 
 
 def differences_when_loaded(folder: Path, evaluation: Evaluation) -> dict[str, float]:

@@ -38,6 +38,15 @@ def test_a_saved_model_that_differs_is_not_accepted(tmp_path, reward_model):
     assert {path.name for path in tmp_path.iterdir()} == {"model"}
 
 
+def test_a_symbolic_link_to_the_folder_stays_one(tmp_path, reward_model):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "model").symlink_to(tmp_path / "elsewhere")
+    for _ in range(2):
+        save_and_verify(reward_model, tmp_path / "model", {}, evaluation_of(reward_model))
+        assert (tmp_path / "model").is_symlink() and (tmp_path / "elsewhere" / "model.safetensors").exists()
+        assert {path.name for path in tmp_path.iterdir()} == {"model", "elsewhere"}
+
+
 def test_what_is_checked_is_what_the_files_hold(tmp_path, reward_model):
     evaluation = evaluation_of(reward_model)
     save_and_verify(reward_model, tmp_path / "model", {}, evaluation)
