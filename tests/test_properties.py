@@ -1,0 +1,185 @@
+"""What holds for any text, any bytes and any order: checked on examples that hypothesis makes, the same ones each time."""
+
+import atexit
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from preference.data.csv_table import COLUMNS, CsvError, format_rows, read_table
+from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.splits import split_by_prompt
+from preference.errors import InputError
+from preference.ranking.order import OrderError, format_order, parse_order
+from preference.ranking.store import RankingStore
+
+_HOME = tempfile.TemporaryDirectory(prefix="hypothesis-")  # else hypothesis keeps its files in the working directory
+atexit.register(_HOME.cleanup)
+set_hypothesis_home_dir(_HOME.name)
+
+FILES = settings(
+    derandomize=True, database=None, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+VALUES = settings(FILES, max_examples=200)
+
+_ODD = ["\n", "\r", "\r\n", '"', '""', ",", ";", "\t", " ", "\u00a0", "\u2028", "\x85", "\x1c", "\ufeff", "=", "\\", "a", "é", "🙂", "\u202e"]
+texts = st.one_of(  # whatever UTF-8 can hold, but NUL
+    st.lists(st.sampled_from(_ODD), max_size=6).map("".join),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12),
+)
+full_texts = texts.filter(str.strip)
+
+
+@st.composite
+def rankings(draw) -> list[Ranking]:
+    """Rankings with two distinct ranks, each prompt and group once, each answer once; texts as they are read, trimmed."""
+    trimmed = full_texts.map(str.strip)
+    keys = draw(st.lists(st.tuples(trimmed, st.one_of(st.just(""), texts.map(str.strip))), min_size=1, max_size=4, unique=True))
+    made = []
+    for prompt, group in keys:
+        answers = draw(st.lists(trimmed, min_size=2, max_size=4, unique=True))
+        ranks = draw(st.lists(st.integers(1, 999_999_999), min_size=len(answers), max_size=len(answers)).filter(lambda ranks: len(set(ranks)) > 1))
+        made.append(Ranking(prompt, answers, ranks, group))
+    return made
+
+
+@FILES
+@given(rankings(), st.lists(st.sampled_from(["", " ", "\n", "\r\n", "\u3000"]), min_size=2, max_size=2))
+def test_rankings_read_back_as_they_were_written(tmp_path, made, around):
+    path = tmp_path / "data.csv"
+    write_rankings(path, made)
+    read = read_rankings(path)
+    assert read.rankings == made and read.warnings() == []
+    left, right = around
+    write_rankings(path, [Ranking(left + r.prompt + right, [left + a + right for a in r.answers], r.ranks, left + r.group + right) for r in made])
+    assert read_rankings(path).rankings == made  # white space around a text does not count
+
+
+@FILES
+@given(st.lists(st.lists(texts, min_size=3, max_size=3), max_size=5), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_cells_read_back_to_the_letter(tmp_path, rows, line_end, mark):
+    path = tmp_path / "data.csv"
+    written = format_rows([COLUMNS, *rows], line_end=line_end)
+    path.write_bytes(b"\xef\xbb\xbf" * mark + written.encode())
+    assert [row.cells for row in read_table(path).rows] == [cells for cells in rows if any(cell.strip() for cell in cells)]
+
+
+_PIECES = [
+    b"prompt,answer,rank", b"group", b",", b",", b"\n", b"\n", b"\r", b'"', b"p", b"q", b"1", b"2", b"0", b" ", b";", b"\xef\xbb\xbf", b"\0", b"\xe9",
+]  # fmt: skip
+_NEARLY = [
+    b"p,a,1\n", b"p,b,2\n", b"q,a,1\r\n", b'"p",b,2\n', b"p,", b",3\n", b'q,"c\n', b'"', b",,\n", b"\n", b"\r", b"p,a,2\n",
+    b"\xc3\xa9", b"\xff", b"\0",
+]  # fmt: skip
+file_contents = st.one_of(
+    st.binary(max_size=40),
+    st.lists(st.sampled_from(_PIECES), max_size=25).map(b"".join),
+    st.lists(st.sampled_from(_NEARLY), max_size=12).map(lambda pieces: b"prompt,answer,rank\n" + b"".join(pieces)),
+    st.lists(st.sampled_from(_NEARLY), max_size=12).map(lambda pieces: b"group,prompt,answer,rank\n" + b"".join(b"g," + piece for piece in pieces)),
+)
+
+
+@VALUES
+@given(file_contents)
+def test_any_bytes_give_rankings_or_messages_that_name_their_lines(tmp_path, content):
+    path = tmp_path / "data.csv"
+    path.write_bytes(content)
+    try:
+        read = read_rankings(path)
+    except CsvError as error:
+        lines = [int(problem.removeprefix(f"{path}:").partition(":")[0]) for problem in error.problems]
+        assert lines == sorted(lines) and lines[0] >= 1 and lines[-1] <= len((content + b".").splitlines())
+        assert all("\n" not in problem and "\r" not in problem for problem in error.problems)
+        return
+    read.warnings()
+    assert read.rankings and all(len(set(r.ranks)) > 1 and len(set(r.answers)) == len(r.answers) == len(r.ranks) for r in read.rankings)
+    assert all(text == text.strip() for r in read.rankings for text in (r.prompt, *r.answers, r.group))
+    write_rankings(path, read.rankings)
+    assert read_rankings(path).rankings == read.rankings
+
+
+@st.composite
+def files_of_others(draw) -> tuple[bytes, str]:
+    """A CSV that others wrote, with columns of their own in any order, and its line end."""
+    columns = draw(st.permutations([*COLUMNS, "note"]))
+    line_end = draw(st.sampled_from(["\n", "\r\n"]))
+    values = {"prompt": full_texts, "answer": full_texts, "rank": st.integers(1, 9), "note": texts}
+    rows = draw(st.lists(st.tuples(*(values[name] for name in columns)), max_size=4))
+    text = format_rows([columns, *map(list, rows)], line_end=line_end)
+    return (b"\xef\xbb\xbf" * draw(st.booleans()) + (text if draw(st.booleans()) else text.removesuffix(line_end)).encode()), line_end
+
+
+@settings(FILES, max_examples=25)
+@given(
+    files_of_others(),
+    st.lists(st.tuples(full_texts, st.lists(full_texts, min_size=2, max_size=3, unique_by=str.strip)), min_size=1, max_size=3),
+    st.integers(0, 2),
+    st.booleans(),
+)
+def test_adding_and_removing_rankings_keeps_other_rows_byte_for_byte(others, added, removed, by_hand):
+    content, line_end = others
+    ranked = [(f"{number} {prompt}", answers, list(range(len(answers), 0, -1))) for number, (prompt, answers) in enumerate(added)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.csv"
+        path.write_bytes(content)
+        store = RankingStore(path, path.with_name("log.jsonl"))
+        pieces = [content]  # of the file, one for each ranking
+        for ranking in ranked:
+            store.add(*ranking)
+            whole = path.read_bytes()
+            assert whole.startswith(b"".join(pieces))
+            pieces.append(whole[sum(map(len, pieces)) :])
+        if not content.endswith(b"\n"):  # the first ranking came with the line end that was missing
+            end = b"\r\n" if pieces[1].startswith(b"\r\n") else b"\n"
+            pieces[:2] = content + end, pieces[1].removeprefix(end)
+        if by_hand:
+            pieces.append(format_rows([["by", "hand", "1", "1"]], line_end=line_end).encode())
+            path.write_bytes(b"".join(pieces))
+        number = removed % len(ranked)
+        assert store.remove(*ranked[number])
+        assert not store.remove(*ranked[number])
+        assert path.read_bytes() == b"".join(pieces[: number + 1] + pieces[number + 2 :])
+        store.close()
+
+
+@st.composite
+def orders(draw) -> list[int]:
+    """Ranks without gaps, at least two of them distinct."""
+    ranks = draw(st.lists(st.integers(1, 5), min_size=2, max_size=12).filter(lambda ranks: len(set(ranks)) > 1))
+    return [sorted(set(ranks)).index(rank) + 1 for rank in ranks]
+
+
+@VALUES
+@given(orders())
+def test_an_order_reads_back_as_it_was_formatted(ranks):
+    assert parse_order(format_order(ranks), len(ranks)) == ranks
+    if len(ranks) < 10:
+        assert parse_order(format_order(ranks).replace(" ", ""), len(ranks)) == ranks
+
+
+@VALUES
+@given(st.one_of(st.text(max_size=12), st.text("0123456789=,> ²³٣１½-+_\t", max_size=12)), st.integers(2, 12))
+def test_any_line_gives_ranks_or_says_why_not(line, count):
+    try:
+        ranks = parse_order(line, count)
+    except OrderError as error:
+        assert str(error)
+        return
+    assert len(ranks) == count and sorted(set(ranks)) == list(range(1, max(ranks) + 1)) and max(ranks) > 1
+    assert parse_order(format_order(ranks), count) == ranks
+
+
+@VALUES
+@given(st.lists(st.sampled_from("abcdefgh"), max_size=20), st.floats(0, 1, exclude_max=True), st.integers(-5, 5))
+def test_a_split_has_every_position_once_and_no_prompt_on_both_sides(prompts, fraction, seed):
+    made = [Ranking(prompt, ["x", "y"], [1, 2], str(i)) for i, prompt in enumerate(prompts)]
+    training, validation = parts = split_by_prompt(made, fraction, seed)
+    assert training == sorted(training) and validation == sorted(validation)
+    assert sorted(training + validation) == list(range(len(prompts)))
+    assert not {prompts[i] for i in training} & {prompts[i] for i in validation}
+    assert training or not prompts
+    assert parts == split_by_prompt(made, fraction, seed)
+    held_out = len({prompts[i] for i in validation})
+    assert abs(held_out - fraction * len(set(prompts))) <= 0.5 or held_out == len(set(prompts)) - 1
