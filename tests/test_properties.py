@@ -11,7 +11,6 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from preference.data.csv_table import COLUMNS, CsvError, format_rows, read_table
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
-from preference.errors import InputError
 from preference.ranking.order import OrderError, format_order, parse_order
 from preference.ranking.store import RankingStore
 
@@ -69,15 +68,16 @@ def test_cells_read_back_to_the_letter(tmp_path, rows, line_end, mark):
 _PIECES = [
     b"prompt,answer,rank", b"group", b",", b",", b"\n", b"\n", b"\r", b'"', b"p", b"q", b"1", b"2", b"0", b" ", b";", b"\xef\xbb\xbf", b"\0", b"\xe9",
 ]  # fmt: skip
-_NEARLY = [
-    b"p,a,1\n", b"p,b,2\n", b"q,a,1\r\n", b'"p",b,2\n', b"p,", b",3\n", b'q,"c\n', b'"', b",,\n", b"\n", b"\r", b"p,a,2\n",
-    b"\xc3\xa9", b"\xff", b"\0",
-]  # fmt: skip
+_ROWS = [b"p,a,1\n", b"p,b,2\n", b"q,a,1\r\n", b'"p",c,2\n', b'q,"d\n\n",3\r', b",,\n", b"\n", b"p,a,1.0\n", "r,é,1\n".encode(), b'r,"""",4\n']
+_WRONG = [b"p,", b",3\n", b'q,"c\n', b'"', b"p,a,2\n", b"p,x,0\n", b",x,1\n", b"\xc3", b"\xff", b"\0", b","]
 file_contents = st.one_of(
     st.binary(max_size=40),
     st.lists(st.sampled_from(_PIECES), max_size=25).map(b"".join),
-    st.lists(st.sampled_from(_NEARLY), max_size=12).map(lambda pieces: b"prompt,answer,rank\n" + b"".join(pieces)),
-    st.lists(st.sampled_from(_NEARLY), max_size=12).map(lambda pieces: b"group,prompt,answer,rank\n" + b"".join(b"g," + piece for piece in pieces)),
+    st.lists(st.sampled_from(_ROWS), max_size=12).map(lambda rows: b"prompt,answer,rank\n" + b"".join(rows)),
+    st.lists(st.tuples(st.sampled_from([b"g", b"h", b""]), st.sampled_from(_ROWS)), max_size=12).map(
+        lambda rows: b"group,prompt,answer,rank\n" + b"".join(group + b"," + row for group, row in rows if len(row) > 3)
+    ),
+    st.lists(st.sampled_from(_ROWS + _WRONG), max_size=12).map(lambda rows: b"prompt,answer,rank\n" + b"".join(rows)),
 )
 
 
