@@ -107,8 +107,7 @@ def test_the_training_answers_are_on_the_promised_scale(packaged_run):
     train_part, _ = split_by_prompt(rankings, 0.2, 42)
     pairs = [(rankings[i].prompt, answer) for i in train_part for answer in rankings[i].answers]
     rewards = RewardModel.load(folder / "reward_model_final").score(*zip(*pairs, strict=True))
-    # The scale comes from what these answers got in the last epoch of training, so it is not exact.
-    assert rewards.mean() == pytest.approx(0, abs=0.05) and rewards.std() == pytest.approx(1, abs=0.1)
+    assert rewards.mean() == pytest.approx(0, abs=1e-2) and rewards.std() == pytest.approx(1, abs=1e-2)  # scaled in bf16, scored in fp32
 
 
 @pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])
@@ -162,8 +161,7 @@ def test_two_processes_train_what_one_does(folder, tiny_distilbert):
         assert a["pairwise_accuracy"] == b["pairwise_accuracy"]
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)  # sums in another order
     for a, b in zip(read_csv(folder / "one" / "rewards.csv"), read_csv(folder / "two" / "rewards.csv"), strict=True):
-        # The scale comes from an epoch's rewards; three prompts are two steps for one process, and one for two.
-        assert float(a["reward"]) == pytest.approx(float(b["reward"]), abs=0.01)
+        assert float(a["reward"]) == pytest.approx(float(b["reward"]), abs=1e-3)
 
 
 def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):

@@ -20,8 +20,8 @@ from preference.evaluation.metrics import (
 from preference.wording import counted
 
 LEAST_PROMPTS = 6  # below, even a lead on every prompt is chance too often: 2 ** -5 is more than 2.5 %
-LEAST_VARIATION = 0.1  # of rewards whose standard deviation on the training answers is 1
-UNSEEN = ("test", "validation")
+LEAST_VARIATION = 0.1  # of rewards whose standard deviation on ranked answers is 1
+UNSEEN = ("test", "validation", "cross-validation")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Check:
 class Evaluation:
     """One part's rankings and rewards, and what they prove.
 
-    `part` is `test`, `validation` or `training`; training prompts were seen, so they get no checks and prove nothing.
+    `part` is `test`, `validation`, `cross-validation` or `training`; training prompts were seen, so they get no checks and prove nothing.
     `longest` and `shortest` are the metrics of two rules that read nothing: the longest answer is best, the shortest is.
     """
 
@@ -61,7 +61,7 @@ class Evaluation:
 
 
 def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, seed: int = 0) -> Evaluation:
-    """Evaluate the rewards of all answers to `rankings`, on the scale where the training answers have standard deviation 1.
+    """Evaluate the rewards of all answers to `rankings`, on the scale where ranked answers have standard deviation 1.
 
     The checks are score variation, quality sensitivity, ranking ability and generalisation. Generalisation compares the
     pairwise accuracy with both length baselines. It cannot tell where the 95 % interval of the lead, from a bootstrap

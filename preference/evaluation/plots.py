@@ -126,7 +126,7 @@ def _draw_bars(axis: Axes, blocks: list[dict], palette: dict, rows: float) -> No
     axis.set_yticks(ticks, labels, fontsize=7.5)
     axis.set_ylim(rows, -0.2)
     axis.grid(axis="y", visible=False)
-    axis.set_xlabel("reward (0 = mean, 1 = standard deviation\nof the training answers)")
+    axis.set_xlabel("reward (0 = mean, 1 = standard deviation\nof the ranked answers)")
 
 
 def _draw_distribution(axis: Axes, rankings: Sequence[Ranking], parts: list[np.ndarray], palette: dict) -> None:

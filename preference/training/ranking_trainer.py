@@ -1,15 +1,12 @@
 """The Hugging Face Trainer, taught to train on whole rankings."""
 
 import json
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate.utils import gather_object
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -30,7 +27,6 @@ from preference.training.resuming import last_checkpoint
 _RANKINGS_AT_ONCE = 256
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)  # rewards that differ by less, relative to their size, cannot be told apart
 _BEST_WEIGHTS, _PROGRESS = "best.safetensors", "progress.json"
-SCALE_ANSWERS = 500  # put the rewards on their scale
 
 
 class TrainingDiverged(InputError):
@@ -39,12 +35,12 @@ class TrainingDiverged(InputError):
 
 @dataclass(frozen=True)
 class Best:
-    """The evaluation that did best so far, and the rewards of the answers trained on last before it."""
+    """The evaluation that did best so far, and the rewards that it found."""
 
     step: int
     accuracy: float
     loss: float
-    training_rewards: list[float]
+    rewards: list[float]  # of the validation answers, in order
 
 
 class RankingTrainer(Trainer):
@@ -89,8 +85,6 @@ class RankingTrainer(Trainer):
         )
         self.best: Best | None = None
         self.best_weights: dict[str, Tensor] = {}
-        # What the steps of one epoch, or of its last part, gave to the answers that they trained on.
-        self.recent_rewards: deque[list[float]] = deque(maxlen=min(len(self.batch_sampler), max(1, SCALE_ANSWERS // answers_per_step)))
         self.history: list[dict] = []  # one entry per evaluation: step, accuracy, loss
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
@@ -111,7 +105,6 @@ class RankingTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         with self.accelerator.autocast():  # around all chunks, so that weights are cast once
             rewards = rewards_of_chunks(model, inputs["chunks"])
-        self.recent_rewards.append(rewards.detach().tolist())
         loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
         prompts = torch.tensor([len(inputs["ranks"]), not torch.isfinite(loss)], dtype=torch.float32, device=loss.device)
         if self.args.world_size > 1:
@@ -134,7 +127,7 @@ class RankingTrainer(Trainer):
         metrics = {"eval_pairwise_accuracy": accuracy, "eval_loss": loss}
         # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
         if self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss):
-            self.best = Best(self.state.global_step, accuracy, loss, self._gather_recent_rewards())
+            self.best = Best(self.state.global_step, accuracy, loss, rewards.tolist())
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.history.append({"step": self.state.global_step, "pairwise_accuracy": accuracy, "loss": loss})
         self.log(metrics)
@@ -155,17 +148,13 @@ class RankingTrainer(Trainer):
             rewards = self.accelerator.reduce(torch.from_numpy(rewards).to(self.args.device)).cpu().numpy()
         return rewards
 
-    def restore_best(self) -> tuple[int, list[float]]:
-        """Put the best weights into the model, in fp32 and without the Trainer's wrappers.
-
-        Returns:
-            Their step, and the rewards of the answers trained on last until then.
-        """
+    def restore_best(self) -> int:
+        """Put the best weights into the model, in fp32 and without the Trainer's wrappers; return their step."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         if self.best is None:
-            return self.state.global_step, self._gather_recent_rewards()
+            return self.state.global_step
         self.model.load_state_dict(self.best_weights)
-        return self.best.step, self.best.training_rewards
+        return self.best.step
 
     def check_rewards(self, rewards: np.ndarray, step: int) -> None:
         """Raise TrainingDiverged unless the rewards are finite and at least two of them differ.
@@ -186,17 +175,13 @@ class RankingTrainer(Trainer):
             + (f"; the last good checkpoint is {kept}" if kept else "")
         )
 
-    def _gather_recent_rewards(self) -> list[float]:
-        """Return the rewards of the answers trained on last, by all processes together."""
-        return gather_object(list(chain(*self.recent_rewards)))
-
     def _save_checkpoint(self, model, trial) -> None:
         if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
             raise self._diverged(self.state.global_step, "the weights are not finite numbers")
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
-            kept = {"best": self.best and asdict(self.best), "history": self.history, "recent_rewards": list(self.recent_rewards)}
+            kept = {"best": self.best and asdict(self.best), "history": self.history}
             (folder / _PROGRESS).write_text(json.dumps(kept), encoding="utf-8")
             if self.best_weights:
                 save_file(self.best_weights, folder / _BEST_WEIGHTS)
@@ -207,7 +192,6 @@ class RankingTrainer(Trainer):
         folder = Path(resume_from_checkpoint)
         kept = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
         self.history = kept["history"]
-        self.recent_rewards.extend(kept["recent_rewards"])
         if kept["best"]:
             self.best, self.best_weights = Best(**kept["best"]), load_file(folder / _BEST_WEIGHTS)
 

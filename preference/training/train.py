@@ -1,5 +1,6 @@
 """Training: rankings and a base model become a reward model. Prints nothing; messages go to a callback."""
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,9 +17,9 @@ from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, quiet_transformers
 from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.head import standardise_rewards
-from preference.model.reward_model import RewardModel
+from preference.model.reward_model import RewardModel, score_encoded
 from preference.processes import PROCESS, PROCESSES
-from preference.training.encoded_table import digest_of, encode_rankings
+from preference.training.encoded_table import digest_of, encode_rankings, split_answers
 from preference.training.objectives import OBJECTIVES
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.resuming import begin_run, last_checkpoint, started_settings, steps_done
@@ -26,15 +27,15 @@ from preference.training.settings import TrainingSettings
 from preference.wording import counted, name_some, shorten
 
 EVALUATE_EVERY = 20  # steps
-RANKINGS_CHECKED = 16  # after training: are their rewards finite and not all equal?
+SCALE_RANKINGS = 16  # put the rewards on their scale: of the validation part, whose rewards are known, or else of training
 
 
 @dataclass(frozen=True)
 class Trained:
     """A reward model, and how it was trained.
 
-    `reward_model` has the weights of `best_step`; its rewards are centred and scaled on training answers (`scaled_on_answers`
-    of them). `ranked_answers_per_second` counts the answers of the training part once per epoch, in the time of the steps,
+    `reward_model` has the weights of `best_step`; its rewards are centred and scaled on validation or training answers
+    (`scaled_on_answers` of them). `ranked_answers_per_second` counts the answers of the training part once per epoch, in the time of the steps,
     the evaluations and the checkpoints.
     """
 
@@ -166,9 +167,15 @@ def train(
     seconds = time.perf_counter() - start
 
     # 5. The best weights, on their scale.
-    best_step, training_rewards = trainer.restore_best()
-    trainer.check_rewards(trainer.rewards(encoded.select([*parts.validation, *parts.training][:RANKINGS_CHECKED])), best_step)
-    standardise_rewards(model, np.asarray(training_rewards))
+    best_step = trainer.restore_best()
+    if trainer.best and len(parts.validation) >= SCALE_RANKINGS:
+        rewards = np.asarray(trainer.best.rewards)
+    else:
+        some = sorted(random.Random(settings.seed).sample(parts.training, min(len(parts.training), SCALE_RANKINGS)))
+        pairs = [pair for i in some for pair in split_answers(encoded[i])]
+        rewards = score_encoded(model, tokenizer, pairs, device=settings.device, precision=precision)
+    trainer.check_rewards(rewards, best_step)
+    standardise_rewards(model, rewards)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # a process that ended earlier would take the others down with it
         torch.distributed.destroy_process_group()
@@ -182,7 +189,7 @@ def train(
         epochs=schedule.steps / schedule.steps_per_epoch,
         frozen_layers=frozen_layers,
         truncated_answers=truncated,
-        scaled_on_answers=len(training_rewards),
+        scaled_on_answers=len(rewards),
         seconds=round(seconds, 2),
         ranked_answers_per_second=round(steps_here * train_answers / schedule.steps_per_epoch / seconds, 2),
         precision=precision,
