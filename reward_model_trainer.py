@@ -23,6 +23,7 @@ from preference.data.splits import split_by_prompt
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.processes import PROCESS
+from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.wording import counted
 
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
     if not parts.validation and settings.validation_fraction > 0:
         say(f"too few prompts ({len(usable)}) for a validation part of {settings.validation_fraction:.0%}: training on all of them")
 
+    settle_waiting()
     base = find_base_model(args.base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
     from preference.training.progress import ShowProgress, TensorBoardLog

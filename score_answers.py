@@ -14,6 +14,7 @@ from pathlib import Path
 
 from preference.arguments import HelpFormatter
 from preference.errors import InputError
+from preference.threads import settle_waiting
 
 ADDED = ["reward", "rank_in_prompt"]
 
@@ -41,6 +42,7 @@ def table_from_arguments(prompt: str, answers: list[str]):
 
 def score(table, model_folder: str, device: str, precision: str) -> list[tuple[float, int]]:
     """Return the reward and the rank within its prompt of each row of `table`."""
+    settle_waiting()
     from rich.console import Console
     from rich.progress import Progress
 
