@@ -117,6 +117,7 @@ from test_durable_files import number_in, write_folder
 folder, exchanges, seed = Path(sys.argv[1]), sys.argv[2] == "True", int(sys.argv[3])
 if not exchanges:
     durable_files.exchange_folders = lambda one, other: False
+os.fsync = lambda descriptor: None  # a kill loses nothing that the system holds, and this way there are many saves
 random.seed(seed)
 seen, missing = [], 0
 durable_files.replace_folder(write_folder(folder.with_name("new"), 1), folder)
@@ -126,7 +127,7 @@ for kill in range(100):
         for number in range(1, 1_000_000):
             shutil.rmtree(folder.with_name("new"), ignore_errors=True)
             durable_files.replace_folder(write_folder(folder.with_name("new"), number), folder)
-    time.sleep(random.uniform(0.001, 0.02))
+    time.sleep(random.uniform(0.005, 0.02))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     missing += not folder.exists()
@@ -142,6 +143,6 @@ def test_a_folder_is_whole_after_each_of_100_kills(tmp_path, exchanges):
     done = subprocess.run([sys.executable, "-c", KILLS, str(tmp_path / "model"), str(exchanges), "0"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     missing, different = map(int, done.stdout.split())
-    assert different > 1
+    assert different > 5
     if exchanges and sys.platform == "linux":
         assert missing == 0
