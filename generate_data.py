@@ -15,10 +15,11 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while nothing is to be saved, Ctrl-C ends the process silently (status 130)
 
 import argparse
+import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from preference.data.jsonl import read_text
 from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
+from preference.threads import settle_waiting
 from preference.wording import counted
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
@@ -54,13 +56,15 @@ class LazyGenerator:
 
     @cached_property
     def model(self):
+        settle_waiting()
         base = find_base_model(self.name)
         print(base.note or f"generator: {base.used} ({base.source})", flush=True)
-        from preference.machine import check_device
-        from preference.model.generator import Generator
+        with held_interrupts():
+            from preference.machine import check_device
+            from preference.model.generator import Generator
 
-        check_device(self.device)
-        return Generator(base, self.device)
+            check_device(self.device)
+            return Generator(base, self.device)
 
     def sample_again(self, prompt: str, attempt: int) -> list[str]:
         """Return new candidates for one prompt."""
@@ -121,6 +125,29 @@ def raise_on_interrupt() -> None:
     """
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN or sys.stdin.isatty():
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Hold KeyboardInterrupt back: modules that it stops halfway through their import cannot be imported again. A second
+    Ctrl-C ends the process."""
+    held = False
+
+    def hold(number, frame) -> None:
+        nonlocal held
+        held = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        print("stopping once the model is loaded; Ctrl-C again stops at once", flush=True)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def print_summary(session, seconds: float) -> None:

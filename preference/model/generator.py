@@ -1,6 +1,7 @@
 """Sampling candidate answers from a causal language model."""
 
 import contextlib
+import copy
 import hashlib
 import io
 import os
@@ -140,8 +141,8 @@ def converted_gguf(path: Path) -> Path:
         with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
             try:
                 tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-                read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
                 config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+                read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, config=copy.deepcopy(config), dtype=torch.float32)
             except Exception as error:  # a damaged file can raise anything
                 raise InputError(f"{path}: cannot be read as a GGUF model ({error}); choose another --generator") from error
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # without the marks of quantisation, which forbid saving

@@ -45,6 +45,8 @@ class Sitting:
                     if terminal.ask("All done. Enter ends, u undoes the last ranking: ").strip() != "u":
                         return
                     self.notice = undo(self, "")
+                    if self.session.current is None:
+                        self.say(self.notice)
                     continue
                 self.show()
                 notice = None

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 from conftest import run_process, run_script
-from pseudo_terminal import Terminal
+from pseudo_terminal import Terminal, write_candidates
 
 from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
@@ -145,9 +145,24 @@ def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(t
     assert [one.prompt for one in made] == [f"prompt {i}" for i in range(24)] and (tmp_path / "c.jsonl").read_text().startswith(before)
 
 
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2])
+def test_ctrl_c_while_the_model_is_loaded_for_new_answers_saves_and_quits(tmp_path, tiny_gpt2, seconds):
+    write_candidates(tmp_path, ["p"])
+    terminal = Terminal(tmp_path, "--generator", tiny_gpt2)
+    terminal.wait_for("\n> ")
+    terminal.type("r")
+    terminal.wait_for("sampling new answers …")
+    time.sleep(seconds)
+    terminal.child.send("\x03")
+    rest = terminal.summary()
+    assert terminal.child.exitstatus == 0 and "Traceback" not in rest
+    assert "0 done, 1 left continue:" in rest
+
+
 @needs_smollm2
 def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a busy machine two threads wait for each other most of the time
     (tmp_path / "p.txt").write_text("Name a fruit")
     flags = ["--prompts", "p.txt", "--generate-only", "--max-new-tokens", 8, "--num-candidates", 2]
     done = run_process("generate_data.py", *flags, cwd=tmp_path)
