@@ -16,8 +16,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def settings_from(kind: type[Settings], args: argparse.Namespace) -> Settings:
-    """Return a settings dataclass of type `kind`, each field from the argument of the same name."""
-    values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(kind)}  # type: ignore[arg-type]
+    """Return a settings dataclass of type `kind`, each field from the argument of the same name, where there is one."""
+    values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(kind) if hasattr(args, field.name)}  # type: ignore[arg-type]
     return kind(**values)
 
 

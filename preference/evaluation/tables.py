@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import UNSEEN, Evaluation
 from preference.evaluation.metrics import Metrics, predicted_ranks, split_rewards
 from preference.wording import counted
@@ -14,20 +16,46 @@ from preference.wording import counted
 MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
 
 
-def print_report(evaluations: Sequence[Evaluation]) -> None:
-    """Print the rewards of the first part's answers, the metrics of all parts beside the baselines, the checks and the verdict."""
-    terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=120)
+def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True) -> None:
+    """Print the rewards of the first part's answers, the metrics of all parts beside the baselines, the checks and the verdict.
+
+    Args:
+        answers: False leaves the answers out.
+    """
+    console = _console()
     first = evaluations[0]
-    table, left_out = answers_table(first, MOST_ANSWERS)
-    console.print(table)
-    if left_out:
-        console.print(f"({left_out} more answers are in rewards.csv)\n")
+    if answers:
+        table, left_out = answers_table(first, MOST_ANSWERS)
+        console.print(table)
+        if left_out:
+            console.print(f"({left_out} more answers are in rewards.csv)\n")
     if agreement := agreement_table(evaluations):
         console.print(agreement)
     for check in first.checks:
         console.print(f"{check.result:>12}  {check.name}: {check.evidence}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n{first.verdict}", markup=False, highlight=False)
+
+
+def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
+    """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round."""
+    table = Table(title=f"Most disputed of {counted(len(rankings), 'ranking')}", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("dispute", justify="right", min_width=7)
+    for name, width in (("prompt", 28), ("you ranked higher", 36), ("the models prefer", 36)):
+        table.add_column(name, max_width=width, no_wrap=True, overflow="ellipsis")
+    parts = split_rewards(rankings, rewards)
+    for i in np.argsort(-disputes, kind="stable")[:most]:
+        ranking, ranks = rankings[i], np.asarray(rankings[i].ranks)
+        margins = np.where(ranks[:, None] < ranks[None, :], parts[i][:, None] - parts[i][None, :], np.inf)
+        pair = np.unravel_index(int(margins.argmin()), margins.shape)
+        answers = [Text(f"[{ranking.ranks[k]}] {_one_line(ranking.answers[k])}") for k in pair]
+        table.add_row(f"{disputes[i]:.2f}", Text(_one_line(ranking.prompt)), *answers)
+    if table.row_count:
+        _console().print(table)
+
+
+def _console() -> Console:
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=120)
 
 
 def answers_table(evaluation: Evaluation, most: int) -> tuple[Table, int]:

@@ -38,6 +38,27 @@ class ShowProgress(TrainerCallback):
         self.bar.stop()
 
 
+class ShowFolds(TrainerCallback):
+    """One bar on standard error, where that is a terminal, over the steps of all folds."""
+
+    def __init__(self, steps: int, folds: int):
+        terminal = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("cross-validation"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+            console=terminal, transient=True, disable=not terminal.is_terminal,
+        )  # fmt: skip
+        self.folds, self.done, self.steps_done = folds, 0, 0
+        self.task = self.bar.add_task(f"fold 1 of {folds}", total=steps)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update(self.task, completed=self.steps_done + state.global_step)
+
+    def end_fold(self, steps: int) -> None:
+        """Count a fold as done, which took `steps`."""
+        self.done, self.steps_done = self.done + 1, self.steps_done + steps
+        self.bar.update(self.task, completed=self.steps_done, description=f"fold {min(self.done + 1, self.folds)} of {self.folds}")
+
+
 class TensorBoardLog(TensorBoardCallback):
     """Writes losses, learning rate and metrics to `folder`, which is made when training begins."""
 

@@ -1,0 +1,63 @@
+"""Margins as odds: P(chosen beats rejected) = sigmoid(margin / temperature) (Bradley & Terry 1952; Guo et al. 2017)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_expit
+
+from preference.data.rankings import Ranking
+
+BINS = 10
+
+
+def pair_margins(ranking: Ranking, rewards: np.ndarray) -> np.ndarray:
+    """Return the margin of every untied pair of one ranking, reward of chosen − reward of rejected: shape (pairs,).
+
+    >>> pair_margins(Ranking("p", ["a", "b", "c"], [1, 2, 2]), np.array([0.5, 0.25, 1.0]))
+    array([ 0.25, -0.5 ])
+    """
+    ranks = np.asarray(ranking.ranks)
+    return (rewards[:, None] - rewards[None, :])[ranks[:, None] < ranks[None, :]]
+
+
+def win_probability(margin: float | np.ndarray, temperature: float) -> float | np.ndarray:
+    """Return the probability that a person prefers the answer whose reward is higher by `margin`.
+
+    >>> round(win_probability(1.0, temperature=0.8), 2)
+    0.78
+    """
+    return expit(np.asarray(margin) / temperature)[()]
+
+
+def fit_temperature(margins: np.ndarray) -> float:
+    """Return the temperature under which the margins of chosen over rejected answers are the most likely.
+
+    Margins that are all on one side, which no finite temperature explains best, give an end of the range, 0.01 to 100.
+    """
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_expit(margins / np.exp(log_temperature)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.01), np.log(100)), method="bounded").x))
+
+
+def calibration_error(margins: np.ndarray, temperature: float) -> float:
+    """Return the expected calibration error: how far stated odds and shares of pairs ordered right lie apart (Naeini et al. 2015).
+
+    Pairs are put into `BINS` bins by the probability stated for the answer with the higher reward, from 0.5 to 1; the
+    error is the mean over pairs of |share right − mean probability| of their bin. Equal rewards count half right.
+    """
+    stated = expit(np.abs(margins) / temperature)
+    right = np.where(margins > 0, 1.0, np.where(margins < 0, 0.0, 0.5))
+    bins = np.minimum(((stated - 0.5) * 2 * BINS).astype(int), BINS - 1)
+    return float(sum(abs((right - stated)[bins == number].sum()) for number in range(BINS)) / len(margins))
+
+
+def held_out_calibration_error(margins: Sequence[np.ndarray]) -> float:
+    """Return the calibration error with a temperature that is fitted, for each fold's margins, on the other folds'."""
+    scaled = []
+    for number, own in enumerate(margins):
+        others = np.concatenate([some for i, some in enumerate(margins) if i != number])
+        scaled.append(own / fit_temperature(others))
+    return calibration_error(np.concatenate(scaled), 1.0)

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Say how far your rankings can be trusted, and which of them to look at again.
+
+    python review_rankings.py --data my_rankings.csv
+
+Trains five models, each without a fifth of the prompts, and asks each about the prompts that it never saw. Prints the
+agreement on all prompts and the rankings that the models dispute most; writes review.csv (all rankings, most disputed
+first: the CSV's own columns, and reward, predicted_rank, dispute). Nothing in the rankings is changed. Stop at any time:
+folds that are done are kept, and the same command continues.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from preference.arguments import HelpFormatter, at_least, settings_from
+from preference.data.csv_table import CsvTable, Row, format_rows, read_table
+from preference.data.folds import folds_by_prompt
+from preference.data.rankings import Ranking, read_rankings
+from preference.durable_files import write_atomically
+from preference.errors import InputError
+from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
+from preference.threads import settle_waiting
+from preference.training.settings import TrainingSettings
+from preference.wording import counted
+
+ADDED = ["reward", "predicted_rank", "dispute"]
+
+
+def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
+    """The whole job: read, cross-validate, evaluate, find disputes, write, report."""
+    rankings = read_rankings(args.data)
+    for warning in rankings.warnings():
+        print(f"warning: {warning}")
+    try:
+        folds = folds_by_prompt(rankings.rankings, settings.validation_fraction, settings.seed)
+    except ValueError:
+        raise InputError(f"{args.data}: only one prompt with a ranking; rank at least two to review them") from None
+    check_output(args.output, args.data)
+    settle_waiting()
+    base = find_base_model(args.base_model)
+    print(base.note or f"base model: {base.used} ({base.source})", flush=True)
+
+    from preference.training.cross_validation import cross_validate, estimate_seconds, known_folds, steps_of
+    from preference.training.progress import ShowFolds
+
+    known = known_folds(rankings.rankings, folds, base, settings)
+    new = [fold for fold in folds if fold not in known]
+    seconds = estimate_seconds(rankings.rankings, new, base, settings)
+    done = f"; {len(known)} of them known from earlier" if known else ""
+    print(f"cross-validation: {counted(len(folds), 'fold')} by prompt{done}" + (f", about {duration(seconds)}" if new else ""), flush=True)
+
+    start = time.perf_counter()
+    progress = ShowFolds(sum(steps_of(rankings.rankings, fold.parts, settings) for fold in folds), len(folds))
+    with progress.bar:
+        rewards = cross_validate(rankings.rankings, folds, base, settings, callbacks=[progress], on_fold=progress.end_fold)
+    seconds = time.perf_counter() - start
+
+    import numpy as np
+
+    from preference.evaluation.calibration import calibration_error, fit_temperature, held_out_calibration_error, pair_margins
+    from preference.evaluation.disputes import disputes_of, expected_disputes
+    from preference.evaluation.evaluation import evaluate
+    from preference.evaluation.metrics import split_rewards
+    from preference.evaluation.tables import print_disputes, print_report
+
+    evaluation = evaluate("cross-validation", rankings.rankings, rewards, seed=settings.seed)
+    disputes = disputes_of(rankings.rankings, rewards)
+    of_ranking = [pair_margins(ranking, values) for ranking, values in zip(rankings.rankings, split_rewards(rankings.rankings, rewards), strict=True)]
+    margins = [np.concatenate([of_ranking[i] for i in fold.held_out]) for fold in folds]
+    temperature = fit_temperature(np.concatenate(margins))
+    top = min(args.top, int((disputes > 0).sum()))
+    threshold = float(sorted(disputes, reverse=True)[top - 1]) if top else 0.0
+    by_chance = expected_disputes(rankings.rankings, rewards, threshold, temperature, seed=settings.seed) if top else 0.0
+
+    write_atomically(args.output, review_csv(args.data, rankings.rankings, rewards, disputes))
+    print_report([evaluation], answers=False)
+    print(
+        "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,\n"
+        "so the accuracy errs, if at all, on the low side.\n\n"
+        f"As odds, a margin m means that the answer wins in sigmoid(m / {temperature:.2f}) of cases; expected calibration error"
+        f" {calibration_error(np.concatenate(margins), 1.0):.3f} without the temperature, {held_out_calibration_error(margins):.3f} with it.\n"
+    )
+    print_disputes(rankings.rankings, rewards, disputes, top)
+    if top:
+        print(f"By these odds, chance alone would give about {by_chance:.0f} disputes as strong as these {top}.")
+    print(f"\n{counted(len(folds), 'fold')} in {duration(seconds)}\nreview   {args.output}")
+
+
+def review_csv(data: str, rankings: list[Ranking], rewards: Sequence[float], disputes: Sequence[float]) -> str:
+    """Return the rows of the CSV `data` that are part of a ranking, most disputed ranking first, with the columns `ADDED`."""
+    from preference.evaluation.metrics import predicted_ranks, split_rewards
+
+    table = read_table(data)
+    rows_of: dict[tuple[str, str], list[list[str]]] = {}
+    for row in table.rows:
+        rows_of.setdefault((cell(table, row, "prompt"), cell(table, row, "group")), []).append(row.cells)
+    answer = table.columns.index("answer")
+    rows = []
+    parts = split_rewards(rankings, rewards)
+    for i in sorted(range(len(rankings)), key=lambda i: -disputes[i]):
+        added = dict(zip(rankings[i].answers, zip(parts[i], predicted_ranks(parts[i]), strict=True), strict=True))
+        for cells in rows_of[rankings[i].prompt, rankings[i].group]:
+            reward, rank = added[cells[answer].strip()]
+            rows.append([*cells, f"{reward:.4f}", rank, f"{disputes[i]:.4f}"])
+    return format_rows([[*table.columns, *ADDED], *rows])
+
+
+def cell(table: CsvTable, row: Row, column: str) -> str:
+    """Return the row's cell of `column` without white space around it; "" where the CSV has no such column."""
+    return row.cells[table.columns.index(column)].strip() if column in table.columns else ""
+
+
+def check_output(output: Path, data: str) -> None:
+    """Refuse to write the review over the rankings, or over a file that is not a review."""
+    if not output.exists():
+        return
+    if (
+        output.is_dir()
+        or output.samefile(data)
+        or not set(ADDED) <= set(output.read_text(encoding="utf-8-sig").partition("\n")[0].strip().split(","))
+    ):
+        raise InputError(f"{output}: exists and is not a review; choose another --output")
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> duration(42), duration(200)
+    ('42 s', '3.3 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    default = TrainingSettings()
+    parser = argparse.ArgumentParser(
+        prog="review_rankings.py", description="Say how far your rankings can be trusted, and which to look at again.", formatter_class=HelpFormatter
+    )
+    parser.add_argument("--data", default="training_data.csv", help="the rankings")
+    parser.add_argument("--output", type=Path, default=Path("review.csv"), help="all rankings, most disputed first; an earlier review is replaced")
+    parser.add_argument("--top", type=at_least(0), default=10, help="how many of the most disputed rankings to print")
+    training = parser.add_argument_group("training (as in reward_model_trainer.py)")
+    training.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
+    training.add_argument("--objective", choices=["regression", "bradley-terry", "plackett-luce"], default=default.objective, help="the loss")
+    training.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
+    training.add_argument("--max-steps", type=at_least(1), default=default.max_steps, help="stop each fold after this many steps")
+    training.add_argument("--seed", type=int, default=default.seed, help="of the folds and of each training")
+    training.add_argument("--device", default=default.device, help="cpu, cuda or mps")
+    training.add_argument(
+        "--precision", choices=["auto", "bf16", "fp32"], default=default.precision, help="auto: bf16 where the machine is faster in it"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        run(args, settings_from(TrainingSettings, args))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the folds that are done are kept, and the same command continues", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

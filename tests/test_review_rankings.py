@@ -1,0 +1,112 @@
+import pytest
+from conftest import read_csv, run_script
+
+from preference.data.csv_table import COLUMNS, format_rows
+from preference.machine import cache_folder
+
+TINY = ["--precision", "fp32", "--max-length", 64, "--max-steps", 6]
+
+
+@pytest.fixture
+def folder(tmp_path, sample_folder):
+    rows = read_csv(sample_folder / "training_data.csv") + read_csv(sample_folder / "test_data.csv")
+    cells = [[row["prompt"], row["answer"], row["rank"], f"note {i}"] for i, row in enumerate(rows)]
+    (tmp_path / "data.csv").write_text(format_rows([[*COLUMNS, "note"], *cells]))
+    return tmp_path
+
+
+def review(folder, tiny_distilbert, *arguments, status=0):
+    return run_script("review_rankings.py", "--data", "data.csv", "--base-model", tiny_distilbert, *TINY, *arguments, cwd=folder, status=status)
+
+
+def kept_folds() -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (cache_folder() / "folds").glob("*.json")}
+
+
+def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
+    before = (folder / "data.csv").read_bytes()
+    done = review(folder, tiny_distilbert)
+    assert "cross-validation: 8 folds by prompt, about " in done.stdout
+    assert "cross-validation (8 prompts)" in done.stdout and "errs, if at all, on the low side" in done.stdout
+    assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
+    assert "chance alone would give about" in done.stdout
+    assert (folder / "data.csv").read_bytes() == before
+    given, rows = read_csv(folder / "data.csv"), read_csv(folder / "review.csv")
+    assert list(rows[0]) == [*COLUMNS, "note", "reward", "predicted_rank", "dispute"]
+    assert sorted(row["note"] for row in rows) == sorted(row["note"] for row in given)
+    disputes = [float(row["dispute"]) for row in rows]
+    assert disputes == sorted(disputes, reverse=True) and disputes[0] > 0
+    for prompt in {row["prompt"] for row in rows}:
+        some = sorted((row for row in rows if row["prompt"] == prompt), key=lambda row: int(row["rank"]))
+        rewards = [float(row["reward"]) for row in some]
+        wrong = sum(max(0.0, rewards[j] - rewards[i]) for i in range(4) for j in range(i + 1, 4))
+        assert float(some[0]["dispute"]) == pytest.approx(wrong, abs=1e-3)
+        predicted = sorted(some, key=lambda row: int(row["predicted_rank"]))
+        assert [float(row["reward"]) for row in predicted] == sorted(rewards, reverse=True)
+
+
+def test_known_folds_are_not_trained_again_and_an_edit_trains_only_what_it_touches(folder, tiny_distilbert):
+    review(folder, tiny_distilbert, "--seed", 7)
+    before, first = kept_folds(), (folder / "review.csv").read_bytes()
+    assert "8 of them known from earlier" in review(folder, tiny_distilbert, "--seed", 7).stdout
+    assert kept_folds() == before and (folder / "review.csv").read_bytes() == first
+    rows = read_csv(folder / "data.csv")
+    swapped = {"1": "2", "2": "1"}
+    for row in rows[:4]:  # the first prompt's
+        row["rank"] = swapped.get(row["rank"], row["rank"])
+    (folder / "data.csv").write_text(format_rows([list(rows[0]), *(list(row.values()) for row in rows)]))
+    done = review(folder, tiny_distilbert, "--seed", 7)
+    assert "1 of them known from earlier" in done.stdout  # the one that holds the edited prompt out; the others trained on it
+    assert len(kept_folds()) == len(before) + 7
+
+
+def test_a_stopped_review_continues_with_the_folds_that_are_left(folder, tiny_distilbert, monkeypatch):
+    import preference.training.cross_validation as cross_validation
+
+    real, calls = cross_validation.train, []
+
+    def stop_in_the_fourth(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 5:  # the first times a few steps
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(cross_validation, "train", stop_in_the_fourth)
+    done = review(folder, tiny_distilbert, "--seed", 8, status=130)
+    assert done.stderr == "\nstopped; the folds that are done are kept, and the same command continues\n"
+    assert not (folder / "review.csv").exists()
+    monkeypatch.setattr(cross_validation, "train", real)
+    assert "8 folds by prompt; 3 of them known from earlier" in review(folder, tiny_distilbert, "--seed", 8).stdout
+
+
+def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert):
+    rows = read_csv(folder / "data.csv")
+    grouped = [
+        [r["prompt"], r["answer"], rank, rater]
+        for rater in ("ann", "bob")
+        for r in rows
+        for rank in [r["rank"] if rater == "ann" else 5 - int(r["rank"])]
+    ]
+    (folder / "data.csv").write_text(format_rows([[*COLUMNS, "group"], *grouped]))
+    review(folder, tiny_distilbert)
+    reviewed = read_csv(folder / "review.csv")
+    assert len(reviewed) == 64
+    disputes = {(row["prompt"], row["group"]): float(row["dispute"]) for row in reviewed}
+    assert len(disputes) == 16
+    rewards = {(row["prompt"], row["group"], row["answer"]): row["reward"] for row in reviewed}
+    assert all(rewards[prompt, "ann", answer] == rewards[prompt, "bob", answer] for prompt, _, answer in rewards)
+    assert any(disputes[prompt, "ann"] != disputes[prompt, "bob"] for prompt, _ in disputes)
+
+
+def test_what_is_not_a_review_is_not_overwritten(folder, tiny_distilbert):
+    (folder / "mine.csv").write_text("a,b\n1,2\n")
+    for output in ("mine.csv", "data.csv"):
+        done = review(folder, tiny_distilbert, "--output", output, status=2)
+        assert done.stderr == f"error: {output}: exists and is not a review; choose another --output\n"
+    assert (folder / "mine.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_one_prompt_cannot_be_reviewed(folder, tiny_distilbert):
+    (folder / "data.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\n")
+    done = review(folder, tiny_distilbert, status=2)
+    assert done.stderr == "error: data.csv: only one prompt with a ranking; rank at least two to review them\n"
