@@ -58,7 +58,7 @@ class Sitting:
 
     def show(self) -> None:
         """Show the prompt and its answers, and what there is to say about the line before."""
-        terminal.show_prompt(self.console, self.session.current, self.session.counts(), self.notice)
+        terminal.show_prompt(self.console, self.session.shown, self.session.counts(), self.notice)
 
     def say(self, text: str) -> None:
         """Print text, wrapped to the width of the terminal."""
@@ -75,7 +75,7 @@ class Sitting:
 
 def confirm_ranking(sitting: Sitting, line: str) -> str | None:
     """Say how `line` was understood and save it on Enter; another line is taken as a new ranking."""
-    answers = sitting.session.current.answers
+    answers = sitting.session.shown.answers
     while True:
         try:
             if len(answers) < 2:
@@ -85,12 +85,12 @@ def confirm_ranking(sitting: Sitting, line: str) -> str | None:
             sitting.say(str(error))
             return None
 
-        def show_order(ranks=ranks) -> None:
+        def show_again(ranks=ranks) -> None:
+            sitting.show()
             terminal.show_order(sitting.console, answers, ranks)
 
-        show_order()
-        question = "Enter saves this; or type another ranking, or n for none: "
-        line = terminal.ask(question, on_resize=lambda: (sitting.show(), show_order())).strip()
+        terminal.show_order(sitting.console, answers, ranks)
+        line = terminal.ask("Enter saves this; or type another ranking, or n for none: ", on_resize=show_again).strip()
         if line == "n":
             return None
         if line == "":
@@ -126,7 +126,7 @@ def discard(sitting: Sitting, argument: str) -> str:
 
 def edit(sitting: Sitting, argument: str) -> str:
     """Let the person edit one answer in their editor."""
-    answers = list(sitting.session.current.answers)
+    answers = list(sitting.session.shown.answers)
     number = _number(argument, len(answers))
     if number is None:
         return f"e needs the number of an answer, 1 to {len(answers)}, like e 2"
@@ -144,7 +144,7 @@ def edit(sitting: Sitting, argument: str) -> str:
 
 def view(sitting: Sitting, argument: str) -> None:
     """Show one answer whole, or the prompt."""
-    shown = sitting.session.current
+    shown = sitting.session.shown
     number = _number(argument, len(shown.answers))
     if number is not None:
         terminal.show_answer(sitting.console, number, shown.answers[number - 1])
@@ -157,7 +157,7 @@ def view(sitting: Sitting, argument: str) -> None:
 
 def write(sitting: Sitting, argument: str) -> str:
     """Add an answer that the person writes."""
-    answers = sitting.session.current.answers
+    answers = sitting.session.shown.answers
     written = terminal.ask("Your answer (empty to cancel): ").strip()
     if not written:
         return ""
@@ -172,7 +172,7 @@ def resample(sitting: Sitting, argument: str) -> str:
     print("sampling new answers …", flush=True)
     sitting.attempts += 1
     try:
-        sampled = sitting.sample(sitting.session.current.prompt, sitting.attempts)
+        sampled = sitting.sample(sitting.session.shown.prompt, sitting.attempts)
     except InputError as error:
         return f"no new answers: {error}"
     if not sampled:
@@ -184,7 +184,7 @@ def resample(sitting: Sitting, argument: str) -> str:
 def show_help(sitting: Sitting, argument: str) -> None:
     """Show the guidelines and what can be typed."""
     sitting.say(f"\n{sitting.guidelines}\n\n{help_text()}\n")
-    terminal.show_reminder(sitting.console, sitting.session.current.prompt)
+    terminal.show_reminder(sitting.console, sitting.session.shown.prompt)
 
 
 def leave(sitting: Sitting, argument: str) -> str:

@@ -109,9 +109,16 @@ class RankingSession:
             self.log.add("shown", prompt=prompt, answers=answers, recheck=recheck)
         return self._shown
 
+    @property
+    def shown(self) -> Shown:
+        """The same, for what needs a prompt on the screen; raises LookupError when all is done."""
+        if (current := self.current) is None:
+            raise LookupError("every prompt is ranked or discarded")
+        return current
+
     def confirm(self, ranks: list[int]) -> None:
         """Save the ranks of the answers on the screen; they are on the disk when this returns."""
-        shown = self.current
+        shown = self.shown
         seconds = round(time.monotonic() - self._since, 1)
         if shown.recheck:  # its rows are in the CSV already
             self.log.add("ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
@@ -153,13 +160,13 @@ class RankingSession:
 
     def skip(self) -> None:
         """Leave the prompt on the screen for the next sitting."""
-        self.log.add("skipped", prompt=self.current.prompt)
-        self.skipped.add(self.current.prompt)
+        self.log.add("skipped", prompt=self.shown.prompt)
+        self.skipped.add(self.shown.prompt)
         self._leave()
 
     def discard(self) -> None:
         """Never show the prompt on the screen again."""
-        prompt = self.current.prompt
+        prompt = self.shown.prompt
         self.log.add("discarded", prompt=prompt)
         self.queue = [item for item in self.queue if item[0] != prompt]
         self.total.remove(prompt)
@@ -167,14 +174,14 @@ class RankingSession:
 
     def resample(self, sampled: Sequence[str]) -> int:
         """Replace the sampled answers by new ones; those that the person wrote or edited stay. Return how many stay."""
-        own = [answer for answer in self.current.answers if answer not in self.sampled[self.current.prompt]]
-        self.sampled[self.current.prompt] |= set(sampled)
+        own = [answer for answer in self.shown.answers if answer not in self.sampled[self.shown.prompt]]
+        self.sampled[self.shown.prompt] |= set(sampled)
         self.change(distinct([*sampled, *own]), sampled=list(sampled))
         return len(own)
 
     def change(self, answers: list[str], **details) -> None:
         """Give the prompt on the screen other answers, which are shown in this order; `details` go to the log."""
-        shown = self.current
+        shown = self.shown
         self.answers[shown.prompt] = list(answers)
         self.log.add("changed", prompt=shown.prompt, answers=list(answers), **details)
         self._shown = Shown(shown.prompt, list(answers), shown.recheck)
@@ -206,7 +213,8 @@ class RankingSession:
         if len(position) >= 10:
             random_numbers = np.random.default_rng(0)
             means = [np.mean(random_numbers.choice(position, len(position))) for _ in range(2000)]
-            interval = tuple(float(x) for x in np.percentile(means, [2.5, 97.5]))
+            low, high = np.percentile(means, [2.5, 97.5])
+            interval = (float(low), float(high))
         return Agreement(
             rechecked=len(taus),
             exact=exact,

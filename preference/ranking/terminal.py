@@ -10,7 +10,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 from rich import box
 from rich.console import Console
@@ -168,9 +168,9 @@ def counts_line(counts: SittingCounts) -> str:
     'done 3 · left 7 · skipped 1 · 12 s per prompt (median) · about 1.4 min left'
     """
     line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}"
-    if counts.median_seconds is None:
-        return line
     seconds = counts.seconds_left
+    if counts.median_seconds is None or seconds is None:
+        return line
     left = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
     return f"{line} · {counts.median_seconds:.0f} s per prompt (median) · about {left} left"
 
@@ -183,11 +183,7 @@ def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
     Raises:
         EndOfInput: Ctrl-C, Ctrl-D, or the end of the pipe.
     """
-    readline = None
-    if sys.stdin.isatty():
-        with contextlib.suppress(ImportError):  # Windows has none
-            import readline
-    typed = ""
+    readline, typed = _line_editor(), ""
     with _watch_resizes(bool(on_resize) and sys.stdin.isatty()) as size:
         try:
             while True:
@@ -198,13 +194,24 @@ def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
                 except _Resized:
                     typed = readline.get_line_buffer() if readline else ""
                 size.changed = False
-                on_resize()
+                if on_resize:
+                    on_resize()
         except (EOFError, KeyboardInterrupt):
             print()
             raise EndOfInput from None
         finally:
             if readline:
                 readline.set_startup_hook(None)
+
+
+def _line_editor() -> ModuleType | None:
+    if not sys.stdin.isatty():
+        return None
+    try:
+        import readline
+    except ImportError:  # Windows has none
+        return None
+    return readline
 
 
 class _Resized(Exception):
