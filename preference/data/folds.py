@@ -25,7 +25,7 @@ def folds_by_prompt(rankings: Sequence[Ranking], validation_fraction: float, see
     follows from their texts and `seed`, not from their order in the file.
 
     >>> [fold.held_out for fold in folds_by_prompt([Ranking(p, ["x", "y"], [1, 2]) for p in "abca"], 0.2, seed=42)]
-    [[2], [0, 3], [1]]
+    [[1], [0, 3], [2]]
 
     Raises:
         ValueError: there is only one prompt.

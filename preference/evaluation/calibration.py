@@ -24,7 +24,7 @@ def pair_margins(ranking: Ranking, rewards: np.ndarray) -> np.ndarray:
 def win_probability(margin: float | np.ndarray, temperature: float) -> float | np.ndarray:
     """Return the probability that a person prefers the answer whose reward is higher by `margin`.
 
-    >>> round(win_probability(1.0, temperature=0.8), 2)
+    >>> round(float(win_probability(1.0, temperature=0.8)), 2)
     0.78
     """
     return expit(np.asarray(margin) / temperature)[()]
