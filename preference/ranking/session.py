@@ -11,6 +11,7 @@ from preference.data.candidates import Candidates, distinct
 from preference.ranking.store import RankingStore
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
+LEAST_RANKINGS = 10  # to say whether position mattered
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,8 @@ class RankingSession:
         import numpy as np
         from scipy.stats import kendalltau
 
+        from preference.evaluation.metrics import bootstrap_interval
+
         first = {event["prompt"]: event for event in self.log.standing if not event["recheck"]}
         taus, exact = [], 0
         for again in (event for event in self.log.standing if event["recheck"]):
@@ -209,12 +212,7 @@ class RankingSession:
             taus.append(kendalltau(ranks, again["ranks"]).statistic)
             exact += ranks == again["ranks"]
         position = [kendalltau(range(len(event["ranks"])), event["ranks"]).statistic for event in first.values()]
-        interval = None
-        if len(position) >= 10:
-            random_numbers = np.random.default_rng(0)
-            means = [np.mean(random_numbers.choice(position, len(position))) for _ in range(2000)]
-            low, high = np.percentile(means, [2.5, 97.5])
-            interval = (float(low), float(high))
+        enough = len(position) >= LEAST_RANKINGS
         return Agreement(
             rechecked=len(taus),
             exact=exact,
@@ -223,7 +221,7 @@ class RankingSession:
             first_position_best=float(np.mean([(e["ranks"][0] == 1) / e["ranks"].count(1) for e in first.values()])) if first else None,
             first_position_expected=float(np.mean([1 / len(e["ranks"]) for e in first.values()])) if first else None,
             position_tau=float(np.mean(position)) if position else None,
-            position_tau_95=interval,
+            position_tau_95=bootstrap_interval(np.asarray(position), np.ones(len(position))) if enough else None,
         )
 
     def _leave(self) -> None:
