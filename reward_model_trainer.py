@@ -10,6 +10,7 @@ for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_tra
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 from preference.arguments import HelpFormatter, above, at_least, from_to, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt
+from preference.durable_files import locked, mend_folder
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.processes import PROCESS
@@ -29,6 +31,9 @@ from preference.wording import counted
 
 TEST_DATA = Path("test_data.csv")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
+
+
+TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
 def say(text: str = "") -> None:
@@ -173,7 +178,9 @@ def main(argv: list[str] | None = None) -> int:
         args.test_data = str(TEST_DATA)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        run(args, settings_from(TrainingSettings, args))
+        with contextlib.nullcontext() if PROCESS else locked(args.output_dir, TAKEN):
+            mend_folder(args.output_dir)
+            run(args, settings_from(TrainingSettings, args))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,15 @@ import datetime
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from preference.errors import InputError
+from preference.wording import as_size
+
+_TORCH_CANNOT_WRITE = ("PytorchStreamWriter", "inline_container", "iostream error")  # in the text of its RuntimeError
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
@@ -31,6 +39,66 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
             os.unlink(temporary)
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def writing_to(folder: Path, size: int) -> Iterator[None]:
+    """Turn what is raised where a file of `folder` cannot be written, as on a full disk, into one line.
+
+    Args:
+        size: of what is written, in bytes.
+
+    Raises:
+        InputError: instead of OSError, and of the errors that safetensors and PyTorch raise in its place.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = str(error)
+        if isinstance(error, OSError):
+            why = error.strerror or text
+        elif type(error).__name__ == "SafetensorError" and "I/O error: " in text:
+            why = text.rpartition("I/O error: ")[2].partition(" (os error")[0]
+        elif isinstance(error, RuntimeError) and any(part in text for part in _TORCH_CANNOT_WRITE):
+            why = "a file could not be written whole"
+        else:
+            raise
+        raise InputError(
+            f"{folder}: cannot be written ({why}); it takes about {as_size(size)}, and {as_size(free_space(folder))} is free there"
+        ) from error
+
+
+def free_space(folder: Path) -> int:
+    """Return the bytes that are free where `folder` is, or would be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+@contextlib.contextmanager
+def locked(path: Path, taken: str) -> Iterator[None]:
+    """Keep `path` to this process by a lock file beside it, `PATH.lock`.
+
+    Args:
+        taken: the rest of the message if another process has it.
+
+    Raises:
+        InputError: another process has it, or the lock file cannot be made.
+    """
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{path}: {taken}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        # Removed while it is still held: afterwards another process may hold it.
+        with contextlib.suppress(PermissionError):  # Windows removes no open file; there the release does
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def append_durably(path: str | Path, line: str) -> None:

@@ -12,6 +12,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def as_size(size: float) -> str:
+    """Return a number of bytes in MB or GB.
+
+    >>> as_size(2_500_000), as_size(1_234_000_000)
+    ('2.5 MB', '1.2 GB')
+    """
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
 def shorten(value: str, width: int = 60) -> str:
     """Return `value` in quotes, on one line, cut at `width` characters."""
     return repr(value if len(value) <= width else value[: width - 3] + "...")

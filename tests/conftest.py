@@ -83,6 +83,23 @@ def tiny_reward_model(tiny_distilbert, sample_folder) -> Path:
     return sample_folder / "tiny_reward_model"
 
 
+@pytest.fixture
+def small_files_only():
+    """A context in which a file cannot grow beyond a number of bytes: writing fails as on a full disk."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def limited(size: int):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
+
+
 @dataclass(frozen=True)
 class Done:
     """What a script printed."""

@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
+from safetensors.torch import save_file
 
 from preference import durable_files
-from preference.durable_files import append_durably, back_up, exchange_folders, mend_folder, replace_folder, write_atomically
+from preference.durable_files import append_durably, back_up, exchange_folders, locked, mend_folder, replace_folder, write_atomically, writing_to
+from preference.errors import InputError
 
 
 def test_write_keeps_line_ends_and_permissions(tmp_path):
@@ -63,6 +66,37 @@ def test_backups_do_not_overwrite_each_other(tmp_path):
         path.write_text(text)
         copies.append(back_up(path))
     assert [copy.read_text() for copy in copies] == ["1", "2", "3"]
+
+
+def test_a_folder_that_is_taken_is_refused_and_the_lock_leaves_nothing(tmp_path):
+    program = "import sys; from preference.durable_files import locked\nwith locked(sys.argv[1], 'taken'): print('held', flush=True); input()"
+    holder = subprocess.Popen([sys.executable, "-c", program, tmp_path / "model"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(InputError, match="model: taken"), locked(tmp_path / "model", "taken"):
+        pass
+    holder.communicate(b"\n")
+    assert os.listdir(tmp_path) == []
+    with locked(tmp_path / "model", "taken"):
+        assert os.listdir(tmp_path) == ["model.lock"]
+
+
+@pytest.mark.parametrize("writer", ["plain", "safetensors", "torch"])
+def test_a_full_disk_is_one_line_whoever_writes(tmp_path, small_files_only, writer):
+    content = torch.zeros(100_000)
+    with pytest.raises(InputError) as caught, writing_to(tmp_path, 1_500_000), small_files_only(10_000):
+        if writer == "plain":
+            (tmp_path / "file").write_bytes(content.numpy().tobytes())
+        elif writer == "safetensors":
+            save_file({"a": content}, tmp_path / "file")
+        else:
+            torch.save(content, tmp_path / "file")
+    why = "a file could not be written whole" if writer == "torch" else "File too large"
+    assert str(caught.value).startswith(f"{tmp_path}: cannot be written ({why}); it takes about 1.5 MB, and ")
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(RuntimeError, match="a bug"), writing_to(tmp_path, 0):
+        raise RuntimeError("a bug")
 
 
 def write_folder(folder: Path, number: int) -> Path:

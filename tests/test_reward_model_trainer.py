@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -223,6 +224,49 @@ def test_a_picture_that_cannot_be_written_does_not_cost_the_model(folder, tiny_d
     assert (folder / "reward_model_final" / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("limit, why", [(100_000, "File too large"), (200_000, "a file could not be written whole")])
+def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(folder, tiny_distilbert, small_files_only, limit, why):
+    train(folder, "--base-model", tiny_distilbert, "--max-steps", 1)
+    before = {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()}
+    arguments = ["--base-model", tiny_distilbert, "--freeze-layers", -1]  # the weights take 130 kB, the optimizer's moments twice that
+    with small_files_only(limit):
+        done = train(folder, *arguments, status=2)
+    assert re.fullmatch(
+        rf"error: reward_model_final_checkpoints/checkpoint-20: cannot be written \({why}\); it takes about 0.5 MB, and \S+ [MG]B is free there;"
+        r" free some space and repeat the command with --resume\n",
+        done.stderr,
+    )
+    assert [path.name for path in (folder / "reward_model_final_checkpoints").iterdir()] == ["run.json"]
+    assert {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()} == before
+
+
+def test_a_disk_too_full_for_the_model_costs_no_training(folder, tiny_distilbert, small_files_only, monkeypatch):
+    from preference.training import saving
+
+    def on_a_full_disk(*arguments):
+        with small_files_only(100_000):
+            return write(*arguments)
+
+    write = saving._write_files
+    with monkeypatch.context() as patched:
+        patched.setattr(saving, "_write_files", on_a_full_disk)
+        done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, status=2)
+    assert "error: " in done.stderr and "reward_model_final.unverified: cannot be written (File too large); it takes about 0.1 MB" in done.stderr
+    assert not list(folder.glob("*.unverified"))
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, "--resume")
+    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (folder / "reward_model_final_checkpoints").exists()
+
+
+def test_a_second_training_on_the_same_folder_is_refused(folder, tiny_distilbert):
+    from preference.durable_files import locked
+
+    with locked(folder / "reward_model_final", "taken"):
+        done = train(folder, "--base-model", tiny_distilbert, status=2)
+    message = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
+    assert done.stderr == f"error: reward_model_final: {message}\n"
+    assert not (folder / "reward_model_final_checkpoints").exists()
+
+
 @pytest.mark.parametrize(
     "flag, other, step, why",
     [
@@ -248,6 +292,7 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--plot", "plot.docx"], "error: --plot plot.docx: unsupported image type; use .png .pdf .svg .jpg .webp"),
         (["--plot", "training_data.csv/plot.png"], "error: --plot training_data.csv/plot.png: its folder cannot be created (File exists)"),
         (["--output-dir", "mine"], "error: mine: exists and was not written by this trainer; choose another --output-dir"),
+        (["--output-dir", "training_data.csv/model"], "error: training_data.csv/model: cannot be written (File exists)"),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
         (["--epochs", "0"], "argument --epochs: 0 is not above 0"),
     ],

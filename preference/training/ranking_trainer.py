@@ -1,6 +1,7 @@
 """The Hugging Face Trainer, taught to train on whole rankings."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from preference.data.rankings import Ranking
+from preference.durable_files import writing_to
 from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs, split_rewards
 from preference.model.encoding import chunk_cost_of, rewards_of_chunks
@@ -22,7 +24,7 @@ from preference.model.head import output_layer
 from preference.model.reward_model import score_encoded
 from preference.training.batching import RankingBatchSampler, RankingCollator
 from preference.training.encoded_table import split_answers
-from preference.training.resuming import last_checkpoint
+from preference.training.resuming import checkpoint_size, last_checkpoint
 
 _RANKINGS_AT_ONCE = 256
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)  # rewards that differ by less, relative to their size, cannot be told apart
@@ -179,13 +181,18 @@ class RankingTrainer(Trainer):
         if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
             raise self._diverged(self.state.global_step, "the weights are not finite numbers")
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:
-            folder.mkdir(parents=True, exist_ok=True)
-            kept = {"best": self.best and asdict(self.best), "history": self.history}
-            (folder / _PROGRESS).write_text(json.dumps(kept), encoding="utf-8")
-            if self.best_weights:
-                save_file(self.best_weights, folder / _BEST_WEIGHTS)
-        super()._save_checkpoint(model, trial)
+        try:
+            with writing_to(folder, checkpoint_size(self.model, keeps_best=bool(self.best_weights))):
+                if self.args.should_save:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    kept = {"best": self.best and asdict(self.best), "history": self.history}
+                    (folder / _PROGRESS).write_text(json.dumps(kept), encoding="utf-8")
+                    if self.best_weights:
+                        save_file(self.best_weights, folder / _BEST_WEIGHTS)
+                super()._save_checkpoint(model, trial)
+        except InputError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise InputError(f"{error}; free some space and repeat the command with --resume") from error
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

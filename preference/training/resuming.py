@@ -4,10 +4,15 @@ import json
 import shutil
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
+from preference.durable_files import free_space, writing_to
 from preference.errors import InputError
+from preference.wording import as_size
 
 _SETTINGS = "run.json"
 _STATE = "trainer_state.json"  # the file the Trainer writes last into a checkpoint
+CHECKPOINTS_KEPT = 2
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -27,8 +32,36 @@ def steps_done(checkpoint: Path | None) -> int:
 def begin_run(folder: Path, settings: dict) -> None:
     """Empty `folder` for a new run, and keep the settings that it is started with."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+    with writing_to(folder, size=0):
+        folder.mkdir(parents=True)
+        (folder / _SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+
+
+def checkpoint_size(model: PreTrainedModel, *, keeps_best: bool) -> int:
+    """Return about how many bytes a checkpoint takes: the weights, the best weights, and two moments of each trained weight."""
+    weights, trained = model_size(model), sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    return weights * (1 + keeps_best) + 2 * trained
+
+
+def model_size(model: PreTrainedModel) -> int:
+    """Return how many bytes the weights take."""
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def check_space(folder: Path, model: PreTrainedModel, *, checkpoints: int, keeps_best: bool) -> None:
+    """Raise InputError unless there is room for what a run writes: its checkpoints in `folder`, and then the model beside it.
+
+    Args:
+        checkpoints: how many the run writes; for a moment one more is there than are kept.
+    """
+    one = checkpoint_size(model, keeps_best=keeps_best)
+    needed = max(min(checkpoints, CHECKPOINTS_KEPT + 1) * one, min(checkpoints, CHECKPOINTS_KEPT) * one + model_size(model))
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if needed > (free := free_space(folder) + there):
+        raise InputError(
+            f"{folder}: the disk is too full for this training: its checkpoints and the model take about {as_size(needed)}, and"
+            f" {as_size(free)} is free there; free some space, or choose another --output-dir"
+        )
 
 
 def started_settings(folder: Path, settings: dict) -> dict:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from preference.durable_files import replace_folder
+from preference.durable_files import replace_folder, writing_to
+from preference.errors import InputError
 from preference.evaluation.evaluation import Evaluation
 from preference.model.base_models import quiet_transformers
 from preference.model.reward_model import RewardModel
+from preference.training.resuming import model_size
 
 TOLERANCE = 1e-4  # how far a saved model's rewards may lie from those of the model in memory
 _ANSWERS_CHECKED = 16
@@ -27,25 +29,35 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
         evaluation: holds rewards that the model in memory gave.
 
     Raises:
+        InputError: the folder cannot be written, as on a full disk.
         RuntimeError: the saved model's rewards differ; it is left in `OUTPUT_DIR.unverified`.
     """
     output_dir = Path(os.path.realpath(output_dir))  # a symbolic link stays one
     new = output_dir.with_name(output_dir.name + ".unverified")
     shutil.rmtree(new, ignore_errors=True)
-    with quiet_transformers():
-        reward_model.model.save_pretrained(new)
-        reward_model.tokenizer.save_pretrained(new)
-    config = json.loads((new / "config.json").read_text(encoding="utf-8"))
-    config["num_labels"] = 1  # transformers leaves it out where id2label tells; other readers look for it
-    files = files | {"config.json": json.dumps(config, indent=2) + "\n"}
-    for name, text in files.items():
-        (new / name).write_text(text, encoding="utf-8", newline="")
+    try:
+        with writing_to(new, model_size(reward_model.model)):
+            _write_files(reward_model, new, files)
+    except InputError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise InputError(f"{error}; free some space and repeat the command with --resume") from error
 
     for way, difference in differences_when_loaded(new, evaluation).items():
         if not difference <= TOLERANCE:
             raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}")
 
     replace_folder(new, output_dir)
+
+
+def _write_files(reward_model: RewardModel, folder: Path, files: dict[str, str]) -> None:
+    with quiet_transformers():
+        reward_model.model.save_pretrained(folder)
+        reward_model.tokenizer.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["num_labels"] = 1  # transformers leaves it out where id2label tells; other readers look for it
+    files = files | {"config.json": json.dumps(config, indent=2) + "\n"}
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
 
 
 def differences_when_loaded(folder: Path, evaluation: Evaluation) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Training: rankings and a base model become a reward model. Prints nothing; messages go to a callback."""
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from preference.processes import PROCESS, PROCESSES
 from preference.training.encoded_table import digest_of, encode_rankings, split_answers
 from preference.training.objectives import OBJECTIVES
 from preference.training.ranking_trainer import RankingTrainer
-from preference.training.resuming import begin_run, last_checkpoint, started_settings, steps_done
+from preference.training.resuming import CHECKPOINTS_KEPT, begin_run, check_space, last_checkpoint, started_settings, steps_done
 from preference.training.settings import TrainingSettings
 from preference.wording import counted, name_some, shorten
 
@@ -109,7 +110,8 @@ def train(
         callbacks: the Trainer's, for process 0: a progress bar, a log.
 
     Raises:
-        InputError: the base model, the device or the settings do not fit, or `checkpoints` holds a run with other settings.
+        InputError: the base model, the device or the settings do not fit, `checkpoints` holds a run with other settings, or
+            the disk is too full.
         TrainingDiverged: a loss or a reward is not a finite number, or all rewards are equal.
     """
     # 1. The base model with one new output.
@@ -126,6 +128,7 @@ def train(
     schedule = plan_schedule(train_answers, validation_answers, settings)
     run = {"data": digest_of(rankings), "train_part": parts.training, "base_model": base.used, "frozen_layers": frozen_layers}
     run |= asdict(settings) | {"steps": schedule.steps}
+    check_space(checkpoints, model, checkpoints=-(-schedule.steps // schedule.save_every), keeps_best=bool(parts.validation))
     checkpoint, precision = _start_or_resume(checkpoints, run, resume, model, settings, on_message)
     arguments = _training_arguments(settings, schedule, checkpoints, precision, evaluates=bool(parts.validation))
 
@@ -162,7 +165,8 @@ def train(
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except BaseException:
-            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)  # the bar and the log end
+            with contextlib.suppress(Exception):  # on a full disk the log cannot end either
+                trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
             raise
     seconds = time.perf_counter() - start
 
@@ -227,7 +231,7 @@ def _training_arguments(settings: TrainingSettings, schedule: Schedule, checkpoi
         eval_strategy="steps" if evaluates else "no",
         eval_steps=schedule.evaluate_every,
         save_steps=schedule.save_every,
-        save_total_limit=2,
+        save_total_limit=CHECKPOINTS_KEPT,
         logging_steps=max(1, min(10, schedule.steps // 6)),
         disable_tqdm=True,
         seed=settings.seed,

@@ -1,7 +1,11 @@
+import re
+
 import pytest
+import torch
 
 from preference.errors import InputError
-from preference.training.resuming import begin_run, last_checkpoint, started_settings, steps_done
+from preference.training import resuming
+from preference.training.resuming import begin_run, check_space, checkpoint_size, last_checkpoint, started_settings, steps_done
 
 
 def write_checkpoint(folder, step: int, complete: bool = True) -> None:
@@ -33,3 +37,22 @@ def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
     begin_run(tmp_path / "run", {"seed": 1, "steps": 60, "train_part": [0, 2]})
     with pytest.raises(InputError, match="run had another seed, train_part; give the same arguments"):
         started_settings(tmp_path / "run", {"seed": 2, "steps": 60, "train_part": [0, 1]})
+
+
+def test_the_space_for_checkpoints_and_model_is_looked_for_before_training(tmp_path, monkeypatch):
+    model = torch.nn.Linear(999_999, 1)  # 4 MB
+    model.weight.requires_grad_(False)
+    assert checkpoint_size(model, keeps_best=True) == 2 * 4_000_000 + 2 * 4  # only the bias has moments
+
+    def check(free: float, **run) -> None:
+        monkeypatch.setattr(resuming, "free_space", lambda folder: int(free * 1e6))
+        check_space(tmp_path / "run", model, **run)
+
+    for checkpoints, keeps_best, needed in ((1, True, 12), (2, True, 20), (3, True, 24), (9, True, 24), (9, False, 12)):
+        check(needed + 0.1, checkpoints=checkpoints, keeps_best=keeps_best)
+        text = f"take about {needed:.1f} MB, and {needed - 0.1:.1f} MB is free there; free some space, or choose another --output-dir"
+        with pytest.raises(InputError, match=re.escape(text)):
+            check(needed - 0.1, checkpoints=checkpoints, keeps_best=keeps_best)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "earlier").write_bytes(b"0" * 1_000_000)  # is removed, or counts already
+    check(23.1, checkpoints=9, keeps_best=True)
