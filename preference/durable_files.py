@@ -152,6 +152,17 @@ def replace_folder(new: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+def name_folder(new: Path, folder: Path) -> None:
+    """Give the folder `new` the name `folder`; where another process made the same first, theirs stays and `new` is removed."""
+    _sync_tree(new)
+    try:
+        new.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(new, ignore_errors=True)
+
+
 def exchange_folders(one: Path, other: Path) -> bool:
     """Let two folders trade names in one step; return False where the system or the file system cannot (only Linux can)."""
     here, exchange = -100, 2  # AT_FDCWD: relative to the current folder; RENAME_EXCHANGE: see `man renameat2`

@@ -1,6 +1,10 @@
 """What this machine offers: devices, the faster precision, a folder for what can be computed again."""
 
+import atexit
+import functools
 import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -57,9 +61,25 @@ def check_device(device: str) -> None:
         raise InputError(f"--device {device}: not supported; use cpu, cuda or mps")
 
 
-def cache_folder() -> Path:
-    """Return the folder for what can be computed again, made if needed: `$XDG_CACHE_HOME/preference`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(root) / "preference"
-    folder.mkdir(parents=True, exist_ok=True)
+def cache_folder(part: str = "") -> Path:
+    """Return the folder for what can be computed again, made if needed: `$XDG_CACHE_HOME/preference`, or `part` in it.
+
+    Where that cannot be written it is a temporary folder, which is removed when the process ends.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preference" / part
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+        pass
+    folder = _temporary_cache() / part
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@functools.cache
+def _temporary_cache() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="preference-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

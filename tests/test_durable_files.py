@@ -1,17 +1,27 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import ROOT
-from safetensors.torch import save_file
 
 from preference import durable_files
-from preference.durable_files import append_durably, back_up, exchange_folders, locked, mend_folder, replace_folder, write_atomically, writing_to
+from preference.durable_files import (
+    append_durably,
+    back_up,
+    exchange_folders,
+    locked,
+    mend_folder,
+    name_folder,
+    replace_folder,
+    write_atomically,
+    writing_to,
+)
 from preference.errors import InputError
 
 
@@ -82,6 +92,9 @@ def test_a_folder_that_is_taken_is_refused_and_the_lock_leaves_nothing(tmp_path)
 
 @pytest.mark.parametrize("writer", ["plain", "safetensors", "torch"])
 def test_a_full_disk_is_one_line_whoever_writes(tmp_path, small_files_only, writer):
+    import torch
+    from safetensors.torch import save_file
+
     content = torch.zeros(100_000)
     with pytest.raises(InputError) as caught, writing_to(tmp_path, 1_500_000), small_files_only(10_000):
         if writer == "plain":
@@ -120,6 +133,24 @@ def test_a_folder_is_replaced_by_another(tmp_path, monkeypatch, exchanges):
     for number in (1, 2, 3):
         replace_folder(write_folder(tmp_path / "new", number), tmp_path / "model")
         assert number_in(tmp_path / "model") == number and os.listdir(tmp_path) == ["model"]
+
+
+def test_of_two_that_make_the_same_folder_the_first_counts(tmp_path):
+    ready = threading.Barrier(2)
+
+    def make(number: int) -> None:
+        new = write_folder(tmp_path / f"new{number}", number)
+        ready.wait()
+        name_folder(new, tmp_path / "model")
+
+    for attempt in range(20):
+        makers = [threading.Thread(target=make, args=(number,)) for number in (2 * attempt, 2 * attempt + 1)]
+        for maker in makers:
+            maker.start()
+        for maker in makers:
+            maker.join()
+        assert number_in(tmp_path / "model") in (2 * attempt, 2 * attempt + 1) and os.listdir(tmp_path) == ["model"]
+        shutil.rmtree(tmp_path / "model")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges folders")

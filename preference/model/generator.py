@@ -4,7 +4,6 @@ import contextlib
 import copy
 import hashlib
 import io
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Logits
 from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
 
 from preference.data.candidates import SamplingSettings, cut_at_sentence, distinct
+from preference.durable_files import name_folder
 from preference.errors import InputError
 from preference.machine import cache_folder
 from preference.model.base_models import BaseModel, quiet_transformers
@@ -132,10 +132,9 @@ class _GumbelNoise(LogitsProcessor):
 def converted_gguf(path: Path) -> Path:
     """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder."""
     with open(path, "rb") as file:
-        folder = cache_folder() / "gguf" / hashlib.file_digest(file, "sha256").hexdigest()
+        folder = cache_folder("gguf") / hashlib.file_digest(file, "sha256").hexdigest()
     if (folder / "config.json").exists():
         return folder
-    folder.parent.mkdir(exist_ok=True)
     temporary = tempfile.mkdtemp(dir=folder.parent)
     try:
         with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
@@ -150,7 +149,7 @@ def converted_gguf(path: Path) -> Path:
             model.generation_config = read.generation_config
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
-        os.replace(temporary, folder)
+        name_folder(Path(temporary), folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -1,5 +1,6 @@
 """Rankings as token ids, in a memory-mapped table that is made once and read lazily."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from datasets.arrow_writer import ArrowWriter
 from transformers import PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
+from preference.durable_files import writing_to
 from preference.machine import cache_folder
 from preference.model.encoding import encode_pairs
 
@@ -27,17 +29,24 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
     Columns: `ranks`, list of n; each model input (`input_ids`, …), list of n lists of token ids; and
     `truncated`, how many of the n answers were cut at `max_length` tokens.
 
-    The table is kept in the cache folder under a key of the texts and ranks, the tokenizer and `max_length`.
+    The table is kept in the cache folder under a key of the texts and ranks, the tokenizer and `max_length`. Several
+    processes may ask for the same one at once; a damaged one is made again.
+
+    Raises:
+        InputError: the disk is full.
     """
     parts = [_TABLE_FORMAT, digest_of(rankings), _description(tokenizer), str(max_length)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    path = cache_folder() / "encoded" / f"{key}.arrow"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
+    path = cache_folder("encoded") / f"{key}.arrow"
+    table = _read_table(path, rankings)
+    if table is None:
         _remove_old_tables(path.parent)
-        _write_table(path, rankings, tokenizer, max_length)
+        texts = sum(len(ranking.prompt) + len(answer) for ranking in rankings for answer in ranking.answers)
+        with writing_to(path.parent, size=texts):  # four bytes a token, four letters a token
+            _write_table(path, rankings, tokenizer, max_length)
+        table = Dataset.from_file(str(path))
     os.utime(path)
-    return Dataset.from_file(str(path))
+    return table
 
 
 def digest_of(rankings: Sequence[Ranking]) -> str:
@@ -53,6 +62,17 @@ def _description(tokenizer: PreTrainedTokenizerBase) -> str:
     if not hasattr(tokenizer, "backend_tokenizer"):
         return f"{tokenizer.__class__.__name__}{sorted(tokenizer.get_vocab().items())}"
     return json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None})
+
+
+def _read_table(path: Path, rankings: Sequence[Ranking]) -> Dataset | None:
+    """Return the table of `rankings` at `path`, or None if there is none or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        table = Dataset.from_file(str(path))
+        return table if table["ranks"][:] == [ranking.ranks for ranking in rankings] else None
+    except Exception:  # a damaged file can raise anything
+        return None
 
 
 def _write_table(path: Path, rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
@@ -72,6 +92,8 @@ def _write_table(path: Path, rankings: Sequence[Ranking], tokenizer: PreTrainedT
                 writer.write(row | {"ranks": ranking.ranks, "truncated": sum(cut[of_prompt])})
         writer.finalize()
         writer.close()
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -80,8 +102,9 @@ def _write_table(path: Path, rankings: Sequence[Ranking], tokenizer: PreTrainedT
 
 def _remove_old_tables(folder: Path) -> None:
     for table in folder.iterdir():
-        if table.stat().st_mtime < time.time() - _KEPT_DAYS * 86_400:
-            table.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process removed it, or gave a temporary file its name
+            if table.stat().st_mtime < time.time() - _KEPT_DAYS * 86_400:
+                table.unlink()
 
 
 def split_answers(ranking: dict) -> list[dict]:
