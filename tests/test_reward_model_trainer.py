@@ -224,6 +224,16 @@ def test_a_picture_that_cannot_be_written_does_not_cost_the_model(folder, tiny_d
     assert (folder / "reward_model_final" / "model.safetensors").exists()
 
 
+def test_a_damaged_base_model_gets_one_line_before_any_work(folder, tiny_distilbert):
+    damaged = shutil.copytree(tiny_distilbert, folder / "damaged")
+    os.truncate(damaged / "model.safetensors", 60_000)
+    before = sorted(folder.rglob("*"))
+    done = train(folder, "--base-model", damaged, status=2)
+    assert done.stderr.startswith(f"error: {damaged}: cannot be loaded (its weights are damaged: ") and done.stderr.count("\n") == 1
+    assert done.stderr.endswith("; choose another --base-model\n")
+    assert sorted(folder.rglob("*")) == before
+
+
 @pytest.mark.parametrize("limit, why", [(100_000, "File too large"), (200_000, "a file could not be written whole")])
 def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(folder, tiny_distilbert, small_files_only, limit, why):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 1)

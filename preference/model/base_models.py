@@ -4,11 +4,17 @@ import contextlib
 import hashlib
 import importlib.util
 import threading
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from preference.errors import InputError
+from preference.wording import name_some
 
+# How weights are loaded: no code of the folder is run, no pickle but one of tensors is read, and a report says what did not fit.
+CAREFULLY: dict[str, Any] = {"trust_remote_code": False, "weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
 HUB_SECONDS = 8  # an unreachable Hub is noticed within this time
 
 
@@ -187,6 +193,53 @@ def _download(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"], ignore_patterns=["*/*"]))
     except Exception as error:  # the client raises its HTTP library's own errors, which differ between its releases
         raise _HubUnreachable(f"the download from the Hugging Face Hub failed ({error})") from error
+
+
+@contextlib.contextmanager
+def loading(folder: str | Path, remedy: str):
+    """Load a model or tokenizer within this, quietly: whatever goes wrong becomes one line that ends with `remedy`.
+
+    Raises:
+        InputError: instead of any other exception; a damaged folder can raise them all.
+    """
+    try:
+        with quiet_transformers(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what goes wrong raises
+            yield
+    except Exception as error:
+        text = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        if type(error).__name__ == "SafetensorError":
+            text = f"its weights are damaged: {text}"
+        elif type(error).__name__ == "UnpicklingError":
+            text = "pytorch_model.bin holds more than weights, or is damaged; only weights are ever loaded from it"
+        elif "contains custom code" in text:
+            text = "it needs code of its own, which is never run"
+        elif "backend tokenizer" in text:
+            text = "its tokenizer files are missing or damaged"
+        elif "Unrecognized configuration class" in text:
+            text = "Transformers has no model of this architecture that scores text"
+        raise InputError(f"{folder}: cannot be loaded ({text}); {remedy}") from error
+
+
+def check_loaded(folder: str | Path, model, tokenizer, missing: Iterable[str], remedy: str) -> None:
+    """Raise InputError unless a model and a tokenizer, both from `folder`, are whole and fit together.
+
+    Args:
+        missing: the weights that the folder lacks, or has in another shape, and that it should have.
+        remedy: the end of the message.
+    """
+    if missing := sorted(missing):
+        raise InputError(f"{folder}: its weights do not fit its config.json ({name_some(missing)} missing or of another size); {remedy}")
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise InputError(f"{folder}: some of its weights are not finite numbers; {remedy}")
+    files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+    if tokenizer.vocab_files_names and not any((Path(folder) / name).exists() for name in files):
+        raise InputError(f"{folder}: it has no tokenizer (none of {', '.join(sorted(files))}); {remedy}")
+    if tokenizer.pad_token is None:
+        raise InputError(f"{folder}: its tokenizer has neither a padding token nor an end-of-text token to pad with; {remedy}")
+    largest, rows = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
+    if largest >= rows:
+        raise InputError(f"{folder}: its tokenizer has {largest + 1} tokens, but the model only {rows}; they do not belong together; {remedy}")
 
 
 @contextlib.contextmanager

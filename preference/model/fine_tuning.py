@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.errors import InputError
-from preference.model.base_models import quiet_transformers
+from preference.model.base_models import CAREFULLY, check_loaded, loading
 from preference.model.head import keep_head_in_fp32
 from preference.model.unpadding import unpad_layers
 
@@ -16,24 +16,32 @@ def load_base_model(folder: str | Path, *, seed: int) -> tuple[PreTrainedModel, 
     """Load a base model with one new output, and its tokenizer.
 
     Dropout is 0 everywhere: on a CPU it doubles the time of a step, since its random numbers are drawn on
-    one core and it forces attention off the fused path.
-    """
-    from transformers import AutoConfig
+    one core and it forces attention off the fused path. No code that the folder may hold is run.
 
-    with quiet_transformers():
-        config = AutoConfig.from_pretrained(folder)
+    Raises:
+        InputError: the folder does not hold such a model, or parts of it are damaged or do not fit together.
+    """
+    remedy = "choose another --base-model"
+    with loading(folder, remedy):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         for name, value in config.to_dict().items():
             if isinstance(value, float) and ("dropout" in name or name.endswith("pdrop")):
                 setattr(config, name, 0.0)
         config.num_labels = 1
         config.problem_type = "regression"
         config.id2label, config.label2id = {0: "reward"}, {"reward": 0}
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         torch.manual_seed(seed)  # the new output's weights
-        model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32)
+        model, report = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32, **CAREFULLY)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # What lies above the pretrained layers is new: the output layer, and the pooler that some models come without.
+    missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+    pretrained = {name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name}
+    check_loaded(folder, model, tokenizer, pretrained, remedy)
     model.config.pad_token_id = tokenizer.pad_token_id
+    with loading(folder, remedy), torch.no_grad():  # some architectures want more than text
+        model(**tokenizer("prompt", "answer", return_tensors="pt")).logits.view(1, 1)
     unpad_layers(model)
     keep_head_in_fp32(model)
     # sentence_transformers.CrossEncoder applies a sigmoid to one output unless the config names this.

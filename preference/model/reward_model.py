@@ -13,7 +13,7 @@ from preference.data.rankings import Ranking
 from preference.durable_files import mend_folder
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision
-from preference.model.base_models import quiet_transformers
+from preference.model.base_models import CAREFULLY, check_loaded, loading
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.head import keep_head_in_fp32
 from preference.model.unpadding import unpad_layers
@@ -43,12 +43,11 @@ class RewardModel:
         """
         check_reward_model_folder(folder)
         check_device(device)
-        with quiet_transformers():
-            try:
-                model = AutoModelForSequenceClassification.from_pretrained(folder)
-                tokenizer = AutoTokenizer.from_pretrained(folder)
-            except (OSError, ValueError) as error:
-                raise InputError(f"{folder}: the reward model cannot be loaded ({error}); train it again") from error
+        with loading(folder, remedy := "train it again"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
+        missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+        check_loaded(folder, model, tokenizer, missing, remedy)
         unpad_layers(model)
         keep_head_in_fp32(model)
         return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))

@@ -1,11 +1,21 @@
 import json
+import os
 import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2ForSequenceClassification
+from safetensors.torch import load_file, save_file
+from transformers import (
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    DistilBertModel,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    ViTConfig,
+    ViTModel,
+)
 
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.errors import InputError
@@ -112,8 +122,105 @@ def test_what_is_no_reward_model_gets_one_plain_message(tmp_path, tiny_distilber
         assert str(caught.value).startswith(f"{folder}: {message}") and "\n" not in str(caught.value)
     damaged = shutil.copytree(tiny_reward_model, tmp_path / "damaged")
     (damaged / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="the reward model cannot be loaded"):
+    with pytest.raises(InputError, match="damaged: cannot be loaded .*; train it again"):
         RewardModel.load(damaged)
+
+
+class Runs:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def rewrite(path, **changed) -> None:
+    """Change entries of a JSON file; None removes one."""
+    values = json.loads(path.read_text()) | changed
+    path.write_text(json.dumps({name: value for name, value in values.items() if value is not None}))
+
+
+def save_as_pickle(folder, content) -> None:
+    torch.save(content, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def save_model(folder, model) -> None:
+    model.save_pretrained(folder)
+
+
+SMALL_VIT = ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, image_size=32)
+FEW_TOKENS = DistilBertConfig(vocab_size=50, max_position_embeddings=64, dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+DAMAGES = {
+    "empty weights": (lambda f: (f / "model.safetensors").write_bytes(b""), "its weights are damaged: "),
+    "cut weights": (lambda f: os.truncate(f / "model.safetensors", 60_000), "its weights are damaged: "),
+    "a pickle that runs code": (
+        lambda f: save_as_pickle(f, {"a": Runs(f / "ran")}),
+        "pytorch_model.bin holds more than weights, or is damaged; only weights are ever loaded from it",
+    ),
+    "cut config": (lambda f: (f / "config.json").write_text("{"), "is not a valid JSON file"),
+    "code of its own": (
+        lambda f: rewrite(f / "config.json", model_type="other", auto_map={"AutoConfig": "code.Config"}),
+        "it needs code of its own, which is never run",
+    ),
+    "images": (lambda f: save_model(f, ViTModel(SMALL_VIT)), "Transformers has no model of this architecture that scores text"),
+    "another size": (lambda f: rewrite(f / "config.json", dim=64), "its weights do not fit its config.json (distilbert.embeddings.LayerNorm.bias, "),
+    "small vocabulary": (lambda f: save_model(f, DistilBertModel(FEW_TOKENS)), "tokens, but the model only 50; they do not belong together"),
+    "no padding": (
+        lambda f: rewrite(f / "tokenizer_config.json", pad_token=None),
+        "its tokenizer has neither a padding token nor an end-of-text token to pad with",
+    ),
+    "half a tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "its tokenizer files are missing or damaged"),
+    "no tokenizer": (lambda f: [file.unlink() for file in f.glob("tokenizer*")], "it has no tokenizer (none of tokenizer.json, vocab.txt)"),
+    "cut tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), "cannot be loaded (Expecting property name"),
+}
+
+
+@pytest.mark.parametrize("damage, message", DAMAGES.values(), ids=DAMAGES)
+def test_a_bad_base_model_gets_one_plain_message_and_runs_no_code(tmp_path, tiny_distilbert, damage, message):
+    folder = shutil.copytree(tiny_distilbert, tmp_path / "model")
+    (folder / "code.py").write_text(f"import os; os.mkdir({str(folder / 'ran')!r})")
+    damage(folder)
+    with pytest.raises(InputError) as caught:
+        load_base_model(folder, seed=0)
+    text = str(caught.value)
+    assert text.startswith(f"{folder}: ") and message in text and text.endswith("; choose another --base-model") and "\n" not in text
+    assert not (folder / "ran").exists()
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path, tiny_distilbert):
+    model, tokenizer = load_base_model(tiny_distilbert, seed=0)
+    with torch.no_grad():
+        model.distilbert.embeddings.word_embeddings.weight[7, 3] = float("nan")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    for load in (lambda: load_base_model(tmp_path, seed=0), lambda: RewardModel.load(tmp_path)):
+        with pytest.raises(InputError, match="some of its weights are not finite numbers"):
+            load()
+
+
+def test_a_base_model_may_come_as_a_pickle_of_weights_or_with_another_output(tmp_path, tiny_distilbert):
+    pickled = shutil.copytree(tiny_distilbert, tmp_path / "pickled")
+    save_as_pickle(pickled, DistilBertModel.from_pretrained(tiny_distilbert).state_dict())
+    five = shutil.copytree(tiny_distilbert, tmp_path / "five")
+    save_model(five, DistilBertForSequenceClassification.from_pretrained(tiny_distilbert, num_labels=5))
+    expected, _ = load_base_model(tiny_distilbert, seed=0)
+    for folder in (pickled, five):
+        model, _ = load_base_model(folder, seed=0)
+        assert output_layer(model).out_features == 1
+        torch.testing.assert_close(model.distilbert.state_dict(), expected.distilbert.state_dict())
+
+
+@pytest.mark.parametrize("missing", ["classifier.weight", "distilbert.transformer.layer.0.ffn.lin1.weight"])
+def test_a_reward_model_that_lacks_weights_is_refused(tmp_path, tiny_reward_model, missing):
+    folder = shutil.copytree(tiny_reward_model, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights.pop(missing)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=f"its weights do not fit its config.json \\({missing} missing or of another size\\); train it again"):
+        RewardModel.load(folder)
 
 
 def test_config_names_what_other_loaders_look_for(tiny_reward_model):
