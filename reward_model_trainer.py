@@ -27,7 +27,7 @@ from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.processes import PROCESS
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
-from preference.wording import counted
+from preference.wording import counted, name_some, shorten
 
 TEST_DATA = Path("test_data.csv")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
     from preference.evaluation.evaluation import evaluate
     from preference.evaluation.plots import plot_rewards
     from preference.evaluation.tables import print_report
+    from preference.training.earlier_model import compare_with_earlier, take_back_command
     from preference.training.model_card import metrics_record, model_card, rewards_csv
     from preference.training.saving import save_and_verify
 
@@ -77,7 +78,9 @@ def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
     shown = {part: some for part, some in unseen.items() if some} or {"training": training_part}
     evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]
 
-    prompts = len({ranking.prompt for ranking in training_part})
+    prompts = {ranking.prompt for ranking in training_part}
+    earlier = (args.output_dir / "metrics.json").exists()
+    comparison = compare_with_earlier(args.output_dir, evaluations, on_message=say)
     files = {
         "metrics.json": json.dumps(metrics_record(rankings, tests, prompts, trained, evaluations), indent=2) + "\n",
         "README.md": model_card(rankings, trained, evaluations),
@@ -86,11 +89,17 @@ def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
     save_and_verify(trained.reward_model, args.output_dir, files, evaluations[0])
     shutil.rmtree(checkpoints, ignore_errors=True)
     try:
-        plot_rewards(evaluations[0], args.plot, title=f"{base.used}, {settings.objective}, {counted(prompts, 'training prompt')}")
+        plot_rewards(evaluations[0], args.plot, title=f"{base.used}, {settings.objective}, {counted(len(prompts), 'training prompt')}")
     except OSError as error:
         say(f"warning: {args.plot}: the picture could not be written ({error.strerror})")
 
     print_report(evaluations)
+    if comparison:
+        say(f"\n{comparison.in_words()}")
+        if comparison.changed:
+            say(f"Another answer is best now for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
+    if earlier:
+        say(f"The previous model is kept until the next training; to take it back: {take_back_command(args.output_dir)}")
     say(
         f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
         " saved, loaded again, same rewards"

@@ -132,23 +132,27 @@ def back_up(path: str | Path) -> Path:
     return copy
 
 
-def replace_folder(new: Path, folder: Path) -> None:
+def replace_folder(new: Path, folder: Path, previous: Path | None = None) -> None:
     """Give the folder `new` the name `folder`, beside it, so that a crash at any instant leaves the old one whole or the new one.
 
-    An earlier `folder` is removed. Where the system cannot exchange two folders (see `exchange_folders`), `folder` is
-    missing for an instant; a crash just then leaves the old one as `FOLDER.old`, and `mend_folder` brings it back.
+    An earlier `folder` is removed, or takes the name `previous` from the one before it. Where the system cannot exchange two
+    folders (see `exchange_folders`), `folder` is missing for an instant; a crash just then leaves the old one as `FOLDER.old`,
+    and `mend_folder` brings it back.
     """
     _sync_tree(new)
     old = mend_folder(folder)
     if not folder.exists():
         new.rename(folder)
-    elif exchange_folders(new, folder):
-        shutil.rmtree(new, ignore_errors=True)
     else:
-        folder.rename(old)
-        new.rename(folder)
-        old.rename(new)  # what is called .old is always whole
-        shutil.rmtree(new, ignore_errors=True)
+        if not exchange_folders(new, folder):
+            folder.rename(old)
+            new.rename(folder)
+            old.rename(new)  # what is called .old is always whole
+        if previous:
+            shutil.rmtree(previous, ignore_errors=True)
+            new.rename(previous)
+        else:
+            shutil.rmtree(new, ignore_errors=True)
     sync_folder(folder.parent)
 
 

@@ -81,7 +81,7 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     folder, _ = packaged_run
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert set(metrics) == {
-        "data", "base_model", "training", "validation", "test", "baselines", "checks", "verdict", "versions",
+        "data", "base_model", "training", "validation", "test", "baselines", "checks", "verdict", "seen_prompts", "versions",
     }  # fmt: skip
     assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0
     assert len(metrics["data"]["sha256"]) == 64
@@ -331,3 +331,28 @@ def test_bf16_trains_and_saves_weights_that_score_alike_in_fp32(folder, tiny_dis
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["training"]["precision"] == "bf16"
     assert {str(tensor.dtype) for tensor in load_file(folder / "reward_model_final" / "model.safetensors").values()} == {"torch.float32"}
+
+
+def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tiny_distilbert):
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 3]
+    first = train(folder, *arguments)
+    assert "previous" not in first.stdout and not (folder / "reward_model_final.previous").exists()
+    weights = (folder / "reward_model_final" / "model.safetensors").read_bytes()
+    second = train(folder, *arguments, "--seed", 5, "--max-steps", 6)
+    assert "The new model is " in second.stdout and "prompts that neither was trained on" in second.stdout
+    assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
+    command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
+    assert f"The previous model is kept until the next training; to take it back: {command}\n" in second.stdout
+    subprocess.run(command, shell=True, cwd=folder, check=True)
+    assert (folder / "reward_model_final" / "model.safetensors").read_bytes() == weights
+
+
+def test_only_prompts_that_neither_model_was_trained_on_are_compared(folder, tiny_distilbert):
+    rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    extra = (folder / "test_data.csv").read_text().splitlines(keepends=True)[1:]
+    (folder / "training_data.csv").write_text("".join(rows + extra[:8]))  # two of the three later test prompts
+    (folder / "test_data.csv").rename(folder / "later.csv")
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
+    train(folder, *arguments)
+    done = train(folder, *arguments, "--test-data", "later.csv")
+    assert "of the pairs of 1 prompt that neither was trained on" in done.stdout

@@ -1,8 +1,9 @@
 """What a model's folder says of the model: metrics.json for programs, the model card for people, the rewards row by row."""
 
+import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from preference.data.csv_table import format_rows
@@ -16,22 +17,24 @@ REWARD_COLUMNS = ["part", "prompt", "answer", "rank", "reward", "predicted_rank"
 _PACKAGES = ("torch", "transformers", "datasets", "accelerate", "pandas", "numpy", "scipy")
 
 
-def metrics_record(data: Rankings, tests: Rankings | None, training_prompts: int, trained: Trained, evaluations: Sequence[Evaluation]) -> dict:
+def metrics_record(
+    data: Rankings, tests: Rankings | None, training_prompts: Iterable[str], trained: Trained, evaluations: Sequence[Evaluation]
+) -> dict:
     """Return what `metrics.json` holds.
 
     Args:
         data, tests: what was trained on, and what was tested on.
-        training_prompts: how many of the prompts the model was trained on.
+        training_prompts: those of the training part, which the model has seen; kept as digests.
         evaluations: of each part, what is shown to people first.
     """
     by_part: dict[str, dict | None] = {"validation": None, "test": None}
     by_part |= {e.part: asdict(e.metrics) | asdict(e.spread) for e in evaluations if e.unseen}
     test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
     shared = {ranking.prompt for ranking in data.rankings} & test_prompts
-    first = evaluations[0]
+    first, seen = evaluations[0], sorted({prompt_digest(prompt) for prompt in training_prompts})
     return {
         "data": {
-            "path": data.path, "rows": data.rows, "prompts": len(data), "training_prompts": training_prompts,
+            "path": data.path, "rows": data.rows, "prompts": len(data.prompts), "training_prompts": len(seen),
             "left_out": len(data.left_out_prompts) + len(shared), "duplicate_rows": len(data.duplicate_rows),
             "sha256": data.sha256, "test_path": tests.path if tests else None, "test_sha256": tests.sha256 if tests else None,
         },
@@ -41,8 +44,14 @@ def metrics_record(data: Rankings, tests: Rankings | None, training_prompts: int
         "baselines": {e.part: {"longest_answer": asdict(e.longest), "shortest_answer": asdict(e.shortest)} for e in evaluations if e.unseen},
         "checks": [{"name": c.name, "passed": c.passed, "result": c.result, "evidence": c.evidence} for c in first.checks],
         "verdict": first.verdict,
+        "seen_prompts": seen,
         "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     }  # fmt: skip
+
+
+def prompt_digest(prompt: str) -> str:
+    """Return 16 hexadecimal digits that stand for a prompt in `metrics.json`."""
+    return hashlib.sha256(prompt.encode()).hexdigest()[:16]
 
 
 def rewards_csv(evaluations: Sequence[Evaluation]) -> str:
@@ -72,7 +81,7 @@ def model_card(data: Rankings, trained: Trained, evaluations: Sequence[Evaluatio
         "",
         f"- Base model: `{base.used}`" + (f" (asked for: `{base.asked}`)" if base.used != base.asked else ""),
         f"- Objective: {settings.objective}; {trained.steps} steps, weights of step {trained.best_step}, {trained.precision}",
-        f"- Data: {counted(len(data), 'ranked prompt')} in {counted(data.rows, 'row')} (SHA-256 of the CSV: `{data.sha256}`)",
+        f"- Data: {counted(len(data.prompts), 'ranked prompt')} in {counted(data.rows, 'row')} (SHA-256 of the CSV: `{data.sha256}`)",
         f"- Input: the pair (prompt, answer), at most {settings.max_length} tokens, the longer side cut first",
         "",
         "## What a reward of 1 means",

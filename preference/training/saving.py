@@ -22,7 +22,8 @@ _ANSWERS_CHECKED = 16
 def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str, str], evaluation: Evaluation) -> None:
     """Write the model's folder, load it as any user of Transformers would, and give it its name when its rewards are the same.
 
-    An earlier model at `output_dir` is replaced; whenever this is interrupted, the folder holds the earlier model or the new one.
+    An earlier model at `output_dir` becomes `OUTPUT_DIR.previous` (see `previous_folder`), in place of the one before it. Whenever
+    this is interrupted, `output_dir` holds the earlier model or the new one.
 
     Args:
         files: further files of the folder, name -> text.
@@ -46,7 +47,18 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
         if not difference <= TOLERANCE:
             raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}")
 
-    replace_folder(new, output_dir)
+    holds_a_model = (output_dir / "config.json").exists()
+    replace_folder(new, output_dir, previous_folder(output_dir) if holds_a_model else None)
+
+
+def previous_folder(output_dir: Path) -> Path:
+    """Return where the model that stood at `output_dir` before the last training is kept.
+
+    >>> previous_folder(Path("reward_model_final")).name
+    'reward_model_final.previous'
+    """
+    folder = Path(os.path.realpath(output_dir)) if output_dir.is_symlink() else output_dir
+    return folder.with_name(folder.name + ".previous")
 
 
 def _write_files(reward_model: RewardModel, folder: Path, files: dict[str, str]) -> None:

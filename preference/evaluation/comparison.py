@@ -1,0 +1,46 @@
+"""Two models on the same unseen rankings: what a retraining changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from preference.data.rankings import Ranking
+from preference.evaluation.metrics import bootstrap_interval, count_pairs, split_rewards
+from preference.wording import counted
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Pairwise accuracies on rankings that neither model was trained on.
+
+    `difference_95` is the 95 % interval of after − before, from a bootstrap over prompts. `changed` are the prompts whose
+    highest reward belongs to another answer now.
+    """
+
+    prompts: int
+    before: float
+    after: float
+    difference_95: tuple[float, float]
+    changed: list[str]
+
+    def in_words(self) -> str:
+        """Return one sentence: better, worse, or not to be told apart."""
+        low, high = self.difference_95
+        outcome = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
+        return (
+            f"The new model is {outcome} the previous one: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} that neither"
+            f" was trained on, against {self.before:.3f} (difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})."
+        )
+
+
+def compare(rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, seed: int = 0) -> Comparison:
+    """Compare the rewards of two models for all answers to `rankings`, each of shape (answers,)."""
+    old, new = count_pairs(rankings, before), count_pairs(rankings, after)
+    changed = [
+        ranking.prompt
+        for ranking, was, is_now in zip(rankings, split_rewards(rankings, before), split_rewards(rankings, after), strict=True)
+        if int(was.argmax()) != int(is_now.argmax())
+    ]
+    interval = bootstrap_interval(new.right - old.right, old.pairs, seed=seed)
+    return Comparison(len(old.pairs), old.accuracy(), new.accuracy(), interval, list(dict.fromkeys(changed)))

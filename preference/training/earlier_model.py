@@ -1,0 +1,57 @@
+"""The model that stood in the output folder before this training: what it gave, and how to take it back."""
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from preference.errors import InputError
+from preference.evaluation.comparison import Comparison, compare
+from preference.evaluation.evaluation import Evaluation
+from preference.evaluation.metrics import split_rewards
+from preference.model.reward_model import RewardModel
+from preference.training.model_card import prompt_digest
+from preference.training.saving import previous_folder
+
+
+def compare_with_earlier(
+    output_dir: Path, evaluations: Sequence[Evaluation], *, seed: int = 0, on_message: Callable[[str], object] = lambda text: None
+) -> Comparison | None:
+    """Compare the new rewards with those of the model that `output_dir` still holds, on prompts that neither was trained on.
+
+    Returns:
+        None where there is no earlier model that can be loaded, or no such prompt.
+    """
+    record = output_dir / "metrics.json"
+    seen = json.loads(record.read_text(encoding="utf-8")).get("seen_prompts") if record.exists() else None
+    if seen is None:
+        return None
+    seen, rankings, after = set(seen), [], []
+    for evaluation in evaluations:
+        if evaluation.unseen:
+            for ranking, rewards in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
+                if prompt_digest(ranking.prompt) not in seen:
+                    rankings.append(ranking)
+                    after.append(rewards)
+    if not rankings:
+        return None
+    try:
+        before = RewardModel.load(output_dir).score_rankings(rankings)
+    except InputError as error:
+        on_message(f"warning: the earlier model cannot be compared: {error}")
+        return None
+    return compare(rankings, before, np.concatenate(after), seed=seed)
+
+
+def take_back_command(output_dir: Path) -> str:
+    """Return the command that gives the previous model its name back.
+
+    >>> take_back_command(Path("my model"))
+    "rm -r -- 'my model' && mv -- 'my model.previous' 'my model'"
+    """
+    previous = previous_folder(output_dir)
+    folder = str(previous.with_name(previous.name.removesuffix(".previous")))  # what a symbolic link leads to
+    remove, move = ["rm", "-r", "--", folder], ["mv", "--", str(previous), folder]
+    return f"{shlex.join(remove)} && {shlex.join(move)}"
