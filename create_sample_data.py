@@ -7,6 +7,11 @@
 Writes training_data.csv and test_data.csv (columns prompt, answer, rank; 1 is best).
 """
 
+from preference.processes import end_silently, raise_on_interrupt
+
+if __name__ == "__main__":
+    end_silently()
+
 import argparse
 import sys
 from pathlib import Path
@@ -41,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     samples = {args.training_data: TRAINING_SAMPLE, args.test_data: TEST_SAMPLE}
     contents = {path: as_csv(sample) for path, sample in samples.items()}
+    raise_on_interrupt()
     try:
         differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]
         if differing and not (args.force or args.keep_existing):
@@ -62,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -9,14 +9,15 @@ rankings: prompt, answer, rank; 1 is best) and ranking_log.jsonl (what was shown
 ranking that you confirmed is saved, and the next start continues from there.
 """
 
-import signal
+from preference.processes import end_silently, raise_on_interrupt
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while nothing is to be saved, Ctrl-C ends the process silently (status 130)
+if __name__ == "__main__":
+    end_silently()
 
 import argparse
 import contextlib
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -115,16 +116,6 @@ def _sample(prompts: list[str], path: Path, generator: LazyGenerator) -> list[Ca
     total = sum(len(one.answers) for one in sampled)
     print(f"{path}: {counted(total, 'candidate')} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s", flush=True)
     return sampled
-
-
-def raise_on_interrupt() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt from now on, so that the script can say what was done and how to continue.
-
-    Also if it was ignored at the start, as in a job that a shell script runs in the background, but only if a person
-    can type Ctrl-C: with standard input at a terminal.
-    """
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN or sys.stdin.isatty():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,11 @@ reward_model_final/ (model, tokenizer, model card, metrics.json, rewards.csv), r
 for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_trainer.py …
 """
 
+from preference.processes import PROCESS, end_silently, raise_on_interrupt
+
+if __name__ == "__main__":
+    end_silently()
+
 import argparse
 import contextlib
 import json
@@ -24,7 +29,6 @@ from preference.data.splits import split_by_prompt
 from preference.durable_files import locked, mend_folder
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
-from preference.processes import PROCESS
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.wording import counted, name_some, shorten
@@ -41,8 +45,8 @@ def say(text: str = "") -> None:
         print(text, flush=True)
 
 
-def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
-    """The whole job: read, split, train, evaluate, save, plot, report."""
+def run(args: argparse.Namespace, settings: TrainingSettings, until_end: contextlib.ExitStack) -> None:
+    """The whole job: read, split, train, evaluate, save, plot, report. `until_end` keeps other trainings out of the output folder."""
     check_outputs(args.output_dir, args.plot)
     rankings, tests = read_data(args.data, args.test_data)
     test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
@@ -58,6 +62,10 @@ def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
     from preference.training.progress import ShowProgress, TensorBoardLog
     from preference.training.train import train
 
+    raise_on_interrupt()
+    if PROCESS == 0:
+        until_end.enter_context(locked(args.output_dir, TAKEN))
+        mend_folder(args.output_dir)
     checkpoints = args.output_dir.with_name(args.output_dir.name + "_checkpoints")
     trained = train(
         usable, parts, base, settings, checkpoints=checkpoints, resume=args.resume, on_message=say,
@@ -187,9 +195,8 @@ def main(argv: list[str] | None = None) -> int:
         args.test_data = str(TEST_DATA)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        with contextlib.nullcontext() if PROCESS else locked(args.output_dir, TAKEN):
-            mend_folder(args.output_dir)
-            run(args, settings_from(TrainingSettings, args))
+        with contextlib.ExitStack() as until_end:
+            run(args, settings_from(TrainingSettings, args), until_end)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,6 +8,11 @@ packages are imported once. Writes training_data.csv and test_data.csv (kept
 where you have your own), reward_model_final/, reward_scores_plot.png and logs/.
 """
 
+from preference.processes import end_silently
+
+if __name__ == "__main__":
+    end_silently()
+
 import argparse
 import importlib
 import shlex
@@ -50,7 +55,11 @@ def main(argv: list[str] | None = None) -> int:
     build_parser().parse_args(argv)
     start = time.perf_counter()
     for command in demo_commands():
-        if (status := run(command)) == 130:  # Ctrl-C; the script has said what it means
+        try:
+            status = run(command)
+        except KeyboardInterrupt:
+            status = 130
+        if status == 130:  # Ctrl-C; the script has said what it means
             return status
         if status:
             print(f"error: {command[0]} ended with status {status}; the demo stops here", file=sys.stderr)

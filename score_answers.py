@@ -8,6 +8,11 @@ Reads a CSV with the columns prompt and answer. Writes the same rows and columns
 reward (higher is better) and rank_in_prompt (1 is the prompt's best), to --output or standard output.
 """
 
+from preference.processes import end_silently, raise_on_interrupt
+
+if __name__ == "__main__":
+    end_silently()
+
 import argparse
 import sys
 from pathlib import Path
@@ -49,6 +54,7 @@ def score(table, model_folder: str, device: str, precision: str) -> list[tuple[f
     from preference.evaluation.metrics import predicted_ranks
     from preference.model.reward_model import RewardModel
 
+    raise_on_interrupt()
     model = RewardModel.load(model_folder, device=device, precision=precision)
     prompts, answers = table.column("prompt"), table.column("answer")
     terminal = Console(stderr=True)

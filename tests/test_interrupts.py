@@ -1,0 +1,41 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is no signal there")
+
+
+@pytest.mark.parametrize("script", ["create_sample_data.py", "reward_model_trainer.py", "score_answers.py", "run_demo.py"])
+def test_ctrl_c_during_the_imports_ends_silently(tmp_path, script):
+    status, printed = interrupt_after("argparse", tmp_path, script, "--help")
+    assert status == -signal.SIGINT and not printed  # a shell calls it 130
+
+
+@pytest.mark.parametrize("module", ["torch._C", "transformers.utils"])
+def test_ctrl_c_during_the_heavy_imports_ends_silently(tmp_path, sample_folder, module):
+    status, printed = interrupt_after(module, tmp_path, "reward_model_trainer.py", "--data", sample_folder / "training_data.csv")
+    assert status == -signal.SIGINT and not printed
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["torch._C", "preference.training.train"])
+def test_ctrl_c_ends_the_demo_with_status_130(tmp_path, module):
+    status, printed = interrupt_after(module, tmp_path, "run_demo.py")
+    assert status == 130 and printed == ["", "stopped; the same command with --resume continues from the last checkpoint"]
+
+
+def interrupt_after(module: str, folder, script: str, *arguments) -> tuple[int, list[str]]:
+    """Run a script, press Ctrl-C when it has imported `module`; return its exit status and its lines on standard error."""
+    command = [sys.executable, "-X", "importtime", str(ROOT / script), *map(str, arguments)]
+    child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip
+    for line in child.stderr:  # each module as soon as it is imported
+        if line.split("|")[-1].strip() == module:
+            break
+    child.send_signal(signal.SIGINT)
+    _, rest = child.communicate()
+    return child.returncode, [line for line in rest.splitlines() if not line.startswith("import time:")]
