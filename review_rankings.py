@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, at_least, settings_from
@@ -24,24 +25,36 @@ from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.threads import settle_waiting
-from preference.training.settings import TrainingSettings
+from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
 from preference.wording import counted
 
 ADDED = ["reward", "predicted_rank", "dispute"]
 
 
-def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
-    """The whole job: read, cross-validate, evaluate, find disputes, write, report."""
-    rankings = read_rankings(args.data)
+@dataclass(frozen=True)
+class Files:
+    """What is read and written."""
+
+    data: str
+    output: Path
+
+
+def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) -> None:
+    """The whole job: read, cross-validate, evaluate, find disputes, write, report.
+
+    Args:
+        top: how many of the most disputed rankings to print.
+    """
+    rankings = read_rankings(files.data)
     for warning in rankings.warnings():
         print(f"warning: {warning}")
     try:
         folds = folds_by_prompt(rankings.rankings, settings.validation_fraction, settings.seed)
     except ValueError:
-        raise InputError(f"{args.data}: only one prompt with a ranking; rank at least two to review them") from None
-    check_output(args.output, args.data)
+        raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them") from None
+    check_output(files.output, files.data)
     settle_waiting()
-    base = find_base_model(args.base_model)
+    base = find_base_model(base_model)
     print(base.note or f"base model: {base.used} ({base.source})", flush=True)
 
     from preference.training.cross_validation import cross_validate, estimate_seconds, known_folds, steps_of
@@ -61,10 +74,10 @@ def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
 
     import numpy as np
 
-    from preference.evaluation.calibration import calibration_error, fit_temperature, held_out_calibration_error, pair_margins
+    from preference.evaluation.calibration import calibration_error, fit_temperature, held_out_calibration_error
     from preference.evaluation.disputes import disputes_of, expected_disputes
     from preference.evaluation.evaluation import evaluate
-    from preference.evaluation.metrics import split_rewards
+    from preference.evaluation.metrics import pair_margins, split_rewards
     from preference.evaluation.tables import print_disputes, print_report
 
     evaluation = evaluate("cross-validation", rankings.rankings, rewards, seed=settings.seed)
@@ -72,22 +85,22 @@ def run(args: argparse.Namespace, settings: TrainingSettings) -> None:
     of_ranking = [pair_margins(ranking, values) for ranking, values in zip(rankings.rankings, split_rewards(rankings.rankings, rewards), strict=True)]
     margins = [np.concatenate([of_ranking[i] for i in fold.held_out]) for fold in folds]
     temperature = fit_temperature(np.concatenate(margins))
-    top = min(args.top, int((disputes > 0).sum()))
+    top = min(top, int((disputes > 0).sum()))
     threshold = float(sorted(disputes, reverse=True)[top - 1]) if top else 0.0
     by_chance = expected_disputes(rankings.rankings, rewards, threshold, temperature, seed=settings.seed) if top else 0.0
 
-    write_atomically(args.output, review_csv(args.data, rankings.rankings, rewards, disputes))
+    write_atomically(files.output, review_csv(files.data, rankings.rankings, rewards, disputes))
     print_report([evaluation], answers=False)
     print(
         "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,\n"
-        "so the accuracy errs, if at all, on the low side.\n\n"
-        f"As odds, a margin m means that the answer wins in sigmoid(m / {temperature:.2f}) of cases; expected calibration error"
-        f" {calibration_error(np.concatenate(margins), 1.0):.3f} without the temperature, {held_out_calibration_error(margins):.3f} with it.\n"
+        "so the accuracy is, if anything, an underestimate.\n\n"
+        f"P(preferred) = sigmoid(margin / {temperature:.2f}); expected calibration error"
+        f" {calibration_error(np.concatenate(margins), 1.0):.3f} before, {held_out_calibration_error(margins):.3f} after temperature scaling\n"
     )
     print_disputes(rankings.rankings, rewards, disputes, top)
     if top:
-        print(f"By these odds, chance alone would give about {by_chance:.0f} disputes as strong as these {top}.")
-    print(f"\n{counted(len(folds), 'fold')} in {duration(seconds)}\nreview   {args.output}")
+        print(f"By these probabilities, chance alone would give about {by_chance:.0f} disputes as strong as these {top}.")
+    print(f"\n{counted(len(folds), 'fold')} in {duration(seconds)}\nreview   {files.output}")
 
 
 def review_csv(data: str, rankings: list[Ranking], rewards: Sequence[float], disputes: Sequence[float]) -> str:
@@ -115,14 +128,13 @@ def cell(table: CsvTable, row: Row, column: str) -> str:
 
 
 def check_output(output: Path, data: str) -> None:
-    """Refuse to write the review over the rankings, or over a file that is not a review."""
+    """Before any work, refuse to write where there is no folder, over the rankings, or over a file that is not a review."""
+    if not output.parent.is_dir():
+        raise InputError(f"--output {output}: no folder {output.parent}; create it, or choose another --output")
     if not output.exists():
         return
-    if (
-        output.is_dir()
-        or output.samefile(data)
-        or not set(ADDED) <= set(output.read_text(encoding="utf-8-sig").partition("\n")[0].strip().split(","))
-    ):
+    header = output.open(encoding="utf-8-sig", errors="replace").readline() if output.is_file() else ""
+    if not set(ADDED) <= set(header.strip().split(",")) or output.samefile(data):
         raise InputError(f"{output}: exists and is not a review; choose another --output")
 
 
@@ -145,14 +157,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=at_least(0), default=10, help="how many of the most disputed rankings to print")
     training = parser.add_argument_group("training (as in reward_model_trainer.py)")
     training.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
-    training.add_argument("--objective", choices=["regression", "bradley-terry", "plackett-luce"], default=default.objective, help="the loss")
+    training.add_argument("--objective", choices=OBJECTIVES, default=default.objective, help="the loss")
     training.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
     training.add_argument("--max-steps", type=at_least(1), default=default.max_steps, help="stop each fold after this many steps")
     training.add_argument("--seed", type=int, default=default.seed, help="of the folds and of each training")
     training.add_argument("--device", default=default.device, help="cpu, cuda or mps")
-    training.add_argument(
-        "--precision", choices=["auto", "bf16", "fp32"], default=default.precision, help="auto: bf16 where the machine is faster in it"
-    )
+    training.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")
     return parser
 
 
@@ -160,9 +170,12 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        run(args, settings_from(TrainingSettings, args))
+        run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), top=args.top)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the folds that are done are kept, and the same command continues", file=sys.stderr)

@@ -21,6 +21,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, above, at_least, from_to, settings_from
@@ -30,7 +31,7 @@ from preference.durable_files import locked, mend_folder
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.threads import settle_waiting
-from preference.training.settings import TrainingSettings
+from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
 from preference.wording import counted, name_some, shorten
 
 TEST_DATA = Path("test_data.csv")
@@ -45,31 +46,43 @@ def say(text: str = "") -> None:
         print(text, flush=True)
 
 
-def run(args: argparse.Namespace, settings: TrainingSettings, until_end: contextlib.ExitStack) -> None:
+@dataclass(frozen=True)
+class Files:
+    """What is read and written; None stands for no test data."""
+
+    data: str
+    test_data: str | None
+    output_dir: Path
+    plot: Path
+    log_dir: Path
+
+
+def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bool, until_end: contextlib.ExitStack) -> None:
     """The whole job: read, split, train, evaluate, save, plot, report. `until_end` keeps other trainings out of the output folder."""
-    check_outputs(args.output_dir, args.plot)
-    rankings, tests = read_data(args.data, args.test_data)
+    check_outputs(files.output_dir, files.plot)
+    rankings, tests = read_data(files.data, files.test_data)
     test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
     usable = [ranking for ranking in rankings.rankings if ranking.prompt not in test_prompts]
 
     parts = split_by_prompt(usable, settings.validation_fraction, settings.seed)
     if not parts.validation and settings.validation_fraction > 0:
-        say(f"too few prompts ({len(usable)}) for a validation part of {settings.validation_fraction:.0%}: training on all of them")
+        count = counted(len({ranking.prompt for ranking in usable}), "prompt")
+        say(f"{count}: too few for a validation part of {settings.validation_fraction:.0%}; training on all of them")
 
     settle_waiting()
-    base = find_base_model(args.base_model)
+    base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
     from preference.training.progress import ShowProgress, TensorBoardLog
     from preference.training.train import train
 
     raise_on_interrupt()
     if PROCESS == 0:
-        until_end.enter_context(locked(args.output_dir, TAKEN))
-        mend_folder(args.output_dir)
-    checkpoints = args.output_dir.with_name(args.output_dir.name + "_checkpoints")
+        until_end.enter_context(locked(files.output_dir, TAKEN))
+        mend_folder(files.output_dir)
+    checkpoints = files.output_dir.with_name(files.output_dir.name + "_checkpoints")
     trained = train(
-        usable, parts, base, settings, checkpoints=checkpoints, resume=args.resume, on_message=say,
-        callbacks=[ShowProgress(), TensorBoardLog(args.log_dir / time.strftime("%Y%m%d-%H%M%S"))] if PROCESS == 0 else [],
+        usable, parts, base, settings, checkpoints=checkpoints, resume=resume, on_message=say,
+        callbacks=[ShowProgress(), TensorBoardLog(files.log_dir / time.strftime("%Y%m%d-%H%M%S"))] if PROCESS == 0 else [],
     )  # fmt: skip
     if PROCESS != 0:
         return
@@ -77,7 +90,7 @@ def run(args: argparse.Namespace, settings: TrainingSettings, until_end: context
     from preference.evaluation.evaluation import evaluate
     from preference.evaluation.plots import plot_rewards
     from preference.evaluation.tables import print_report
-    from preference.training.earlier_model import compare_with_earlier, take_back_command
+    from preference.training.earlier_model import compare_with_earlier, restore_command
     from preference.training.model_card import metrics_record, model_card, rewards_csv
     from preference.training.saving import save_and_verify
 
@@ -87,32 +100,32 @@ def run(args: argparse.Namespace, settings: TrainingSettings, until_end: context
     evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]
 
     prompts = {ranking.prompt for ranking in training_part}
-    earlier = (args.output_dir / "metrics.json").exists()
-    comparison = compare_with_earlier(args.output_dir, evaluations, on_message=say)
-    files = {
+    earlier = (files.output_dir / "metrics.json").exists()
+    comparison = compare_with_earlier(files.output_dir, evaluations, on_message=say)
+    contents = {
         "metrics.json": json.dumps(metrics_record(rankings, tests, prompts, trained, evaluations), indent=2) + "\n",
         "README.md": model_card(rankings, trained, evaluations),
         "rewards.csv": rewards_csv(evaluations),
     }
-    save_and_verify(trained.reward_model, args.output_dir, files, evaluations[0])
+    save_and_verify(trained.reward_model, files.output_dir, contents, evaluations[0])
     shutil.rmtree(checkpoints, ignore_errors=True)
     try:
-        plot_rewards(evaluations[0], args.plot, title=f"{base.used}, {settings.objective}, {counted(len(prompts), 'training prompt')}")
+        plot_rewards(evaluations[0], files.plot, title=f"{base.used}, {settings.objective}, {counted(len(prompts), 'training prompt')}")
     except OSError as error:
-        say(f"warning: {args.plot}: the picture could not be written ({error.strerror})")
+        say(f"warning: {files.plot}: the picture could not be written ({error.strerror})")
 
     print_report(evaluations)
     if comparison:
         say(f"\n{comparison.in_words()}")
         if comparison.changed:
-            say(f"Another answer is best now for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
+            say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
     if earlier:
-        say(f"The previous model is kept until the next training; to take it back: {take_back_command(args.output_dir)}")
+        say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
     say(
         f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
-        " saved, loaded again, same rewards"
+        " saved; reloading gives the same rewards"
     )
-    say(f"model   {args.output_dir}/\nplot    {args.plot}\nlogs    {args.log_dir}/")
+    say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/")
 
 
 def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | None]:
@@ -153,11 +166,11 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--test-data", default=None, help=f"ranked answers to unseen prompts (default: {TEST_DATA} where it exists)")
     files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
     files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
-    files.add_argument("--log-dir", type=Path, default=Path("logs"), help="for TensorBoard")
+    files.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder for TensorBoard")
     what = parser.add_argument_group("model")
     what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
     what.add_argument(
-        "--objective", choices=["regression", "bradley-terry", "plackett-luce"], default=default.objective,
+        "--objective", choices=OBJECTIVES, default=default.objective,
         help="the loss; each compares the answers to one prompt. bradley-terry did as well as regression where measured (two and"
         " four answers per prompt, 5 to 400 prompts); plackett-luce uses the likelihood of the whole order",
     )  # fmt: skip
@@ -169,8 +182,8 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--batch-size", type=at_least(1), default=default.batch_size, help="answers per step, over all processes; a prompt's answers stay together"
     )
-    how.add_argument("--learning-rate", type=above(0), default=default.learning_rate, help="of the pretrained layers")
-    how.add_argument("--head-learning-rate", type=above(0), default=default.head_learning_rate, help="of the new output layer")
+    how.add_argument("--learning-rate", type=above(0), default=default.learning_rate, help="learning rate of the pretrained layers")
+    how.add_argument("--head-learning-rate", type=above(0), default=default.head_learning_rate, help="learning rate of the new output layer")
     how.add_argument(
         "--freeze-layers", type=at_least(-1), default=default.freeze_layers, metavar="N",
         help="keep the embeddings and the N lowest layers as pretrained; -1 trains everything (default: a third of the layers)",
@@ -179,13 +192,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--validation-fraction", type=from_to(0, 1, below=True), default=default.validation_fraction,
         help="share of the prompts held out to choose the best weights",
     )  # fmt: skip
-    how.add_argument("--seed", type=int, default=default.seed, help="of the split, the order and the new layer")
+    how.add_argument("--seed", type=int, default=default.seed, help="random seed for the split, the order and the new layer")
     how.add_argument("--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped")
     where = parser.add_argument_group("machine")
     where.add_argument("--device", default=default.device, help="cpu, cuda or mps")
-    where.add_argument(
-        "--precision", choices=["auto", "bf16", "fp32"], default=default.precision, help="auto: bf16 where the machine is faster in it"
-    )
+    where.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")
     return parser
 
 
@@ -196,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         with contextlib.ExitStack() as until_end:
-            run(args, settings_from(TrainingSettings, args), until_end)
+            run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), resume=args.resume, until_end=until_end)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

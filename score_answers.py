@@ -20,6 +20,7 @@ from pathlib import Path
 from preference.arguments import HelpFormatter
 from preference.errors import InputError
 from preference.threads import settle_waiting
+from preference.training.settings import PRECISIONS
 
 ADDED = ["reward", "rank_in_prompt"]
 
@@ -78,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, help="where the scored CSV goes (default: standard output)")
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="fp32", help="auto: bf16 where the processor is faster in it")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="auto: bf16 where the processor is faster in it")
     by_hand = parser.add_argument_group("scoring by hand")
     by_hand.add_argument("--prompt", help="the prompt")
     by_hand.add_argument("--answer", action="append", help="an answer to it; give several to compare them")

@@ -27,13 +27,13 @@ from ablations import ABLATIONS, PADDED
 from checkout import ROOT
 from figures import draw_picture, print_results
 from mfu import mean_training_flops, measure_matmul_rate
-from request import MINILM, OBJECTIVES, SAMPLING, SCORING, TRAINING, Request, base_folder
+from request import MINILM, SAMPLING, SCORING, TRAINING, Request, base_folder
 from synthetic import synthetic_rankings
 
 from preference.arguments import HelpFormatter, above, at_least, from_to
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.errors import InputError
-from preference.training.settings import TrainingSettings
+from preference.training.settings import OBJECTIVES, TrainingSettings
 
 HERE = Path(__file__).resolve().parent
 SCALE_ROWS = [2_000, 20_000, 200_000]

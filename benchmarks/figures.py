@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from request import OBJECTIVES, PEERS, SAMPLING
+from request import PEERS, SAMPLING
+
+from preference.training.settings import OBJECTIVES
 
 
 def print_results(results: dict) -> None:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import checkout  # noqa: F401
 
-from preference.training.settings import TrainingSettings
+from preference.training.settings import OBJECTIVES, TrainingSettings
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 PEERS = ["usual", "trl", "cross-encoder"]
-OBJECTIVES = ["regression", "bradley-terry", "plackett-luce"]
 TRAINING = [*PEERS, *OBJECTIVES]
 SCORING = ["cross-encoder predict", "score"]
 TOGETHER, ONE_BY_ONE = "all candidates together", "one call of generate per candidate"

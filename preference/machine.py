@@ -12,7 +12,6 @@ import torch
 
 from preference.errors import InputError
 
-PRECISIONS = ["auto", "bf16", "fp32"]
 WORTHWHILE = 1.2  # bf16 must be this much faster than fp32 to be worth its rounding
 
 

@@ -150,7 +150,10 @@ def test_an_ablation_changes_what_it_names_and_nothing_else(tiny_request, tmp_pa
         return layer(self, tokens, lengths, read)
 
     class KeepCalls(TrainerCallback):
-        def on_train_end(self, *args, **kwargs):  # scoring afterwards does not count
+        def on_train_begin(self, *args, **kwargs):  # neither what came before counts …
+            calls.clear()
+
+        def on_train_end(self, *args, **kwargs):  # … nor the scoring afterwards
             in_training.update(calls)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", count_attention)

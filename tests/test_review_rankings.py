@@ -27,7 +27,7 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     before = (folder / "data.csv").read_bytes()
     done = review(folder, tiny_distilbert)
     assert "cross-validation: 8 folds by prompt, about " in done.stdout
-    assert "cross-validation (8 prompts)" in done.stdout and "errs, if at all, on the low side" in done.stdout
+    assert "cross-validation (8 prompts)" in done.stdout and "is, if anything, an underestimate" in done.stdout
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
     assert "chance alone would give about" in done.stdout
     assert (folder / "data.csv").read_bytes() == before
@@ -104,6 +104,10 @@ def test_what_is_not_a_review_is_not_overwritten(folder, tiny_distilbert):
         done = review(folder, tiny_distilbert, "--output", output, status=2)
         assert done.stderr == f"error: {output}: exists and is not a review; choose another --output\n"
     assert (folder / "mine.csv").read_text() == "a,b\n1,2\n"
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\xff")
+    assert "exists and is not a review" in review(folder, tiny_distilbert, "--output", "picture.png", status=2).stderr
+    done = review(folder, tiny_distilbert, "--output", "nowhere/review.csv", status=2)
+    assert done.stderr == "error: --output nowhere/review.csv: no folder nowhere; create it, or choose another --output\n"
 
 
 def test_one_prompt_cannot_be_reviewed(folder, tiny_distilbert):

@@ -93,9 +93,9 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     assert [check["name"] for check in metrics["checks"]] == [
         "score variation", "quality sensitivity", "ranking ability", "generalisation",
     ]  # fmt: skip
-    assert metrics["training"]["evaluations"][-1]["step"] == 60
-    assert {e["step"] for e in metrics["training"]["evaluations"]} >= {20, 40, 60}  # and after every epoch of 2 steps
-    assert len(metrics["training"]["evaluations"]) == 30
+    assert metrics["training"]["history"][-1]["step"] == 60
+    assert {e["step"] for e in metrics["training"]["history"]} >= {20, 40, 60}  # and after every epoch of 2 steps
+    assert len(metrics["training"]["history"]) == 30
 
 
 def test_the_training_answers_are_on_the_promised_scale(packaged_run):
@@ -115,8 +115,8 @@ def test_the_training_answers_are_on_the_promised_scale(packaged_run):
 def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, objective):
     train(folder, "--base-model", tiny_distilbert, "--objective", objective, "--max-steps", 40)
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert metrics["training"]["objective"] == objective
-    evaluations = metrics["training"]["evaluations"]
+    assert metrics["training"]["settings"]["objective"] == objective
+    evaluations = metrics["training"]["history"]
     assert min(e["loss"] for e in evaluations) < evaluations[0]["loss"]
 
 
@@ -136,15 +136,15 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
 
     done = train(folder, *arguments, "--output-dir", "killed", "--learning-rate", 2e-3, "--resume", status=2)
     assert done.stderr == (
-        "error: --resume: the unfinished run in killed_checkpoints had another learning_rate; give the same arguments and"
-        " the same CSV, or leave out --resume to start over\n"
+        "error: --resume: the unfinished run in killed_checkpoints was started with different --learning-rate; give the same"
+        " arguments and the same CSV, or leave out --resume to start over\n"
     )
     train(folder, *arguments, "--output-dir", "killed", "--resume")
     resumed, undisturbed = (load_file(folder / name / "model.safetensors") for name in ("killed", "undisturbed"))
     assert resumed.keys() == undisturbed.keys()
     for name, tensor in undisturbed.items():
         torch.testing.assert_close(resumed[name], tensor, atol=0, rtol=0)
-    histories = [json.loads((folder / name / "metrics.json").read_text())["training"]["evaluations"] for name in ("killed", "undisturbed")]
+    histories = [json.loads((folder / name / "metrics.json").read_text())["training"]["history"] for name in ("killed", "undisturbed")]
     assert histories[0] == histories[1]
     assert not (folder / "killed_checkpoints").exists()
 
@@ -158,7 +158,7 @@ def test_two_processes_train_what_one_does(folder, tiny_distilbert):
     one, two = (json.loads((folder / name / "metrics.json").read_text()) for name in ("one", "two"))
     assert two["training"]["processes"] == 2
     assert done.stdout.count("training: 3 prompts") == 1
-    for a, b in zip(one["training"]["evaluations"], two["training"]["evaluations"], strict=True):
+    for a, b in zip(one["training"]["history"], two["training"]["history"], strict=True):
         assert a["pairwise_accuracy"] == b["pairwise_accuracy"]
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-3)  # sums in another order
     for a, b in zip(read_csv(folder / "one" / "rewards.csv"), read_csv(folder / "two" / "rewards.csv"), strict=True):
@@ -170,7 +170,7 @@ def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
     (folder / "training_data.csv").write_text("".join(rows[:9]))
     (folder / "test_data.csv").unlink()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
-    assert "too few prompts (2) for a validation part of 20%: training on all of them" in done.stdout
+    assert "2 prompts: too few for a validation part of 20%; training on all of them" in done.stdout
     assert "Rewards of the training answers (seen prompts)" in done.stdout
     assert "There were no unseen prompts to test on: do not trust this model with anything yet" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
@@ -342,7 +342,7 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     assert "The new model is " in second.stdout and "prompts that neither was trained on" in second.stdout
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
-    assert f"The previous model is kept until the next training; to take it back: {command}\n" in second.stdout
+    assert f"The previous model is kept until the next training; to restore it: {command}\n" in second.stdout
     subprocess.run(command, shell=True, cwd=folder, check=True)
     assert (folder / "reward_model_final" / "model.safetensors").read_bytes() == weights
 

@@ -6,19 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 
-from preference.data.rankings import Ranking
-
 BINS = 10
-
-
-def pair_margins(ranking: Ranking, rewards: np.ndarray) -> np.ndarray:
-    """Return the margin of every untied pair of one ranking, reward of chosen − reward of rejected: shape (pairs,).
-
-    >>> pair_margins(Ranking("p", ["a", "b", "c"], [1, 2, 2]), np.array([0.5, 0.25, 1.0]))
-    array([ 0.25, -0.5 ])
-    """
-    ranks = np.asarray(ranking.ranks)
-    return (rewards[:, None] - rewards[None, :])[ranks[:, None] < ranks[None, :]]
 
 
 def win_probability(margin: float | np.ndarray, temperature: float) -> float | np.ndarray:

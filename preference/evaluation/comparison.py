@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from preference.data.rankings import Ranking
-from preference.evaluation.metrics import bootstrap_interval, count_pairs, split_rewards
+from preference.evaluation.metrics import count_pairs, split_rewards
+from preference.statistics import bootstrap_interval
 from preference.wording import counted
 
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from preference.data.rankings import Ranking
-from preference.evaluation.calibration import pair_margins
-from preference.evaluation.metrics import split_rewards
+from preference.evaluation.metrics import pair_margins, split_rewards
 
 _ORDERS = 200
 

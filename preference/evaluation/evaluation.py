@@ -11,16 +11,17 @@ from preference.evaluation.metrics import (
     PairCounts,
     RewardSpread,
     answer_lengths,
-    bootstrap_interval,
     count_pairs,
     measure_agreement,
     measure_spread,
     split_rewards,
 )
+from preference.statistics import bootstrap_interval
 from preference.wording import counted
 
 LEAST_PROMPTS = 6  # below, even a lead on every prompt is chance too often: 2 ** -5 is more than 2.5 %
 LEAST_VARIATION = 0.1  # of rewards whose standard deviation on ranked answers is 1
+GENERALISATION = "generalisation"  # the check that can be unable to tell
 UNSEEN = ("test", "validation", "cross-validation")
 
 
@@ -85,7 +86,7 @@ def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, see
             Check("ranking ability", metrics.kendall_tau > 0, f"Kendall tau {metrics.kendall_tau:.2f} (above 0)"),
             _check_generalisation(pairs, {"longest": longest_pairs, "shortest": shortest_pairs}, seed),
         ]
-    return Evaluation(part, rankings, rewards, metrics, spread, longest, shortest, checks, _verdict(checks, metrics))
+    return Evaluation(part, rankings, rewards, metrics, spread, longest, shortest, checks, _verdict(part, checks, metrics))
 
 
 def _check_quality_sensitivity(rankings: Sequence[Ranking], rewards: np.ndarray) -> Check:
@@ -94,7 +95,7 @@ def _check_quality_sensitivity(rankings: Sequence[Ranking], rewards: np.ndarray)
         ranks = np.asarray(ranking.ranks)
         above.append(values[ranks == ranks.min()].mean() - values[ranks == ranks.max()].mean())
     share = float(np.mean([margin > 0 for margin in above]))
-    evidence = f"best-ranked above worst-ranked in {share:.0%} of prompts, by {np.mean(above):.2f} on average"
+    evidence = f"best-ranked above worst-ranked in {share:.0%} of rankings, by {np.mean(above):.2f} on average"
     return Check("quality sensitivity", bool(np.mean(above) > 0 and share > 0.5), evidence)
 
 
@@ -105,30 +106,31 @@ def _check_generalisation(pairs: PairCounts, baselines: dict[str, PairCounts], s
     name, (lead, low, high) = min(leads.items(), key=lambda item: item[1][0])
     few = len(pairs.pairs) < LEAST_PROMPTS
     return Check(
-        "generalisation",
+        GENERALISATION,
         None if few or low <= 0 <= high else low > 0,
         f"accuracy leads the {name}-answer rule by {lead:+.3f}, 95 % interval {low:+.3f} to {high:+.3f},"
         f" on {counted(len(pairs.pairs), 'unseen prompt')}" + (f", too few to tell (at least {LEAST_PROMPTS})" if few else ""),
     )
 
 
-def _verdict(checks: Sequence[Check], metrics: Metrics) -> str:
-    """Say in one plain sentence what the model can be trusted with on this evidence."""
+def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
+    """Say in one plain sentence what the model, or each of the models of a cross-validation, can be trusted with on this evidence."""
+    model, it = ("these models", "they") if part == "cross-validation" else ("this model", "it")
     if not checks:
         return "There were no unseen prompts to test on: do not trust this model with anything yet; rank a few prompts for --test-data."
     low, high = metrics.pairwise_accuracy_95
     seen = (
-        f"it ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, 'unseen prompt')} right"
+        f"{it} ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, 'unseen prompt')} correctly"
         f" (95 % interval {low:.0%} to {high:.0%})"
     )
     failed = [check.name for check in checks if check.passed is False]
     if failed:
-        return f"Do not trust this model: {seen}, and failed {', '.join(failed)}; rank more prompts and train again."
-    if checks[-1].passed is None:
+        return f"Do not trust {model}: {seen}, and failed {', '.join(failed)}; rank more prompts and train again."
+    if any(check.name == GENERALISATION and check.passed is None for check in checks):
         return (
-            f"Trust this model only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show"
-            " that it learned more than length."
+            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show"
+            f" that {it} learned more than length."
         )
     if metrics.prompts < 50 or low < 0.7:
-        return f"Trust this model to put good answers in front of bad ones for prompts like these, not to judge close calls: {seen}."
-    return f"Trust this model to rank answers to prompts like these: {seen}, clearly better than judging by length."
+        return f"Trust {model} to put good answers in front of bad ones for prompts like these, not to judge close calls: {seen}."
+    return f"Trust {model} to rank answers to prompts like these: {seen}, clearly better than judging by length."

@@ -1,14 +1,13 @@
 """How well rewards agree with rankings: accuracies, rank correlations, and a bootstrap over prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from preference.data.rankings import Ranking
-
-BOOTSTRAP_SAMPLES = 2000
+from preference.statistics import bootstrap_interval
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,15 @@ def answer_lengths(rankings: Sequence[Ranking]) -> np.ndarray:
     return np.asarray([len(answer) for ranking in rankings for answer in ranking.answers], dtype=np.float64)
 
 
+def pair_margins(ranking: Ranking, rewards: np.ndarray) -> np.ndarray:
+    """Return the margin of every untied pair of one ranking, reward of chosen − reward of rejected: shape (pairs,).
+
+    >>> pair_margins(Ranking("p", ["a", "b", "c"], [1, 2, 2]), np.array([0.5, 0.25, 1.0]))
+    array([ 0.25, -0.5 ])
+    """
+    return (rewards[:, None] - rewards[None, :])[_chosen(ranking)]
+
+
 def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, longer_is_better: bool | None = None) -> PairCounts:
     """Count, for each prompt, the untied pairs of its rankings and those with margin > 0.
 
@@ -117,8 +125,8 @@ def measure_agreement(
         accuracy_where_longer_is_better=longer.accuracy() if longer.pairs.sum() else None,
         accuracy_where_shorter_is_better=shorter.accuracy() if shorter.pairs.sum() else None,
         length_controlled_accuracy=(longer.accuracy() + shorter.accuracy()) / 2 if both else None,
-        kendall_tau=float(np.mean([_correlation("kendalltau", r, v) for r, v in zip(rankings, parts, strict=True)])),
-        spearman_rho=float(np.mean([_correlation("spearmanr", r, v) for r, v in zip(rankings, parts, strict=True)])),
+        kendall_tau=float(np.mean([_correlation(stats.kendalltau, r, v) for r, v in zip(rankings, parts, strict=True)])),
+        spearman_rho=float(np.mean([_correlation(stats.spearmanr, r, v) for r, v in zip(rankings, parts, strict=True)])),
         best_of_n_hit_rate=float(np.mean([_hit(r, v) for r, v in zip(rankings, parts, strict=True)])),
     )
 
@@ -130,23 +138,6 @@ def measure_spread(rankings: Sequence[Ranking], rewards: Sequence[float] | np.nd
     ]
     values = np.asarray(rewards, dtype=np.float64)
     return RewardSpread(float(np.concatenate(margins).mean()), float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
-
-
-def bootstrap_interval(sums: np.ndarray, counts: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % percentile interval of sum(sums) / sum(counts) from a bootstrap over prompts (Efron 1979).
-
-    Prompts are resampled, since the pairs of one prompt are not independent.
-
-    Args:
-        sums, counts: one entry per prompt, shape (prompts,).
-    """
-    generator = np.random.default_rng(seed)
-    values = []
-    for _ in range(BOOTSTRAP_SAMPLES):
-        resampled = generator.integers(len(sums), size=len(sums))
-        values.append(sums[resampled].sum() / counts[resampled].sum())
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:
@@ -164,10 +155,10 @@ def _chosen(ranking: Ranking) -> np.ndarray:
     return ranks[:, None] < ranks[None, :]
 
 
-def _correlation(statistic: str, ranking: Ranking, rewards: np.ndarray) -> float:
+def _correlation(statistic: Callable, ranking: Ranking, rewards: np.ndarray) -> float:
     if np.ptp(rewards) == 0:
         return 0.0
-    return float(getattr(stats, statistic)(-np.asarray(ranking.ranks), rewards).statistic)
+    return float(statistic(-np.asarray(ranking.ranks), rewards).statistic)
 
 
 def _hit(ranking: Ranking, rewards: np.ndarray) -> float:

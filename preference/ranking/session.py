@@ -200,7 +200,7 @@ class RankingSession:
         import numpy as np
         from scipy.stats import kendalltau
 
-        from preference.evaluation.metrics import bootstrap_interval
+        from preference.statistics import bootstrap_interval
 
         first = {event["prompt"]: event for event in self.log.standing if not event["recheck"]}
         taus, exact = [], 0

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from preference.errors import InputError
 from preference.model.encoding import CHUNK_COST_CPU, pad_chunk, plan_chunks
 from preference.training.encoded_table import split_answers
+from preference.wording import counted
 
 
 def cut_evenly(sizes: Sequence[int] | np.ndarray, parts: int, least: int = 1) -> list[range]:
@@ -49,7 +51,7 @@ class RankingBatchSampler:
 
     def __init__(self, sizes: Sequence[int], answers_per_step: int, seed: int, processes: int = 1, process: int = 0):
         if len(sizes) < processes:
-            raise ValueError(f"{len(sizes)} prompts cannot be shared by {processes} processes; start at most {len(sizes)}")
+            raise InputError(f"{counted(len(sizes), 'ranking')} to train on cannot be shared by {processes} processes; start at most {len(sizes)}")
         self.sizes, self.seed, self.epoch = np.asarray(sizes), seed, 0
         self.processes, self.process = processes, process
         wanted = max(1, round(int(self.sizes.sum()) / answers_per_step))

@@ -1,4 +1,4 @@
-"""The model that stood in the output folder before this training: what it gave, and how to take it back."""
+"""The model that stood in the output folder before this training: what it gave, and how to restore it."""
 
 import json
 import shlex
@@ -45,10 +45,10 @@ def compare_with_earlier(
     return compare(rankings, before, np.concatenate(after), seed=seed)
 
 
-def take_back_command(output_dir: Path) -> str:
-    """Return the command that gives the previous model its name back.
+def restore_command(output_dir: Path) -> str:
+    """Return the command that restores the previous model.
 
-    >>> take_back_command(Path("my model"))
+    >>> restore_command(Path("my model"))
     "rm -r -- 'my model' && mv -- 'my model.previous' 'my model'"
     """
     previous = previous_folder(output_dir)

@@ -73,4 +73,4 @@ def plackett_luce(rewards: Tensor, ranks: Tensor) -> Tensor:
     return loss.sum() / choices.any(dim=1).sum().clamp(min=1)
 
 
-OBJECTIVES = {"regression": regression, "bradley-terry": bradley_terry, "plackett-luce": plackett_luce}
+LOSSES = {"regression": regression, "bradley-terry": bradley_terry, "plackett-luce": plackett_luce}

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,11 @@ from preference.training.resuming import checkpoint_size, last_checkpoint
 
 _RANKINGS_AT_ONCE = 256
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)  # rewards that differ by less, relative to their size, cannot be told apart
-_BEST_WEIGHTS, _PROGRESS = "best.safetensors", "progress.json"
+_BEST_WEIGHTS, _BEST = "best.safetensors", "best.json"
 
 
 class TrainingDiverged(InputError):
-    """Training left the numbers: a loss, a reward or a weight is not finite, or all rewards are equal."""
+    """Training diverged: a loss, a reward or a weight is not finite, or all rewards are equal."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,11 @@ class RankingTrainer(Trainer):
         with self.accelerator.autocast():  # around all chunks, so that weights are cast once
             rewards = rewards_of_chunks(model, inputs["chunks"])
         loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
-        prompts = torch.tensor([len(inputs["ranks"]), not torch.isfinite(loss)], dtype=torch.float32, device=loss.device)
-        if self.args.world_size > 1:
-            # Processes average their gradients: weight each by its share of the step's prompts.
-            own, prompts = prompts, self.accelerator.reduce(prompts)  # all stop where one diverged
-            loss = loss * own[0] * self.args.world_size / prompts[0]
-        if prompts[1]:
+        own = torch.tensor([len(inputs["ranks"]), not torch.isfinite(loss)], dtype=torch.float32, device=loss.device)
+        all_rankings, diverged = self.accelerator.reduce(own) if self.args.world_size > 1 else own  # all stop where one diverged
+        if self.args.world_size > 1:  # processes average their gradients: weight each by its share of the step's rankings
+            loss = loss * own[0] * self.args.world_size / all_rankings
+        if diverged:
             raise self._diverged(self.state.global_step + 1, "the loss is not a finite number")
         return (loss, rewards) if return_outputs else loss
 
@@ -136,16 +136,18 @@ class RankingTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def rewards(self, table: Dataset) -> np.ndarray:
-        """Return the rewards of all answers of `table`, in order: shape (answers,). Processes share the work."""
-        ends = np.cumsum([len(ranks) for ranks in table["ranks"]])
-        rewards = np.zeros(ends[-1], dtype=np.float32)
-        mine = range(self.args.process_index, len(table), self.args.world_size)
-        for start in range(0, len(mine), _RANKINGS_AT_ONCE):
-            rows = mine[start : start + _RANKINGS_AT_ONCE]
-            answers = [split_answers(table[row]) for row in rows]
-            values = score_encoded(self.model, self.tokenizer, [pair for pairs in answers for pair in pairs], device=str(self.args.device))
-            rewards[[i for row, pairs in zip(rows, answers, strict=True) for i in range(ends[row] - len(pairs), ends[row])]] = values
+    def rewards(self, encoded: Dataset) -> np.ndarray:
+        """Return the rewards of all answers of `encoded`, in order: shape (answers,). Processes share the work."""
+        sizes = [len(ranks) for ranks in encoded["ranks"]]
+        starts = np.cumsum([0, *sizes])
+        rewards = np.zeros(starts[-1], dtype=np.float32)
+        own = range(self.args.process_index, len(encoded), self.args.world_size)
+        for first in range(0, len(own), _RANKINGS_AT_ONCE):
+            rows = own[first : first + _RANKINGS_AT_ONCE]
+            pairs = [pair for row in rows for pair in split_answers(encoded[row])]
+            values = iter(score_encoded(self.model, self.tokenizer, pairs, device=str(self.args.device)))
+            for row in rows:
+                rewards[starts[row] : starts[row + 1]] = list(islice(values, sizes[row]))
         if self.args.world_size > 1:
             rewards = self.accelerator.reduce(torch.from_numpy(rewards).to(self.args.device)).cpu().numpy()
         return rewards
@@ -186,7 +188,7 @@ class RankingTrainer(Trainer):
                 if self.args.should_save:
                     folder.mkdir(parents=True, exist_ok=True)
                     kept = {"best": self.best and asdict(self.best), "history": self.history}
-                    (folder / _PROGRESS).write_text(json.dumps(kept), encoding="utf-8")
+                    (folder / _BEST).write_text(json.dumps(kept), encoding="utf-8")
                     if self.best_weights:
                         save_file(self.best_weights, folder / _BEST_WEIGHTS)
                 super()._save_checkpoint(model, trial)
@@ -197,7 +199,7 @@ class RankingTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
-        kept = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+        kept = json.loads((folder / _BEST).read_text(encoding="utf-8"))
         self.history = kept["history"]
         if kept["best"]:
             self.best, self.best_weights = Best(**kept["best"]), load_file(folder / _BEST_WEIGHTS)

@@ -11,12 +11,13 @@ from preference.errors import InputError
 from preference.wording import as_size
 
 _SETTINGS = "run.json"
+_FLAGS = {"data": "--data", "train_part": "--data", "frozen_layers": "--freeze-layers", "steps": "--epochs"}  # where names differ
 _STATE = "trainer_state.json"  # the file the Trainer writes last into a checkpoint
 CHECKPOINTS_KEPT = 2
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint in `folder`; one that a kill cut short is passed over."""
+    """Return the newest complete checkpoint in `folder`; incomplete ones are skipped."""
     return max((path.parent for path in folder.glob(f"checkpoint-*/{_STATE}")), key=steps_done, default=None)
 
 
@@ -74,10 +75,10 @@ def started_settings(folder: Path, settings: dict) -> dict:
         InputError: they differ.
     """
     started = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-    differing = [name for name, value in settings.items() if started.get(name) != value]
+    differing = [_FLAGS.get(name, "--" + name.replace("_", "-")) for name, value in settings.items() if started.get(name) != value]
     if differing:
         raise InputError(
-            f"--resume: the unfinished run in {folder} had another {', '.join(differing)}; give the same arguments and"
-            " the same CSV, or leave out --resume to start over"
+            f"--resume: the unfinished run in {folder} was started with different {', '.join(dict.fromkeys(differing))}; give the same"
+            " arguments and the same CSV, or leave out --resume to start over"
         )
     return started

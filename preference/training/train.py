@@ -21,7 +21,7 @@ from preference.model.head import standardise_rewards
 from preference.model.reward_model import RewardModel, score_encoded
 from preference.processes import PROCESS, PROCESSES
 from preference.training.encoded_table import digest_of, encode_rankings, split_answers
-from preference.training.objectives import OBJECTIVES
+from preference.training.objectives import LOSSES
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.resuming import CHECKPOINTS_KEPT, begin_run, check_space, last_checkpoint, started_settings, steps_done
 from preference.training.settings import TrainingSettings
@@ -36,8 +36,8 @@ class Trained:
     """A reward model, and how it was trained.
 
     `reward_model` has the weights of `best_step`; its rewards are centred and scaled on validation or training answers
-    (`scaled_on_answers` of them). `ranked_answers_per_second` counts the answers of the training part once per epoch, in the time of the steps,
-    the evaluations and the checkpoints.
+    (`scaled_on_answers` of them). `ranked_answers_per_second` counts the answers of the training part once per epoch, in the
+    time of the steps, the evaluations and the checkpoints.
     """
 
     reward_model: RewardModel
@@ -45,20 +45,20 @@ class Trained:
     settings: TrainingSettings
     steps: int
     best_step: int
-    epochs: float
+    epochs: float  # really trained, which --min-steps and --max-steps change
     frozen_layers: int
     truncated_answers: int
     scaled_on_answers: int
     seconds: float
     ranked_answers_per_second: float
-    precision: str
+    precision: str  # bf16 or fp32
     processes: int
-    evaluations: list[dict]  # of the validation part: step, pairwise_accuracy, loss
+    history: list[dict]  # evaluations of the validation part: step, pairwise_accuracy, loss
 
     def record(self) -> dict:
-        """Return all of it but the model, as JSON can hold it."""
-        own = ("reward_model", "base", "settings")
-        return asdict(self.settings) | {name: value for name, value in vars(self).items() if name not in own}
+        """Return all of it but the models, as JSON can hold it; what was asked for stands under `settings`."""
+        own = {name: value for name, value in vars(self).items() if name not in ("reward_model", "base", "settings")}
+        return {"settings": asdict(self.settings), **own}
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def train(
     with arguments.main_process_first(local=False):
         encoded = encode_rankings(rankings, tokenizer, settings.max_length)
     if truncated := sum(encoded["truncated"]):
-        prompts = name_some([shorten(rankings[i].prompt) for i, count in enumerate(encoded["truncated"]) if count])
+        prompts = name_some(dict.fromkeys(shorten(rankings[i].prompt) for i, count in enumerate(encoded["truncated"]) if count))
         answers = sum(len(ranking.answers) for ranking in rankings)
         on_message(
             f"warning: {truncated} of {answers} answers were cut at {settings.max_length} tokens, the longer of prompt and answer first; to {prompts}"
@@ -144,15 +144,15 @@ def train(
 
     # 4. Training.
     on_message(
-        f"training: {counted(len(parts.training), 'prompt')}, {train_answers} answers, {counted(schedule.steps, 'step')} of"
-        f" {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device}"
+        f"training: {counted(len({rankings[i].prompt for i in parts.training}), 'prompt')}, {train_answers} answers,"
+        f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device}"
         + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
     )
     trainer = RankingTrainer(
         model,
         arguments,
         tokenizer=tokenizer,
-        objective=OBJECTIVES[settings.objective],
+        objective=LOSSES[settings.objective],
         train_dataset=encoded.select(parts.training),
         validation_dataset=encoded.select(parts.validation),
         validation_rankings=[rankings[i] for i in parts.validation],
@@ -198,7 +198,7 @@ def train(
         ranked_answers_per_second=round(steps_here * train_answers / schedule.steps_per_epoch / seconds, 2),
         precision=precision,
         processes=PROCESSES,
-        evaluations=trainer.history,
+        history=trainer.history,
     )
 
 
@@ -225,8 +225,8 @@ def _training_arguments(settings: TrainingSettings, schedule: Schedule, checkpoi
         max_steps=schedule.steps,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=max(1, round(0.1 * schedule.steps)),
-        weight_decay=0.01,
+        warmup_steps=max(1, round(settings.warmup_fraction * schedule.steps)),
+        weight_decay=settings.weight_decay,
         max_grad_norm=1.0,
         eval_strategy="steps" if evaluates else "no",
         eval_steps=schedule.evaluate_every,

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.evaluation.metrics import bootstrap_interval, count_pairs, measure_agreement, measure_spread, predicted_ranks
+from preference.evaluation.metrics import count_pairs, measure_agreement, measure_spread, predicted_ranks
+from preference.statistics import bootstrap_interval
 
 ABC = Ranking("p", ["aaa", "bb", "c"], [1, 2, 3])
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from preference.errors import InputError
 from preference.model.encoding import encode_pairs, plan_chunks, rewards_of_chunks
 from preference.training.batching import RankingBatchSampler, RankingCollator, cut_evenly
 
@@ -65,7 +66,7 @@ def test_several_processes_see_the_steps_of_one():
 
 
 def test_more_processes_than_prompts_is_refused():
-    with pytest.raises(ValueError, match="1 prompts cannot be shared by 2 processes"):
+    with pytest.raises(InputError, match="1 ranking to train on cannot be shared by 2 processes; start at most 1"):
         RankingBatchSampler([4], 8, seed=0, processes=2)
 
 

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from preference.training.objectives import OBJECTIVES, bradley_terry, plackett_luce, rank_targets, regression
+from preference.training.objectives import LOSSES, bradley_terry, plackett_luce, rank_targets, regression
+from preference.training.settings import OBJECTIVES
 
 
 def tensors(rewards, ranks):
@@ -42,7 +43,7 @@ def test_plackett_luce_of_two_answers_is_bradley_terry():
     torch.testing.assert_close(plackett_luce(rewards, ranks), bradley_terry(rewards, ranks))
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("objective", LOSSES.values(), ids=LOSSES)
 def test_identities(objective):
     torch.manual_seed(0)
     rewards = torch.randn(6, 4, dtype=torch.float64)
@@ -57,7 +58,7 @@ def test_identities(objective):
     torch.testing.assert_close(each.mean(), loss)  # the mean over prompts
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("objective", LOSSES.values(), ids=LOSSES)
 def test_gradients_are_finite_with_padding_and_point_the_right_way(objective):
     rewards = torch.zeros(2, 3, requires_grad=True)
     objective(rewards, torch.tensor([[1, 2, 3], [2, 1, 0]])).backward()
@@ -65,3 +66,7 @@ def test_gradients_are_finite_with_padding_and_point_the_right_way(objective):
     assert torch.isfinite(gradient).all()
     assert gradient[0, 0] < 0 < gradient[0, 2] and gradient[1, 1] < 0 < gradient[1, 0]
     assert gradient[1, 2] == 0
+
+
+def test_every_objective_of_the_settings_has_its_loss():
+    assert tuple(LOSSES) == OBJECTIVES

@@ -75,7 +75,7 @@ def test_checkpoints_hold_the_best_weights_and_incomplete_ones_are_passed_over(t
     trainer.train()
     newest = last_checkpoint(tmp_path)
     assert newest.name == "checkpoint-15"
-    assert json.loads((newest / "progress.json").read_text())["history"] == trainer.history
+    assert json.loads((newest / "best.json").read_text())["history"] == trainer.history
     (newest / "trainer_state.json").unlink()
     assert last_checkpoint(tmp_path).name == "checkpoint-10"
     assert last_checkpoint(tmp_path / "none") is None

@@ -35,7 +35,7 @@ def test_a_new_run_replaces_an_unfinished_one(tmp_path):
 
 def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
     begin_run(tmp_path / "run", {"seed": 1, "steps": 60, "train_part": [0, 2]})
-    with pytest.raises(InputError, match="run had another seed, train_part; give the same arguments"):
+    with pytest.raises(InputError, match="was started with different --seed, --data; give the same"):
         started_settings(tmp_path / "run", {"seed": 2, "steps": 60, "train_part": [0, 1]})
 
 

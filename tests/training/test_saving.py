@@ -8,7 +8,7 @@ from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.model.fine_tuning import load_base_model
 from preference.model.reward_model import RewardModel
-from preference.training.earlier_model import take_back_command
+from preference.training.earlier_model import restore_command
 from preference.training.saving import differences_when_loaded, save_and_verify
 
 TESTS = [Ranking("make coffee", ["water", "beans"], [1, 2])]
@@ -46,7 +46,7 @@ def test_a_symbolic_link_to_the_folder_stays_one(tmp_path, reward_model):
         save_and_verify(reward_model, tmp_path / "model", {}, evaluation_of(reward_model))
         assert (tmp_path / "model").is_symlink() and (tmp_path / "elsewhere" / "model.safetensors").exists()
         assert {path.name for path in tmp_path.iterdir()} == {"model", "elsewhere"} | beside
-    assert take_back_command(tmp_path / "model").endswith(f"{tmp_path}/elsewhere.previous {tmp_path}/elsewhere")
+    assert restore_command(tmp_path / "model").endswith(f"{tmp_path}/elsewhere.previous {tmp_path}/elsewhere")
 
 
 def test_what_is_checked_is_what_the_files_hold(tmp_path, reward_model):
