@@ -1,6 +1,7 @@
 """What this machine offers: devices, the faster precision, a folder for what can be computed again."""
 
 import atexit
+import contextlib
 import functools
 import os
 import shutil
@@ -13,6 +14,7 @@ import torch
 from preference.errors import InputError
 
 WORTHWHILE = 1.2  # bf16 must be this much faster than fp32 to be worth its rounding
+CACHE_DAYS = 30
 
 
 def choose_precision(asked: str, device: str, width: int = 768) -> str:
@@ -75,6 +77,14 @@ def cache_folder(part: str = "") -> Path:
     folder = _temporary_cache() / part
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def remove_old(folder: Path) -> None:
+    """Remove what lies in a cache folder and has not been used for `CACHE_DAYS`."""
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            if path.stat().st_mtime < time.time() - CACHE_DAYS * 86_400:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @functools.cache

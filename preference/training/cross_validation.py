@@ -17,7 +17,7 @@ from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.durable_files import write_atomically
 from preference.evaluation.metrics import split_rewards
-from preference.machine import cache_folder
+from preference.machine import cache_folder, remove_old
 from preference.model.base_models import BaseModel
 from preference.model.reward_model import RewardModel
 from preference.training.encoded_table import digest_of
@@ -26,9 +26,8 @@ from preference.training.settings import TrainingSettings
 from preference.training.train import plan_schedule, train
 
 _FORMAT = "1"
-_KEPT_DAYS = 30
 _TIMED_STEPS = 4
-_BESIDE_STEPS = 1.25  # evaluating, loading and scoring take about a quarter of the time of the steps
+_OVERHEAD = 1.25  # evaluating, loading and scoring take about a quarter of the time of the steps
 
 
 def cross_validate(
@@ -53,9 +52,8 @@ def cross_validate(
         The rewards of all answers in order: shape (answers,), float32. Each fold's have their own scale, on which its
         training answers have about mean 0 and standard deviation 1.
     """
-    folder = cache_folder() / "folds"
-    folder.mkdir(exist_ok=True)
-    _remove_old(folder)
+    folder = cache_folder("folds")
+    remove_old(folder)
     by_ranking: dict[int, np.ndarray] = {}
     for fold in folds:
         held_out = [rankings[i] for i in fold.held_out]
@@ -80,7 +78,7 @@ def cross_validate(
 
 def known_folds(rankings: Sequence[Ranking], folds: Sequence[Fold], base: BaseModel, settings: TrainingSettings) -> list[Fold]:
     """Return the folds whose rewards `cross_validate` has kept."""
-    return [fold for fold in folds if (cache_folder() / "folds" / f"{fold_key(rankings, fold, base, settings)}.json").exists()]
+    return [fold for fold in folds if (cache_folder("folds") / f"{fold_key(rankings, fold, base, settings)}.json").exists()]
 
 
 def fold_key(rankings: Sequence[Ranking], fold: Fold, base: BaseModel, settings: TrainingSettings) -> str:
@@ -108,7 +106,7 @@ def estimate_seconds(rankings: Sequence[Ranking], folds: Sequence[Fold], base: B
         few = replace(settings, max_steps=_TIMED_STEPS, min_steps=_TIMED_STEPS)
         train(rankings, Parts(folds[0].parts.training, []), base, few, checkpoints=Path(folder), callbacks=[timer])
     seconds = np.diff(timer.times)[1:].mean()  # the first step also prepares the kernels
-    return float(seconds * _BESIDE_STEPS * sum(steps_of(rankings, fold.parts, settings) for fold in folds))
+    return float(seconds * _OVERHEAD * sum(steps_of(rankings, fold.parts, settings) for fold in folds))
 
 
 class _StepTimer(TrainerCallback):
@@ -117,9 +115,3 @@ class _StepTimer(TrainerCallback):
 
     def on_step_begin(self, args, state, control, **kwargs):
         self.times.append(time.perf_counter())
-
-
-def _remove_old(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.stat().st_mtime < time.time() - _KEPT_DAYS * 86_400:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

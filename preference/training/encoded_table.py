@@ -1,11 +1,9 @@
 """Rankings as token ids, in a memory-mapped table that is made once and read lazily."""
 
-import contextlib
 import hashlib
 import json
 import os
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +13,11 @@ from transformers import PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
 from preference.durable_files import writing_to
-from preference.machine import cache_folder
+from preference.machine import cache_folder, remove_old
 from preference.model.encoding import encode_pairs
 
 _TABLE_FORMAT = "1"
 _RANKINGS_AT_ONCE = 256
-_KEPT_DAYS = 30
 
 
 def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
@@ -40,7 +37,7 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
     path = cache_folder("encoded") / f"{key}.arrow"
     table = _read_table(path, rankings)
     if table is None:
-        _remove_old_tables(path.parent)
+        remove_old(path.parent)
         texts = sum(len(ranking.prompt) + len(answer) for ranking in rankings for answer in ranking.answers)
         with writing_to(path.parent, size=texts):  # four bytes a token, four letters a token
             _write_table(path, rankings, tokenizer, max_length)
@@ -98,13 +95,6 @@ def _write_table(path: Path, rankings: Sequence[Ranking], tokenizer: PreTrainedT
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _remove_old_tables(folder: Path) -> None:
-    for table in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another process removed it, or gave a temporary file its name
-            if table.stat().st_mtime < time.time() - _KEPT_DAYS * 86_400:
-                table.unlink()
 
 
 def split_answers(ranking: dict) -> list[dict]:
