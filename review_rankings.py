@@ -9,6 +9,11 @@ first: the CSV's own columns, and reward, predicted_rank, dispute). Nothing in t
 folds that are done are kept, and the same command continues.
 """
 
+from preference.processes import end_silently, raise_on_interrupt
+
+if __name__ == "__main__":
+    end_silently()
+
 import argparse
 import os
 import sys
@@ -60,6 +65,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) 
     from preference.training.cross_validation import cross_validate, estimate_seconds, known_folds, steps_of
     from preference.training.progress import ShowFolds
 
+    raise_on_interrupt()
     known = known_folds(rankings.rankings, folds, base, settings)
     new = [fold for fold in folds if fold not in known]
     seconds = estimate_seconds(rankings.rankings, new, base, settings)

@@ -18,6 +18,8 @@ import sys
 from pathlib import Path
 
 from preference.arguments import HelpFormatter
+from preference.data.csv_table import CsvError, CsvTable, Row, check_texts, format_rows, read_table
+from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.threads import settle_waiting
 from preference.training.settings import PRECISIONS
@@ -25,10 +27,8 @@ from preference.training.settings import PRECISIONS
 ADDED = ["reward", "rank_in_prompt"]
 
 
-def read_answers(path: Path):
-    """Read the CSV `path` as a CsvTable whose prompts and answers are not empty."""
-    from preference.data.csv_table import CsvError, check_texts, read_table
-
+def read_answers(path: Path) -> CsvTable:
+    """Read the CSV `path`, whose prompts and answers must not be empty."""
     table = read_table(path, ["prompt", "answer"])
     if problems := check_texts(table, ["prompt", "answer"]):
         raise CsvError(problems)
@@ -37,16 +37,14 @@ def read_answers(path: Path):
     return table
 
 
-def table_from_arguments(prompt: str, answers: list[str]):
-    """Return the answers of the command line as a Table."""
-    from preference.data.csv_table import CsvTable, Row
-
+def table_from_arguments(prompt: str, answers: list[str]) -> CsvTable:
+    """Return the answers of the command line as if a CSV held them."""
     if not prompt.strip() or not all(answer.strip() for answer in answers):
         raise InputError("--prompt and --answer must not be empty")
     return CsvTable("command line", ["prompt", "answer"], [Row(0, [prompt, answer]) for answer in answers], "")
 
 
-def score(table, model_folder: str, device: str, precision: str) -> list[tuple[float, int]]:
+def score(table: CsvTable, model_folder: str, device: str, precision: str) -> list[tuple[float, int]]:
     """Return the reward and the rank within its prompt of each row of `table`."""
     settle_waiting()
     from rich.console import Console
@@ -112,10 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _write(table, scores: list[tuple[float, int]], output: Path | None) -> None:
-    from preference.data.csv_table import format_rows
-    from preference.durable_files import write_atomically
-
+def _write(table: CsvTable, scores: list[tuple[float, int]], output: Path | None) -> None:
     rows = [[*row.cells, f"{reward:.6f}", rank] for row, (reward, rank) in zip(table.rows, scores, strict=True)]
     text = format_rows([[*table.columns, *ADDED], *rows])
     if output is None:
