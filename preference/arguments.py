@@ -26,7 +26,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
     def check(text: str) -> int:
         if (number := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"{text} is not at least {least}")
+            raise argparse.ArgumentTypeError(f"must be at least {least}, not {text}")
         return number
 
     check.__name__ = "whole number"  # argparse names it where int() fails
@@ -38,7 +38,7 @@ def above(limit: float) -> Callable[[str], float]:
 
     def check(text: str) -> float:
         if not (number := float(text)) > limit:
-            raise argparse.ArgumentTypeError(f"{text} is not above {limit:g}")
+            raise argparse.ArgumentTypeError(f"must be above {limit:g}, not {text}")
         return number
 
     check.__name__ = "number"
@@ -51,7 +51,7 @@ def from_to(least: float, most: float, *, below: bool = False) -> Callable[[str]
     def check(text: str) -> float:
         number = float(text)
         if not least <= number <= most or (below and number == most):
-            raise argparse.ArgumentTypeError(f"{text} is not from {least:g} to {'below ' if below else ''}{most:g}")
+            raise argparse.ArgumentTypeError(f"must be from {least:g} to {'below ' if below else ''}{most:g}, not {text}")
         return number
 
     check.__name__ = "number"

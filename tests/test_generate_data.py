@@ -51,9 +51,9 @@ def test_a_wrong_line_says_what_is_wrong_and_asks_again(folder):
     terminal = Terminal(folder, columns=120)
     for line, message in (
         ("best", "'best' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
-        ("2 1 4 5", "there is no answer 5: they are numbered 1 to 4"),
-        ("2 2 1 3", "2 is there twice; name every answer once"),
-        ("1 2 3", "4 is missing; name every answer, or only the best"),
+        ("2 1 4 5", "no answer 5; answers are numbered 1 to 4"),
+        ("2 2 1 3", "answer 2 is listed twice; name every answer once"),
+        ("1 2 3", "answer 4 is missing; name every answer, or only the best"),
         ("e 9", "e needs the number of an answer, 1 to 4, like e 2"),
     ):
         terminal.wait_for("> ")
@@ -194,7 +194,7 @@ def test_ctrl_c_during_the_imports_ends_silently(folder, tiny_distilbert, module
 
 def test_a_pipe_works_line_by_line_with_the_same_messages(folder):
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 9\n2 1 4 3\n\ns\n?\n1=2 3 4\n\n")
-    assert "there is no answer 9: they are numbered 1 to 4" in done.stdout
+    assert "no answer 9; answers are numbered 1 to 4" in done.stdout
     assert "Longer is not better" in done.stdout
     assert "\x1b" not in done.stdout and "2 done, 4 left (1 skipped" in done.stdout
     assert list(ranks_of(folder)) == [PROMPTS[0], PROMPTS[2]]
@@ -240,10 +240,10 @@ def test_a_csv_that_is_broken_by_hand_meanwhile_stops_nothing(folder):
     whole = data.read_text()
     data.write_text(whole + "half a row\n")
     terminal.rank("4 3 2 1")
-    terminal.wait_for("not saved: training_data.csv:6: 1 cells where the header has 3")
+    terminal.wait_for("not saved: training_data.csv:6: 1 cell where the header has 3")
     terminal.wait_for("\n> ")
     terminal.type("u")
-    terminal.wait_for("not undone: training_data.csv:6: 1 cells where the header has 3")
+    terminal.wait_for("not undone: training_data.csv:6: 1 cell where the header has 3")
     assert data.read_text() == whole + "half a row\n"
     data.write_text(whole + "by hand,a,1\n")
     terminal.rank("4 3 2 1")

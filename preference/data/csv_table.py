@@ -84,7 +84,7 @@ def read_table(path: str | Path, required: Sequence[str] = COLUMNS, optional: Se
                 _check_header(path, line, columns, required, optional)
             elif len(cells) != len(columns):
                 problems.append(
-                    f"{path}:{line}: {len(cells)} cells where the header has {len(columns)}: {shorten(','.join(cells))};"
+                    f"{path}:{line}: {counted(len(cells), 'cell')} where the header has {len(columns)}: {shorten(','.join(cells))};"
                     f" {_remedy_for_count(cells, len(columns))}"
                 )
             else:
@@ -187,7 +187,7 @@ def _lines(data: bytes) -> io.TextIOWrapper:
 def _check_header(path: str | Path, line: int, columns: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
     found = ",".join(columns)
     problems = [
-        f"{path}:{line}: no column {name!r}; the header is {shorten(found)}, it must name {', '.join(required)}"
+        f"{path}:{line}: no column {name!r} in the header {shorten(found)}; it must name {', '.join(required)}"
         for name in required
         if name not in columns
     ]

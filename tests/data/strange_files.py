@@ -22,7 +22,7 @@ _WRITE_1 = "; write 1 for the best answer, 2 for the next"
 
 
 def _no_column(header: str, *names: str, line: int = 1) -> str:
-    return "\n".join(f"FILE:{line}: no column '{name}'; the header is {header!r}, it must name prompt, answer, rank" for name in names)
+    return "\n".join(f"FILE:{line}: no column '{name}' in the header {header!r}; it must name prompt, answer, rank" for name in names)
 
 
 def _rank(text: str, line: int = 2) -> str:
@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     ),
     "commas at the end": (HEADER + "p,a,1,,\n", "FILE:2: 5 cells where the header has 3: 'p,a,1,,'; delete the commas at its end"),
     "too few cells": (HEADER + "p,a,1\np,1\n", "FILE:3: 2 cells where the header has 3: 'p,1'; give every column a cell"),
-    "semicolons in one row": (HEADER + "p,a,1\np;b;2\n", "FILE:3: 1 cells where the header has 3: 'p;b;2'; give every column a cell"),
+    "semicolons in one row": (HEADER + "p,a,1\np;b;2\n", "FILE:3: 1 cell where the header has 3: 'p;b;2'; give every column a cell"),
     # empty cells
     "an empty prompt": (GOOD + ",c,3\n", "FILE:4: empty prompt: ''; write the text or delete the row"),
     "a prompt of white space": (GOOD + "\u3000\t\u00a0,c,3\n", r"FILE:4: empty prompt: '\u3000\t\xa0'; write the text or delete the row"),

