@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from preference.data.csv_table import check_texts, read_table
+from preference.data.csv_table import check_texts, find_unwritable, read_table
 from preference.data.jsonl import drop_cut_line, read_jsonl, read_text
 from preference.durable_files import append_durably
 from preference.errors import InputError
+from preference.wording import shorten
 
 _SENTENCE_END = re.compile(r"""[.!?…。！？]["'”’)\]]*(?=\s|$)""")
 
@@ -33,11 +34,11 @@ class SamplingSettings:
 
 @dataclass
 class Candidates:
-    """One prompt's candidates; `made_with` holds what else the file says about them (generator, settings, seed)."""
+    """One prompt's candidates; `details` hold what else the file says about them (generator, settings, seed)."""
 
     prompt: str
     answers: list[str]
-    made_with: dict = field(default_factory=dict)
+    details: dict = field(default_factory=dict)
 
 
 def read_prompts(path: str | Path) -> list[str]:
@@ -46,7 +47,7 @@ def read_prompts(path: str | Path) -> list[str]:
     Repeated prompts count once; white space around a prompt is ignored.
 
     Raises:
-        InputError: the file cannot be read or has no prompts.
+        InputError: the file cannot be read, has no prompts, or one that cannot be saved in a CSV.
     """
     kind = Path(path).suffix.lower()
     if kind == ".csv":
@@ -58,6 +59,8 @@ def read_prompts(path: str | Path) -> list[str]:
         prompts = [_text(path, line, record, "prompt") for line, record in read_jsonl(path)]
     else:
         prompts = read_text(path).splitlines()
+        for line, prompt in enumerate(prompts, 1):
+            _check_writable(f"{path}:{line}", prompt)
     prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip()))
     if not prompts:
         raise InputError(f"{path}: has no prompts; write one per line")
@@ -70,7 +73,7 @@ def read_candidates(path: str | Path) -> list[Candidates]:
     A last line that a crash cut short is ignored.
 
     Raises:
-        InputError: a line is not an object with a `prompt` and a list of texts `answers`.
+        InputError: a line is not an object with a `prompt` and a list of texts `answers`, or a CSV cannot hold one of the texts.
     """
     found: dict[str, Candidates] = {}
     for line, record in read_jsonl(path):
@@ -78,17 +81,26 @@ def read_candidates(path: str | Path) -> list[Candidates]:
         answers = record.get("answers")
         if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
             raise InputError(f'{path}:{line}: "answers" is not a list of texts: {str(answers)[:60]!r}; write ["one", "two"]')
-        made_with = {key: value for key, value in record.items() if key not in ("prompt", "answers")}
-        candidates = found.setdefault(prompt, Candidates(prompt, [], made_with))
+        for answer in answers:
+            _check_writable(f'{path}:{line}: "answers"', answer)
+        details = {key: value for key, value in record.items() if key not in ("prompt", "answers")}
+        candidates = found.setdefault(prompt, Candidates(prompt, [], details))
         candidates.answers = distinct([*candidates.answers, *answers])
     return list(found.values())
 
 
 def append_candidates(path: str | Path, candidates: Candidates) -> None:
-    """Add one prompt's candidates to the file; they are on the disk when this returns."""
-    record = {"prompt": candidates.prompt, "answers": candidates.answers, **candidates.made_with}
-    drop_cut_line(Path(path))
-    append_durably(path, json.dumps(record, ensure_ascii=False))
+    """Add one prompt's candidates to the file; they are on the disk when this returns.
+
+    Raises:
+        InputError: the file cannot be written, as on a full disk.
+    """
+    record = {"prompt": candidates.prompt, "answers": candidates.answers, **candidates.details}
+    try:
+        drop_cut_line(Path(path))
+        append_durably(path, json.dumps(record, ensure_ascii=False))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); make room, or choose another --candidates") from error
 
 
 def distinct(answers: Iterable[str]) -> list[str]:
@@ -119,4 +131,10 @@ def _text(path: str | Path, line: int, record: dict, key: str) -> str:
     value = record.get(key)
     if not isinstance(value, str) or not value.strip():
         raise InputError(f'{path}:{line}: "{key}" is not a text: {str(value)[:60]!r}; write "{key}": "…"')
+    _check_writable(f'{path}:{line}: "{key}"', value)
     return value.strip()
+
+
+def _check_writable(place: str, text: str) -> None:
+    if what := find_unwritable(text):
+        raise InputError(f"{place}: {what} in {shorten(text)}; remove it")

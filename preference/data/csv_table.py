@@ -10,6 +10,7 @@ import hashlib
 import io
 import itertools
 import os
+import re
 import select
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from preference.wording import counted, shorten
 COLUMNS = ["prompt", "answer", "rank"]
 MESSAGES_SHOWN = 20
 PIPE_PATIENCE = 10.0  # seconds that a pipe may take until a program writes to it
+
+_UNWRITABLE = re.compile(r"[\0\ud800-\udfff]")
 
 csv.field_size_limit(2**31 - 1)  # the module's own limit of 131,072 characters would refuse a long answer
 
@@ -111,6 +114,16 @@ def check_texts(table: CsvTable, names: list[str]) -> list[str]:
         for name, i in positions
         if not row.cells[i].strip()
     ]
+
+
+def find_unwritable(text: str) -> str:
+    """Name the first character of `text` that is not in any CSV, as UTF-8 text has none such; "" where there is none.
+
+    >>> find_unwritable("a\\0b"), find_unwritable("a\\ud83db"), find_unwritable("ab")
+    ('a NUL character', 'half of a surrogate pair', '')
+    """
+    found = _UNWRITABLE.search(text)
+    return "" if found is None else "a NUL character" if found[0] == "\0" else "half of a surrogate pair"
 
 
 def format_rows(rows: list[list], *, line_end: str = "\n") -> str:

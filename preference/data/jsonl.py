@@ -1,7 +1,8 @@
-"""JSONL files: one JSON object per line; a crash may have cut the last line short."""
+"""JSONL files: one JSON object per line; a crash may have cut the last line short. Also text files, and files to write."""
 
 import json
 import os
+import stat
 from pathlib import Path
 
 from preference.errors import InputError
@@ -24,6 +25,8 @@ def read_jsonl(path: str | Path) -> list[tuple[int, dict]]:
             if number == len(lines):  # no line end: a crash cut it short
                 continue
             raise InputError(f"{path}:{number}: not JSON: {line[:60]!r}; write one object per line") from None
+        except RecursionError:
+            raise InputError(f"{path}:{number}: nested too deeply: {line[:60]!r}; write one flat object per line") from None
         if not isinstance(record, dict):
             raise InputError(f"{path}:{number}: not a JSON object: {line[:60]!r}; write one object per line")
         records.append((number, record))
@@ -59,3 +62,34 @@ def read_text(path: str | Path) -> str:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def prepare_file(path: str | Path, flag: str) -> None:
+    """Make sure that the file `path`, new or not, can be written later; its folder is created if it is missing.
+
+    Args:
+        flag: the command-line flag that names the file, for the message.
+
+    Raises:
+        InputError: it is a folder, a pipe, a device or read-only, or a link that leads nowhere.
+    """
+    path, problem = Path(path), ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            problem = "a folder, not a file"
+        elif not stat.S_ISREG(mode):
+            problem = "a pipe or a device, not a file"
+        elif not os.access(path, os.W_OK):
+            problem = "cannot be written (it is read-only)"
+    except FileNotFoundError:
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            problem = f"a link to {os.readlink(path)!r}, whose folder does not exist"
+        elif not os.access(target.parent, os.W_OK):
+            problem = "cannot be written (its folder is read-only)"
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+    if problem:
+        raise InputError(f"{path}: {problem}; choose another {flag}")

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preference.data.csv_table import COLUMNS, CsvError, check_texts, format_rows, read_table
+from preference.data.csv_table import COLUMNS, CsvError, check_texts, find_unwritable, format_rows, read_table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.wording import counted, name_some, shorten
@@ -18,7 +18,6 @@ GROUP = "group"
 
 _RANK = re.compile(r"\+?0*([1-9][0-9]*)(?:\.0*)?")
 _RANK_DIGITS = 9  # the largest rank is 999,999,999
-_NOT_TEXT = re.compile(r"[\0\ud800-\udfff]")  # NUL, and halves of surrogate pairs, which UTF-8 cannot hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +163,9 @@ def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
         if key in seen:
             raise InputError(f"{path}: two rankings of {_name(*key)}; give each its own group")
         seen.add(key)
-        if wrong := [text for text in (r.prompt, *r.answers, r.group) if _NOT_TEXT.search(text)]:
-            raise InputError(f"{path}: NUL or half a surrogate pair in {shorten(wrong[0])}; remove it")
+        for text in (r.prompt, *r.answers, r.group):
+            if what := find_unwritable(text):
+                raise InputError(f"{path}: {what} in {shorten(text)}; remove it")
         rows += [[r.prompt, answer, rank, r.group][: len(columns)] for answer, rank in zip(r.answers, r.ranks, strict=True)]
     write_atomically(path, format_rows([columns, *rows]))
 

@@ -111,7 +111,7 @@ class Generator:
         texts = []
         for ids in sequences[:, inputs["input_ids"].shape[1] :].tolist():
             finished = any(token in self.end_tokens for token in ids)
-            text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+            text = self.tokenizer.decode(ids, skip_special_tokens=True).replace("\0", "").strip()  # no CSV can hold NUL
             texts.append(text if finished else cut_at_sentence(text))
         return texts
 

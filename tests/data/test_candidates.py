@@ -22,6 +22,10 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
         ("p.csv", "text\na\n", "FILE:1: no column 'prompt' in the header 'text'; it must name prompt"),
         ("p.jsonl", '{"text": "a"}\n', 'FILE:1: "prompt" is not a text: \'None\'; write "prompt": "…"'),
         ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line"),
+        ("p.jsonl", "[" * 100_000, f"FILE:1: nested too deeply: {'[' * 60!r}; write one flat object per line"),
+        ("p.jsonl", '{"prompt": "a\\u0000b"}\n', "FILE:1: \"prompt\": a NUL character in 'a\\x00b'; remove it"),
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt": "\\ud800"}\n', "FILE:2: \"prompt\": half of a surrogate pair in '\\ud800'; remove it"),
+        ("p.txt", "one\ntwo\0\n", "FILE:2: a NUL character in 'two\\x00'; remove it"),
     ],
 )
 def test_wrong_prompt_files(tmp_path, name, text, message):
@@ -32,10 +36,10 @@ def test_wrong_prompt_files(tmp_path, name, text, message):
 
 
 def test_candidates_read_back_with_what_they_were_made_with(tmp_path):
-    made = [Candidates("p", ["a", "b\nc"], {"generator": "g", "settings": {"top_p": 0.9}, "seed": 1}), Candidates("q", ["ü"], {})]
-    for one in made:
+    sampled = [Candidates("p", ["a", "b\nc"], {"generator": "g", "settings": {"top_p": 0.9}, "seed": 1}), Candidates("q", ["ü"], {})]
+    for one in sampled:
         append_candidates(tmp_path / "c.jsonl", one)
-    assert read_candidates(tmp_path / "c.jsonl") == made
+    assert read_candidates(tmp_path / "c.jsonl") == sampled
 
 
 def test_another_programs_file(tmp_path):
@@ -44,6 +48,24 @@ def test_another_programs_file(tmp_path):
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": "a"}\n')
     with pytest.raises(InputError, match=r':1: "answers" is not a list of texts'):
         read_candidates(tmp_path / "c.jsonl")
+
+
+@pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\udc80", "half of a surrogate pair")])
+def test_candidates_that_no_csv_can_hold_are_refused(tmp_path, text, what):
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "answers": ["good", text]}) + "\n")
+    with pytest.raises(InputError) as caught:
+        read_candidates(path)
+    assert str(caught.value) == f'{path}:1: "answers": {what} in {text!r}; remove it'
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_saved(tmp_path, small_files_only):
+    path = tmp_path / "c.jsonl"
+    append_candidates(path, Candidates("p", ["a"]))
+    with pytest.raises(InputError) as caught, small_files_only(100):
+        append_candidates(path, Candidates("q", ["a" * 1000]))
+    assert str(caught.value) == f"{path}: cannot be written (File too large); make room, or choose another --candidates"
+    assert read_candidates(path) == [Candidates("p", ["a"])]
 
 
 def test_a_line_that_a_crash_cut_is_ignored_and_then_dropped(tmp_path):

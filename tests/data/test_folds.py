@@ -4,13 +4,13 @@ from preference.data.folds import folds_by_prompt
 from preference.data.rankings import Ranking
 
 
-def made(prompts: int, each: int = 1) -> list[Ranking]:
+def synthetic_rankings(prompts: int, each: int = 1) -> list[Ranking]:
     return [Ranking(f"p{i}", ["x", f"y{k}"], [1, 2]) for i in range(prompts) for k in range(each)]
 
 
 @pytest.mark.parametrize("prompts, folds", [(2, 2), (9, 9), (10, 5), (53, 5)])
 def test_every_prompt_is_held_out_once_and_never_trained_on_there(prompts, folds):
-    some = made(prompts, each=2)
+    some = synthetic_rankings(prompts, each=2)
     found = folds_by_prompt(some, 0.2, seed=1)
     assert len(found) == folds
     assert sorted(i for fold in found for i in fold.held_out) == list(range(2 * prompts))
@@ -23,7 +23,7 @@ def test_every_prompt_is_held_out_once_and_never_trained_on_there(prompts, folds
 
 
 def test_folds_do_not_depend_on_the_order_of_the_file():
-    some = made(30)
+    some = synthetic_rankings(30)
     prompts = [{some[i].prompt for i in fold.held_out} for fold in folds_by_prompt(some, 0.2, seed=3)]
     backwards = some[::-1]
     assert [{backwards[i].prompt for i in fold.held_out} for fold in folds_by_prompt(backwards, 0.2, seed=3)] == prompts
@@ -32,4 +32,4 @@ def test_folds_do_not_depend_on_the_order_of_the_file():
 
 def test_one_prompt_is_refused():
     with pytest.raises(ValueError, match="at least two prompts"):
-        folds_by_prompt(made(1, each=5), 0.2, seed=0)
+        folds_by_prompt(synthetic_rankings(1, each=5), 0.2, seed=0)

@@ -34,13 +34,13 @@ def test_rankings_that_reading_would_join_are_not_written(tmp_path, write_csv):
     assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("text", ["a\0", "\ud83d", "\udc80b"])
-def test_what_no_csv_can_hold_is_not_written(tmp_path, write_csv, text):
+@pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\ud83d", "half of a surrogate pair"), ("\udc80b", "half of a surrogate pair")])
+def test_what_no_csv_can_hold_is_not_written(tmp_path, write_csv, text, what):
     path = write_csv("kept")
     for ranking in (Ranking(text, ["a", "b"], [1, 2]), Ranking("p", ["a", text], [1, 2]), Ranking("p", ["a", "b"], [1, 2], text)):
         with pytest.raises(InputError) as caught:
             write_rankings(path, [ranking])
-        assert str(caught.value) == f"{path}: NUL or half a surrogate pair in {text!r}; remove it"
+        assert str(caught.value) == f"{path}: {what} in {text!r}; remove it"
     assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
 
 
@@ -100,26 +100,26 @@ def test_ranks_that_spreadsheets_write():
     assert [parse_rank(text) for text in ("0", "-1", "1.5", "", "1e3", "٣", "one", "1000000000")] == [None] * 8
 
 
-def made(prompts: int, each: int = 1) -> list[Ranking]:
+def synthetic_rankings(prompts: int, each: int = 1) -> list[Ranking]:
     return [Ranking(f"p{i}", ["x", f"y{k}"], [1, 2]) for i in range(prompts) for k in range(each)]
 
 
 @pytest.mark.parametrize("count, held_out", [(1, 0), (2, 0), (3, 1), (5, 1), (10, 2), (600, 120)])
 def test_split_has_every_prompt_once_and_the_asked_share(count, held_out):
-    train, validation = split_by_prompt(made(count), 0.2, seed=random.randrange(1000))
+    train, validation = split_by_prompt(synthetic_rankings(count), 0.2, seed=random.randrange(1000))
     assert sorted(train + validation) == list(range(count))
     assert len(validation) == held_out
 
 
 def test_all_rankings_of_a_prompt_stand_on_one_side():
-    some = made(20, each=3)
+    some = synthetic_rankings(20, each=3)
     train, validation = split_by_prompt(some, 0.2, seed=0)
     assert len(validation) == 4 * 3 and len(train) == 16 * 3
     assert not {some[i].prompt for i in train} & {some[i].prompt for i in validation}
 
 
 def test_split_follows_the_seed():
-    some = made(100)
+    some = synthetic_rankings(100)
     assert split_by_prompt(some, 0.2, seed=1) == split_by_prompt(some, 0.2, seed=1) != split_by_prompt(some, 0.2, seed=2)
 
 

@@ -79,8 +79,9 @@ def test_sampling_follows_the_model_and_the_temperature(generator):
         texts += generator._sample([generator.encode(prompt)] * len(some), some, settings, lambda: None)
     shares: dict[str, float] = {}  # several tokens can decode to the same text
     for token, probability in enumerate(expected.tolist()):
-        text = generator.tokenizer.decode([token], skip_special_tokens=True).strip()
+        text = generator.tokenizer.decode([token], skip_special_tokens=True).replace("\0", "").strip()
         shares[text] = shares.get(text, 0) + probability
+    assert not any("\0" in text for text in texts)
     for text, share in shares.items():
         assert texts.count(text) / len(texts) == pytest.approx(share, abs=4.5 * (share * (1 - share) / len(texts)) ** 0.5 + 1e-3)
 
@@ -114,9 +115,9 @@ def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     told = shlex.split(done.stdout.splitlines()[-1])
     assert told[:3] == ["rank", "them:", "python"] and told[4:] == list(map(str, arguments[1:-1]))
     first = (tmp_path / "candidates.jsonl").read_text()
-    made = read_candidates(tmp_path / "candidates.jsonl")
-    assert [one.prompt for one in made] == PROMPTS[:2] and [len(one.answers) for one in made] == [4, 4]
-    assert made[0].made_with == {
+    sampled = read_candidates(tmp_path / "candidates.jsonl")
+    assert [one.prompt for one in sampled] == PROMPTS[:2] and [len(one.answers) for one in sampled] == [4, 4]
+    assert sampled[0].details == {
         "generator": str(tiny_gpt2), "settings": {"num_candidates": 4, "max_new_tokens": 12, "temperature": 0.9, "top_p": 0.95}, "seed": 42,
     }  # fmt: skip
     (tmp_path / "p.txt").write_text("\n".join(PROMPTS))
@@ -141,8 +142,8 @@ def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(t
     told = shlex.split([line for line in rest.splitlines() if line.startswith("continue:")][0])
     done = run_script("generate_data.py", *told[3:], cwd=tmp_path)
     assert f"c.jsonl: {4 * (24 - before.count(chr(10)))} candidates for {24 - before.count(chr(10))} prompts in" in done.stdout
-    made = read_candidates(tmp_path / "c.jsonl")
-    assert [one.prompt for one in made] == [f"prompt {i}" for i in range(24)] and (tmp_path / "c.jsonl").read_text().startswith(before)
+    sampled = read_candidates(tmp_path / "c.jsonl")
+    assert [one.prompt for one in sampled] == [f"prompt {i}" for i in range(24)] and (tmp_path / "c.jsonl").read_text().startswith(before)
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2])
