@@ -1,5 +1,7 @@
 import importlib.util
+import json
 import shlex
+import shutil
 import time
 
 import pytest
@@ -81,9 +83,26 @@ def test_sampling_follows_the_model_and_the_temperature(generator):
     for token, probability in enumerate(expected.tolist()):
         text = generator.tokenizer.decode([token], skip_special_tokens=True).replace("\0", "").strip()
         shares[text] = shares.get(text, 0) + probability
-    assert not any("\0" in text for text in texts)
     for text, share in shares.items():
         assert texts.count(text) / len(texts) == pytest.approx(share, abs=4.5 * (share * (1 - share) / len(texts)) ** 0.5 + 1e-3)
+
+
+def test_what_no_csv_can_hold_is_not_sampled(tmp_path, tiny_gpt2, generator):
+    """A model whose most likely next character is NUL: the tiny one, with the two tokens exchanged in its vocabulary."""
+    with torch.no_grad():
+        most_likely = generator.model(torch.tensor([generator.encode("a")])).logits[0, -1].argmax().item()
+    shutil.copytree(tiny_gpt2, tmp_path / "gpt2")
+    path = tmp_path / "gpt2" / "tokenizer.json"
+    content = json.loads(path.read_text())
+    vocabulary = content["model"]["vocab"]
+    nul, other = "Ā", next(text for text, token in vocabulary.items() if token == most_likely)  # Ā is the byte 0 in byte-level BPE
+    vocabulary[nul], vocabulary[other] = vocabulary[other], vocabulary[nul]
+    path.write_text(json.dumps(content))
+    swapped = Generator(BaseModel("swapped", "swapped", "folder", tmp_path / "gpt2"))
+    assert swapped.tokenizer.decode([most_likely]) == "\0" and swapped.encode("a") == generator.encode("a")
+    settings = SamplingSettings(num_candidates=1, max_new_tokens=8, top_p=1e-6)
+    [text] = swapped._sample([swapped.encode("a")], ["0"], settings, lambda: None)
+    assert "\0" not in text
 
 
 def test_candidates_are_distinct_not_empty_and_may_be_fewer(generator):
