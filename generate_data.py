@@ -4,7 +4,7 @@
     python generate_data.py
     python generate_data.py --prompts my_prompts.txt --data my_rankings.csv
 
-Reads prompts (default: the five of the sample). Writes candidates.jsonl (the sampled answers), training_data.csv (your
+Reads prompts (default: the sample's five). Writes candidates.jsonl (the sampled answers), training_data.csv (your
 rankings: prompt, answer, rank; 1 is best) and ranking_log.jsonl (what was shown, and when). Stop at any time: every
 ranking that you confirmed is saved, and the next start continues from there.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from preference.arguments import HelpFormatter, above, at_least, from_to, settings_from
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates, read_prompts
-from preference.data.jsonl import read_text
+from preference.data.jsonl import prepare_file, read_text
 from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
@@ -79,7 +79,7 @@ def find_prompts(prompts: Path | None, candidates: Path | None) -> list[str]:
     if candidates is None:
         return list(TRAINING_SAMPLE)
     if not candidates.exists():
-        raise InputError(f"{candidates}: no such file; to sample candidates into it, name --prompts too")
+        raise InputError(f"{candidates}: no such file; to sample candidates into it, also give --prompts")
     return [one.prompt for one in read_candidates(candidates)]
 
 
@@ -88,6 +88,7 @@ def sample_candidates(prompts: list[str], ranked: set[str], path: Path, generato
     found = {one.prompt: one for one in read_candidates(path)} if path.exists() else {}
     missing = [prompt for prompt in prompts if prompt not in found and prompt not in ranked]
     if missing:
+        prepare_file(path, "--candidates")
         found |= {one.prompt: one for one in _sample(missing, path, generator)}
     return [found.get(prompt, Candidates(prompt, [])) for prompt in prompts]
 
@@ -128,7 +129,7 @@ def held_interrupts() -> Iterator[None]:
         nonlocal held
         held = True
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        print("stopping once the model is loaded; Ctrl-C again stops at once", flush=True)
+        print("stopping as soon as the model is loaded; Ctrl-C again stops immediately", flush=True)
 
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
@@ -152,7 +153,7 @@ def print_summary(session, seconds: float) -> None:
     agreement = session.agreement()
     if agreement.rechecked:
         print(
-            f"shown twice: {agreement.rechecked}; ranked exactly alike: {agreement.exact};"
+            f"shown twice: {agreement.rechecked}; ranked identically: {agreement.exact};"
             f" agreement with yourself: Kendall tau {agreement.kendall_tau:.2f} (1 = always the same order)"
         )
     if agreement.rankings:
@@ -197,7 +198,7 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
         print(f"rank them:  {rank_command}")
         return
 
-    from preference.ranking.commands import GUIDELINES, Sitting
+    from preference.ranking.commands import GUIDELINES, RankingDialogue
     from preference.ranking.session import RankingSession
     from preference.ranking.store import RankingStore
     from preference.ranking.terminal import safe_text
@@ -208,12 +209,12 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
         candidates = sample_candidates(prompts, store.prompts(), candidates_path, generator)
         session = RankingSession(candidates, store, seed=generator.settings.seed, recheck=recheck)
         if session.current is None:
-            print(f"Every prompt is ranked in {files.data} or discarded. For other prompts use --prompts FILE, for another file --data FILE.")
+            print(f"All prompts are ranked in {files.data} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV.")
             if not (store.log.standing and sys.stdin.isatty()):
                 return
         raise_on_interrupt()
         start = time.monotonic()
-        Sitting(session, generator.sample_again, guidelines).run()
+        RankingDialogue(session, generator.sample_again, guidelines).run()
         print_summary(session, time.monotonic() - start)
         counts = session.counts()
         if counts.left + counts.skipped:
@@ -233,9 +234,9 @@ def build_parser() -> argparse.ArgumentParser:
     files = parser.add_argument_group("files")
     files.add_argument(
         "--prompts", type=Path,
-        help="one prompt per line, or a CSV or JSONL file with a prompt column (default: the five of the sample)",
+        help="one prompt per line, or a CSV or JSONL file with a prompt column (default: the sample's five prompts)",
     )  # fmt: skip
-    files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="where the rankings go; rows that it already has stay")
+    files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="where the rankings go; existing rows are kept")
     files.add_argument(
         "--candidates", type=Path,
         help="sampled answers, a JSONL file with prompt and answers; one that another program wrote is ranked as it is"
@@ -247,12 +248,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub"
     )
     sampling.add_argument("--num-candidates", type=at_least(2), default=default.num_candidates, help="answers per prompt")
-    sampling.add_argument("--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="the longest answer, in tokens")
-    sampling.add_argument("--temperature", type=above(0), default=default.temperature, help="higher: more varied answers")
+    sampling.add_argument("--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="maximum answer length in tokens")
+    sampling.add_argument("--temperature", type=above(0), default=default.temperature, help="higher values give more varied answers")
     sampling.add_argument(
-        "--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from the likeliest tokens whose probabilities add up to this"
+        "--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from the most likely tokens, whose probabilities add up to this"
     )
-    sampling.add_argument("--seed", type=int, default=default.seed, help="decides which answers are sampled, and their order on the screen")
+    sampling.add_argument("--seed", type=int, default=default.seed, help="random seed for sampling, and for the order of the answers on the screen")
     sampling.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     sampling.add_argument("--generate-only", action="store_true", help="stop after sampling; rank later")
     ranking = parser.add_argument_group("ranking")

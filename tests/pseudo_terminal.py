@@ -47,7 +47,7 @@ class Terminal:
     def rank(self, line: str) -> None:
         self.wait_for("\n> ")
         self.type(line)
-        self.wait_for("or n for none: ")
+        self.wait_for("or n to cancel: ")
         self.type("")
 
     def rest(self) -> str:

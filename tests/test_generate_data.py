@@ -23,7 +23,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_whole_sitting(folder):
+def test_a_whole_session(folder):
     terminal = Terminal(folder)
     terminal.rank("2 1 4 3")
     terminal.rank("2143")
@@ -31,10 +31,10 @@ def test_a_whole_sitting(folder):
     terminal.rank("3")
     terminal.rank("1 2 3 4")
     terminal.rank("4321")
-    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
+    terminal.wait_for("All done. Press Enter to finish, or u to undo the last ranking: ")
     terminal.type("u")
     terminal.rank("4321")
-    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
+    terminal.wait_for("All done. Press Enter to finish, or u to undo the last ranking: ")
     terminal.type("")
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0
@@ -61,19 +61,57 @@ def test_a_wrong_line_says_what_is_wrong_and_asks_again(folder):
         terminal.wait_for(message)
     terminal.wait_for("> ")
     terminal.type("2 1 4 3")
-    terminal.wait_for("or n for none: ")
+    terminal.wait_for("or n to cancel: ")
     terminal.type("n")
     terminal.wait_for("> ")
     assert not (folder / "training_data.csv").exists()
     terminal.type("2 1 4 3")
-    terminal.wait_for("or n for none: ")
+    terminal.wait_for("or n to cancel: ")
     terminal.type("4 3 2 1")  # a new ranking instead of Enter
-    terminal.wait_for("or n for none: ")
+    terminal.wait_for("or n to cancel: ")
     terminal.type("")
     terminal.wait_for("Prompt number 1")
     assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [4, 3, 2, 1]
     terminal.type("q")
     terminal.rest()
+
+
+def test_the_first_hint_ranks_as_many_answers_as_there_are(folder):
+    for answers, hint in (("abc", "Type the numbers best first, like 2 3 1, or ? for help."), ("ab", "Type the numbers best first, like 2 1, or ?"),
+                          ("a", "A ranking needs two answers: write one with w, sample new ones with r, or discard the prompt with x.")):  # fmt: skip
+        write_candidates(folder, PROMPTS, answers)
+        done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="q\n")
+        assert hint in " ".join(done.stdout.split())
+
+
+def test_one_answer_cannot_be_ranked_until_another_is_written(folder):
+    write_candidates(folder, PROMPTS[:1], ["a"])
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="1\nw\nb\n2 1\n\n")
+    assert "\n> A ranking needs two answers:" in done.stdout and "1 done, 0 left" in done.stdout
+    assert ranks_of(folder) == {PROMPTS[0]: {"b": 1, "a": 2}}
+
+
+def confirming(folder, typed: str) -> str:
+    """What is printed when `typed` follows a ranking, at the question whether to save it."""
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin=f"2 1 4 3\n{typed}")
+    assert "is not a ranking" not in done.stdout
+    return done.stdout
+
+
+def test_keys_that_show_something_leave_the_ranking_to_be_saved(folder):
+    for typed, shown in (("?", "Longer is not better"), ("v 2", "╭─  2  ─"), ("v", "Prompt number"), ("v 9", "v needs the number of an answer")):
+        printed = confirming(folder, f"{typed}\n\nq\n").partition("or n to cancel: ")[2]
+        assert shown in printed and printed.count("or n to cancel: ") == 1 and "saved\n" in printed
+    assert list(ranks_of(folder)) == PROMPTS[:4]
+
+
+def test_keys_that_do_something_drop_the_ranking_that_was_not_saved(folder):
+    assert "0 done, 6 left" in confirming(folder, "q\n")
+    assert "0 done, 6 left (1 skipped" in confirming(folder, "s\nq\n")
+    assert "╭─  5  ─" in confirming(folder, "w\nmy own answer\nq\n")
+    assert "there is no ranking to undo" in confirming(folder, "u\nq\n")
+    assert "0 done, 5 left" in confirming(folder, "x\n\nq\n")
+    assert not (folder / "training_data.csv").exists()
 
 
 def test_help_shows_the_keys_and_the_guidelines_or_ones_own(folder):
@@ -109,7 +147,7 @@ def test_undo_across_restarts_skip_and_discard(folder):
     terminal.wait_for("Prompt number 3")
     terminal.wait_for("> ")
     terminal.type("x")
-    terminal.wait_for("Discard this prompt for good? Enter = yes, anything else = no: ")
+    terminal.wait_for("Press Enter to discard this prompt for good, or n to keep it: ")
     terminal.type("")
     terminal.wait_for("Prompt number 4")
     terminal.wait_for("> ")
@@ -154,6 +192,27 @@ def test_editing_and_writing_answers(folder):
     assert ranks_of(folder)[PROMPTS[0]] == {"my own answer": 1, "edited text": 2, before[0]: 3, before[2]: 4, before[3]: 5}
 
 
+@pytest.mark.parametrize("text, what", [("a\0b", "a NUL character"), ("a\udc80", "half of a surrogate pair")])
+def test_an_answer_that_no_csv_can_hold_is_not_taken(folder, monkeypatch, text, what):
+    refused = f"the answer has {what}, which cannot be saved; nothing was changed"
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin=f"w\n{text}\n2 1 4 3\n\n")
+    assert refused in " ".join(done.stdout.split()) and "1 done, 5 left" in done.stdout
+    editor = folder / "editor.py"
+    editor.write_text(f"import sys; open(sys.argv[1], 'wb').write({text.encode('utf-8', 'replace')!r})")
+    monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="e 2\n2 1 4 3\n\n")
+    assert (refused in " ".join(done.stdout.split())) == ("\0" in text) and "2 done, 4 left" in done.stdout
+
+
+def test_an_answer_that_is_there_already_is_not_taken_twice(folder, monkeypatch):
+    editor = folder / "editor.py"
+    editor.write_text("import sys; other = 'beta' if 'alpha' in open(sys.argv[1]).read() else 'Alpha'; open(sys.argv[1], 'w').write(other)")
+    monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="w\n ALPHA \ne 1\nq\n")
+    assert "that answer already exists; nothing was changed" in done.stdout
+    assert "this duplicates another answer; nothing was changed" in done.stdout
+
+
 @pytest.mark.parametrize("key, ignored", [("\x03", False), ("\x03", True), ("\x04", False)], ids=["Ctrl-C", "Ctrl-C-ignored-at-the-start", "Ctrl-D"])
 def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
     terminal = Terminal(folder, ignore_interrupts=ignored)
@@ -188,6 +247,8 @@ def test_ctrl_c_during_the_imports_ends_silently(folder, tiny_distilbert, module
     child.send_signal(signal.SIGINT)
     printed, rest = child.communicate()
     assert child.returncode == -signal.SIGINT  # which a shell calls 130
+    RankingStore(folder / "training_data.csv", folder / "ranking_log.jsonl").close()  # takes over a lock that was left behind
+    assert not (folder / "training_data.csv.lock").exists()
     assert not [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert "Traceback" not in printed
 
@@ -221,7 +282,7 @@ def test_fifty_kills_lose_no_confirmed_ranking(folder):
         last = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")][-1]
         if last["event"] == "ranked" and last["csv_size"]:  # as if the power had failed before the rows were on the disk
             os.truncate(data, random_numbers.randint(last["csv_size"], data.stat().st_size))
-        RankingStore(data, log)._unlock()
+        RankingStore(data, log)._lock.close()
         ranks = ranks_of(folder) if data.exists() else {}
         assert list(ranks) == prompts[: len(ranks)]
         assert all(sorted(of_prompt.values()) == [1, 2, 3] for of_prompt in ranks.values())
@@ -268,11 +329,11 @@ def test_recheck_reports_agreement(folder):
     terminal = Terminal(folder, "--recheck", "0.25")
     for _ in range(15):
         terminal.rank("1 2 3 4")
-    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
+    terminal.wait_for("All done. Press Enter to finish, or u to undo the last ranking: ")
     terminal.type("")
     rest = terminal.summary()
     assert "15 rankings in" in rest
-    assert "shown twice: 3; ranked exactly alike: " in rest and "Kendall tau" in rest
+    assert "shown twice: 3; ranked identically: " in rest and "Kendall tau" in rest
     assert "the answer shown first was ranked best in 100% of 12 rankings (25% by chance); position mattered (tau +1.00" in rest
     assert len(read_csv(folder / "training_data.csv")) == 48
 
@@ -312,7 +373,7 @@ def test_when_all_is_ranked_it_says_what_to_do(folder):
     run_script("create_sample_data.py", cwd=folder)
     done = run_script("generate_data.py", cwd=folder, stdin="")
     assert done.stdout == (
-        "Every prompt is ranked in training_data.csv or discarded. For other prompts use --prompts FILE, for another file --data FILE.\n"
+        "All prompts are ranked in training_data.csv or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV.\n"
     )
     assert not (folder / "candidates.jsonl").exists()
 
@@ -321,8 +382,8 @@ def test_the_last_ranking_of_all_can_be_undone_at_a_later_start(folder):
     write_candidates(folder, PROMPTS[:1])
     run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="1 2 3 4\n\n")
     terminal = Terminal(folder)
-    terminal.wait_for("Every prompt is ranked in training_data.csv or discarded.")
-    terminal.wait_for("All done. Enter ends, u undoes the last ranking: ")
+    terminal.wait_for("All prompts are ranked in training_data.csv or were discarded.")
+    terminal.wait_for("All done. Press Enter to finish, or u to undo the last ranking: ")
     terminal.type("u")
     terminal.rank("4 3 2 1")
     terminal.wait_for("All done.")
@@ -333,17 +394,42 @@ def test_the_last_ranking_of_all_can_be_undone_at_a_later_start(folder):
 
 def test_wrong_files_get_one_plain_message(folder):
     for arguments, message in (
-        (["--candidates", "none.jsonl"], "error: none.jsonl: no such file; to sample candidates into it, name --prompts too\n"),
+        (["--candidates", "none.jsonl"], "error: none.jsonl: no such file; to sample candidates into it, also give --prompts\n"),
         (["--prompts", "none.txt"], "error: none.txt: no such file; check the name\n"),
         (["--candidates", "c.jsonl", "--guidelines", "none.txt"], "error: none.txt: no such file; check the name\n"),
     ):
         assert run_script("generate_data.py", *arguments, cwd=folder, status=2, stdin="").stderr.startswith(message)
 
 
+@pytest.mark.parametrize("flag", ["--data", "--log", "--candidates"])
+def test_what_cannot_be_written_is_refused_before_anything_is_sampled(folder, flag):
+    (folder / "p.txt").write_text("a prompt")
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to("none/file")
+    arguments = ["--prompts", "p.txt", "--generator", "no-such-model"]
+    for name, problem in (
+        ("pipe", "a pipe or a device, not a file"),
+        ("folder", "a folder, not a file"),
+        ("link", "a link to 'none/file', whose folder does not exist"),
+        ("p.txt/file", "cannot be written (File exists)"),
+    ):
+        if (flag, name) == ("--candidates", "pipe"):
+            continue  # one can be read from
+        done = run_script("generate_data.py", *arguments, flag, name, cwd=folder, status=2, stdin="")
+        if (flag, name) == ("--candidates", "folder"):
+            assert done.stderr == "error: folder: cannot be read: Is a directory\n"
+        else:
+            assert done.stderr == f"error: {name}: {problem}; choose another {flag}\n"
+
+
+def test_folders_that_are_missing_are_made(folder):
+    run_script("generate_data.py", "--candidates", "c.jsonl", "--data", "a/b.csv", "--log", "c/d.jsonl", cwd=folder, stdin="2 1 4 3\n\n")
+    assert len(read_csv(folder / "a" / "b.csv")) == 4 and (folder / "c" / "d.jsonl").exists()
+
+
 def test_ranking_loads_no_model(folder):
-    program = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import generate_data\n"
-        "generate_data.main(['--candidates', 'c.jsonl']); print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, input="q\n", capture_output=True, text=True, check=True)
+    program = "import sys, generate_data; generate_data.main(['--candidates', 'c.jsonl']); print('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, input="q\n", capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from preference.data.candidates import distinct
+from preference.data.csv_table import find_unwritable
 from preference.errors import InputError
 from preference.ranking import terminal
-from preference.ranking.order import OrderError, parse_order
+from preference.ranking.order import OrderError, example, parse_order
 from preference.ranking.session import RankingSession
 
 GUIDELINES = """\
@@ -23,8 +24,11 @@ RANKINGS = {
 }
 
 
-class Sitting:
-    """One person at the terminal, led through a `RankingSession`.
+TOO_FEW = "A ranking needs two answers: write one with w, sample new ones with r, or discard the prompt with x."
+
+
+class RankingDialogue:
+    """What one person at the terminal and a `RankingSession` say to each other.
 
     Args:
         sample: takes a prompt and the number of the attempt, and returns newly sampled answers.
@@ -34,15 +38,17 @@ class Sitting:
     def __init__(self, session: RankingSession, sample: Callable[[str, int], list[str]], guidelines: str = GUIDELINES):
         self.session, self.sample, self.guidelines = session, sample, guidelines
         self.console = terminal.make_console()
-        self.notice = "Type the numbers best first, like 2 1 4 3, or ? for help."
-        self.attempts = int(time.time())  # another number in every sitting, so that `r` never samples the same answers again
+        self.notice = ""
+        self.attempts = int(time.time())  # another number in every session, so that `r` never samples the same answers again
 
     def run(self) -> None:
         """Show one prompt after another and carry out what the person types, until everything is ranked or they quit."""
         try:
+            if self.session.current:
+                self.notice = how_to_rank(len(self.session.current.answers))
             while True:
                 if self.session.current is None:
-                    if terminal.ask("All done. Enter ends, u undoes the last ranking: ").strip() != "u":
+                    if terminal.ask("All done. Press Enter to finish, or u to undo the last ranking: ").strip() != "u":
                         return
                     self.notice = undo(self, "")
                     if self.session.current is None:
@@ -66,67 +72,88 @@ class Sitting:
 
     def carry_out(self, line: str) -> str | None:
         """Do what `line` says. Return what the next screen says about it ("" for nothing), or None to leave the screen as it is."""
-        key, _, argument = line.partition(" ")
-        command = COMMANDS.get(key)
-        if command and (command.takes_number or not argument):
-            return command.run(self, argument.strip())
+        if command := find_command(line):
+            return command.run(self, line.partition(" ")[2].strip())
         return confirm_ranking(self, line) if line else ""
 
 
-def confirm_ranking(sitting: Sitting, line: str) -> str | None:
-    """Say how `line` was understood and save it on Enter; another line is taken as a new ranking."""
-    answers = sitting.session.shown.answers
-    while True:
-        try:
-            if len(answers) < 2:
-                raise OrderError("one answer cannot be ranked: write another with w, sample new ones with r, or discard the prompt with x")
-            ranks = parse_order(line, len(answers))
-        except OrderError as error:
-            sitting.say(str(error))
-            return None
+def how_to_rank(count: int) -> str:
+    """Return what to type when `count` answers are first shown."""
+    return f"Type the numbers best first, like {example(count)}, or ? for help." if count > 1 else TOO_FEW
+
+
+def find_command(line: str) -> "Command | None":
+    """Return the command that `line` gives, or None if it is to be read as a ranking."""
+    key, _, argument = line.partition(" ")
+    command = COMMANDS.get(key)
+    return command if command and (command.takes_number or not argument) else None
+
+
+def confirm_ranking(dialogue: RankingDialogue, line: str) -> str | None:
+    """Say how `line` was understood and save it on Enter; another line is a new ranking or a command."""
+    answers = dialogue.session.shown.answers
+    ranks = understand(dialogue, line)
+    while ranks is not None:
 
         def show_again(ranks=ranks) -> None:
-            sitting.show()
-            terminal.show_order(sitting.console, answers, ranks)
+            dialogue.show()
+            terminal.show_order(dialogue.console, answers, ranks)
 
-        terminal.show_order(sitting.console, answers, ranks)
-        line = terminal.ask("Enter saves this; or type another ranking, or n for none: ", on_resize=show_again).strip()
+        terminal.show_order(dialogue.console, answers, ranks)
+        line = terminal.ask("Press Enter to save, type another ranking, or n to cancel: ", on_resize=show_again).strip()
         if line == "n":
             return None
         if line == "":
             try:
-                sitting.session.confirm(ranks)
+                dialogue.session.confirm(ranks)
             except (InputError, OSError) as error:  # the CSV was broken by hand meanwhile, or the disk is full
-                sitting.say(f"not saved: {error}")
+                dialogue.say(f"not saved: {error}")
                 return None
             print("saved", flush=True)
             return ""
+        if not find_command(line):
+            ranks = understand(dialogue, line)
+        elif (notice := dialogue.carry_out(line)) is not None:  # else it only showed something, and the ranking still waits
+            return notice
+    return None
 
 
-def undo(sitting: Sitting, argument: str) -> str:
+def understand(dialogue: RankingDialogue, line: str) -> list[int] | None:
+    """Return the ranks that `line` gives to the answers on the screen; say what is wrong with it and return None if it gives none."""
+    count = len(dialogue.session.shown.answers)
+    try:
+        if count > 1:
+            return parse_order(line, count)
+        dialogue.say(TOO_FEW)
+    except OrderError as error:
+        dialogue.say(str(error))
+    return None
+
+
+def undo(dialogue: RankingDialogue, argument: str) -> str:
     """Undo the last ranking."""
     try:
-        return sitting.session.undo()
+        return dialogue.session.undo()
     except (InputError, OSError) as error:
         return f"not undone: {error}"
 
 
-def skip(sitting: Sitting, argument: str) -> str:
-    """Leave the prompt for the next sitting."""
-    sitting.session.skip()
+def skip(dialogue: RankingDialogue, argument: str) -> str:
+    """Leave the prompt for the next session."""
+    dialogue.session.skip()
     return ""
 
 
-def discard(sitting: Sitting, argument: str) -> str:
-    """Discard the prompt, once the person has said yes."""
-    if terminal.ask("Discard this prompt for good? Enter = yes, anything else = no: ") == "":
-        sitting.session.discard()
+def discard(dialogue: RankingDialogue, argument: str) -> str:
+    """Discard the prompt, once the person has pressed Enter; anything else keeps it."""
+    if terminal.ask("Press Enter to discard this prompt for good, or n to keep it: ") == "":
+        dialogue.session.discard()
     return ""
 
 
-def edit(sitting: Sitting, argument: str) -> str:
+def edit(dialogue: RankingDialogue, argument: str) -> str:
     """Let the person edit one answer in their editor."""
-    answers = list(sitting.session.shown.answers)
+    answers = list(dialogue.session.shown.answers)
     number = _number(argument, len(answers))
     if number is None:
         return f"e needs the number of an answer, 1 to {len(answers)}, like e 2"
@@ -135,69 +162,73 @@ def edit(sitting: Sitting, argument: str) -> str:
         return "the editor could not be run; set $EDITOR to one that is installed"
     if not text:
         return "an answer must not be empty; nothing was changed"
+    if what := find_unwritable(text):
+        return f"the answer has {what}, which cannot be saved; nothing was changed"
     answers[number - 1] = text
     if len(distinct(answers)) < len(answers):
-        return "another answer says the same; nothing was changed"
-    sitting.session.change(answers)
+        return "this duplicates another answer; nothing was changed"
+    dialogue.session.change(answers)
     return ""
 
 
-def view(sitting: Sitting, argument: str) -> None:
+def view(dialogue: RankingDialogue, argument: str) -> None:
     """Show one answer whole, or the prompt."""
-    shown = sitting.session.shown
+    shown = dialogue.session.shown
     number = _number(argument, len(shown.answers))
     if number is not None:
-        terminal.show_answer(sitting.console, number, shown.answers[number - 1])
-        terminal.show_reminder(sitting.console, shown.prompt)
+        terminal.show_answer(dialogue.console, number, shown.answers[number - 1])
+        terminal.show_reminder(dialogue.console, shown.prompt)
     elif not argument:
-        sitting.say(terminal.safe_text(shown.prompt))
+        dialogue.say(terminal.safe_text(shown.prompt))
     else:
-        sitting.say(f"v needs the number of an answer, 1 to {len(shown.answers)}, like v 2; v alone shows the prompt")
+        dialogue.say(f"v needs the number of an answer, 1 to {len(shown.answers)}, like v 2; v alone shows the prompt")
 
 
-def write(sitting: Sitting, argument: str) -> str:
+def write(dialogue: RankingDialogue, argument: str) -> str:
     """Add an answer that the person writes."""
-    answers = sitting.session.shown.answers
+    answers = dialogue.session.shown.answers
     written = terminal.ask("Your answer (empty to cancel): ").strip()
     if not written:
         return ""
+    if what := find_unwritable(written):
+        return f"the answer has {what}, which cannot be saved; nothing was changed"
     if len(distinct([*answers, written])) == len(answers):
-        return "there is such an answer already; nothing was changed"
-    sitting.session.change([*answers, written])
+        return "that answer already exists; nothing was changed"
+    dialogue.session.change([*answers, written])
     return ""
 
 
-def resample(sitting: Sitting, argument: str) -> str:
+def resample(dialogue: RankingDialogue, argument: str) -> str:
     """Replace the sampled answers by new ones; what the person wrote or edited stays."""
     print("sampling new answers …", flush=True)
-    sitting.attempts += 1
+    dialogue.attempts += 1
     try:
-        sampled = sitting.sample(sitting.session.shown.prompt, sitting.attempts)
+        sampled = dialogue.sample(dialogue.session.shown.prompt, dialogue.attempts)
     except InputError as error:
         return f"no new answers: {error}"
     if not sampled:
-        return "the model gave no new answers; the old ones stay"
-    stay = sitting.session.resample(sampled)
+        return "the model gave no new answers; the old ones are kept"
+    stay = dialogue.session.resample(sampled)
     return "new answers" + ("; what you wrote or edited stays" if stay else "")
 
 
-def show_help(sitting: Sitting, argument: str) -> None:
+def show_help(dialogue: RankingDialogue, argument: str) -> None:
     """Show the guidelines and what can be typed."""
-    sitting.say(f"\n{sitting.guidelines}\n\n{help_text()}\n")
-    terminal.show_reminder(sitting.console, sitting.session.shown.prompt)
+    dialogue.say(f"\n{dialogue.guidelines}\n\n{help_text()}\n")
+    terminal.show_reminder(dialogue.console, dialogue.session.shown.prompt)
 
 
-def leave(sitting: Sitting, argument: str) -> str:
-    """End the sitting."""
+def leave(dialogue: RankingDialogue, argument: str) -> str:
+    """End the session."""
     raise terminal.EndOfInput
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a key does: the line of help, and a function that returns what `Sitting.carry_out` does."""
+    """What a key does: the line of help, and a function that returns what `RankingDialogue.carry_out` does."""
 
     help: str
-    run: Callable[[Sitting, str], str | None]
+    run: Callable[[RankingDialogue, str], str | None]
     takes_number: bool = False
 
 

@@ -1,4 +1,4 @@
-"""A sitting in which a person ranks candidates: what comes next, what is confirmed, what is undone."""
+"""A session in which a person ranks candidates: what comes next, what is confirmed, what is undone."""
 
 import math
 import random
@@ -24,7 +24,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class SittingCounts:
+class SessionCounts:
     """How many prompts are done, left and skipped, and the median time that one took (None before the first)."""
 
     done: int
@@ -83,7 +83,7 @@ class RankingSession:
         self.ranked = {prompt for prompt in self.total if prompt in ranked}
         self.queue: list[tuple[str, bool]] = [(prompt, False) for prompt in self.total if prompt not in ranked]
         self.skipped: set[str] = set()
-        self.confirmed = 0  # in this sitting, minus those undone
+        self.confirmed = 0  # in this session, minus those undone
 
         chosen = random.Random(f"recheck/{seed}").sample(self.total, math.ceil(recheck * len(self.total)))
         self.to_recheck = set(chosen) - {event["prompt"] for event in self.log.standing if event["recheck"]}
@@ -134,7 +134,7 @@ class RankingSession:
             self._queue_recheck(shown.prompt)
 
     def undo(self) -> str:
-        """Undo the last confirmed ranking, also one from an earlier sitting, and show it again; say what happened."""
+        """Undo the last confirmed ranking, also one from an earlier session, and show it again; say what happened."""
         standing = self.log.standing
         if not standing:
             return "there is no ranking to undo"
@@ -143,7 +143,7 @@ class RankingSession:
         removed = last["recheck"] or self.store.remove(prompt, last["answers"], last["ranks"])
         self.log.add("undone", prompt=prompt, recheck=last["recheck"])
         if not removed:
-            return f"not undone: the rows of {prompt!r} in {self.store.path} were changed since"
+            return f"not undone: the rows of {prompt!r} in {self.store.path} have been changed since"
         self.queue = [item for item in self.queue if item[0] != prompt]
         self.queue.insert(0, (prompt, last["recheck"]))
         self._shown = None
@@ -160,7 +160,7 @@ class RankingSession:
         return "undid the last ranking; here it is again"
 
     def skip(self) -> None:
-        """Leave the prompt on the screen for the next sitting."""
+        """Leave the prompt on the screen for the next session."""
         self.log.add("skipped", prompt=self.shown.prompt)
         self.skipped.add(self.shown.prompt)
         self._leave()
@@ -187,16 +187,16 @@ class RankingSession:
         self.log.add("changed", prompt=shown.prompt, answers=list(answers), **details)
         self._shown = Shown(shown.prompt, list(answers), shown.recheck)
 
-    def counts(self) -> SittingCounts:
+    def counts(self) -> SessionCounts:
         """Count. Second showings count like first ones, before and after they are shown, so that nothing gives them away."""
         standing = self.log.standing
         done = len(self.ranked) + sum(event["recheck"] for event in standing)
         still_to_come = sum(prompt in self.to_recheck and not recheck for prompt, recheck in self.queue)
         seconds = [event["seconds"] for event in standing]
-        return SittingCounts(done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None)
+        return SessionCounts(done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None)
 
     def agreement(self) -> Agreement:
-        """Compare first and second rankings, and rankings with positions, of all sittings in the log."""
+        """Compare first and second rankings, and rankings with positions, of all sessions in the log."""
         import numpy as np
         from scipy.stats import kendalltau
 

@@ -10,13 +10,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from preference.data.csv_table import COLUMNS, format_rows, read_table
-from preference.data.jsonl import drop_cut_line, read_jsonl
+from preference.data.csv_table import COLUMNS, find_unwritable, format_rows, read_table
+from preference.data.jsonl import drop_cut_line, prepare_file, read_jsonl
 from preference.data.rankings import parse_rank
-from preference.durable_files import append_durably, write_atomically
+from preference.durable_files import append_durably, locked, write_atomically
 from preference.errors import InputError
+from preference.wording import shorten
+
+TAKEN = "another ranker is working on this file; finish that one first, or choose another --data"
 
 
 class RankingStore:
@@ -34,36 +35,28 @@ class RankingStore:
     second ranker out.
 
     Raises:
-        InputError: another ranker is working on the CSV, or it breaks the contract.
+        InputError: another ranker is working on the CSV, it breaks the contract, or one of the two files cannot be written.
     """
 
     def __init__(self, path: str | Path, log: str | Path):
         self.path = Path(path)
         self._known: tuple | None = None  # the file's state when `_layout` and `_rows_of` were right
-        self._lock = FileLock(f"{path}.lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{path}: another ranker is working on this file; finish that one first, or choose another --data") from None
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}; choose another --data") from None
-        try:
-            if self.path.exists() and not os.access(self.path, os.W_OK):
-                raise InputError(f"{path}: cannot be written: it is read-only; choose another --data")
+        prepare_file(self.path, "--data")
+        prepare_file(log, "--log")
+        with contextlib.ExitStack() as until_closed:
+            until_closed.enter_context(locked(self.path, TAKEN))
             self.log = RankingLog(log, path)
             self._complete_last_ranking()
             self._read()
-        except BaseException:
-            self._unlock()
-            raise
+            self._lock = until_closed.pop_all()
 
     def close(self) -> None:
-        """End the sitting and let other rankers work on the CSV."""
+        """End the session and let other rankers work on the CSV."""
         with contextlib.suppress(OSError, InputError):  # then the next start tries again
             self._complete_last_ranking()
             if self.log.events and self.log.events[-1]["event"] == "ranked":
                 self.log.add("ended")
-        self._unlock()
+        self._lock.close()
 
     def prompts(self) -> set[str]:
         """Return the prompts that have rows."""
@@ -71,7 +64,14 @@ class RankingStore:
         return {prompt for prompt, rows in self._rows_of.items() if rows}
 
     def add(self, prompt: str, answers: list[str], ranks: list[int], **details) -> None:
-        """Save one prompt's ranking: its rows, best first, and a `ranked` event with `details`."""
+        """Save one prompt's ranking: its rows, best first, and a `ranked` event with `details`.
+
+        Raises:
+            InputError: the CSV was broken by hand meanwhile, or cannot hold one of the texts.
+        """
+        for text in (prompt, *answers):
+            if what := find_unwritable(text):
+                raise InputError(f"{self.path}: {what} in {shorten(text)}; remove it")
         self._read()
         size = self._known[2] if self._known else 0
         self.log.add("ranked", prompt=prompt, answers=answers, ranks=ranks, **details, csv_size=size)
@@ -145,6 +145,8 @@ class RankingStore:
         content = self.path.read_bytes() if self.path.exists() else b""
         size = last["csv_size"]
         layout = _Layout.of(content[:size])
+        if not set(COLUMNS) <= set(layout.columns):
+            return  # another file
         rows = layout.start + layout.rows(last["prompt"], last["answers"], last["ranks"])
         tail = content[size:].rstrip(b"\0")  # a failing machine can leave zeros
         if len(content) < size or tail == rows or not rows.startswith(tail):
@@ -181,12 +183,6 @@ class RankingStore:
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
-    def _unlock(self) -> None:
-        # Removed while it is still held: afterwards another ranker may hold it, and its file is not ours to remove.
-        with contextlib.suppress(PermissionError):  # Windows removes no open file; there the release does
-            Path(self._lock.lock_file).unlink(missing_ok=True)
-        self._lock.release()
-
 
 @dataclass(frozen=True)
 class _Layout:
@@ -198,10 +194,10 @@ class _Layout:
 
     @staticmethod
     def of(content: bytes) -> "_Layout":
-        if not content:
-            return _Layout(COLUMNS, "\n", format_rows([COLUMNS]).encode())
         text = content.decode("utf-8-sig", errors="replace")
-        columns = next(cells for cells in csv.reader(io.StringIO(text, newline="")) if any(cells))
+        columns = next((cells for cells in csv.reader(io.StringIO(text, newline="")) if any(cells)), None)
+        if columns is None:  # a new file, or one of empty lines
+            return _Layout(COLUMNS, "\n", format_rows([COLUMNS]).encode())
         line_end = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
         return _Layout([name.strip() for name in columns], line_end, b"" if text.endswith(("\n", "\r")) else line_end.encode())
 

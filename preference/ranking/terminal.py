@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from preference.ranking.session import Shown, SittingCounts
+from preference.ranking.session import SessionCounts, Shown
 from preference.wording import counted
 
 NARROWEST, WIDEST = 40, 200
@@ -66,7 +66,7 @@ def width_of(console: Console) -> int:
     return max(NARROWEST, min(WIDEST, console.width))
 
 
-def show_prompt(console: Console, shown: Shown, counts: SittingCounts, notice: str = "") -> None:
+def show_prompt(console: Console, shown: Shown, counts: SessionCounts, notice: str = "") -> None:
     """Show a prompt, its numbered answers and a notice, on a clean screen if the terminal can clear it.
 
     Where the terminal is not high enough, long answers are folded to what fits, each box says how many lines it lacks,
@@ -161,10 +161,10 @@ def show_order(console: Console, answers: list[str], ranks: list[int]) -> None:
         console.print(line, no_wrap=True)
 
 
-def counts_line(counts: SittingCounts) -> str:
+def counts_line(counts: SessionCounts) -> str:
     """Return the line above every prompt.
 
-    >>> counts_line(SittingCounts(done=3, left=7, skipped=1, median_seconds=12.0))
+    >>> counts_line(SessionCounts(done=3, left=7, skipped=1, median_seconds=12.0))
     'done 3 · left 7 · skipped 1 · 12 s per prompt (median) · about 1.4 min left'
     """
     line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}"

@@ -10,8 +10,8 @@ from preference.ranking.store import RankingStore
 
 
 @pytest.fixture
-def sit(tmp_path):
-    """Return a function that starts a sitting over `count` prompts with four answers each."""
+def start_session(tmp_path):
+    """Return a function that starts a session over `count` prompts with four answers each."""
     stores = []
 
     def start(count: int = 10, **options) -> RankingSession:
@@ -31,9 +31,9 @@ def rank_by(session, key) -> None:
     session.confirm([order.index(answer) + 1 for answer in session.current.answers])
 
 
-def test_the_order_on_the_screen_is_seeded_and_hides_which_was_sampled_first(sit):
+def test_the_order_on_the_screen_is_seeded_and_hides_which_was_sampled_first(start_session):
     def orders(seed):
-        session, seen = sit(40, seed=seed), []
+        session, seen = start_session(40, seed=seed), []
         while session.current:
             seen.append(tuple(answer[-1] for answer in session.current.answers))
             session.skip()
@@ -44,23 +44,23 @@ def test_the_order_on_the_screen_is_seeded_and_hides_which_was_sampled_first(sit
     assert all(3 <= first.count(letter) <= 20 for letter in "abcd")
 
 
-def test_a_later_sitting_continues_with_the_first_unranked(sit):
-    session = sit()
+def test_a_later_session_continues_with_the_first_unranked(start_session):
+    session = start_session()
     rank_by(session, str)
     session.skip()
     session.discard()
     rank_by(session, str)
-    session = sit()
+    session = start_session()
     assert [prompt for prompt, _ in session.queue] == ["p1", "p4", "p5", "p6", "p7", "p8", "p9"]
     assert (session.counts().done, session.counts().left, session.counts().skipped) == (2, 7, 0)
 
 
-def test_undo_goes_back_through_sittings(sit):
+def test_undo_goes_back_through_sessions(start_session):
     for _ in range(2):
-        session = sit()
+        session = start_session()
         rank_by(session, str)
     assert session.store.prompts() == {"p0", "p1"}
-    session = sit()
+    session = start_session()
     session.undo()
     assert session.current.prompt == "p1" and session.store.prompts() == {"p0"}
     session.undo()
@@ -70,44 +70,44 @@ def test_undo_goes_back_through_sittings(sit):
     assert session.current.prompt == "p1"
 
 
-def test_undo_leaves_what_was_changed_by_hand(sit, tmp_path):
-    session = sit()
+def test_undo_leaves_what_was_changed_by_hand(start_session, tmp_path):
+    session = start_session()
     rank_by(session, str)
     path = tmp_path / "data.csv"
     path.write_text(path.read_text().replace("answer 0a", "better"))
     before = path.read_text()
-    assert session.undo() == f"not undone: the rows of 'p0' in {path} were changed since"
+    assert session.undo() == f"not undone: the rows of 'p0' in {path} have been changed since"
     assert path.read_text() == before and session.current.prompt == "p1"
 
 
-def test_changed_answers_last_until_the_next_sitting(sit):
-    session = sit()
+def test_changed_answers_last_until_the_next_session(start_session):
+    session = start_session()
     session.change(["one", "two"])
-    assert sit().current.answers in (["one", "two"], ["two", "one"])
+    assert start_session().current.answers in (["one", "two"], ["two", "one"])
 
 
-def test_new_answers_replace_the_sampled_ones_and_leave_ones_own(sit):
-    session = sit(1)
+def test_new_answers_replace_the_sampled_ones_and_leave_ones_own(start_session):
+    session = start_session(1)
     session.change([*session.current.answers[1:], "edited", "written"])
     assert session.resample(["new one", "new two"]) == 2
     assert session.current.answers == ["new one", "new two", "edited", "written"]
-    session = sit(1)  # a later sitting still knows which is which
+    session = start_session(1)  # a later session still knows which is which
     assert session.resample(["newer", "written"]) == 2
     assert session.current.answers == ["newer", "written", "edited"]
 
 
-def test_an_older_log_calls_the_sampled_answers_drawn(sit, tmp_path):
-    session = sit(1)
+def test_an_older_log_calls_the_sampled_answers_drawn(start_session, tmp_path):
+    session = start_session(1)
     session.resample(["new one", "new two"])
     log = tmp_path / "log.jsonl"
     log.write_text(log.read_text().replace('"sampled"', '"drawn"'))
     assert '"drawn": ["new one", "new two"]' in log.read_text()
-    session = sit(1)
+    session = start_session(1)
     assert session.resample(["newer"]) == 0 and session.current.answers == ["newer"]
 
 
-def test_rechecks_are_the_asked_share_reshuffled_and_not_in_the_csv(sit, tmp_path):
-    session, seen = sit(recheck=0.2), []
+def test_rechecks_are_the_asked_share_reshuffled_and_not_in_the_csv(start_session, tmp_path):
+    session, seen = start_session(recheck=0.2), []
     while session.current:
         seen.append(session.current)
         rank_by(session, str)
@@ -119,11 +119,11 @@ def test_rechecks_are_the_asked_share_reshuffled_and_not_in_the_csv(sit, tmp_pat
     assert (tmp_path / "data.csv").read_text().count("\n") == 41
     agreement = session.agreement()
     assert (agreement.rechecked, agreement.exact, agreement.kendall_tau) == (2, 2, pytest.approx(1))
-    assert sit(recheck=0.2).current is None
+    assert start_session(recheck=0.2).current is None
 
 
-def test_a_recheck_is_not_given_away_by_the_counts(sit):
-    session = sit(recheck=0.1)
+def test_a_recheck_is_not_given_away_by_the_counts(start_session):
+    session = start_session(recheck=0.1)
     lefts = []
     while session.current:
         lefts.append(session.counts().left)
@@ -131,8 +131,8 @@ def test_a_recheck_is_not_given_away_by_the_counts(sit):
     assert lefts == list(range(len(lefts), 0, -1)) and len(lefts) == 11
 
 
-def test_agreement_tells_a_consistent_person_from_one_who_follows_the_position(sit):
-    session = sit(40, recheck=0.5)
+def test_agreement_tells_a_consistent_person_from_one_who_follows_the_position(start_session):
+    session = start_session(40, recheck=0.5)
     while session.current:
         rank_by(session, session.current.answers.index)  # whatever stands first is best
     follows = session.agreement()

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from preference import durable_files
 from preference.errors import InputError
 from preference.ranking.store import RankingLog, RankingStore
 
@@ -63,14 +64,15 @@ def test_a_second_ranker_is_refused_until_the_first_is_done(path):
 
 def test_the_lock_file_goes_before_the_lock_does(path, monkeypatch):
     first = open_store(path)
-    release, at_release = first._lock.release, []
+    release, at_release = durable_files.FileLock.release, []
 
-    def watched():
+    def watched(lock, **options):
+        monkeypatch.undo()
         at_release.append(path.with_name(path.name + ".lock").exists())
-        release()
+        release(lock, **options)
         at_release.append(open_store(path))  # the next ranker starts at once
 
-    monkeypatch.setattr(first._lock, "release", watched)
+    monkeypatch.setattr(durable_files.FileLock, "release", watched)
     first.close()
     existed, second = at_release
     assert not existed
@@ -128,7 +130,7 @@ def test_rows_that_a_crash_cut_are_completed_from_the_log(path, before):
     store.add("p", ["x", "y"], [2, 1])
     store.add("q, r", ["ü", "two\nlines"], [1, 2])
     size, whole, log = store.log.events[-1]["csv_size"], path.read_bytes(), store.log.path.read_bytes()
-    store._unlock()  # as the system does when the process dies
+    store._lock.close()  # as the system does when the process dies
     assert size < len(whole)
     for end in range(size, len(whole) + 1):
         for zeros in (b"", b"\0" * (len(whole) - end)):
@@ -142,7 +144,7 @@ def test_the_first_ranking_of_all_is_completed_too(path):
     store = open_store(path)
     store.add("p", ["x", "y"], [2, 1])
     whole = path.read_bytes()
-    store._unlock()
+    store._lock.close()
     path.unlink()
     open_store(path).close()
     assert path.read_bytes() == whole
@@ -157,6 +159,53 @@ def test_rows_that_were_deleted_by_hand_do_not_come_back(path):
     path.write_bytes(before)
     open_store(path).close()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"\n", b"\n" * 500, b"\xef\xbb\xbf"])
+def test_a_csv_that_was_emptied_after_the_last_ranking(path, content):
+    """A start looks whether the rows of the last ranking are there: also in a file without a header, whatever its size."""
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    store.add("q", ["x", "y"], [1, 2])
+    store._lock.close()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=":1: the file is empty; its first line must be prompt,answer,rank$"):
+        open_store(path)
+    assert path.read_bytes() == content
+
+
+def test_another_file_of_the_same_size_is_left_alone(path):
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    size = path.stat().st_size
+    store.add("q", ["x", "y"], [1, 2])
+    store._lock.close()
+    path.write_text("a;b;c\n".ljust(size - 1, "x") + "\n")
+    before = path.read_bytes()
+    assert len(before) == size
+    with pytest.raises(InputError, match="no column 'prompt'"):
+        open_store(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\ud800", "half of a surrogate pair")])
+def test_what_no_csv_can_hold_is_not_added(path, text, what):
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    before = path.read_bytes(), store.log.path.read_bytes()
+    for prompt, answers in ((text, ["x", "y"]), ("q", ["x", text])):
+        with pytest.raises(InputError) as caught:
+            store.add(prompt, answers, [1, 2])
+        assert str(caught.value) == f"{path}: {what} in {text!r}; remove it"
+    assert (path.read_bytes(), store.log.path.read_bytes()) == before
+
+
+def test_a_link_to_a_file_that_does_not_exist_yet_is_followed(path):
+    path.symlink_to("linked.csv")
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    store.close()
+    assert path.is_symlink() and path.with_name("linked.csv").read_text() == "prompt,answer,rank\np,x,1\np,y,2\n"
 
 
 def test_a_log_without_sizes_still_works(path):
