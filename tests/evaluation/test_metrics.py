@@ -64,11 +64,11 @@ def test_rankings_of_one_prompt_are_one_draw_of_the_bootstrap():
 
 
 def test_bootstrap_covers_the_truth():
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     covered = 0
     for trial in range(60):
         rankings = [Ranking(str(i), ["a", "b"], [1, 2]) for i in range(80)]
-        rewards = [x for right in draw.random(80) < 0.7 for x in ((1, 0) if right else (0, 1))]
+        rewards = [x for right in rng.random(80) < 0.7 for x in ((1, 0) if right else (0, 1))]
         low, high = interval(rankings, rewards, seed=trial)
         covered += low <= 0.7 <= high
     assert 50 <= covered <= 60

@@ -9,18 +9,18 @@ from preference.evaluation.evaluation import evaluate
 from preference.evaluation.plots import _columns, _first_prompts, plot_rewards
 
 
-def made(prompts: int, each: int = 4) -> tuple[list[Ranking], list[float]]:
-    draw = random.Random(0)
+def synthetic_rankings(prompts: int, each: int = 4) -> tuple[list[Ranking], list[float]]:
+    rng = random.Random(0)
     some = [
-        Ranking(f"Prompt {i} about $x$ and more words", [" ".join(["word"] * draw.randint(1, 80)) for _ in range(each)], list(range(1, each + 1)))
+        Ranking(f"Prompt {i} about $x$ and more words", [" ".join(["word"] * rng.randint(1, 80)) for _ in range(each)], list(range(1, each + 1)))
         for i in range(prompts)
     ]
-    return some, [draw.gauss(-rank, 0.5) for ranking in some for rank in ranking.ranks]
+    return some, [rng.gauss(-rank, 0.5) for ranking in some for rank in ranking.ranks]
 
 
 @pytest.mark.parametrize("prompts", [1, 3, 50])
 def test_the_picture_holds_ink_in_both_panels_and_is_of_report_size(tmp_path, prompts):
-    rankings, rewards = made(prompts)
+    rankings, rewards = synthetic_rankings(prompts)
     plot_rewards(evaluate("test", rankings, np.asarray(rewards)), tmp_path / "plot.png", title="A title")
     pixels = matplotlib.image.imread(tmp_path / "plot.png")[..., :3]
     height, width = pixels.shape[:2]
@@ -37,7 +37,7 @@ def test_odd_input_is_drawn(tmp_path):
 
 
 def test_bars_beyond_what_can_be_read_are_left_out_whole_prompts_at_a_time():
-    rankings, _ = made(150)
+    rankings, _ = synthetic_rankings(150)
     assert _first_prompts(rankings) == 100
 
 

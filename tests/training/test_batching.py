@@ -15,9 +15,9 @@ def cost(chunks, lengths, chunk_cost):
 
 
 def test_chunks_are_a_partition_of_least_cost():
-    draw = random.Random(0)
+    rng = random.Random(0)
     for _ in range(50):
-        lengths = [draw.randint(1, 100) for _ in range(draw.randint(1, 7))]
+        lengths = [rng.randint(1, 100) for _ in range(rng.randint(1, 7))]
         chunks = plan_chunks(lengths, 30)
         assert sorted(i for chunk in chunks for i in chunk) == list(range(len(lengths)))
         order = sorted(range(len(lengths)), key=lambda i: lengths[i])
