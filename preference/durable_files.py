@@ -22,10 +22,13 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
 
     The content goes to a temporary file in the same folder, is flushed to the disk, and takes the
     name in one rename. Text is written as UTF-8 with its line ends untouched. A symbolic link is
-    followed; the file keeps its permission bits.
+    followed; the file keeps its permission bits. A device or a pipe is written to, and stays what it is.
     """
     path = Path(os.path.realpath(path))
     data = content.encode("utf-8") if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -211,3 +211,12 @@ def test_a_folder_is_whole_after_each_of_100_kills(tmp_path, exchanges):
     assert different > 5
     if exchanges and sys.platform == "linux":
         assert missing == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE) as reader:
+        write_atomically(tmp_path / "pipe", "prompt,answer\n")
+        assert reader.communicate(timeout=30)[0] == b"prompt,answer\n"
+    assert (tmp_path / "pipe").is_fifo() and os.listdir(tmp_path) == ["pipe"]

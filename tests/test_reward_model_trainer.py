@@ -304,7 +304,7 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--output-dir", "mine"], "error: mine: exists and was not written by this trainer; choose another --output-dir"),
         (["--output-dir", "training_data.csv/model"], "error: training_data.csv/model: cannot be written (File exists)"),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
-        (["--epochs", "0"], "argument --epochs: 0 is not above 0"),
+        (["--epochs", "0"], "argument --epochs: must be above 0, not 0"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_write_nothing(folder, arguments, message):

@@ -58,7 +58,7 @@ def test_scoring_by_hand_prints_the_best_first(tiny_reward_model, tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("prompt,text\np,a\n", "answers.csv:1: no column 'answer'; the header is 'prompt,text', it must name prompt, answer"),
+        ("prompt,text\np,a\n", "answers.csv:1: no column 'answer' in the header 'prompt,text'; it must name prompt, answer"),
         ("prompt,answer\np,a\np,\n", "answers.csv:3: empty answer: ''; write the text or delete the row"),
         ("prompt,answer,reward\np,a,1\n", "answers.csv:1: the column 'reward' exists already; rename or delete it"),
     ],
