@@ -176,7 +176,6 @@ KILLS = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
 from preference import durable_files
-sys.path.insert(0, "tests")
 from test_durable_files import number_in, write_folder
 
 folder, exchanges, seed = Path(sys.argv[1]), sys.argv[2] == "True", int(sys.argv[3])
@@ -205,7 +204,8 @@ print(missing, len(set(seen)))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_a_folder_is_whole_after_each_of_100_kills(tmp_path, exchanges):
-    done = subprocess.run([sys.executable, "-c", KILLS, str(tmp_path / "model"), str(exchanges), "0"], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-c", KILLS, str(tmp_path / "model"), str(exchanges), "0"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": "tests"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     missing, different = map(int, done.stdout.split())
     assert different > 5

@@ -121,8 +121,7 @@ def test_the_tree_names_every_file_and_no_other():
 def helps() -> dict[str, dict]:
     """What `--help` of each script prints, and which heavy packages were loaded by then: all in one fresh process."""
     program = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "import contextlib, importlib, io, json\n"
+        "import contextlib, importlib, io, json, sys\n"
         "found = {}\n"
         f"for script in {list(SCRIPTS)!r}:\n"
         "    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):\n"
@@ -131,7 +130,7 @@ def helps() -> dict[str, dict]:
         "print(json.dumps(found))"
     )
     wide = os.environ | {"COLUMNS": "500"}  # no line is broken
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=wide)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT, env=wide)
     return json.loads(done.stdout)
 
 

@@ -5,23 +5,23 @@ from preference.data.rankings import Ranking
 from preference.evaluation.comparison import compare
 
 
-def made(count: int) -> list[Ranking]:
+def synthetic_rankings(count: int) -> list[Ranking]:
     return [Ranking(f"p{i}", ["a", "b", "c"], [1, 2, 3]) for i in range(count)]
 
 
 def test_a_better_model_is_called_better_and_the_changed_prompts_are_named():
     before, after = np.array([1.0, 2, 3] * 20), np.array([3.0, 2, 1] * 19 + [1.0, 2, 3])
-    comparison = compare(made(20), before, after)
+    comparison = compare(synthetic_rankings(20), before, after)
     assert (comparison.before, comparison.after) == (0, pytest.approx(0.95))
     assert comparison.changed == [f"p{i}" for i in range(19)]
     assert comparison.in_words().startswith(
         "The new model is better than the previous one: 0.950 of the pairs of 20 prompts that neither was trained on"
     )
-    assert compare(made(20), after, before).in_words().startswith("The new model is worse than the previous one")
+    assert compare(synthetic_rankings(20), after, before).in_words().startswith("The new model is worse than the previous one")
 
 
 def test_the_same_rewards_are_no_difference():
     rewards = np.array([3.0, 1, 2] * 5)
-    comparison = compare(made(5), rewards, rewards)
+    comparison = compare(synthetic_rankings(5), rewards, rewards)
     assert comparison.difference_95 == (0, 0) and comparison.changed == []
     assert "is not clearly different from the previous one" in comparison.in_words()

@@ -66,7 +66,6 @@ import os, sys
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 from transformers import AutoTokenizer
 from preference.training.encoded_table import encode_rankings
-sys.path[:0] = ["tests", "tests/training"]
 from test_encoded_table import RANKINGS
 
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
@@ -87,7 +86,7 @@ print([os.waitpid(child, 0)[1] for child in children])
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_two_processes_may_ask_for_the_same_tables_at_once(tiny_distilbert, tmp_path):
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(["tests", "tests/training"])}
     done = subprocess.run([sys.executable, "-c", TWO, tiny_distilbert], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stdout == "[0, 0]\n", done.stderr
     assert len(list(tmp_path.glob("preference/encoded/*.arrow"))) == len(list(tmp_path.glob("preference/encoded/*"))) == 30
