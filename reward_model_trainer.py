@@ -27,7 +27,7 @@ from pathlib import Path
 from preference.arguments import HelpFormatter, above, at_least, from_to, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt
-from preference.durable_files import locked, mend_folder
+from preference.durable_files import locked, recover_folder
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.threads import settle_waiting
@@ -78,7 +78,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     raise_on_interrupt()
     if PROCESS == 0:
         until_end.enter_context(locked(files.output_dir, TAKEN))
-        mend_folder(files.output_dir)
+        recover_folder(files.output_dir)
     checkpoints = files.output_dir.with_name(files.output_dir.name + "_checkpoints")
     trained = train(
         usable, parts, base, settings, checkpoints=checkpoints, resume=resume, on_message=say,

@@ -140,10 +140,10 @@ def replace_folder(new: Path, folder: Path, previous: Path | None = None) -> Non
 
     An earlier `folder` is removed, or takes the name `previous` from the one before it. Where the system cannot exchange two
     folders (see `exchange_folders`), `folder` is missing for an instant; a crash just then leaves the old one as `FOLDER.old`,
-    and `mend_folder` brings it back.
+    and `recover_folder` brings it back.
     """
     _sync_tree(new)
-    old = mend_folder(folder)
+    old = recover_folder(folder)
     if not folder.exists():
         new.rename(folder)
     else:
@@ -180,7 +180,7 @@ def exchange_folders(one: Path, other: Path) -> bool:
     return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
-def mend_folder(folder: Path) -> Path:
+def recover_folder(folder: Path) -> Path:
     """Undo what a crash in the middle of `replace_folder` left: bring `FOLDER.old` back if `folder` is missing, else remove it.
 
     Returns:

@@ -5,7 +5,7 @@ import sys
 
 import psutil
 
-BUSY_CORES = 0.4  # of other programs, from which on waiting threads had better sleep
+BUSY_CORES = 0.4  # used by other programs, above which waiting threads should sleep
 _SECONDS = 0.15
 
 

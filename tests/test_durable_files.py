@@ -16,8 +16,8 @@ from preference.durable_files import (
     back_up,
     exchange_folders,
     locked,
-    mend_folder,
     name_folder,
+    recover_folder,
     replace_folder,
     write_atomically,
     writing_to,
@@ -162,12 +162,12 @@ def test_two_folders_trade_names_in_one_step(tmp_path):
 
 def test_what_a_crash_between_two_renames_left_is_mended(tmp_path):
     write_folder(tmp_path / "model.old", 1)
-    assert mend_folder(tmp_path / "model") == tmp_path / "model.old"
+    assert recover_folder(tmp_path / "model") == tmp_path / "model.old"
     assert number_in(tmp_path / "model") == 1 and os.listdir(tmp_path) == ["model"]
     write_folder(tmp_path / "model.old", 0)
-    mend_folder(tmp_path / "model")
+    recover_folder(tmp_path / "model")
     assert number_in(tmp_path / "model") == 1 and os.listdir(tmp_path) == ["model"]
-    mend_folder(tmp_path / "none")
+    recover_folder(tmp_path / "none")
     assert os.listdir(tmp_path) == ["model"]
 
 
@@ -195,7 +195,7 @@ for kill in range(100):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     missing += not folder.exists()
-    durable_files.mend_folder(folder)
+    durable_files.recover_folder(folder)
     seen.append(number_in(folder))
 print(missing, len(set(seen)))
 """

@@ -1,4 +1,4 @@
-"""Margins as odds: P(chosen beats rejected) = sigmoid(margin / temperature) (Bradley & Terry 1952; Guo et al. 2017)."""
+"""Margins as win probabilities: P(chosen beats rejected) = sigmoid(margin / temperature) (Bradley & Terry 1952; Guo et al. 2017)."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def win_probability(margin: float | np.ndarray, temperature: float) -> float | n
 def fit_temperature(margins: np.ndarray) -> float:
     """Return the temperature under which the margins of chosen over rejected answers are the most likely.
 
-    Margins that are all on one side, which no finite temperature explains best, give an end of the range, 0.01 to 100.
+    Margins that are all on one side, for which no finite optimum exists, give an end of the range, 0.01 to 100.
     """
 
     def loss(log_temperature: float) -> float:
@@ -31,7 +31,7 @@ def fit_temperature(margins: np.ndarray) -> float:
 
 
 def calibration_error(margins: np.ndarray, temperature: float) -> float:
-    """Return the expected calibration error: how far stated odds and shares of pairs ordered right lie apart (Naeini et al. 2015).
+    """Return the expected calibration error: how far stated probabilities are from the shares of pairs ordered correctly (Naeini et al. 2015).
 
     Pairs are put into `BINS` bins by the probability stated for the answer with the higher reward, from 0.5 to 1; the
     error is the mean over pairs of |share right − mean probability| of their bin. Equal rewards count half right.

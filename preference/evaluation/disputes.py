@@ -28,7 +28,7 @@ def disputes_of(rankings: Sequence[Ranking], rewards: np.ndarray) -> np.ndarray:
 def expected_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, threshold: float, temperature: float, *, seed: int = 0) -> float:
     """Return how many rankings chance alone would make as disputed as `threshold`.
 
-    Chance is a person whose order follows the model's own odds: orders are sampled from the Plackett-Luce model of the
+    Chance is a person whose order follows the model's own win probabilities: orders are sampled from the Plackett-Luce model of the
     rewards at `temperature` (rewards with Gumbel noise, sorted), with the same number of ties.
     """
     generator = np.random.default_rng(seed)

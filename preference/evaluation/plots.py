@@ -27,7 +27,7 @@ _TEXT_POINTS = 205  # width of the answers' texts
 
 
 def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> None:
-    """Draw the rewards of a part's answers to `path` (PNG, or what its ending says).
+    """Draw the rewards of a part's answers to `path` (the format follows the extension).
 
     The left panel has a bar for each answer, grouped by prompt and sorted by true rank, beside its wrapped text;
     it takes as many columns as it needs. The right panel shows the distribution of rewards for each rank. Colours

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from preference.model.base_models import quiet_transformers
 from preference.model.unpadding import runs_unpadded
 
-# What one more forward pass costs, in tokens of work: many small passes or some padding, whichever is less.
+# The fixed cost of a forward pass, in tokens: it decides between more passes and more padding.
 CHUNK_COST_CPU = 64
 CHUNK_COST_GPU = 4096
 MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass

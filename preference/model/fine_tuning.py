@@ -52,7 +52,7 @@ def load_base_model(folder: str | Path, *, seed: int) -> tuple[PreTrainedModel, 
 def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> int:
     """Keep the embeddings and the lowest `layers` layers as they were pretrained; None is a third of the layers, -1 nothing.
 
-    They hold general knowledge of language, which a few hundred rankings would rather spoil; and frozen layers need no
+    They hold general knowledge of language, which a few hundred rankings tend to degrade; and frozen layers need no
     backward pass.
     See Lee, Tang & Lin 2019, "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning".
 

@@ -13,7 +13,7 @@ LEAST_STD = 0.01  # rewards that vary less are not scaled up: that would only ma
 def keep_head_in_fp32(model: PreTrainedModel) -> None:
     """Let the linear layers after the transformer compute in fp32 under autocast too: they see one token per text.
 
-    A reward rounded to bf16 would come in steps of 1/128 from 1 on.
+    Above 1, bf16 has a resolution of 1/128.
     """
     in_stack = {module for stack in model.modules() if isinstance(stack, nn.ModuleList) for module in stack.modules()}
     for module in model.modules():

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
-from preference.durable_files import mend_folder
+from preference.durable_files import recover_folder
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import CAREFULLY, check_loaded, loading
@@ -125,7 +125,7 @@ def check_reward_model_folder(folder: str | Path) -> None:
     path = Path(folder)
     if not path.exists():
         with contextlib.suppress(OSError):
-            mend_folder(path)
+            recover_folder(path)
     train = "train one with `python reward_model_trainer.py`"
     if not path.is_dir():
         raise InputError(f"{folder}: no such folder; {train}")

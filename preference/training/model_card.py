@@ -87,7 +87,7 @@ def model_card(data: Rankings, trained: Trained, evaluations: Sequence[Evaluatio
         "## What a reward of 1 means",
         "",
         f"Rewards were centred and scaled on {trained.scaled_on_answers} of the ranked answers: 0 is their mean, 1 is"
-        " one standard deviation above it. Differences between answers to the same prompt carry the meaning; a reward says little across prompts.",
+        " one standard deviation above it. Only differences between answers to the same prompt are meaningful; a reward says little across prompts.",
         "",
         "## Evaluation",
         "",

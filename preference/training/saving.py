@@ -1,4 +1,4 @@
-"""Saving a reward model: the folder takes its name only when, loaded again, it gives the same rewards."""
+"""Saving a reward model: the folder is put in place only when, loaded again, it gives the same rewards."""
 
 import json
 import os
