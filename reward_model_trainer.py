@@ -100,14 +100,13 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]
 
     prompts = {ranking.prompt for ranking in training_part}
-    earlier = (files.output_dir / "metrics.json").exists()
     comparison = compare_with_earlier(files.output_dir, evaluations, on_message=say)
     contents = {
         "metrics.json": json.dumps(metrics_record(rankings, tests, prompts, trained, evaluations), indent=2) + "\n",
         "README.md": model_card(rankings, trained, evaluations),
         "rewards.csv": rewards_csv(evaluations),
     }
-    save_and_verify(trained.reward_model, files.output_dir, contents, evaluations[0])
+    previous = save_and_verify(trained.reward_model, files.output_dir, contents, evaluations[0])
     shutil.rmtree(checkpoints, ignore_errors=True)
     try:
         plot_rewards(evaluations[0], files.plot, title=f"{base.used}, {settings.objective}, {counted(len(prompts), 'training prompt')}")
@@ -119,7 +118,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         say(f"\n{comparison.in_words()}")
         if comparison.changed:
             say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
-    if earlier:
+    if previous:
         say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
     say(
         f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"

@@ -356,3 +356,12 @@ def test_only_prompts_that_neither_model_was_trained_on_are_compared(folder, tin
     train(folder, *arguments)
     done = train(folder, *arguments, "--test-data", "later.csv")
     assert "of the pairs of 1 prompt that neither was trained on" in done.stdout
+
+
+def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder, tiny_distilbert):
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2]
+    train(folder, *arguments)
+    (folder / "reward_model_final" / "metrics.json").write_text('{"cut')
+    done = train(folder, *arguments)
+    assert "The new model is" not in done.stdout and "to restore it: " in done.stdout
+    assert json.loads((folder / "reward_model_final" / "metrics.json").read_text())["training"]["steps"] == 2

@@ -25,8 +25,9 @@ def compare_with_earlier(
         None where there is no earlier model that can be loaded, or no such prompt.
     """
     record = output_dir / "metrics.json"
-    seen = json.loads(record.read_text(encoding="utf-8")).get("seen_prompts") if record.exists() else None
-    if seen is None:
+    try:
+        seen = json.loads(record.read_text(encoding="utf-8"))["seen_prompts"]
+    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: no reason to lose the new model
         return None
     seen, rankings, after = set(seen), [], []
     for evaluation in evaluations:

@@ -19,7 +19,7 @@ TOLERANCE = 1e-4  # how far a saved model's rewards may lie from those of the mo
 _ANSWERS_CHECKED = 16
 
 
-def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str, str], evaluation: Evaluation) -> None:
+def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str, str], evaluation: Evaluation) -> Path | None:
     """Write the model's folder, load it as any user of Transformers would, and give it its name when its rewards are the same.
 
     An earlier model at `output_dir` becomes `OUTPUT_DIR.previous` (see `previous_folder`), in place of the one before it. Whenever
@@ -28,6 +28,9 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
     Args:
         files: further files of the folder, name -> text.
         evaluation: holds rewards that the model in memory gave.
+
+    Returns:
+        Where the earlier model is kept now, if there was one.
 
     Raises:
         InputError: the folder cannot be written, as on a full disk.
@@ -47,8 +50,9 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
         if not difference <= TOLERANCE:
             raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}")
 
-    holds_a_model = (output_dir / "config.json").exists()
-    replace_folder(new, output_dir, previous_folder(output_dir) if holds_a_model else None)
+    previous = previous_folder(output_dir) if (output_dir / "config.json").exists() else None
+    replace_folder(new, output_dir, previous)
+    return previous
 
 
 def previous_folder(output_dir: Path) -> Path:
