@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
@@ -13,11 +13,7 @@ class ShowProgress(TrainerCallback):
     """One bar on standard error, where that is a terminal: steps, time left, loss, validation accuracy."""
 
     def __init__(self) -> None:
-        terminal = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-            console=terminal, transient=True, disable=not terminal.is_terminal,
-        )  # fmt: skip
+        self.bar = _bar("training", MofNCompleteColumn())
         self.task = self.bar.add_task("", total=None)
         self.loss = self.accuracy = ""
 
@@ -42,11 +38,7 @@ class ShowFolds(TrainerCallback):
     """One bar on standard error, where that is a terminal, over the steps of all folds."""
 
     def __init__(self, steps: int, folds: int):
-        terminal = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("cross-validation"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-            console=terminal, transient=True, disable=not terminal.is_terminal,
-        )  # fmt: skip
+        self.bar = _bar("cross-validation")
         self.folds, self.done, self.steps_done = folds, 0, 0
         self.task = self.bar.add_task(f"fold 1 of {folds}", total=steps)
 
@@ -57,6 +49,12 @@ class ShowFolds(TrainerCallback):
         """Count a fold as done, which took `steps`."""
         self.done, self.steps_done = self.done + 1, self.steps_done + steps
         self.bar.update(self.task, completed=self.steps_done, description=f"fold {min(self.done + 1, self.folds)} of {self.folds}")
+
+
+def _bar(title: str, *columns: ProgressColumn) -> Progress:
+    terminal = Console(stderr=True)
+    shown = (TextColumn(title), BarColumn(), *columns, TimeRemainingColumn(), TextColumn("{task.description}"))
+    return Progress(*shown, console=terminal, transient=True, disable=not terminal.is_terminal)
 
 
 class TensorBoardLog(TensorBoardCallback):
