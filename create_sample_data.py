@@ -16,10 +16,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from preference.arguments import HelpFormatter
+from preference.arguments import HelpFormatter, Parser
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.durable_files import back_up, write_atomically
+from preference.wording import plain
 
 
 def as_csv(sample: dict[str, list[str]]) -> str:
@@ -29,7 +30,7 @@ def as_csv(sample: dict[str, list[str]]) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="create_sample_data.py",
         description="Write the pre-ranked sample: five training prompts and three test prompts, four answers each.",
         formatter_class=HelpFormatter,
@@ -52,21 +53,21 @@ def main(argv: list[str] | None = None) -> int:
         if differing and not (args.force or args.keep_existing):
             for path in differing:
                 print(
-                    f"error: {path} exists and differs from the sample; nothing was written."
+                    f"error: {plain(path)} exists and differs from the sample; nothing was written."
                     " Use --force to replace it (a backup is kept) or --keep-existing to leave it.",
                     file=sys.stderr,
                 )
             return 2
         for path, text in contents.items():
             if path in differing and args.keep_existing:
-                print(f"{path}: kept as it is; it differs from the sample")
+                print(f"{plain(path)}: kept as it is; it differs from the sample")
                 continue
             if path in differing:
-                print(f"{path}: the old file is kept as {back_up(path)}")
+                print(plain(f"{path}: the old file is kept as {back_up(path)}"))
             write_atomically(path, text)
-            print(f"{path}: {len(samples[path])} prompts x 4 ranked answers")
+            print(f"{plain(path)}: {len(samples[path])} prompts x 4 ranked answers")
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {plain(error.filename)}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -16,7 +16,6 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
-import shlex
 import signal
 import sys
 import time
@@ -25,14 +24,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, above, at_least, from_to, settings_from
+from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates, read_prompts
 from preference.data.jsonl import prepare_file, read_text
 from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
 from preference.threads import settle_waiting
-from preference.wording import counted
+from preference.wording import as_command, counted, plain
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
 PROMPTS_AT_ONCE = 8  # sampled together; their candidates are saved together
@@ -59,7 +58,7 @@ class LazyGenerator:
     def model(self):
         settle_waiting()
         base = find_base_model(self.name)
-        print(base.note or f"generator: {base.used} ({base.source})", flush=True)
+        print(plain(base.note or f"generator: {base.used} ({base.source})"), flush=True)
         with held_interrupts():
             from preference.machine import check_device
             from preference.model.generator import Generator
@@ -115,7 +114,7 @@ def _sample(prompts: list[str], path: Path, generator: LazyGenerator) -> list[Ca
                     progress.console.print(warning, markup=False, highlight=False)
             progress.update(task, saved=len(sampled), completed=number * settings.max_new_tokens)
     total = sum(len(one.answers) for one in sampled)
-    print(f"{path}: {counted(total, 'candidate')} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"{plain(path)}: {counted(total, 'candidate')} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s", flush=True)
     return sampled
 
 
@@ -183,7 +182,7 @@ def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) ->
             words.append(flag)
         elif value != parser.get_default(name):
             words += [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
-    return shlex.join(words)
+    return as_command(words)
 
 
 def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck: float, rank_command: str, train_command: str) -> None:
@@ -209,7 +208,10 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
         candidates = sample_candidates(prompts, store.prompts(), candidates_path, generator)
         session = RankingSession(candidates, store, seed=generator.settings.seed, recheck=recheck)
         if session.current is None:
-            print(f"All prompts are ranked in {files.data} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV.")
+            print(
+                f"All prompts are ranked in {plain(files.data)} or were discarded."
+                " Use --prompts FILE for other prompts, or --data FILE for another CSV."
+            )
             if not (store.log.standing and sys.stdin.isatty()):
                 return
         raise_on_interrupt()
@@ -226,7 +228,7 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Sample candidate answers from a language model and rank them at the terminal.",
         formatter_class=HelpFormatter,
     )
@@ -273,7 +275,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run(files, generator, generate_only=args.generate_only, recheck=args.recheck, rank_command=rank_command, train_command=train_command)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
         print(f"\nstopped; what was done so far is saved\ncontinue:  {command_line('generate_data.py', args, vars(args))}", file=sys.stderr)

@@ -24,7 +24,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, above, at_least, from_to, settings_from
+from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt
 from preference.durable_files import locked, recover_folder
@@ -32,7 +32,7 @@ from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.threads import settle_waiting
 from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
-from preference.wording import counted, name_some, shorten
+from preference.wording import counted, name_some, plain, shorten
 
 TEST_DATA = Path("test_data.csv")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
@@ -43,7 +43,7 @@ TAKEN = "another training is writing to this folder; wait until it has ended, or
 
 def say(text: str = "") -> None:
     if PROCESS == 0:
-        print(text, flush=True)
+        print(plain(text), flush=True)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def check_outputs(output_dir: Path, plot: Path) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     default = TrainingSettings()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="reward_model_trainer.py",
         description="Fine-tune a reward model on ranked answers, evaluate it on unseen prompts, and plot its rewards.",
         formatter_class=HelpFormatter,
@@ -208,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
         with contextlib.ExitStack() as until_end:
             run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), resume=args.resume, until_end=until_end)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command with --resume continues from the last checkpoint", file=sys.stderr)

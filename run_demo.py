@@ -15,9 +15,11 @@ if __name__ == "__main__":
 
 import argparse
 import importlib
-import shlex
 import sys
 import time
+
+from preference.arguments import Parser
+from preference.wording import as_command
 
 PROMPT = "Explain what a reward model is"
 ANSWERS = ["It scores answers: the higher the score, the more people would like the answer.", "Model reward."]
@@ -40,13 +42,13 @@ def demo_commands() -> list[list[str]]:
 
 def run(command: list[str]) -> int:
     """Print one command and run its script's `main`; return its exit status."""
-    print(f"\n$ python {shlex.join(command)}", flush=True)
+    print(f"\n$ python {as_command(command)}", flush=True)
     script, *arguments = command
     return importlib.import_module(script.removesuffix(".py")).main(arguments)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    return Parser(
         prog="run_demo.py", description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your own CSV files are kept."
     )
 

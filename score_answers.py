@@ -17,12 +17,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from preference.arguments import HelpFormatter
+from preference.arguments import HelpFormatter, Parser
 from preference.data.csv_table import CsvError, CsvTable, Row, check_texts, format_rows, read_table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.threads import settle_waiting
 from preference.training.settings import PRECISIONS
+from preference.wording import plain
 
 ADDED = ["reward", "rank_in_prompt"]
 
@@ -71,7 +72,7 @@ def score(table: CsvTable, model_folder: str, device: str, precision: str) -> li
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="score_answers.py", description="Score answers with a trained reward model.", formatter_class=HelpFormatter)
+    parser = Parser(prog="score_answers.py", description="Score answers with a trained reward model.", formatter_class=HelpFormatter)
     parser.add_argument("data", metavar="answers.csv", nargs="?", type=Path, help="a CSV with the columns prompt and answer")
     parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
     parser.add_argument("--output", type=Path, help="where the scored CSV goes (default: standard output)")
@@ -98,11 +99,11 @@ def main(argv: list[str] | None = None) -> int:
         scores = score(table, args.model, args.device, args.precision)
         if args.prompt is not None and args.output is None:
             for answer, (reward, rank) in sorted(zip(args.answer, scores, strict=True), key=lambda item: item[1][1]):
-                print(f"{rank:2d}  {reward:+.4f}  {answer}")
+                print(f"{rank:2d}  {reward:+.4f}  {plain(answer)}")
             return 0
         _write(table, scores, args.output)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
@@ -115,7 +116,7 @@ def _write(table: CsvTable, scores: list[tuple[float, int]], output: Path | None
     text = format_rows([[*table.columns, *ADDED], *rows])
     if output is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="")
-        sys.stdout.write(text)
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)  # a terminal would obey what texts hold
         return
     try:
         write_atomically(output, text)

@@ -1,11 +1,20 @@
-"""Command-line arguments: types that have a range, and help that shows the defaults."""
+"""Command-line arguments: types that have a range, help that shows the defaults, complaints that are harmless to print."""
 
 import argparse
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+from preference.wording import plain
 
 Settings = TypeVar("Settings")
+
+
+class Parser(argparse.ArgumentParser):
+    """Repeats no argument that a terminal would obey when it refuses one."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(plain(message))
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

@@ -1,6 +1,10 @@
-"""Words for messages: counts before nouns, long texts cut short, long lists named in part."""
+"""Words for messages: counts before nouns, long texts cut short, long lists named in part, foreign text made harmless."""
 
+import shlex
+import unicodedata
 from collections.abc import Iterable
+
+_JOINERS = "\u200c\u200d"  # invisible but harmless: they shape letters and emoji
 
 
 def counted(number: int, noun: str) -> str:
@@ -34,3 +38,48 @@ def name_some(items: Iterable[str], most: int = 3) -> str:
     """
     items = list(items)
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def plain(text: object) -> str:
+    """Make text of unknown origin harmless to print: what a terminal would obey or hide becomes visible.
+
+    Control characters become their pictures (ESC is ␛), and invisible characters, such as bidirectional overrides,
+    become their codes (\\u202e). Line ends stay, tabs become spaces.
+
+    >>> plain("a\\x1b[31mb\\u202ec")
+    'a␛[31mb\\\\u202ec'
+    """
+    shown = []
+    for character in str(text).replace("\r\n", "\n").expandtabs(4):
+        if character == "\n" or character in _JOINERS:
+            shown.append(character)
+        elif ord(character) < 0x20:
+            shown.append(chr(0x2400 + ord(character)))
+        elif character == "\x7f":
+            shown.append("␡")
+        elif unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+            shown.append(character.encode("unicode_escape").decode("ascii"))
+        else:
+            shown.append(character)
+    return "".join(shown)
+
+
+def as_command(words: Iterable[str]) -> str:
+    """Return a command that can be pasted into a shell. A word that a terminal would obey is written as bash, zsh and ksh read it.
+
+    >>> as_command(["python", "my script.py", "a\\x1b[0m"])
+    "python 'my script.py' $'a\\\\x1b[0m'"
+    """
+    return " ".join(shlex.quote(word) if plain(word) == word else _ansi_quoted(word) for word in words)
+
+
+def _ansi_quoted(word: str) -> str:
+    shown = []
+    for character in word:
+        if character in "\\'":
+            shown.append("\\" + character)
+        elif plain(character) == character:
+            shown.append(character)
+        else:
+            shown += [f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape")]
+    return f"$'{''.join(shown)}'"
