@@ -19,10 +19,10 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, at_least, settings_from
+from preference.arguments import HelpFormatter, Parser, at_least, settings_from
 from preference.data.csv_table import CsvTable, Row, format_rows, read_table
 from preference.data.folds import folds_by_prompt
 from preference.data.rankings import Ranking, read_rankings
@@ -31,7 +31,7 @@ from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.threads import settle_waiting
 from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
-from preference.wording import counted
+from preference.wording import as_command, counted, plain
 
 ADDED = ["reward", "predicted_rank", "dispute"]
 
@@ -52,7 +52,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) 
     """
     rankings = read_rankings(files.data)
     for warning in rankings.warnings():
-        print(f"warning: {warning}")
+        print(f"warning: {plain(warning)}")
     try:
         folds = folds_by_prompt(rankings.rankings, settings.validation_fraction, settings.seed)
     except ValueError:
@@ -60,9 +60,9 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) 
     check_output(files.output, files.data)
     settle_waiting()
     base = find_base_model(base_model)
-    print(base.note or f"base model: {base.used} ({base.source})", flush=True)
+    print(plain(base.note or f"base model: {base.used} ({base.source})"), flush=True)
 
-    from preference.training.cross_validation import cross_validate, estimate_seconds, known_folds, steps_of
+    from preference.training.cross_validation import cross_validate, estimate_seconds, known_folds, save_outcome, steps_of
     from preference.training.progress import ShowFolds
 
     raise_on_interrupt()
@@ -80,7 +80,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) 
 
     import numpy as np
 
-    from preference.evaluation.calibration import calibration_error, fit_temperature, held_out_calibration_error
+    from preference.evaluation.calibration import calibrate
     from preference.evaluation.disputes import disputes_of, expected_disputes
     from preference.evaluation.evaluation import evaluate
     from preference.evaluation.metrics import pair_margins, split_rewards
@@ -90,23 +90,43 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) 
     disputes = disputes_of(rankings.rankings, rewards)
     of_ranking = [pair_margins(ranking, values) for ranking, values in zip(rankings.rankings, split_rewards(rankings.rankings, rewards), strict=True)]
     margins = [np.concatenate([of_ranking[i] for i in fold.held_out]) for fold in folds]
-    temperature = fit_temperature(np.concatenate(margins))
+    calibration = calibrate(margins)
     top = min(top, int((disputes > 0).sum()))
     threshold = float(sorted(disputes, reverse=True)[top - 1]) if top else 0.0
-    by_chance = expected_disputes(rankings.rankings, rewards, threshold, temperature, seed=settings.seed) if top else 0.0
+    by_chance = expected_disputes(rankings.rankings, rewards, threshold, calibration.temperature, seed=settings.seed) if top else 0.0
 
     write_atomically(files.output, review_csv(files.data, rankings.rankings, rewards, disputes))
     print_report([evaluation], answers=False)
     print(
         "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,\n"
         "so the accuracy is, if anything, an underestimate.\n\n"
-        f"P(preferred) = sigmoid(margin / {temperature:.2f}); expected calibration error"
-        f" {calibration_error(np.concatenate(margins), 1.0):.3f} before, {held_out_calibration_error(margins):.3f} after temperature scaling\n"
+        f"P(preferred) = sigmoid(margin / {calibration.temperature:.2f}); expected calibration error"
+        f" {calibration.error_before:.3f} before, {calibration.error_after:.3f} after temperature scaling\n"
     )
     print_disputes(rankings.rankings, rewards, disputes, top)
     if top:
         print(f"By these probabilities, chance alone would give about {by_chance:.0f} disputes as strong as these {top}.")
-    print(f"\n{counted(len(folds), 'fold')} in {duration(seconds)}\nreview   {files.output}")
+    save_outcome(
+        rankings.rankings, base, settings,
+        {name: asdict(getattr(evaluation, name)) for name in ("metrics", "longest", "shortest")} | asdict(calibration)
+        | {"prompts": evaluation.metrics.prompts, "folds": len(folds)},
+    )  # fmt: skip
+    print(f"\n{counted(len(folds), 'fold')} in {duration(seconds)}\nreview      {plain(files.output)}")
+    if top:
+        print(f"look again  {as_command(['python', 'generate_data.py', '--data', files.data, '--again', str(files.output)])}")
+    print(f"train       {train_command(files.data, base_model, settings)}")
+
+
+def train_command(data: str, base_model: str, settings: TrainingSettings) -> str:
+    """Return the command that trains on all of the rankings as they were reviewed."""
+    default = TrainingSettings()
+    words = ["python", "reward_model_trainer.py", "--data", data]
+    if base_model != REWARD_MODEL_DEFAULT:
+        words += ["--base-model", base_model]
+    for field in fields(settings):
+        if (value := getattr(settings, field.name)) != getattr(default, field.name):
+            words += ["--" + field.name.replace("_", "-"), str(value)]
+    return as_command(words)
 
 
 def review_csv(data: str, rankings: list[Ranking], rewards: Sequence[float], disputes: Sequence[float]) -> str:
@@ -155,7 +175,7 @@ def duration(seconds: float) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     default = TrainingSettings()
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="review_rankings.py", description="Say how far your rankings can be trusted, and which to look at again.", formatter_class=HelpFormatter
     )
     parser.add_argument("--data", default="training_data.csv", help="the rankings")
@@ -178,10 +198,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), top=args.top)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {plain(error.filename)}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the folds that are done are kept, and the same command continues", file=sys.stderr)

@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 from conftest import read_csv, run_script
 
@@ -30,6 +32,10 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     assert "cross-validation (8 prompts)" in done.stdout and "is, if anything, an underestimate" in done.stdout
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
     assert "chance alone would give about" in done.stdout
+    assert "look again  python generate_data.py --data data.csv --again review.csv\n" in done.stdout
+    command = next(line for line in done.stdout.splitlines() if line.startswith("train       python ")).removeprefix("train       python ")
+    given_flags = ["--base-model", str(tiny_distilbert), "--max-steps", "6", "--max-length", "64", "--precision", "fp32"]
+    assert shlex.split(command) == ["reward_model_trainer.py", "--data", "data.csv", *given_flags]
     assert (folder / "data.csv").read_bytes() == before
     given, rows = read_csv(folder / "data.csv"), read_csv(folder / "review.csv")
     assert list(rows[0]) == [*COLUMNS, "note", "reward", "predicted_rank", "dispute"]

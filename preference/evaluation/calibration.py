@@ -1,12 +1,40 @@
 """Margins as win probabilities: P(chosen beats rejected) = sigmoid(margin / temperature) (Bradley & Terry 1952; Guo et al. 2017)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 
 BINS = 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """P(A preferred to B) = sigmoid((reward A − reward B) / temperature), and the expected calibration error of that on `pairs` pairs.
+
+    `error_before` is the error without a temperature (1.0). `error_after` is that of temperatures fitted on other prompts
+    than those that they are judged by; None where there were no two parts for that.
+    """
+
+    temperature: float
+    error_before: float
+    error_after: float | None
+    pairs: int
+
+
+def calibrate(margins: Sequence[np.ndarray] | np.ndarray) -> Calibration:
+    """Fit the temperature on all `margins` of chosen over rejected answers, and measure its error.
+
+    Args:
+        margins: of unseen prompts, one array for each part with prompts of its own (a fold, or a prompt); or one array of all,
+            whose error after scaling cannot be told.
+    """
+    parts = [margins] if isinstance(margins, np.ndarray) else [part for part in margins if len(part)]
+    together = np.concatenate(parts)
+    after = held_out_calibration_error(parts) if len(parts) > 1 else None
+    return Calibration(fit_temperature(together), calibration_error(together, 1.0), after, len(together))
 
 
 def win_probability(margin: float | np.ndarray, temperature: float) -> float | np.ndarray:

@@ -26,6 +26,7 @@ from preference.training.settings import TrainingSettings
 from preference.training.train import plan_schedule, train
 
 _FORMAT = "1"
+_FREE = ("validation_fraction", "device", "precision")  # settings that an outcome is known whatever they are
 _TIMED_STEPS = 4
 _OVERHEAD = 1.25  # evaluating, loading and scoring take about a quarter of the time of the steps
 
@@ -58,9 +59,8 @@ def cross_validate(
     for fold in folds:
         held_out = [rankings[i] for i in fold.held_out]
         kept = folder / f"{fold_key(rankings, fold, base, settings)}.json"
-        if kept.exists():
-            rewards = np.asarray(json.loads(kept.read_text(encoding="utf-8")), dtype=np.float32)
-        else:
+        rewards = _kept_rewards(kept, held_out)
+        if rewards is None:
             checkpoints = kept.with_suffix(".checkpoints")
             trained = train(
                 rankings, fold.parts, base, settings, checkpoints=checkpoints, resume=last_checkpoint(checkpoints) is not None, callbacks=callbacks
@@ -78,17 +78,59 @@ def cross_validate(
 
 def known_folds(rankings: Sequence[Ranking], folds: Sequence[Fold], base: BaseModel, settings: TrainingSettings) -> list[Fold]:
     """Return the folds whose rewards `cross_validate` has kept."""
-    return [fold for fold in folds if (cache_folder("folds") / f"{fold_key(rankings, fold, base, settings)}.json").exists()]
+    kept = [(fold, cache_folder("folds") / f"{fold_key(rankings, fold, base, settings)}.json") for fold in folds]
+    return [fold for fold, path in kept if _kept_rewards(path, [rankings[i] for i in fold.held_out]) is not None]
 
 
 def fold_key(rankings: Sequence[Ranking], fold: Fold, base: BaseModel, settings: TrainingSettings) -> str:
     """Return a digest of all that decides a fold's rewards: what it trains on, what it holds out, the base model, the settings."""
     learned = [digest_of([rankings[i] for i in part]) for part in fold.parts]
     scored = [(rankings[i].prompt, rankings[i].answers) for i in fold.held_out]  # whatever their ranks
+    return _key(learned, scored, _identity(base), asdict(settings))
+
+
+def save_outcome(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings, outcome: dict) -> None:
+    """Keep what a cross-validation found, as JSON can hold it, for `known_outcome`."""
+    write_atomically(_outcome_path(rankings, base, settings), json.dumps(outcome))
+
+
+def known_outcome(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings) -> dict | None:
+    """Return what a cross-validation of the very same rankings found, or None.
+
+    It counts whatever the validation part, the device and the precision of its trainings were; all other settings, the base
+    model and the rankings, in their order, are the same. A damaged record counts as none.
+    """
+    try:
+        outcome = json.loads(_outcome_path(rankings, base, settings).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return outcome if isinstance(outcome, dict) else None
+
+
+def _outcome_path(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings) -> Path:
+    same = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    key = _key(digest_of(rankings), [ranking.group for ranking in rankings], _identity(base), same)
+    return cache_folder("reviews") / f"{key}.json"
+
+
+def _kept_rewards(path: Path, held_out: Sequence[Ranking]) -> np.ndarray | None:
+    """Return the rewards kept at `path`, or None where there are none or the file is damaged."""
+    try:
+        rewards = np.asarray(json.loads(path.read_text(encoding="utf-8")), dtype=np.float32)
+    except (OSError, ValueError, TypeError):
+        return None
+    answers = sum(len(ranking.answers) for ranking in held_out)
+    return rewards if rewards.shape == (answers,) and np.isfinite(rewards).all() else None
+
+
+def _identity(base: BaseModel) -> list:
+    """Return what tells a base model from any other: its name, and its files with size and time."""
     files = [path for path in base.path.iterdir() if path.is_file()] if base.path.is_dir() else [base.path]
-    weights = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    text = json.dumps([_FORMAT, learned, scored, base.used, weights, asdict(settings)])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return [base.used, sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)]
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(json.dumps([_FORMAT, *parts]).encode()).hexdigest()[:32]
 
 
 def steps_of(rankings: Sequence[Ranking], parts: Parts, settings: TrainingSettings) -> int:
