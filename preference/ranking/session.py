@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preference.data.candidates import Candidates, distinct
+from preference.ranking.agreement import shown_twice
 from preference.ranking.store import RankingStore
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
@@ -204,10 +205,8 @@ class RankingSession:
 
         first = {event["prompt"]: event for event in self.log.standing if not event["recheck"]}
         taus, exact = [], 0
-        for again in (event for event in self.log.standing if event["recheck"]):
-            before = dict(zip(first.get(again["prompt"], again)["answers"], first.get(again["prompt"], again)["ranks"], strict=True))
-            if again["prompt"] not in first or set(before) != set(again["answers"]):
-                continue
+        for one, again in shown_twice(self.log.events):
+            before = dict(zip(one["answers"], one["ranks"], strict=True))
             ranks = [before[answer] for answer in again["answers"]]
             taus.append(kendalltau(ranks, again["ranks"]).statistic)
             exact += ranks == again["ranks"]
