@@ -5,6 +5,7 @@
     python benchmarks/benchmark.py                       # synthetic rankings
     python benchmarks/benchmark.py --data my_rankings.csv --ablations --seeds --quality --scale
     python benchmarks/benchmark.py --quick               # within 3 minutes
+    python benchmarks/benchmark.py --data my_rankings.csv --yield    # only: what more rankings bring
 
 Each method runs in a process of its own. A round times every method for some seconds; the median of the rounds counts.
 A rate is ranked answers per second at equal epochs: a method that encodes an answer several times per epoch is charged
@@ -27,17 +28,26 @@ from ablations import ABLATIONS, PADDED
 from checkout import ROOT
 from figures import draw_picture, print_results
 from mfu import mean_training_flops, measure_matmul_rate
-from request import MINILM, SAMPLING, SCORING, TRAINING, Request, base_folder
+from request import HELD_OUT_SEED, MINILM, SAMPLING, SCORING, TRAINING, Request, base_folder
 from synthetic import synthetic_rankings
 
 from preference.arguments import HelpFormatter, above, at_least, from_to
 from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.splits import split_by_prompt
 from preference.errors import InputError
+from preference.evaluation.metrics import answer_lengths, measure_agreement
 from preference.training.settings import OBJECTIVES, TrainingSettings
 
 HERE = Path(__file__).resolve().parent
 SCALE_ROWS = [2_000, 20_000, 200_000]
 SEEDS = [0, 1, 2]
+YIELD_PROMPTS = [25, 50, 100, 200, 400, 800, 1600]
+YIELD_WAYS: dict[str, dict] = {  # changes to the trainer's settings
+    "the trainer's defaults": {},
+    "trained on all of them": {"validation_fraction": 0.0},
+    "… a third of the layers frozen": {"validation_fraction": 0.0, "freeze_layers": None},
+    "… only the embeddings frozen": {"validation_fraction": 0.0, "freeze_layers": 0},
+}
 BUSY = 0.5  # a load average above this spoils the figures
 QUALITY_EPOCHS = {"trl": 1.0, "cross-encoder": 1.0} | dict.fromkeys(OBJECTIVES, TrainingSettings().epochs)
 
@@ -86,12 +96,29 @@ class Measurements:
         self.path.write_text(json.dumps(self.results, indent=2) + "\n", encoding="utf-8")
 
 
+def measure_yield(measurements: Measurements, data: str, held_out: float, seeds: int) -> None:
+    """Measure the accuracy on unseen prompts after training on 25, 50, 100, … and all of the prompts that are not held out."""
+    rankings = read_rankings(data).rankings
+    seen, unseen = split_by_prompt(rankings, held_out, seed=HELD_OUT_SEED)
+    prompts = len({rankings[i].prompt for i in seen})
+    measurements.keep(len({rankings[i].prompt for i in unseen}), "yield", "unseen_prompts")
+    lengths = answer_lengths([rankings[i] for i in unseen])
+    measurements.keep(asdict(measure_agreement([rankings[i] for i in unseen], lengths)), "yield", "longest")
+    for number in [*(n for n in YIELD_PROMPTS if n < prompts), prompts]:
+        for way, settings in YIELD_WAYS.items():
+            requests = [Request("regression", data, held_out=held_out, seed=seed, prompts=number, settings=settings) for seed in range(seeds)]
+            measurements.keep([measurements.measure(request) for request in requests], "yield", "ways", way, str(number))
+
+
 def run(args: argparse.Namespace, rankings: list[Ranking], results: Path, folder: Path) -> dict:
     """Measure all that was asked for; `folder` is for temporary files."""
     first, whole = str(folder / "first.csv"), str(folder / "all.csv")
     write_rankings(first, rankings[: args.prompts])
     write_rankings(whole, rankings)
     measurements = Measurements(results, Path(args.data).name if args.data else "synthetic")
+    if args.yields:
+        measure_yield(measurements, whole, args.held_out, args.yield_seeds)
+        return measurements.results
 
     models = {"all-MiniLM-L6-v2 (6 x 384)": MINILM}
     if not args.quick:
@@ -161,7 +188,12 @@ def build_parser() -> argparse.ArgumentParser:
     more.add_argument("--ablations", action="store_true", help="training with one measure for speed left out at a time")
     more.add_argument("--seeds", action="store_true", help="accuracy with and without padding, for three seeds, training on half of --prompts")
     more.add_argument("--quality", action="store_true", help="accuracy on unseen prompts after training to the end; takes hours")
-    more.add_argument("--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that --quality keeps unseen")
+    more.add_argument("--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that --quality and --yield keep unseen")
+    more.add_argument(
+        "--yield", dest="yields", action="store_true",
+        help="only this: accuracy on unseen prompts after training on 25, 50, 100, … and all of the others",
+    )  # fmt: skip
+    more.add_argument("--yield-seeds", type=at_least(1), default=1, help="trainings for each figure of --yield; each draws its own prompts")
     more.add_argument("--scale", action="store_true", help="time and memory for 2,000, 20,000 and 200,000 synthetic rows")
     return parser
 
@@ -171,7 +203,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.quick:
         args.seconds, args.rounds, args.prompts = min(args.seconds, 6), 1, min(args.prompts, 24)
     try:
-        rankings = read_rankings(args.data).rankings if args.data else synthetic_rankings(max(args.prompts, 240 if args.quality else 0), seed=1)
+        rankings = (
+            read_rankings(args.data).rankings
+            if args.data
+            else synthetic_rankings(max(args.prompts, 240 if args.quality or args.yields else 0), seed=1)
+        )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -184,9 +220,11 @@ def main(argv: list[str] | None = None) -> int:
     output.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         results = run(args, rankings, output / "results.json", Path(folder))
-    draw_picture(results, output / "results.png")
     print_results(results)
-    print(f"figures  {(output / 'results.json').relative_to(ROOT)}\npicture  {(output / 'results.png').relative_to(ROOT)}")
+    print(f"figures  {(output / 'results.json').relative_to(ROOT)}")
+    if "training" in results:
+        draw_picture(results, output / "results.png")
+        print(f"picture  {(output / 'results.png').relative_to(ROOT)}")
     return 0
 
 

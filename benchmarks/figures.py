@@ -14,6 +14,10 @@ def print_results(results: dict) -> None:
 
     console = Console(width=110, highlight=False)
     console.print(f"{results['date']}, {results['machine']}; data: {results['data']}\n")
+    if measured := results.get("yield"):
+        print_yield(console, measured)
+    if "training" not in results:
+        return
     for model, rates in results["training"].items():
         rows = [[method, f"{rate:.2f}", *(f"{rate / rates[peer]:.1f}" for peer in PEERS)] for method, rate in rates.items()]
         _print_table(console, f"Training, {model}", rows, "method", "ranked answers/s", "x usual", "x TRL", "x CrossEncoder")
@@ -53,6 +57,27 @@ def print_results(results: dict) -> None:
         ]  # fmt: skip
         names = ("rows", "read and checked", "encoded", "peak before training", "peak", "ranked answers/s")
         _print_table(console, "Large files: synthetic rankings, first steps", rows, *names)
+
+
+def print_yield(console, measured: dict) -> None:
+    """Print what more rankings bring: pairwise accuracy (length-controlled accuracy, minutes) by ranked prompts and way of training."""
+    ways = measured["ways"]
+    rows = []
+    for prompts in next(iter(ways.values())):
+        runs = [by_prompts.get(prompts, []) for by_prompts in ways.values()]
+        rows.append([prompts, *(", ".join(map(_yield_cell, some)) or "–" for some in runs)])
+    longest = measured["longest"]
+    title = (
+        f"Pairwise accuracy (length-controlled; minutes) on {measured['unseen_prompts']} unseen prompts;"
+        f" the longest answer is best: {longest['pairwise_accuracy']:.3f}"
+    )
+    _print_table(console, title, rows, "ranked prompts", *ways)
+
+
+def _yield_cell(result: dict) -> str:
+    metrics = result["metrics"]
+    controlled = metrics["length_controlled_accuracy"]
+    return f"{metrics['pairwise_accuracy']:.3f} ({'–' if controlled is None else f'{controlled:.3f}'}; {result['seconds'] / 60:.1f})"
 
 
 def _quality_row(method: str, result: dict) -> list[str]:

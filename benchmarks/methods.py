@@ -6,6 +6,7 @@ Prints one line of JSON. The keys of the argument are the attributes of `Request
 """
 
 import json
+import random
 import sys
 import tempfile
 import time
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import checkout  # noqa: F401
 from ablations import ablate_settings, ablated
-from request import PEERS, SAMPLING, SCORING, TOGETHER, Request, base_folder
+from request import HELD_OUT_SEED, PEERS, SAMPLING, SCORING, TOGETHER, Request, base_folder
 
 from preference.data.rankings import Ranking, read_rankings
-from preference.data.splits import Parts, split_by_prompt
+from preference.data.splits import split_by_prompt
 from preference.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def measure(request: Request) -> dict:
         return score_answers(request.method, rankings, request.base_model)
     if request.seconds is not None:
         return measure_training(rankings, [], replace(request, epochs=TIMED_EPOCHS))
-    parts = split_by_prompt(rankings, request.held_out, seed=2024)
+    parts = split_by_prompt(rankings, request.held_out, seed=HELD_OUT_SEED)
     seen, unseen = ([rankings[i] for i in part] for part in parts)
+    if request.prompts is not None:
+        chosen = set(random.Random(request.seed).sample(sorted({ranking.prompt for ranking in seen}), request.prompts))
+        seen = [ranking for ranking in seen if ranking.prompt in chosen]
     return measure_training(seen, unseen, request)
 
 
@@ -61,6 +65,7 @@ def measure_training(rankings: Sequence[Ranking], unseen: Sequence[Ranking], req
         else:
             trained = train_ours(rankings, Path(folder), request.base_model, settings_of(request), request.ablation, [timer])
             answers_per_step, score = trained.settings.batch_size, trained.reward_model.score_rankings
+            request = replace(request, epochs=trained.epochs)
     result = {
         "rate": timer.rate(answers_per_step), "answers_per_step": answers_per_step, "steps": timer.steps, "step_seconds": timer.elapsed,
     }  # fmt: skip
@@ -73,7 +78,9 @@ def measure_training(rankings: Sequence[Ranking], unseen: Sequence[Ranking], req
 
 
 def settings_of(request: Request) -> TrainingSettings:
-    """Return the trainer's defaults, changed only where the request says so; no prompts are held out for validation."""
+    """Return the trainer's defaults, changed only where the request says so; without `settings`, nothing is held out for validation."""
+    if request.settings is not None:
+        return replace(TrainingSettings(), objective=request.method, max_length=request.max_length, seed=request.seed, **request.settings)
     settings = replace(
         TrainingSettings(), objective=request.method, epochs=request.epochs, min_steps=1, max_length=request.max_length,
         validation_fraction=0.0, seed=request.seed,
@@ -89,11 +96,11 @@ def train_ours(
     ablation: str | None = None,
     callbacks: Sequence["TrainerCallback"] = (),
 ) -> "Trained":
-    """Train on all of `rankings` as reward_model_trainer.py does, less what `ablation` leaves out."""
+    """Train on `rankings` as reward_model_trainer.py does, less what `ablation` leaves out."""
     from preference.model.base_models import find_base_model
     from preference.training.train import train
 
-    parts = Parts(list(range(len(rankings))), [])
+    parts = split_by_prompt(rankings, settings.validation_fraction, settings.seed)
     with ablated(ablation):
         return train(rankings, parts, find_base_model(base_model), settings, checkpoints=folder / "checkpoints", callbacks=callbacks)
 

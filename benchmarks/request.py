@@ -12,6 +12,7 @@ TRAINING = [*PEERS, *OBJECTIVES]
 SCORING = ["cross-encoder predict", "score"]
 TOGETHER, ONE_BY_ONE = "all candidates together", "one call of generate per candidate"
 SAMPLING = [TOGETHER, ONE_BY_ONE]
+HELD_OUT_SEED = 2024  # decides which prompts are held out
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Request:
         held_out: share of the prompts kept unseen when training to the end.
         max_length: tokens of prompt and answer together.
         ablation: one of ABLATIONS, for this project's own training.
+        prompts: train on this many of the prompts that are not held out; None: on all of them.
+        settings: train to the end as the trainer does, with its defaults changed only here; `epochs` does not count then.
     """
 
     method: str
@@ -36,6 +39,8 @@ class Request:
     seed: int = TrainingSettings().seed
     max_length: int = TrainingSettings().max_length
     ablation: str | None = None
+    prompts: int | None = None
+    settings: dict | None = None
 
 
 def base_folder(base_model: str) -> str:

@@ -93,6 +93,19 @@ def test_a_method_trained_to_the_end_is_evaluated_on_unseen_prompts(tiny_request
     assert result["steps"] == 1  # 24 answers are 3 steps of 8, of which the first two are not timed
 
 
+def test_the_yield_trains_on_some_of_the_prompts_with_the_settings_of_the_trainer(tiny_request, monkeypatch):
+    import methods
+
+    trained_on, train = [], methods.train_ours
+    monkeypatch.setattr(methods, "train_ours", lambda rankings, *rest: trained_on.append(rankings) or train(rankings, *rest))
+    some = replace(tiny_request, prompts=4, settings={"validation_fraction": 0.25, "max_steps": 3})
+    result = measure(some)
+    assert result["training_prompts"] == len(trained_on[0]) == 4 and result["metrics"]["prompts"] == 3
+    assert result["epochs"] == 1.5  # 3 steps of 2 rankings on the 3 that are left of 4 for training: 2 steps are an epoch
+    measure(replace(some, seed=1))
+    assert [r.prompt for r in trained_on[1]] != [r.prompt for r in trained_on[0]]  # each seed draws its own
+
+
 def test_the_benchmark_trains_with_the_defaults_of_the_trainer():
     from preference.training.settings import TrainingSettings
 
@@ -219,6 +232,10 @@ def results():
         "seeds": {"without padding": {"0": 0.7, "1": 0.8}, PADDED: {"0": 0.71, "1": 0.81}},
         "quality": {"trl": {"epochs": 1.0, "seconds": 600.0, "metrics": metrics}},
         "scale": {"2000": scale},
+        "yield": {
+            "unseen_prompts": 205, "longest": {"pairwise_accuracy": 0.78},
+            "ways": {"one way": {"25": [{"metrics": metrics, "seconds": 30.0}] * 2}, "another": {}},
+        },
     }  # fmt: skip
 
 
@@ -230,6 +247,7 @@ def test_every_figure_is_printed_with_its_ratio(results, capsys):
     assert ["score", "30.0", "3.0"] in rows and [*SAMPLING[0].split(), "1.50", "6.0"] in rows
     assert [*DROPOUT.split(), "10.00", "0.50"] in rows and [*PADDED.split(), "0.710", "0.810"] in rows
     assert ["trl", "1", "10", "0.800", "[0.750,", "0.850]", "–", "–", "0.600"] in rows
+    assert ["25", "0.800", "(–;", "0.5),", "0.800", "(–;", "0.5)", "–"] in rows
     assert ["2,000", "0.1", "s", "1.0", "s", "0.50", "GiB", "1.50", "GiB", "20.00"] in rows
 
 
