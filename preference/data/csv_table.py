@@ -12,7 +12,7 @@ import itertools
 import os
 import re
 import select
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ COLUMNS = ["prompt", "answer", "rank"]
 MESSAGES_SHOWN = 20
 PIPE_PATIENCE = 10.0  # seconds that a pipe may take until a program writes to it
 
+_BLOCK = 1 << 20  # bytes
 _UNWRITABLE = re.compile(r"[\0\ud800-\udfff]")
 
 csv.field_size_limit(2**31 - 1)  # the module's own limit of 131,072 characters would refuse a long answer
@@ -71,11 +72,27 @@ def read_table(path: str | Path, required: Sequence[str] = COLUMNS, optional: Se
         CsvError: the file cannot be read, is not UTF-8, lacks a required column, has a required or `optional` column
             twice, or a row has another number of cells than the header.
     """
+    columns, rows, sha256 = iterate_table(path, required, optional)
+    return CsvTable(str(path), columns, list(rows), sha256)
+
+
+def iterate_table(path: str | Path, required: Sequence[str] = COLUMNS, optional: Sequence[str] = ()) -> tuple[list[str], Iterator[Row], str]:
+    """Return the columns, the rows and the SHA-256 of a CSV as `read_table` does, but without holding all rows in memory.
+
+    Raises:
+        CsvError: see `read_table`; problems with rows are raised when the last row has been asked for.
+    """
     data = _read_bytes(path)
     _check_encoding(path, data)
+    rows = _rows(path, data, required, optional)
+    return next(rows).cells, rows, hashlib.sha256(data).hexdigest()
+
+
+def _rows(path: str | Path, data: bytes, required: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
+    """Give the header and then the rows below it."""
     reader = csv.reader(_lines(data), strict=True)
     columns: list[str] = []
-    rows, problems = [], []
+    problems = []
     start = 1
     try:
         for cells in reader:
@@ -85,13 +102,14 @@ def read_table(path: str | Path, required: Sequence[str] = COLUMNS, optional: Se
             if not columns:
                 columns = [name.strip() for name in cells]
                 _check_header(path, line, columns, required, optional)
+                yield Row(line, columns)
             elif len(cells) != len(columns):
                 problems.append(
                     f"{path}:{line}: {counted(len(cells), 'cell')} where the header has {len(columns)}: {shorten(','.join(cells))};"
                     f" {_remedy_for_count(cells, len(columns))}"
                 )
-            else:
-                rows.append(Row(line, cells))
+            elif not problems:
+                yield Row(line, cells)
     except csv.Error:
         text = next(itertools.islice(_lines(data), start - 1, None)).rstrip("\r\n")
         if not columns and _has_other_separator(text, required):
@@ -102,7 +120,6 @@ def read_table(path: str | Path, required: Sequence[str] = COLUMNS, optional: Se
         problems.append(f"{path}:1: the file is empty; its first line must be {','.join(required)}")
     if problems:
         raise CsvError(problems)
-    return CsvTable(str(path), columns, rows, hashlib.sha256(data).hexdigest())
 
 
 def check_texts(table: CsvTable, names: list[str]) -> list[str]:
@@ -175,11 +192,21 @@ def _check_encoding(path: str | Path, data: bytes) -> None:
     if (nul := data.find(b"\0")) >= 0:
         line, place = _place(data, nul)
         raise CsvError([f"{path}:{line}: not text: a NUL byte {place}; delete it, or {remedy}"])
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, place = _place(data, error.start)
-        raise CsvError([f"{path}:{line}: not UTF-8: byte 0x{data[error.start]:02x} {place}; {remedy}"]) from None
+    if (wrong := _first_not_utf8(data)) is not None:
+        line, place = _place(data, wrong)
+        raise CsvError([f"{path}:{line}: not UTF-8: byte 0x{data[wrong]:02x} {place}; {remedy}"])
+
+
+def _first_not_utf8(data: bytes) -> int | None:
+    """Return the position of the first byte that is not UTF-8; block by block, for a whole text may take four times the memory."""
+    start = 0
+    while start < len(data):
+        try:
+            _, read = codecs.utf_8_decode(memoryview(data)[start : start + _BLOCK], "strict", start + _BLOCK >= len(data))
+        except UnicodeDecodeError as error:
+            return start + error.start
+        start += read
+    return None
 
 
 _OTHER_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}

@@ -6,10 +6,11 @@ sources, or several people who ranked the same answers. Without the column a pro
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preference.data.csv_table import COLUMNS, CsvError, check_texts, find_unwritable, format_rows, read_table
+from preference.data.csv_table import COLUMNS, CsvError, find_unwritable, format_rows, iterate_table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.wording import counted, name_some, shorten
@@ -89,54 +90,90 @@ def read_rankings(path: str | Path) -> Rankings:
         >>> read_rankings("training_data.csv").rankings[0].ranks
         [1, 2, 3, 4]
     """
-    table = read_table(path, optional=[GROUP])
-    problems = check_texts(table, ["prompt", "answer"])
-    at = [table.columns.index(name) for name in COLUMNS]
-    group_at = table.columns.index(GROUP) if GROUP in table.columns else None
-    found: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}  # (prompt, group) -> answer -> (rank, line)
-    duplicate_rows = []
-    for row in table.rows:
-        prompt, answer, rank_text = (row.cells[i].strip() for i in at)
-        group = row.cells[group_at].strip() if group_at is not None else ""
-        rank = parse_rank(rank_text)
-        if rank is None:
-            what = "rank is too large:" if _RANK.fullmatch(rank_text) else "rank must be a positive whole number, not"
-            problems.append(f"{path}:{row.line}: {what} {shorten(rank_text)}; write 1 for the best answer, 2 for the next")
-        if rank is None or not prompt or not answer:
-            continue
-        answers = found.setdefault((prompt, group), {})
-        if answer not in answers:
-            answers[answer] = (rank, row.line)
-        elif answers[answer][0] == rank:
-            duplicate_rows.append(row.line)
-        else:
-            other_rank, other_line = answers[answer]
-            problems.append(
-                f"{path}:{row.line}: the same answer to one prompt{f' in group {shorten(group)}' if group else ''} has rank {rank} here and"
-                f" rank {other_rank} on line {other_line}: {shorten(answer)}; keep one of the two rows"
-            )
-    if problems:
-        raise CsvError(sorted(problems, key=lambda problem: int(problem.removeprefix(f"{path}:").partition(":")[0])))
+    columns, rows, sha256 = iterate_table(path, optional=[GROUP])
+    at = [columns.index(name) for name in COLUMNS]
+    group_at = columns.index(GROUP) if GROUP in columns else None
+    collected = RankedRows(lambda line: f"{path}:{line}")
+    for row in rows:
+        prompt, answer, rank = (row.cells[i] for i in at)
+        collected.add(row.line, prompt, answer, rank, row.cells[group_at] if group_at is not None else "")
+    kept, left_out = collected.rankings()
+    return Rankings(str(path), sha256, collected.count, kept, left_out, collected.duplicate_rows)
 
-    kept, left_out = [], {}
-    for (prompt, group), answers in found.items():
-        ranks = [rank for rank, _ in answers.values()]
-        if len(ranks) == 1:
-            left_out[prompt, group] = "only one answer"
-        elif len(set(ranks)) == 1:
-            left_out[prompt, group] = "only ties"
+
+class RankedRows:
+    """The contract's rows, checked and put together to rankings.
+
+    Args:
+        at: names the place of a row in messages, by its number.
+        unit: what the number counts.
+    """
+
+    def __init__(self, at: Callable[[int], str], unit: str = "line"):
+        self.at, self.unit = at, unit
+        self.count = 0  # of rows
+        self.problems: list[tuple[int, str]] = []  # (number, message)
+        self.duplicate_rows: list[int] = []  # numbers
+        self._found: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}  # (prompt, group) -> answer -> (rank, number)
+
+    def add(self, number: int, prompt: str, answer: str, rank: str, group: str) -> None:
+        """Add a row; `number` is its line, or what else tells it from the others and rises."""
+        self.count += 1
+        for name, text in (("prompt", prompt), ("answer", answer)):
+            if not text.strip():
+                self.report(number, f"empty {name}: {shorten(text)}; write the text or delete the row")
+        prompt, answer, rank, group = prompt.strip(), answer.strip(), rank.strip(), group.strip()
+        value = parse_rank(rank)
+        if value is None:
+            what = "rank is too large:" if _RANK.fullmatch(rank) else "rank must be a positive whole number, not"
+            self.report(number, f"{what} {shorten(rank)}; write 1 for the best answer, 2 for the next")
+        if value is None or not prompt or not answer:
+            return
+        answers = self._found.setdefault((prompt, group), {})
+        if answer not in answers:
+            answers[answer] = (value, number)
+        elif answers[answer][0] == value:
+            self.duplicate_rows.append(number)
         else:
-            kept.append(Ranking(prompt, list(answers), ranks, group))
-    if not kept:
-        prompts = len({prompt for prompt, _ in found})
-        where, groups = (" in one group", f", {counted(len(found), 'ranking')}") if any(group for _, group in found) else ("", "")
-        raise CsvError(
-            [
-                f"{path}:1: no prompt has two answers with different ranks{where}: {counted(len(table.rows), 'row')},"
-                f" {counted(prompts, 'prompt')}{groups}; rank at least two answers to one prompt{where}"
-            ]
-        )
-    return Rankings(str(path), table.sha256, len(table.rows), kept, left_out, duplicate_rows)
+            other_rank, other = answers[answer]
+            self.report(
+                number,
+                f"the same answer to one prompt{f' in group {shorten(group)}' if group else ''} has rank {value} here and"
+                f" rank {other_rank} on {self.unit} {other}: {shorten(answer)}; keep one of the two rows",
+            )
+
+    def report(self, number: int, problem: str) -> None:
+        """Keep what is wrong with a row, to be raised at the end together with all the rest."""
+        self.problems.append((number, f"{self.at(number)}: {problem}"))
+
+    def rankings(self) -> tuple[list[Ranking], dict[tuple[str, str], str]]:
+        """Return the rankings with two distinct ranks, and why others, by prompt and group, are left out.
+
+        Raises:
+            CsvError: rows have problems, or no ranking is left.
+        """
+        if self.problems:
+            raise CsvError([message for _, message in sorted(self.problems, key=lambda problem: problem[0])])
+        kept, left_out = [], {}
+        for (prompt, group), answers in self._found.items():
+            ranks = [rank for rank, _ in answers.values()]
+            if len(ranks) == 1:
+                left_out[prompt, group] = "only one answer"
+            elif len(set(ranks)) == 1:
+                left_out[prompt, group] = "only ties"
+            else:
+                kept.append(Ranking(prompt, list(answers), ranks, group))
+        if not kept:
+            prompts = len({prompt for prompt, _ in self._found})
+            grouped = any(group for _, group in self._found)
+            where, groups = (" in one group", f", {counted(len(self._found), 'ranking')}") if grouped else ("", "")
+            raise CsvError(
+                [
+                    f"{self.at(1)}: no prompt has two answers with different ranks{where}: {counted(self.count, 'row')},"
+                    f" {counted(prompts, 'prompt')}{groups}; rank at least two answers to one prompt{where}"
+                ]
+            )
+        return kept, left_out
 
 
 def parse_rank(text: str) -> int | None:
