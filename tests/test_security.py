@@ -1,0 +1,173 @@
+"""Foreign text and foreign files: kept to the letter, harmless on the screen, whatever they are called; nothing in them is run."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pexpect
+import pytest
+from conftest import ROOT, read_csv, run_script
+
+from preference.data.csv_table import format_rows
+from preference.wording import as_command, plain
+
+ESCAPES = "\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x1b]8;;\x1b\\\x1b]52;c;eA==\x07\x9b2J\x9d0;title\x9c\b\x7f\u202ertl\u202c\u2066\u2028\u200bend"
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x","y")', "=cmd|' /C calc'!A0", "--data", "'=1"]
+ANSWERS = [ESCAPES, "a\rb", *FORMULAS]
+NAME = '-x --data=y it\'s "mine" $(touch ran) `touch ran`; *\ntwo\x1b[31m\x1b]0;t\x07\x9b2J\u202eb\r\x7f'  # of every file and folder
+SMALL = ["--max-length", 64, "--max-steps", 2, "--precision", "fp32"]
+
+
+def foreign_csv(kind: str) -> str:
+    """Rankings whose prompts, answers, groups and further column hold escapes and formulas; `kind` is in each prompt."""
+    rows: list[list] = [["prompt", "answer", "rank", "group", "=note " + ESCAPES]]
+    for i in range(3):
+        rows += [[f"={kind}{i}{ESCAPES}", answer, rank, ESCAPES if i else "", f"@{ESCAPES}"] for rank, answer in enumerate(ANSWERS[i : i + 8], 1)]
+    rows.append(rows[-1])  # what is left out is named in warnings
+    rows += [[f"-{kind}{ESCAPES}", "one", 1, ESCAPES, ""], [f"+{kind}{ESCAPES}", "one", 1, "", ""], [f"+{kind}{ESCAPES}", "two", 1, "", ""]]
+    return format_rows(rows)
+
+
+def run_harmlessly(folder, script: str, *arguments, **options) -> str:
+    """Run a script, and check that a terminal would obey nothing of what it prints, nor hide any of it."""
+    done = run_script(script, *arguments, cwd=folder, **options)
+    for printed in (done.stdout, done.stderr):
+        assert [line for line in printed.split("\n") if plain(line) != line] == []
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_foreign_texts_and_names_go_through_every_script(tmp_path, tiny_distilbert):
+    name = NAME
+
+    def run(script, *arguments, **options):
+        return run_harmlessly(tmp_path, script, *arguments, **options)
+
+    base = shutil.copytree(tiny_distilbert, tmp_path / f"base {name}")
+    samples = [f"--training-data={name}1", f"--test-data={name}2"]
+    run("create_sample_data.py", *samples)
+    (tmp_path / f"{name}1").write_text("mine")
+    for status, flags in ((2, []), (0, ["--keep-existing"]), (0, ["--force"])):
+        assert plain(name) in run("create_sample_data.py", *samples, *flags, status=status)
+
+    texts = {kind: foreign_csv(kind) for kind in ("training", "test")}
+    for kind, text in texts.items():
+        (tmp_path / f"{name}{kind}.csv").write_bytes(text.encode())
+    names = [f"--data={name}training.csv", f"--test-data={name}test.csv", f"--output-dir={name}", f"--plot={name}.png", f"--log-dir={name}logs"]
+    for _ in range(2):  # the second one is compared with the first
+        printed = run("reward_model_trainer.py", *names, "--base-model", base, *SMALL)
+    assert "to restore it: rm -r" in printed and f"plot    {plain(name)}.png\n" in printed
+    seen = {row["answer"] for row in read_csv(tmp_path / name / "rewards.csv")}
+    assert seen == set(ANSWERS)
+
+    run("review_rankings.py", f"--data={name}training.csv", f"--output={name}review.csv", "--base-model", base, *SMALL)
+    added = {"reward", "predicted_rank", "dispute", "dispute_p", "reversed"}  # some or all of them
+    reviewed = [{column: cell for column, cell in row.items() if column not in added} for row in read_csv(tmp_path / f"{name}review.csv")]
+    rows = read_csv(tmp_path / f"{name}training.csv")
+    assert len(reviewed) == 25 and all(row in rows for row in reviewed)
+
+    run("score_answers.py", f"--model={name}", f"--output={name}scored.csv", "--", f"{name}test.csv")
+    scored = (tmp_path / f"{name}scored.csv").read_bytes().decode()
+    assert [row[:5] for row in _cells(scored)] == _cells(texts["test"])
+    run("score_answers.py", f"--model={name}", f"--prompt={ESCAPES}", *[f"--answer={answer}" for answer in ANSWERS])
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_foreign_texts_and_names_while_ranking(tmp_path):
+    name = NAME
+    with open(tmp_path / f"{name}.jsonl", "w", encoding="utf-8") as file:
+        for i in range(2):
+            file.write(json.dumps({"prompt": f"={i}{ESCAPES}", "answers": ANSWERS}) + "\n")
+    (tmp_path / f"{name}.txt").write_text(ESCAPES, encoding="utf-8")
+    names = [f"--data={name}.csv", f"--candidates={name}.jsonl", f"--log={name}log.jsonl", f"--guidelines={name}.txt"]
+    printed = run_harmlessly(tmp_path, "generate_data.py", *names, stdin="3\n\n?\nv 1\nq\n")
+    rows = read_csv(tmp_path / f"{name}.csv")
+    assert {row["answer"] for row in rows} == set(ANSWERS) and {row["prompt"] for row in rows} < {f"={i}{ESCAPES}" for i in range(2)}
+    command = re.search(r"^continue:  ((?:.|\n)*)\ntrain:", printed, re.M)[1].replace("python ", f"{sys.executable} ", 1)
+    if shutil.which("bash"):
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, input="q\n", capture_output=True, text=True, encoding="utf-8")
+        assert "done 1 · left 1" in done.stdout, done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def _cells(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in ROOT.glob("*.py")))
+def test_what_a_script_refuses_is_named_harmlessly(tmp_path, script):
+    refused = {
+        "create_sample_data.py": [["--training-data", "new.csv", "--test-data", f"none/{NAME}"]],
+        "generate_data.py": [
+            ["--prompts", f"none/{NAME}"],
+            ["--generator", f"./{NAME}"],
+            [f"--data=ok/{NAME}"],
+            [f"--device={NAME}", "--generate-only"],
+        ],
+        "reward_model_trainer.py": [["--data", f"none/{NAME}"], ["--plot", f"none/{NAME}.txt"], ["--base-model", f"./{NAME}"], [f"--device={NAME}"]],
+        "review_rankings.py": [["--data", f"none/{NAME}"], ["--output", f"none/{NAME}"], ["--base-model", f"./{NAME}"], [f"--device={NAME}"]],
+        "score_answers.py": [[f"none/{NAME}"], ["a.csv", "--model", f"./{NAME}"]],
+    }
+    (tmp_path / "a.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\nq,a,1\nq,b,2\n")
+    (tmp_path / "training_data.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\nq,a,1\nq,b,2\n")
+    (tmp_path / "ok").write_text("a file")
+    for arguments in [["extra", NAME], [f"--no-such-flag={NAME}"], *refused.get(script, [])]:
+        printed = run_harmlessly(tmp_path, script, *arguments, status=2)
+        assert plain(NAME)[-20:] in printed or repr(NAME)[-20:-1] in printed, (arguments, printed)
+
+
+def _foreign_files() -> dict[str, str]:
+    """Broken CSVs whose header, cells, line or column names hold escapes."""
+    header, row = "prompt,answer,rank\n", "p,a,1\n"
+    return {
+        "a column": f"prompt,answer,{ESCAPES}\n",
+        "two columns": f"prompt,answer,rank,{ESCAPES}\np\n",
+        "semicolons": f"prompt;answer;rank;{ESCAPES}\n",
+        "cells": f"{header}{ESCAPES},a,1,{ESCAPES}\n",
+        "quotes": f'{header}p,"{ESCAPES}" b,1\n',
+        "not UTF-8": f"{header}p,{ESCAPES}\udce9,1\n",
+        "NUL": f"{header}p,{ESCAPES}\0,1\n",
+        "a rank": f"{header}p,a,{ESCAPES}\n",
+        "contradictions": f"group,{header}{ESCAPES},{ESCAPES},{ESCAPES},1\n{ESCAPES},{ESCAPES},{ESCAPES},2\n",
+        "ties": f"{header}{row}{row.replace('a', ESCAPES)}",
+    }
+
+
+@pytest.mark.parametrize("script", ["reward_model_trainer.py", "review_rankings.py", "score_answers.py"])
+def test_what_is_wrong_in_a_file_is_quoted_harmlessly(tmp_path, script):
+    for text in _foreign_files().values():
+        (tmp_path / "data.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+        arguments = ["data.csv", "--model", "none"] if script == "score_answers.py" else ["--data", "data.csv"]
+        run_harmlessly(tmp_path, script, *arguments, status=2)
+
+
+@pytest.mark.parametrize(
+    "line", [f'{{"{ESCAPES}', f'["{ESCAPES}"]', f'{{"prompt": "p", "answers": "{ESCAPES}"}}', f'{{"prompt": 1, "answers": "{ESCAPES}"}}']
+)
+def test_what_is_wrong_in_candidates_is_quoted_harmlessly(tmp_path, line):
+    (tmp_path / "c.jsonl").write_text(line.replace("\\", "") + "\n{}\n", encoding="utf-8")
+    run_harmlessly(tmp_path, "generate_data.py", "--candidates", "c.jsonl", status=2)
+
+
+def test_scores_printed_to_a_terminal_are_harmless(tmp_path, tiny_reward_model):
+    (tmp_path / "a.csv").write_text(foreign_csv("test"), encoding="utf-8", newline="")
+    command = [str(ROOT / "score_answers.py"), "--model", str(tiny_reward_model), "a.csv"]
+    child = pexpect.spawn(sys.executable, command, cwd=tmp_path, encoding="utf-8", timeout=60)
+    child.expect(pexpect.EOF)
+    printed = child.before[child.before.index("prompt,answer") :].replace("\r\n", "\n")  # a progress bar may come first
+    assert "\\u202e" in printed and plain(printed) == printed
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_a_shell_reads_a_printed_command_as_it_was_meant():
+    words = [NAME, ESCAPES, "", "a b", "'", "\\", "$x", "\t", "\x1bab", "'\x1b\\'", "é🙂", "\udce9", *FORMULAS]
+    printed = as_command(words)
+    assert plain(printed) == printed
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {printed}"], stdout=subprocess.PIPE, check=True)
+    assert [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]] == words
