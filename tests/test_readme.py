@@ -1,3 +1,4 @@
+import ast
 import importlib
 import json
 import os
@@ -79,7 +80,8 @@ def test_every_flag_named_in_the_table_exists():
 def test_every_flag_named_in_a_sentence_exists(name):
     known = {option for program in PROGRAMS for option in options(program)} | {"--help"}
     named = set(re.findall(r"`(--[a-z-]+)[^`\n]*`", PAGES[name]))
-    assert named and named <= known, named - known
+    assert named <= known, named - known
+    assert named or name != "README.md"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -100,20 +102,30 @@ def test_every_page_and_picture_of_docs_is_linked():
     assert {path for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".png")} <= linked
 
 
-def test_the_tree_names_every_file_and_no_other():
-    tree = README.split("## The tree")[1].split("```")[1]
-    named, folder = set(), ""
-    for indent, name in re.findall(r"^( +)([\w/.]+)", tree.split("\npreference/")[1], re.M):
-        if name.endswith("/"):
-            folder = name
-        else:
-            named.add(folder * (len(indent) > 2) + name)
-    package = ROOT / "preference"
-    assert named == {str(path.relative_to(package)) for path in package.rglob("*.py") if path.name != "__init__.py"}
-    outside = re.findall(r"^(\S+)", tree, re.M)
-    for name in outside:
-        assert (ROOT / name).exists(), name
-    assert set(SCRIPTS) <= set(outside)
+def entries(page: str) -> dict[str, str]:
+    """The paths that a page's tree names, each with its line of text; two blanks of indentation lead into a folder."""
+    found: dict[str, str] = {}
+    folders: list[str] = []
+    for indent, name, text in re.findall(r"^( *)(\S+)(.*)$", page.split("# The tree")[1].split("```")[1].partition("\n")[2], re.M):
+        folders[len(indent) // 2 :] = [name]
+        assert "".join(folders) not in found, name
+        found["".join(folders)] = text.strip()
+    return found
+
+
+def test_the_tree_of_the_readme_names_every_script_and_every_room():
+    rooms = {f"preference/{path.parent.name}/" for path in (ROOT / "preference").glob("*/__init__.py")}
+    named = entries(README)
+    assert set(SCRIPTS) | rooms | {"preference/"} <= set(named)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_tree_has_a_line_for_every_file_of_the_package_and_for_no_other():
+    named = entries(PAGES["docs/tree.md"])
+    there = [str(path.relative_to(ROOT)) for path in (ROOT / "preference").rglob("*.py") if path.name != "__init__.py"]
+    missing = {path: ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))).split("\n")[0] for path in there if path not in named}
+    assert missing == {}, "docs/tree.md lacks these files; their docstrings begin like this"
+    assert [name for name in named if not (ROOT / name).exists()] == [] and all(named.values())
 
 
 @pytest.fixture(scope="module")
