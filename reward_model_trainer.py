@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from pathlib import Path
 from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt
-from preference.durable_files import locked, recover_folder
+from preference.durable_files import locked, recover_folder, write_atomically
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.threads import settle_waiting
@@ -36,8 +35,7 @@ from preference.wording import counted, name_some, plain, shorten
 
 TEST_DATA = Path("test_data.csv")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
-
-
+PICTURE = "reward_scores_plot"  # its name beside the model card
 TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
@@ -48,10 +46,11 @@ def say(text: str = "") -> None:
 
 @dataclass(frozen=True)
 class Files:
-    """What is read and written; None stands for no test data."""
+    """What is read and written. `dataset_name` is the name of the data on the Hub, if it is there."""
 
     data: str
-    test_data: str | None
+    test_data: str | None  # None: no test data
+    dataset_name: str | None
     output_dir: Path
     plot: Path
     log_dir: Path
@@ -88,43 +87,54 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         return
 
     from preference.evaluation.evaluation import evaluate
-    from preference.evaluation.plots import plot_rewards
     from preference.evaluation.tables import print_report
+    from preference.training.cross_validation import known_outcome
     from preference.training.earlier_model import compare_with_earlier, restore_command
-    from preference.training.model_card import metrics_record, model_card, rewards_csv
-    from preference.training.saving import save_and_verify
+    from preference.training.evidence import Evidence, count_review, review_in_words
+    from preference.training.model_card import Published, draw_picture, model_card
+    from preference.training.record import metrics_record, rewards_csv
+    from preference.training.saving import remove_checkpoints, save_and_verify
 
     training_part = [usable[i] for i in parts.training]
     unseen = {"test": tests.rankings if tests else [], "validation": [usable[i] for i in parts.validation]}
     shown = {part: some for part, some in unseen.items() if some} or {"training": training_part}
     evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]
-
-    prompts = {ranking.prompt for ranking in training_part}
+    review = known_outcome(usable, base, settings)
+    evidence = Evidence(rankings, tests, training_part, trained, count_review(evaluations, review), review)
     comparison = compare_with_earlier(files.output_dir, evaluations, on_message=say)
-    contents = {
-        "metrics.json": json.dumps(metrics_record(rankings, tests, prompts, trained, evaluations), indent=2) + "\n",
-        "README.md": model_card(rankings, trained, evaluations),
-        "rewards.csv": rewards_csv(evaluations),
-    }
-    previous = save_and_verify(trained.reward_model, files.output_dir, contents, evaluations[0])
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    try:
-        plot_rewards(evaluations[0], files.plot, title=f"{base.used}, {settings.objective}, {counted(len(prompts), 'training prompt')}")
-    except OSError as error:
-        say(f"warning: {files.plot}: the picture could not be written ({error.strerror})")
 
-    print_report(evaluations)
-    if comparison:
-        say(f"\n{comparison.in_words()}")
-        if comparison.changed:
-            say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
-    if previous:
-        say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
-    say(
-        f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
-        " saved; reloading gives the same rewards"
-    )
-    say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/")
+    picture = draw_picture(evidence, files.plot.suffix.lower(), on_message=say)
+    record = metrics_record(evidence)
+    published = Published(files.output_dir.resolve().name, files.dataset_name, PICTURE + files.plot.suffix.lower() if picture else None)
+    contents = {"metrics.json": json.dumps(record, indent=2) + "\n", "rewards.csv": rewards_csv(evaluations)}
+    contents["README.md"] = model_card(evidence, record, published)
+    if published.picture:
+        contents[published.picture] = picture
+    previous = save_and_verify(trained.reward_model, files.output_dir, contents, evidence.first)
+    try:
+        remove_checkpoints(checkpoints)
+        try:
+            if picture:
+                write_atomically(files.plot, picture)
+        except OSError as error:
+            say(f"warning: {files.plot}: the picture could not be written ({error.strerror})")
+
+        print_report(evidence.evaluations)
+        if review and evidence.unseen:
+            say(f"\nCross-validation of the same rankings: {review_in_words(review)}.")
+        if comparison:
+            say(f"\n{comparison.in_words()}")
+            if comparison.changed:
+                say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
+        if previous:
+            say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
+        say(
+            f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
+            " saved; reloading gives the same rewards"
+        )
+        say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the model is saved in {files.output_dir}/") from None
 
 
 def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | None]:
@@ -166,6 +176,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
     files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
     files.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder for TensorBoard")
+    files.add_argument("--dataset-name", metavar="USER/NAME", default=None, help="name of these rankings on the Hugging Face Hub, for the model card")
     what = parser.add_argument_group("model")
     what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
     what.add_argument(
@@ -210,8 +221,8 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command with --resume continues from the last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\nstopped; {plain(stop) or 'the same command with --resume continues from the last checkpoint'}", file=sys.stderr)
         return 130
     return 0
 

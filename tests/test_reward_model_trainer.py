@@ -60,7 +60,7 @@ def test_what_is_printed_and_written(packaged_run):
     assert "generalisation: " in done.stdout and "too few to tell (at least 6)" in done.stdout
     assert "Trust this model only to try the pipeline out" in done.stdout
     written = {path.name for path in (folder / "reward_model_final").iterdir()}
-    assert {"model.safetensors", "tokenizer.json", "config.json", "README.md", "metrics.json", "rewards.csv"} <= written
+    assert {"model.safetensors", "tokenizer.json", "config.json", "README.md", "metrics.json", "rewards.csv", "reward_scores_plot.png"} <= written
     assert not [name for name in written if "checkpoint" in name or name in ("optimizer.pt", "trainer_state.json")]
     assert {path.name for path in folder.iterdir()} == {
         "training_data.csv", "test_data.csv", "reward_model_final", "reward_scores_plot.png", "logs",
@@ -81,7 +81,8 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     folder, _ = packaged_run
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert set(metrics) == {
-        "data", "base_model", "training", "validation", "test", "baselines", "checks", "verdict", "seen_prompts", "versions",
+        "data", "base_model", "training", "validation", "test", "cross_validation", "baselines", "checks", "verdict", "calibration",
+        "reward_quantiles", "reward_quantiles_answers", "machine", "seen_prompts", "versions",
     }  # fmt: skip
     assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0
     assert len(metrics["data"]["sha256"]) == 64

@@ -1,7 +1,6 @@
 """The model that stood in the output folder before this training: what it gave, and how to restore it."""
 
 import json
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from preference.evaluation.comparison import Comparison, compare
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import split_rewards
 from preference.model.reward_model import RewardModel
-from preference.training.model_card import prompt_digest
+from preference.training.record import prompt_digest
 from preference.training.saving import previous_folder
+from preference.wording import as_command
 
 
 def compare_with_earlier(
@@ -55,4 +55,4 @@ def restore_command(output_dir: Path) -> str:
     previous = previous_folder(output_dir)
     folder = str(previous.with_name(previous.name.removesuffix(".previous")))  # what a symbolic link leads to
     remove, move = ["rm", "-r", "--", folder], ["mv", "--", str(previous), folder]
-    return f"{shlex.join(remove)} && {shlex.join(move)}"
+    return f"{as_command(remove)} && {as_command(move)}"

@@ -1,5 +1,6 @@
 """Saving a reward model: the folder is put in place only when, loaded again, it gives the same rewards."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,14 +20,14 @@ TOLERANCE = 1e-4  # how far a saved model's rewards may lie from those of the mo
 _ANSWERS_CHECKED = 16
 
 
-def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str, str], evaluation: Evaluation) -> Path | None:
+def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str, str | bytes], evaluation: Evaluation) -> Path | None:
     """Write the model's folder, load it as any user of Transformers would, and give it its name when its rewards are the same.
 
     An earlier model at `output_dir` becomes `OUTPUT_DIR.previous` (see `previous_folder`), in place of the one before it. Whenever
     this is interrupted, `output_dir` holds the earlier model or the new one.
 
     Args:
-        files: further files of the folder, name -> text.
+        files: further files of the folder, name -> content.
         evaluation: holds rewards that the model in memory gave.
 
     Returns:
@@ -42,11 +43,15 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
     try:
         with writing_to(new, model_size(reward_model.model)):
             _write_files(reward_model, new, files)
+        differences = differences_when_loaded(new, evaluation)
+    except KeyboardInterrupt:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     except InputError as error:
         shutil.rmtree(new, ignore_errors=True)
         raise InputError(f"{error}; free some space and repeat the command with --resume") from error
 
-    for way, difference in differences_when_loaded(new, evaluation).items():
+    for way, difference in differences.items():
         if not difference <= TOLERANCE:
             raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}")
 
@@ -65,15 +70,24 @@ def previous_folder(output_dir: Path) -> Path:
     return folder.with_name(folder.name + ".previous")
 
 
-def _write_files(reward_model: RewardModel, folder: Path, files: dict[str, str]) -> None:
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the folder of a run that is over. Whatever interrupts this, `--resume` finds it whole or not at all."""
+    removed = folder.with_name(folder.name + ".removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def _write_files(reward_model: RewardModel, folder: Path, files: dict[str, str | bytes]) -> None:
     with quiet_transformers():
         reward_model.model.save_pretrained(folder)
         reward_model.tokenizer.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["num_labels"] = 1  # transformers leaves it out where id2label tells; other readers look for it
     files = files | {"config.json": json.dumps(config, indent=2) + "\n"}
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="")
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def differences_when_loaded(folder: Path, evaluation: Evaluation) -> dict[str, float]:
