@@ -3,10 +3,12 @@
 
     python generate_data.py
     python generate_data.py --prompts my_prompts.txt --data my_rankings.csv
+    python generate_data.py --data my_rankings.csv --again review.csv
 
 Reads prompts (default: the sample's five). Writes candidates.jsonl (the sampled answers), training_data.csv (your
 rankings: prompt, answer, rank; 1 is best) and ranking_log.jsonl (what was shown, and when). Stop at any time: every
-ranking that you confirmed is saved, and the next start continues from there.
+ranking that you confirmed is saved, and the next start continues from there. With --again, reads what
+review_rankings.py wrote and shows the rankings again that models dispute; a new ranking replaces the earlier one.
 """
 
 from preference.processes import end_silently, raise_on_interrupt
@@ -34,6 +36,8 @@ from preference.threads import settle_waiting
 from preference.wording import as_command, counted, plain
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
+AGAIN_FLAGS = ["data", "again", "log", "guidelines", "seed"]  # those that say what --again does
+OTHER_JOBS = ["--prompts", "--candidates", "--recheck", "--generate-only"]  # that do not go with it
 PROMPTS_AT_ONCE = 8  # sampled together; their candidates are saved together
 
 
@@ -46,6 +50,20 @@ class Files:
     candidates: Path | None = None
     log: Path | None = None
     guidelines: Path | None = None
+    again: Path | None = None
+
+    @property
+    def log_path(self) -> Path:
+        return self.log or self.data.with_name("ranking_log.jsonl")
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What the person is told to type next."""
+
+    rank: str
+    train: str
+    review: str
 
 
 class LazyGenerator:
@@ -141,12 +159,16 @@ def held_interrupts() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def print_summary(session, seconds: float) -> None:
-    """Say what was done, how well the person agrees with themselves, and whether position mattered."""
+def print_counts(session, seconds: float) -> None:
+    """Say how much was done, and how much is left."""
     counts = session.counts()
     rankings, left = max(session.confirmed, 0), counts.left + counts.skipped
     skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
     print(f"\n{counted(rankings, 'ranking')} in {seconds / 60:.1f} min; {counts.done} done, {left} left{skipped}")
+
+
+def print_agreement(session) -> None:
+    """Say how well the person agrees with themselves, and whether position mattered."""
     if not session.log.standing:
         return
     agreement = session.agreement()
@@ -169,6 +191,19 @@ def print_summary(session, seconds: float) -> None:
         print(line)
 
 
+def print_outcomes(outcomes) -> None:
+    """Say how the new rankings compare with the earlier ones and with the models' orders."""
+    changed = [outcome for outcome in outcomes if outcome.changed]
+    sides = [outcome.side for outcome in changed]
+    print(
+        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(changed)}, now nearer to the models {sides.count(1)},"
+        f" changed but nearer to the earlier ranking {sides.count(-1)}, halfway between {sides.count(0)}"
+    )
+    if outcomes:
+        tau = sum(outcome.kendall_tau for outcome in outcomes) / len(outcomes)
+        print(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")
+
+
 def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) -> str:
     """Return a command for the shell that runs `script`, with every argument of `names` that differs from its default.
 
@@ -185,25 +220,21 @@ def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) ->
     return as_command(words)
 
 
-def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck: float, rank_command: str, train_command: str) -> None:
-    """The whole job: read prompts, sample the candidates that are missing, rank what is not ranked, and sum up.
-
-    The two commands are what the person is told to type next.
-    """
+def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_only: bool, recheck: float) -> int:
+    """The whole job: read prompts, sample the candidates that are missing, rank what is not ranked, and sum up. Return the exit status."""
     prompts = find_prompts(files.prompts, files.candidates)
     candidates_path = files.candidates or DEFAULT_CANDIDATES
     if generate_only:
         sample_candidates(prompts, set(), candidates_path, generator)
-        print(f"rank them:  {rank_command}")
-        return
+        print(f"rank them:  {commands.rank}")
+        return 0
 
-    from preference.ranking.commands import GUIDELINES, RankingDialogue
+    from preference.ranking.commands import RankingDialogue
     from preference.ranking.session import RankingSession
     from preference.ranking.store import RankingStore
-    from preference.ranking.terminal import safe_text
 
-    guidelines = safe_text(read_text(files.guidelines)).rstrip() if files.guidelines else GUIDELINES
-    store = RankingStore(files.data, files.log or files.data.with_name("ranking_log.jsonl"))
+    guidelines = read_guidelines(files)
+    store = RankingStore(files.data, files.log_path)
     try:
         candidates = sample_candidates(prompts, store.prompts(), candidates_path, generator)
         session = RankingSession(candidates, store, seed=generator.settings.seed, recheck=recheck)
@@ -213,18 +244,72 @@ def run(files: Files, generator: LazyGenerator, *, generate_only: bool, recheck:
                 " Use --prompts FILE for other prompts, or --data FILE for another CSV."
             )
             if not (store.log.standing and sys.stdin.isatty()):
-                return
-        raise_on_interrupt()
-        start = time.monotonic()
-        RankingDialogue(session, generator.sample_again, guidelines).run()
-        print_summary(session, time.monotonic() - start)
-        counts = session.counts()
-        if counts.left + counts.skipped:
-            print(f"continue:  {rank_command}")
-        if counts.done:
-            print(f"train:     {train_command}")
+                return 0
+        dialogue = RankingDialogue(session, generator.sample_again, guidelines)
+        lead(dialogue)
+        print_agreement(session)
+        print_next(session, commands)
     finally:
         store.close()
+    return 130 if dialogue.interrupted else 0
+
+
+def run_again(files: Files, review: Path, commands: Commands, *, seed: int) -> int:
+    """The whole job of --again: read the review, rank again what is disputed, and sum up. Return the exit status."""
+    if not files.data.exists():
+        raise InputError(f"{files.data}: no such file; --again needs the rankings that were reviewed")
+    if review.exists() and review.samefile(files.data):
+        raise InputError(f"{review}: is also --data; give --data the rankings that were reviewed")
+
+    from preference.ranking.again import AgainSession, read_review
+    from preference.ranking.again_commands import AgainDialogue
+    from preference.ranking.store import RankingStore
+
+    guidelines, reviewed = read_guidelines(files), read_review(review)
+    store = RankingStore(files.data, files.log_path)
+    try:
+        session = AgainSession(reviewed, store, seed=seed)
+        dialogue = AgainDialogue(session, guidelines)
+        if session.current is None:
+            if dialogue.notice:
+                print(plain(dialogue.notice))
+            ranked = f"all {len(session.done)} disputed rankings were looked at again" if session.done else "no ranking to show again"
+            print(f"{plain(review)}: {ranked}. For a new review: {commands.review}")
+            if not (store.log.reranked and sys.stdin.isatty()):
+                return 0
+        lead(dialogue)
+        outcomes = session.outcomes()
+        print_outcomes(outcomes)
+        print_next(session, commands, review_again=any(outcome.changed for outcome in outcomes))
+    finally:
+        store.close()
+    return 130 if dialogue.interrupted else 0
+
+
+def read_guidelines(files: Files) -> str:
+    """Return what `?` shows above the keys."""
+    from preference.ranking.dialogue import GUIDELINES
+
+    return read_text(files.guidelines).rstrip() if files.guidelines else GUIDELINES
+
+
+def lead(dialogue) -> None:
+    """Lead the person through a session, and say how much was done."""
+    raise_on_interrupt()
+    start = time.monotonic()
+    dialogue.run()
+    print_counts(dialogue.session, time.monotonic() - start)
+
+
+def print_next(session, commands: Commands, *, review_again: bool = False) -> None:
+    """Say what to type next."""
+    counts = session.counts()
+    if counts.left + counts.skipped:
+        print(f"continue:  {commands.rank}")
+    if review_again:
+        print(f"review:    {commands.review}")
+    if counts.done:
+        print(f"train:     {commands.train}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -245,6 +330,10 @@ def build_parser() -> argparse.ArgumentParser:
         f" (default: {DEFAULT_CANDIDATES})",
     )  # fmt: skip
     files.add_argument("--log", type=Path, help="log of what was shown, and when (default: ranking_log.jsonl beside --data)")
+    files.add_argument(
+        "--again", type=Path, metavar="REVIEW",
+        help="what review_rankings.py wrote: show the rankings of --data again that models dispute, most disputed first",
+    )  # fmt: skip
     sampling = parser.add_argument_group("sampling candidates")
     sampling.add_argument(
         "--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub"
@@ -270,17 +359,23 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     generator = LazyGenerator(args.generator, args.device, settings_from(SamplingSettings, args))
     files = settings_from(Files, args)
-    rank_command = command_line("generate_data.py", args, [name for name in vars(args) if name != "generate_only"])
-    train_command = command_line("reward_model_trainer.py", args, ["data"])
+    names = AGAIN_FLAGS if files.again else [name for name in vars(args) if name != "generate_only"]
+    review = command_line("review_rankings.py", args, ["data"])
+    if files.again and files.again != Path("review.csv"):
+        review += " " + as_command(["--output", str(files.again)])
+    commands = Commands(command_line("generate_data.py", args, names), command_line("reward_model_trainer.py", args, ["data"]), review)
     try:
-        run(files, generator, generate_only=args.generate_only, recheck=args.recheck, rank_command=rank_command, train_command=train_command)
+        if files.again is None:
+            return run(files, generator, commands, generate_only=args.generate_only, recheck=args.recheck)
+        if others := [flag for flag in OTHER_JOBS if getattr(args, flag[2:].replace("-", "_")) not in (None, False, 0.0)]:
+            raise InputError(f"--again shows rankings of --data again; leave out {' and '.join(others)}")
+        return run_again(files, files.again, commands, seed=args.seed)
     except InputError as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
         print(f"\nstopped; what was done so far is saved\ncontinue:  {command_line('generate_data.py', args, vars(args))}", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,15 +19,22 @@ def write_candidates(folder, prompts, answers=("alpha", "beta", "gamma", "delta"
             file.write(json.dumps({"prompt": prompt, "answers": list(answers)}) + "\n")
 
 
+def prompts_and_answers(tmp_path):
+    """Write six prompts with four answers each as c.jsonl; return the folder. A test file makes a fixture of it."""
+    write_candidates(tmp_path, PROMPTS)
+    return tmp_path
+
+
 class Terminal:
     """The script in a real pseudo-terminal, and the screen that a person would see."""
 
     def __init__(self, folder, *arguments, columns=80, lines=60, ignore_interrupts=False, **environment):
+        files = [] if {"--candidates", "--again"} & set(arguments) else ["--candidates", "c.jsonl"]
         env = os.environ | {"TERM": "xterm-256color", "EDITOR": "true"} | environment
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(
-            sys.executable, [SCRIPT, "--candidates", "c.jsonl", *map(str, arguments)],
+            sys.executable, [SCRIPT, *files, *map(str, arguments)],
             cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", timeout=30,
             preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignore_interrupts else None,
         )  # fmt: skip

@@ -88,3 +88,13 @@ def same_order(first: dict, second: dict) -> tuple[float, int]:
             difference = (again[answer] - again[other]) * (rank - other_rank)
             same += 0.5 if difference == 0 else float(difference > 0)
     return same, pairs
+
+
+def disagreement(one: Sequence[int], other: Sequence[int]) -> float:
+    """Return how many pairs of answers two rankings order differently; a pair that ties in one of them only counts half.
+
+    >>> disagreement([1, 2, 3], [2, 1, 3]), disagreement([1, 2, 3], [1, 1, 2])
+    (1.0, 0.5)
+    """
+    signs = ([(a > b) - (a < b) for a, b in combinations(ranks, 2)] for ranks in (one, other))
+    return sum(abs(a - b) for a, b in zip(*signs, strict=True)) / 2

@@ -1,9 +1,11 @@
 """A session in which a person ranks candidates: what comes next, what is confirmed, what is undone."""
 
+import contextlib
 import math
 import random
 import statistics
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,11 +19,12 @@ LEAST_RANKINGS = 10  # to say whether position mattered
 
 @dataclass(frozen=True)
 class Shown:
-    """A prompt on the screen and its answers, in the order shown; `recheck` if it is shown a second time."""
+    """A prompt on the screen and its answers, in the order shown; `recheck` if it is shown a second time to measure agreement."""
 
     prompt: str
     answers: list[str]
-    recheck: bool
+    recheck: bool = False
+    group: str = ""  # where a prompt has several rankings
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,59 @@ class Agreement:
     position_tau_95: tuple[float, float] | None
 
 
-class RankingSession:
+class Session(ABC):
+    """What comes next, what is confirmed, what is undone.
+
+    Attributes:
+        confirmed: rankings of this session, minus those undone.
+    """
+
+    def __init__(self, store: RankingStore, seed: int):
+        self.store, self.log, self.seed = store, store.log, seed
+        self.confirmed = 0
+        self._shown: Shown | None = None
+        self._since = 0.0
+
+    @property
+    @abstractmethod
+    def current(self) -> Shown | None:
+        """What is to be ranked now, or None when all is done. Logged as shown when it is first asked for."""
+
+    @property
+    def shown(self) -> Shown:
+        """The same, for what needs a prompt on the screen; raises LookupError when all is done."""
+        if (current := self.current) is None:
+            raise LookupError("every prompt is ranked or discarded")
+        return current
+
+    @abstractmethod
+    def confirm(self, ranks: list[int]) -> None:
+        """Save the ranks of the answers on the screen; they are on the disk when this returns."""
+
+    @abstractmethod
+    def undo(self) -> str:
+        """Undo the last confirmed ranking, also one from an earlier session, and show it again; say what happened."""
+
+    @abstractmethod
+    def skip(self) -> None:
+        """Leave the prompt on the screen for the next session."""
+
+    @abstractmethod
+    def counts(self) -> SessionCounts:
+        """Count what is done, left and skipped."""
+
+    def _show(self, shown: Shown, **details) -> Shown:
+        """Put a prompt on the screen; `details` go to the log. A full disk is no reason to stop: `confirm` logs the answers too."""
+        self._shown, self._since = shown, time.monotonic()
+        with contextlib.suppress(OSError):
+            self.log.add("shown", prompt=shown.prompt, answers=shown.answers, **details)
+        return shown
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._since, 1)
+
+
+class RankingSession(Session):
     """Leads a person through the prompts that are neither ranked in the CSV nor discarded.
 
     Args:
@@ -66,7 +121,7 @@ class RankingSession:
     """
 
     def __init__(self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0):
-        self.store, self.log, self.seed = store, store.log, seed
+        super().__init__(store, seed)
         self.answers = {one.prompt: list(one.answers) for one in candidates}
         self.sampled = {one.prompt: set(one.answers) for one in candidates}  # not written or edited by the person
         discarded = set()
@@ -84,19 +139,15 @@ class RankingSession:
         self.ranked = {prompt for prompt in self.total if prompt in ranked}
         self.queue: list[tuple[str, bool]] = [(prompt, False) for prompt in self.total if prompt not in ranked]
         self.skipped: set[str] = set()
-        self.confirmed = 0  # in this session, minus those undone
 
         chosen = random.Random(f"recheck/{seed}").sample(self.total, math.ceil(recheck * len(self.total)))
         self.to_recheck = set(chosen) - {event["prompt"] for event in self.log.standing if event["recheck"]}
         for event in self.log.standing:
             if event["prompt"] in self.to_recheck and event["prompt"] in self.ranked:
                 self._queue_recheck(event["prompt"])
-        self._shown: Shown | None = None
-        self._since = 0.0
 
     @property
     def current(self) -> Shown | None:
-        """What is to be ranked now, or None when all is done. Logged as shown when it is first asked for."""
         if not self.queue:
             return None
         prompt, recheck = self.queue[0]
@@ -107,21 +158,11 @@ class RankingSession:
             shuffle(answers)
             while recheck and len(answers) > 1 and answers == before[-1]:
                 shuffle(answers)
-            self._shown, self._since = Shown(prompt, answers, recheck), time.monotonic()
-            self.log.add("shown", prompt=prompt, answers=answers, recheck=recheck)
+            self._show(Shown(prompt, answers, recheck), recheck=recheck)
         return self._shown
 
-    @property
-    def shown(self) -> Shown:
-        """The same, for what needs a prompt on the screen; raises LookupError when all is done."""
-        if (current := self.current) is None:
-            raise LookupError("every prompt is ranked or discarded")
-        return current
-
     def confirm(self, ranks: list[int]) -> None:
-        """Save the ranks of the answers on the screen; they are on the disk when this returns."""
-        shown = self.shown
-        seconds = round(time.monotonic() - self._since, 1)
+        shown, seconds = self.shown, self._seconds()
         if shown.recheck:  # its rows are in the CSV already
             self.log.add("ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
         else:
@@ -135,7 +176,6 @@ class RankingSession:
             self._queue_recheck(shown.prompt)
 
     def undo(self) -> str:
-        """Undo the last confirmed ranking, also one from an earlier session, and show it again; say what happened."""
         standing = self.log.standing
         if not standing:
             return "there is no ranking to undo"
@@ -161,7 +201,6 @@ class RankingSession:
         return "undid the last ranking; here it is again"
 
     def skip(self) -> None:
-        """Leave the prompt on the screen for the next session."""
         self.log.add("skipped", prompt=self.shown.prompt)
         self.skipped.add(self.shown.prompt)
         self._leave()

@@ -2,21 +2,23 @@
 
 import contextlib
 import csv
-import datetime
+import hashlib
 import io
-import json
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preference.data.csv_table import COLUMNS, find_unwritable, format_rows, read_table
-from preference.data.jsonl import drop_cut_line, prepare_file, read_jsonl
+from preference.data.jsonl import prepare_file
 from preference.data.rankings import parse_rank
-from preference.durable_files import append_durably, locked, write_atomically
+from preference.durable_files import locked, write_atomically
 from preference.errors import InputError
+from preference.ranking.log import RankingLog
+from preference.ranking.rank_cells import RankCells
 from preference.wording import shorten
 
+CHANGES = ("reranked", "restored")  # the log's events of `change_ranks`
 TAKEN = "another ranker is working on this file; finish that one first, or choose another --data"
 
 
@@ -30,6 +32,10 @@ class RankingStore:
     Undoing the last ranking cuts its rows off again. Rows that are no longer at the end are removed by replacing the
     file, old by new in one rename.
 
+    New ranks for rows that are there already (`change_ranks`) go to the log first too, with the digest of the CSV at that
+    time. Then a CSV in which nothing but these rank cells differs replaces the old one. If a crash comes in between, the
+    log ends with ranks that the CSV, still the same to the byte, does not have yet; the next start writes them.
+
     Rows that others wrote stay byte for byte as they are, with their extra columns. They may be edited while this runs:
     when the file's size or time of change is not what this left behind, the file is read again. A lock file keeps a
     second ranker out.
@@ -41,20 +47,21 @@ class RankingStore:
     def __init__(self, path: str | Path, log: str | Path):
         self.path = Path(path)
         self._known: tuple | None = None  # the file's state when `_layout` and `_rows_of` were right
+        self._cells: tuple[tuple | None, RankCells] | None = None  # the file's state, and its rank cells
         prepare_file(self.path, "--data")
         prepare_file(log, "--log")
         with contextlib.ExitStack() as until_closed:
             until_closed.enter_context(locked(self.path, TAKEN))
             self.log = RankingLog(log, path)
-            self._complete_last_ranking()
+            self._complete_last_change()
             self._read()
             self._lock = until_closed.pop_all()
 
     def close(self) -> None:
         """End the session and let other rankers work on the CSV."""
         with contextlib.suppress(OSError, InputError):  # then the next start tries again
-            self._complete_last_ranking()
-            if self.log.events and self.log.events[-1]["event"] == "ranked":
+            self._complete_last_change()
+            if self.log.events and self.log.events[-1]["event"] in ("ranked", *CHANGES):
                 self.log.add("ended")
         self._lock.close()
 
@@ -101,6 +108,56 @@ class RankingStore:
                 return True
         return self._remove_further_up(prompt, answers, ranks)
 
+    def ranks(self, prompt: str, group: str) -> dict[str, int | None]:
+        """Return the rank of each answer of a ranking as the CSV has it now; nothing if it has no rows."""
+        return self._rank_cells().ranks(prompt, group)
+
+    def change_ranks(self, event: str, prompt: str, group: str, answers: list[str], ranks: list[int], old_ranks: list[int], **details) -> None:
+        """Give the answers of a ranking that is in the CSV other ranks, in the rows where they are.
+
+        Args:
+            event: one of `CHANGES`, for the log.
+            old_ranks: those that the CSV must have now.
+            details: go to the log.
+
+        Raises:
+            InputError: the CSV has other answers or ranks now, or was broken by hand.
+        """
+        cells = self._rank_cells()
+        if cells.ranks(prompt, group) != dict(zip(answers, old_ranks, strict=True)):
+            raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since")
+        self.log.add(event, prompt=prompt, group=group, answers=answers, ranks=ranks, old_ranks=old_ranks, **details, csv_sha256=cells.sha256)
+        if ranks == old_ranks:
+            return
+        try:
+            self._write_ranks(cells, self.log.events[-1])
+        except OSError:
+            self._cells = None
+            opposite = CHANGES[1 - CHANGES.index(event)]
+            with contextlib.suppress(OSError):
+                self.log.add(opposite, prompt=prompt, group=group, answers=answers, ranks=old_ranks, old_ranks=ranks, **details)
+            raise
+
+    def _write_ranks(self, cells: RankCells, event: dict) -> None:
+        write_atomically(self.path, cells.change(event["prompt"], event["group"], dict(zip(event["answers"], event["ranks"], strict=True))))
+        self._cells = self._state(), cells
+
+    def _rank_cells(self) -> RankCells:
+        state = self._state()
+        if self._cells is None or self._cells[0] != state:
+            self._cells = state, RankCells(self.path)
+        return self._cells[1]
+
+    def _complete_last_change(self) -> None:
+        """Do what the log's last event says, if a crash came before the CSV was written."""
+        last = self.log.events[-1] if self.log.events else {}
+        if last.get("event") == "ranked" and "csv_size" in last:
+            self._complete_last_ranking(last)
+        elif last.get("event") in CHANGES and last.get("ranks") != last.get("old_ranks") and self.path.exists():
+            content = self.path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == last.get("csv_sha256"):
+                self._write_ranks(RankCells(self.path), last)
+
     def _remove_further_up(self, prompt: str, answers: list[str], ranks: list[int]) -> bool:
         table, text = read_table(self.path), self.path.read_bytes().decode("utf-8")
         at = [table.columns.index(name) for name in COLUMNS]
@@ -137,11 +194,8 @@ class RankingStore:
                 raise
         self._remember(size + len(rows))
 
-    def _complete_last_ranking(self) -> None:
+    def _complete_last_ranking(self, last: dict) -> None:
         """Append the rows of the last ranking that a crash kept out of the CSV, wholly or in part."""
-        last = self.log.events[-1] if self.log.events else {}
-        if last.get("event") != "ranked" or "csv_size" not in last:
-            return  # what was logged after it shows that its rows were written
         content = self.path.read_bytes() if self.path.exists() else b""
         size = last["csv_size"]
         layout = _Layout.of(content[:size])
@@ -207,48 +261,3 @@ class _Layout:
             values = {"prompt": prompt, "answer": answer, "rank": rank}
             rows.append([values.get(name, "") for name in self.columns])
         return format_rows(rows, line_end=self.line_end).encode("utf-8")
-
-
-class RankingLog:
-    """What was shown when and where, one JSON object per line. Several CSV files can share a log: each line names its own.
-
-    Events: `shown` (`prompt`, `answers` in the order on the screen, `recheck`), `ranked` (the same with `ranks` and
-    `seconds`, and `csv_size`, the bytes of the CSV before its rows), `undone` (the last `ranked` before it), `skipped`,
-    `discarded`, `changed` (new `answers`; `sampled`, those of them that a model gave; older logs call it `drawn`),
-    `ended` (the rows of the `ranked` before it were written).
-
-    Attributes:
-        events: all events of this CSV, oldest first.
-        standing: the `ranked` events that were not undone.
-        rankings_of: every `ranked` event of a prompt, also the undone ones.
-    """
-
-    def __init__(self, path: str | Path, data: str | Path):
-        self.path, self.data = Path(path), Path(data).name
-        self.events: list[dict] = []
-        self.standing: list[dict] = []
-        self.rankings_of: defaultdict[str, list[dict]] = defaultdict(list)
-        for _, event in read_jsonl(path) if self.path.exists() else []:
-            if event.get("data") == self.data:
-                self._take_in(event)
-        drop_cut_line(self.path)
-
-    def add(self, event: str, **values) -> None:
-        """Append an event; it is on the disk when this returns."""
-        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        record = {"event": event, "time": now, "data": self.data, **values}
-        try:
-            append_durably(self.path, json.dumps(record, ensure_ascii=False))
-        except OSError:
-            with contextlib.suppress(OSError):
-                drop_cut_line(self.path)
-            raise
-        self._take_in(record)
-
-    def _take_in(self, event: dict) -> None:
-        self.events.append(event)
-        if event["event"] == "ranked":
-            self.standing.append(event)
-            self.rankings_of[event["prompt"]].append(event)
-        elif event["event"] == "undone" and self.standing:
-            self.standing.pop()

@@ -1,4 +1,4 @@
-"""The terminal side of ranking: safe text, boxes, one line of input at a time, the editor."""
+"""The terminal side of ranking: boxes, one line of input at a time, the editor."""
 
 import contextlib
 import os
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -18,40 +17,18 @@ from rich.panel import Panel
 from rich.text import Text
 
 from preference.ranking.session import SessionCounts, Shown
-from preference.wording import counted
+from preference.wording import counted, plain, shorten
 
 NARROWEST, WIDEST = 40, 200
 BOX = 4  # columns that a box takes from its text
 PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
-_JOINERS = "\u200c\u200d"  # invisible but harmless: they shape letters and emoji
 
 
 class EndOfInput(Exception):
-    """Ctrl-C, Ctrl-D, or the end of a pipe."""
+    """Ctrl-C (`interrupted`), Ctrl-D, or the end of a pipe."""
 
-
-def safe_text(text: str) -> str:
-    """Make text of unknown origin harmless to show: what a terminal would obey or hide becomes visible.
-
-    Control characters become their pictures (ESC is ␛), and invisible characters, such as bidirectional overrides,
-    become their codes (\\u202e). Line ends stay, tabs become spaces.
-
-    >>> safe_text("a\\x1b[31mb\\u202ec")
-    'a␛[31mb\\\\u202ec'
-    """
-    shown = []
-    for character in text.replace("\r\n", "\n").expandtabs(4):
-        if character == "\n" or character in _JOINERS:
-            shown.append(character)
-        elif ord(character) < 0x20:
-            shown.append(chr(0x2400 + ord(character)))
-        elif character == "\x7f":
-            shown.append("␡")
-        elif unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
-            shown.append(character.encode("unicode_escape").decode("ascii"))
-        else:
-            shown.append(character)
-    return "".join(shown)
+    def __init__(self, interrupted: bool = False):
+        self.interrupted = interrupted
 
 
 def make_console() -> Console:
@@ -72,7 +49,8 @@ def show_prompt(console: Console, shown: Shown, counts: SessionCounts, notice: s
     Where the terminal is not high enough, long answers are folded to what fits, each box says how many lines it lacks,
     and the prompt is repeated in short above the line of input. In a pipe nothing is folded.
     """
-    width = width_of(console)
+    width, notice = width_of(console), plain(notice)
+    group = f" · group {shorten(shown.group, 30)}" if shown.group else ""
     screen = console.is_terminal and not console.is_dumb_terminal
     prompt, answers = _wrap(console, shown.prompt, width), [_wrap(console, answer, width - BOX) for answer in shown.answers]
     lengths, free = [len(lines) for lines in answers], console.height - 2 - len(_wrap(console, notice, width)) * bool(notice)
@@ -88,7 +66,7 @@ def show_prompt(console: Console, shown: Shown, counts: SessionCounts, notice: s
         console.clear()
     else:
         console.print()
-    console.print(Text(counts_line(counts), style="dim"), width=width)
+    console.print(Text(counts_line(counts) + group, style="dim"), width=width)
     console.print(_joined(prompt, prompt_lines, "bold"), width=width)
     for number, (lines, length) in enumerate(zip(answers, lengths, strict=True), 1):
         show_box(console, number, lines[:length], hidden=len(lines) - length)
@@ -139,7 +117,7 @@ def share_lines(lengths: list[int], lines: int) -> list[int]:
 
 
 def _wrap(console: Console, text: str, width: int) -> list[Text]:
-    return list(Text(safe_text(text)).wrap(console, width))
+    return list(Text(plain(text)).wrap(console, width))
 
 
 def _joined(lines: list[Text], most: int, style: str = "") -> Text:
@@ -155,7 +133,7 @@ def show_order(console: Console, answers: list[str], ranks: list[int]) -> None:
     """Show a ranking as it was understood, best first, one line per answer."""
     for number in sorted(range(len(ranks)), key=lambda i: ranks[i]):
         tie = " (tie)" if ranks.count(ranks[number]) > 1 else ""
-        text = " ".join(safe_text(answers[number]).split())
+        text = " ".join(plain(answers[number]).split())
         line = Text(f"  rank {ranks[number]}{tie}: [{number + 1}] {text}")
         line.truncate(width_of(console), overflow="ellipsis")
         console.print(line, no_wrap=True)
@@ -196,9 +174,9 @@ def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
                 size.changed = False
                 if on_resize:
                     on_resize()
-        except (EOFError, KeyboardInterrupt):
+        except (EOFError, KeyboardInterrupt) as end:
             print()
-            raise EndOfInput from None
+            raise EndOfInput(isinstance(end, KeyboardInterrupt)) from None
         finally:
             if readline:
                 readline.set_startup_hook(None)

@@ -4,7 +4,8 @@ import pytest
 
 from preference import durable_files
 from preference.errors import InputError
-from preference.ranking.store import RankingLog, RankingStore
+from preference.ranking.log import RankingLog
+from preference.ranking.store import RankingStore
 
 
 @pytest.fixture

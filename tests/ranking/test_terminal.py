@@ -3,13 +3,9 @@ import time
 
 import pytest
 from conftest import run_script
-from pseudo_terminal import PROMPTS, Terminal, ranks_of, shown_answers, write_candidates
+from pseudo_terminal import PROMPTS, Terminal, prompts_and_answers, ranks_of, shown_answers, write_candidates
 
-
-@pytest.fixture
-def folder(tmp_path):
-    write_candidates(tmp_path, PROMPTS)
-    return tmp_path
+folder = pytest.fixture(prompts_and_answers)
 
 
 def test_what_the_screen_shows(folder):

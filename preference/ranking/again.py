@@ -1,0 +1,220 @@
+"""Ranking again what models dispute: the rankings of a CSV, most disputed first, blind."""
+
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from preference.data.csv_table import COLUMNS, CsvError, read_table
+from preference.data.rankings import GROUP, Ranking, parse_rank, read_rankings
+from preference.errors import InputError
+from preference.ranking.agreement import disagreement
+from preference.ranking.session import Session, SessionCounts, Shown
+from preference.ranking.store import RankingStore
+from preference.wording import shorten
+
+Key = tuple[str, str]  # prompt and group
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A ranking as it was when models were asked about it, the models' rank of each answer, and how strongly they dispute it."""
+
+    ranking: Ranking
+    models: dict[str, int]
+    dispute: float
+
+    @property
+    def key(self) -> Key:
+        return self.ranking.prompt, self.ranking.group
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The person's rank of each answer."""
+        return dict(zip(self.ranking.answers, self.ranking.ranks, strict=True))
+
+
+def read_review(path: Path) -> list[Reviewed]:
+    """Read what `review_rankings.py` wrote, most disputed first.
+
+    Raises:
+        InputError: no such file; it breaks the contract of a CSV; it has no columns `predicted_rank` and `dispute`, or other than numbers there.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; review_rankings.py writes one")
+    rankings = read_rankings(path).rankings
+    table = read_table(path, [*COLUMNS, "predicted_rank", "dispute"], [GROUP])
+    models: dict[Key, dict[str, int]] = {}
+    disputes: dict[Key, float] = {}
+    problems = []
+    for row in table.rows:
+        cells = {name: cell.strip() for name, cell in zip(table.columns, row.cells, strict=True)}
+        key, rank = (cells["prompt"], cells.get(GROUP, "")), parse_rank(cells["predicted_rank"])
+        try:
+            dispute = float(cells["dispute"])
+        except ValueError:
+            dispute = math.nan
+        if rank is None or not 0 <= dispute < math.inf:
+            column = "predicted_rank" if rank is None else "dispute"
+            problems.append(f"{path}:{row.line}: {column} must be a number, not {shorten(cells[column])}; run review_rankings.py again")
+            continue
+        models.setdefault(key, {})[cells["answer"]] = rank
+        disputes[key] = dispute
+    if problems:
+        raise CsvError(problems)
+    reviewed = [Reviewed(ranking, models[ranking.prompt, ranking.group], disputes[ranking.prompt, ranking.group]) for ranking in rankings]
+    return sorted(reviewed, key=lambda one: -one.dispute)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Three rankings of the same answers: the person's earlier one, the new one, and the models'."""
+
+    before: list[int]
+    now: list[int]
+    models: list[int]
+
+    @property
+    def changed(self) -> bool:
+        return self.now != self.before
+
+    @property
+    def kendall_tau(self) -> float:
+        """Tau-b between the earlier and the new ranking: 1 for the same order, -1 for the opposite one."""
+        from scipy.stats import kendalltau
+
+        return float(kendalltau(self.before, self.now).statistic)
+
+    @property
+    def side(self) -> int:
+        """Whose order the new one is nearer to: 1 the models', -1 the earlier one, 0 as near to either."""
+        to_models, to_before = disagreement(self.now, self.models), disagreement(self.now, self.before)
+        return (to_models < to_before) - (to_models > to_before)
+
+
+class AgainSession(Session):
+    """Leads a person through the disputed rankings of a review that the CSV still has as they were then.
+
+    A ranking that was ranked again, and still stands like that, is done, whether the review was made before or after:
+    nobody is asked twice. Those whose rows are gone or have been edited since the review are not shown.
+
+    Args:
+        reviewed: the whole review, most disputed first.
+        seed: decides the order on the screen.
+
+    Raises:
+        InputError: the review is one of other rankings.
+
+    Attributes:
+        done: the log's `reranked` or `kept` event of each ranking that is done.
+        missing, edited: prompts of disputed rankings that are not shown, as their rows are gone or are not the same any more.
+    """
+
+    def __init__(self, reviewed: Sequence[Reviewed], store: RankingStore, *, seed: int):
+        super().__init__(store, seed)
+        if not any(store.ranks(*one.key).keys() == one.ranks.keys() for one in reviewed):
+            raise InputError(f"{store.path}: has none of the rankings of this review; give --data the CSV that was reviewed")
+        self.reviewed = {one.key: one for one in reviewed if one.dispute > 0}
+        self.queue: list[Reviewed] = []
+        self.skipped: set[Key] = set()
+        self.done: dict[Key, dict] = {}
+        self.missing: list[str] = []
+        self.edited: list[str] = []
+        self._screens: dict[Key, list[list[str]]] = {}  # the orders in which its answers have been on the screen
+        for event in self.log.events:
+            if event["event"] == "shown":
+                self._screens.setdefault(_key(event), []).append(event["answers"])
+        looked_at = {_key(event): event for event in self.log.events if event["event"] == "kept"}
+        looked_at |= {_key(event): event for event in self.log.reranked}
+        for key, one in self.reviewed.items():
+            now = store.ranks(*key)
+            if key in looked_at and now == _ranks(looked_at[key]):
+                self.done[key] = looked_at[key]
+            elif now == one.ranks:
+                self.queue.append(one)
+            else:
+                (self.edited if now else self.missing).append(one.ranking.prompt)
+
+    @property
+    def current(self) -> Shown | None:
+        if not self.queue:
+            return None
+        if self._shown is None:
+            ranking, key = self.queue[0].ranking, self.queue[0].key
+            screens = self._screens.setdefault(key, [])
+            answers = sorted(ranking.answers)  # an order that says nothing, before it is shuffled
+            shuffle = random.Random(f"again/{self.seed}/{key}/{len(screens)}").shuffle
+            shuffle(answers)
+            while screens and answers == screens[-1]:
+                shuffle(answers)
+            screens.append(answers)
+            self._show(Shown(ranking.prompt, answers, group=ranking.group), group=ranking.group, again=True)
+        return self._shown
+
+    def confirm(self, ranks: list[int]) -> None:
+        shown, one = self.shown, self.queue[0]
+        before = [one.ranks[answer] for answer in shown.answers]
+        if disagreement(ranks, before) == 0:
+            ranks = before  # the same order; gaps between its ranks stay too
+        self.store.change_ranks("reranked", shown.prompt, shown.group, shown.answers, ranks, before, seconds=self._seconds())
+        self.done[one.key] = self.log.events[-1]
+        self.confirmed += 1
+        self._leave()
+
+    def undo(self) -> str:
+        """Bring the earlier ranking back that the last confirmed one replaced, also in an earlier session; say what happened."""
+        if not self.log.reranked:
+            return "no ranking was ranked again; there is nothing to undo"
+        last = self.log.reranked[-1]
+        key, ranking = _key(last), (last["prompt"], last["group"], last["answers"], last["old_ranks"], last["ranks"])
+        if self.store.ranks(*key) != _ranks(last):
+            self.log.add("restored", prompt=last["prompt"], group=last["group"])  # so that the next u goes on to the one before
+            return f"not undone: the rows of {shorten(last['prompt'])} in {self.store.path} have been changed since"
+        self.store.change_ranks("restored", *ranking)
+        self.done.pop(key, None)
+        self.confirmed -= 1
+        self._shown = None
+        if key not in self.reviewed:
+            return f"the earlier ranking of {shorten(last['prompt'])} is back"
+        self.queue.insert(0, replace(self.reviewed[key], ranking=Ranking(last["prompt"], last["answers"], last["old_ranks"], last["group"])))
+        return "the earlier ranking is back; rank again, or s to leave it"
+
+    def skip(self) -> None:
+        self.log.add("skipped", prompt=self.shown.prompt, group=self.shown.group, again=True)
+        self.skipped.add(self.queue[0].key)
+        self._leave()
+
+    def keep(self) -> None:
+        """Keep the earlier ranking of the answers on the screen, and never ask again."""
+        one = self.queue[0]
+        self.log.add("kept", prompt=one.ranking.prompt, group=one.ranking.group, answers=one.ranking.answers, ranks=one.ranking.ranks)
+        self.done[one.key] = self.log.events[-1]
+        self._leave()
+
+    def counts(self) -> SessionCounts:
+        seconds = [event["seconds"] for event in self.log.reranked if "seconds" in event]
+        return SessionCounts(len(self.done), len(self.queue), len(self.skipped), statistics.median(seconds) if seconds else None)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return the earlier, the new and the models' order of each ranking of the review that was ranked again, in the order of the log."""
+        events = [event for event in self.done.values() if event["event"] == "reranked"]
+        return [self.outcome(event) for event in sorted(events, key=self.log.reranked.index)]
+
+    def outcome(self, event: dict) -> Outcome:
+        """Return the three orders of a `reranked` event, as ranks of the answers in the order on the screen."""
+        models = self.reviewed[_key(event)].models
+        return Outcome(event["old_ranks"], event["ranks"], [models[answer] for answer in event["answers"]])
+
+    def _leave(self) -> None:
+        self.queue.pop(0)
+        self._shown = None
+
+
+def _key(event: dict) -> Key:
+    return event["prompt"].strip(), event.get("group", "").strip()
+
+
+def _ranks(event: dict) -> dict[str, int]:
+    return dict(zip(event["answers"], event["ranks"], strict=True))
