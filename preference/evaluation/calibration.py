@@ -7,7 +7,11 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 
-BINS = 10
+from preference.data.rankings import Ranking
+from preference.evaluation.metrics import split_rewards
+
+_LOWEST, _HIGHEST = 0.01, 100.0  # temperatures
+_DRAWS = 50  # of rankings, for the error that chance makes
 
 
 @dataclass(frozen=True)
@@ -46,28 +50,38 @@ def win_probability(margin: float | np.ndarray, temperature: float) -> float | n
     return expit(np.asarray(margin) / temperature)[()]
 
 
-def fit_temperature(margins: np.ndarray) -> float:
+def fit_temperature(margins: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Return the temperature under which the margins of chosen over rejected answers are the most likely.
 
     Margins that are all on one side, for which no finite optimum exists, give an end of the range, 0.01 to 100.
+
+    Args:
+        weights: how much each margin counts, of the same shape; None: equally.
     """
 
     def loss(log_temperature: float) -> float:
-        return -float(log_expit(margins / np.exp(log_temperature)).mean())
+        return -float(np.average(log_expit(margins / np.exp(log_temperature)), weights=weights))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.01), np.log(100)), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded").x))
 
 
 def calibration_error(margins: np.ndarray, temperature: float) -> float:
-    """Return the expected calibration error: how far stated probabilities are from the shares of pairs ordered correctly (Naeini et al. 2015).
+    """Return the expected calibration error: how far stated probabilities are from the shares of pairs ordered correctly.
 
-    Pairs are put into `BINS` bins by the probability stated for the answer with the higher reward, from 0.5 to 1; the
-    error is the mean over pairs of |share right − mean probability| of their bin. Equal rewards count half right.
+    Pairs are sorted by the probability stated for the answer with the higher reward, and put into bins of equal size; the error
+    is the mean over pairs of |share right − mean probability| of their bin. Equal rewards count half right. The bins are as many
+    as keep the shares rising from bin to bin (ECE_sweep, Roelofs et al. 2022, "Mitigating bias in calibration error estimation"):
+    ten bins of equal width (Naeini et al. 2015) show an error of 0.07 where 30 prompts with four answers are calibrated
+    perfectly, these 0.05.
     """
     stated = expit(np.abs(margins) / temperature)
     right = np.where(margins > 0, 1.0, np.where(margins < 0, 0.0, 0.5))
-    bins = np.minimum(((stated - 0.5) * 2 * BINS).astype(int), BINS - 1)
-    return float(sum(abs((right - stated)[bins == number].sum()) for number in range(BINS)) / len(margins))
+    order = np.argsort(stated, kind="stable")
+    stated, right = stated[order], right[order]
+    bins = 1
+    while bins < len(right) and (np.diff([part.mean() for part in np.array_split(right, bins + 1)]) >= 0).all():
+        bins += 1
+    return float(sum(abs(part.sum()) for part in np.array_split(right - stated, bins)) / len(right))
 
 
 def held_out_calibration_error(margins: Sequence[np.ndarray]) -> float:
@@ -77,3 +91,27 @@ def held_out_calibration_error(margins: Sequence[np.ndarray]) -> float:
         others = np.concatenate([some for i, some in enumerate(margins) if i != number])
         scaled.append(own / fit_temperature(others))
     return calibration_error(np.concatenate(scaled), 1.0)
+
+
+def chance_calibration_error(rankings: Sequence[Ranking], rewards: np.ndarray, temperature: float, *, seed: int = 0) -> float:
+    """Return the calibration error that chance alone would show on these rankings: the mean over orders that follow the odds exactly."""
+    generator = np.random.default_rng(seed)
+    margins = [sample_margins(r, v, temperature, _DRAWS, generator) for r, v in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    return float(np.mean([calibration_error(np.concatenate([of_ranking[draw] for of_ranking in margins]), temperature) for draw in range(_DRAWS)]))
+
+
+def sample_margins(ranking: Ranking, rewards: np.ndarray, temperature: float, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """Return the margins that a ranking's untied pairs would have if the person's order followed the rewards' own odds.
+
+    Orders are sampled from the Plackett-Luce model of the rewards at `temperature` (rewards with Gumbel noise, sorted), with the
+    ranking's own ties.
+
+    Returns:
+        reward of chosen − reward of rejected, in no particular order: shape (draws, untied pairs).
+    """
+    noisy = rewards / temperature + generator.gumbel(size=(draws, len(rewards)))
+    ranks = np.empty((draws, len(rewards)), dtype=int)
+    np.put_along_axis(ranks, np.argsort(-noisy, axis=1), np.sort(ranking.ranks)[None, :], axis=1)
+    chosen = ranks[:, :, None] < ranks[:, None, :]
+    margins = np.broadcast_to(rewards[:, None] - rewards[None, :], chosen.shape)
+    return margins[chosen].reshape(draws, -1)

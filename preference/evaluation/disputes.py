@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from preference.data.rankings import Ranking
+from preference.evaluation.calibration import sample_margins
 from preference.evaluation.metrics import pair_margins, split_rewards
 
 _ORDERS = 200
@@ -28,18 +29,11 @@ def disputes_of(rankings: Sequence[Ranking], rewards: np.ndarray) -> np.ndarray:
 def expected_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, threshold: float, temperature: float, *, seed: int = 0) -> float:
     """Return how many rankings chance alone would make as disputed as `threshold`.
 
-    Chance is a person whose order follows the model's own win probabilities: orders are sampled from the Plackett-Luce model of the
-    rewards at `temperature` (rewards with Gumbel noise, sorted), with the same number of ties.
+    Chance is a person whose order follows the model's own win probabilities: see `sample_margins`.
     """
     generator = np.random.default_rng(seed)
     expected = 0.0
     for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True):
-        ranks = np.sort(ranking.ranks)
-        noisy = values / temperature + generator.gumbel(size=(_ORDERS, len(values)))
-        strong = 0
-        for order in np.argsort(-noisy, axis=1):
-            sampled = np.empty(len(values), dtype=int)
-            sampled[order] = ranks
-            strong += dispute_of(Ranking(ranking.prompt, ranking.answers, sampled.tolist()), values) >= threshold
-        expected += strong / _ORDERS
+        margins = sample_margins(ranking, values, temperature, _ORDERS, generator)
+        expected += float((np.maximum(-margins, 0).sum(axis=1) >= threshold).mean())
     return expected

@@ -1,7 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from preference.evaluation.calibration import calibration_error, fit_temperature, held_out_calibration_error, win_probability
+from preference.data.rankings import Ranking
+from preference.evaluation.calibration import (
+    calibrate,
+    calibration_error,
+    chance_calibration_error,
+    fit_temperature,
+    held_out_calibration_error,
+    sample_margins,
+    win_probability,
+)
 
 
 def margins_of(temperature: float, pairs: int, seed: int = 0) -> np.ndarray:
@@ -24,9 +35,55 @@ def test_margins_that_are_never_wrong_end_at_the_lowest_temperature():
 
 
 def test_calibration_error_by_hand():
-    # Two pairs stated as 0.75 (bin 5): one right, one wrong: |0.5 - 0.75|; two stated as 0.5: equal rewards are half right.
-    margin = np.log(3)  # sigmoid is 0.75
-    assert calibration_error(np.array([margin, -margin, 0.0, 0.0]), 1.0) == pytest.approx((2 * 0.25 + 0) / 4)
+    half = 0.0  # equal rewards: half right
+    three_quarters = np.log(3)  # sigmoid is 0.75
+    # the shares right in two bins, 0.5 and 0.5, do not fall; in three, 0.5, 1 and 0, they do; so both pairs of 0.75 share a bin
+    assert calibration_error(np.array([three_quarters, -three_quarters, half, half]), 1.0) == pytest.approx((2 * 0.25 + 0) / 4)
+    assert calibration_error(np.array([three_quarters]), 1.0) == pytest.approx(0.25)
+    # always right, stated as 0.75: whatever the bins
+    assert calibration_error(np.full(40, three_quarters), 1.0) == pytest.approx(0.25)
+
+
+def test_few_pairs_show_less_error_by_chance_than_in_bins_of_equal_width():
+    def equal_width(margins: np.ndarray) -> float:
+        stated = win_probability(np.abs(margins), 1.0)
+        bins = np.minimum((stated - 0.5) * 20, 9).astype(int)
+        return sum(abs(((margins > 0) - stated)[bins == number].sum()) for number in range(10)) / len(margins)
+
+    draws = [margins_of(1.0, 180, seed) for seed in range(60)]
+    sweep, width = (np.mean([error(margins) for margins in draws]) for error in (lambda m: calibration_error(m, 1.0), equal_width))
+    assert sweep < 0.75 * width
+
+
+def test_chance_error_is_that_of_orders_that_follow_the_odds():
+    generator = np.random.default_rng(0)
+    values = generator.normal(0, 1, (200, 3))
+    rankings = [Ranking(f"p{i}", ["a", "b", "c"], [1, 2, 2] if i % 2 else [1, 2, 3]) for i in range(200)]
+    error = {few: chance_calibration_error(rankings[:few], values[:few].ravel(), 0.7) for few in (20, 200)}
+    assert 0.005 < error[200] < 0.04 < error[20] < 0.12
+
+
+def test_sampled_margins_follow_the_odds_and_keep_ties():
+    generator = np.random.default_rng(0)
+    pair = sample_margins(Ranking("p", ["a", "b"], [1, 2]), np.array([0.0, 1.0]), 0.5, 20_000, generator)
+    assert pair.shape == (20_000, 1) and set(pair.ravel()) == {1.0, -1.0}
+    assert (pair > 0).mean() == pytest.approx(win_probability(1.0, 0.5), abs=0.01)
+    assert sample_margins(Ranking("p", ["a", "b", "c"], [1, 2, 2]), np.arange(3.0), 1.0, 7, generator).shape == (7, 2)
+
+
+def test_calibrate_measures_after_scaling_only_on_other_parts():
+    folds = [margins_of(0.5, 2000, seed) for seed in range(3)]
+    together = np.concatenate(folds)
+    found = calibrate(folds)
+    assert found.temperature == fit_temperature(together) and found.pairs == 6000
+    assert found.error_before == calibration_error(together, 1.0) > 0.05
+    assert found.error_after == held_out_calibration_error(folds) < 0.03
+    assert calibrate(together) == replace(found, error_after=None) == calibrate([together, np.array([])])
+
+
+def test_weights_count_as_repeats():
+    margins = np.array([0.5, -0.2, 1.0])
+    assert fit_temperature(margins, np.array([1.0, 2.0, 1.0])) == pytest.approx(fit_temperature(np.array([0.5, -0.2, -0.2, 1.0])), rel=1e-3)
 
 
 def test_held_out_error_uses_the_temperature_of_the_other_folds():
