@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import importlib.util
-import threading
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from preference.errors import InputError
+from preference.model.hub import Refused, Unavailable, cached_model, download_model, has_weights
 from preference.wording import name_some
 
 # How weights are loaded: no code of the folder is run, no pickle but one of tensors is read, and a report says what did not fit.
 CAREFULLY: dict[str, Any] = {"trust_remote_code": False, "weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
-HUB_SECONDS = 8  # an unreachable Hub is noticed within this time
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def find_base_model(name: str) -> BaseModel:
     if path.is_dir():
         if not (path / "config.json").exists():
             raise BaseModelError(f"{name}: this folder is not a model (no config.json); name a folder written by save_pretrained")
-        if not _has_weights(path):
+        if not has_weights(path):
             raise BaseModelError(f"{name}: this folder has no weights (model.safetensors); name a folder written by save_pretrained")
         return BaseModel(name, name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.suffix == ".gguf":
@@ -97,34 +96,27 @@ def find_base_model(name: str) -> BaseModel:
     for packaged in (MINILM, SMOLLM2):
         if name == packaged.hub_name and (found := _packaged_path(packaged)):
             return BaseModel(name, name, "package", found)
-    if cached := _in_cache(name):
-        return BaseModel(name, name, "cache", cached)
     try:
-        return BaseModel(name, name, "hub", _download(name))
-    except _HubUnreachable as error:
+        if cached := cached_model(name):
+            return BaseModel(name, name, "cache", cached)
+        return BaseModel(name, name, "hub", download_model(name))
+    except Refused as error:
+        raise BaseModelError(f"{name}: {error}") from None
+    except Unavailable as error:
         fallback = _FALLBACKS.get(name)
         if fallback is None:
-            raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; go online, or give a folder") from None
+            raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; {error.remedy}, or give a folder") from None
         found = _packaged_path(fallback)
         if found is None:
             raise BaseModelError(
-                f"{name}: {error}; go online, give a folder, or install the packaged {_short(fallback)}: {fallback.install}"
+                f"{name}: {error}; {error.remedy}, give a folder, or install the packaged {_short(fallback)}: {fallback.install}"
             ) from None
         note = f"{name}: {error}; using the packaged {_short(fallback)} instead"
         return BaseModel(name, fallback.hub_name, "package", found, note)
 
 
-class _HubUnreachable(Exception):
-    pass
-
-
 def _short(packaged: PackagedModel) -> str:
     return packaged.hub_name.split("/")[-1]
-
-
-def _has_weights(folder: Path) -> bool:
-    patterns = ("*.safetensors", "pytorch_model*.bin", "*.gguf")
-    return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
 def _packaged_path(packaged: PackagedModel) -> Path | None:
@@ -143,58 +135,6 @@ def _packaged_path(packaged: PackagedModel) -> Path | None:
             f"{weights}: these are not the published weights (SHA-256 {digest}); install them again: {packaged.install} --force-reinstall"
         )
     return weights if weights.suffix == ".gguf" else folder
-
-
-def _in_cache(name: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        folder = Path(snapshot_download(name, local_files_only=True))
-    except HFValidationError:
-        raise BaseModelError(f"{name}: no such folder, and not a valid name of a model on the Hugging Face Hub") from None
-    except OSError:
-        return None
-    return folder if (folder / "config.json").exists() and _has_weights(folder) else None
-
-
-def _download(name: str) -> Path:
-    """Download the model `name` into the local Hub cache.
-
-    The Hub is first asked whether it has the model, in a separate thread: a name server that does not
-    answer blocks longer than any timeout of the client.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
-
-    answer: dict = {}
-
-    def ask() -> None:
-        try:
-            answer["files"] = [file.rfilename for file in HfApi().model_info(name, timeout=HUB_SECONDS).siblings]
-        except Exception as error:  # handed to the caller below
-            answer["error"] = error
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(HUB_SECONDS)
-    error = answer.get("error")
-    if isinstance(error, GatedRepoError):
-        raise BaseModelError(f"{name}: the Hugging Face Hub asks you to accept its terms; do so on its page and run `hf auth login`")
-    if isinstance(error, RepositoryNotFoundError):
-        raise BaseModelError(f"{name}: no such folder, and no such model on the Hugging Face Hub; check the spelling")
-    if isinstance(error, OfflineModeIsEnabled):
-        raise _HubUnreachable("HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked")
-    if isinstance(error, HfHubHTTPError):
-        raise _HubUnreachable(f"the Hugging Face Hub answered with an error ({error})")
-    if "files" not in answer:
-        raise _HubUnreachable("the Hugging Face Hub is unavailable")
-    safe = any(file.endswith(".safetensors") for file in answer["files"])
-    weights = ["*.safetensors"] if safe else ["pytorch_model*.bin"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"], ignore_patterns=["*/*"]))
-    except Exception as error:  # the client raises its HTTP library's own errors, which differ between its releases
-        raise _HubUnreachable(f"the download from the Hugging Face Hub failed ({error})") from error
 
 
 @contextlib.contextmanager
