@@ -4,7 +4,9 @@ import contextlib
 import csv
 import importlib
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -63,6 +65,61 @@ def tiny_distilbert(tmp_path_factory) -> Path:
         DistilBertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, dim=32, hidden_dim=64, n_layers=2, n_heads=2, pad_token_id=0)
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(tmp_path_factory) -> Path:
+    """A GPT-2 folder with random weights, without chat template and padding token, as DialoGPT has it."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {character: i for i, character in enumerate([*alphabet, "<|endoftext|>"])}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    folder = tmp_path_factory.mktemp("tiny") / "gpt2"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", bos_token="<|endoftext|>")
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(vocabulary), n_positions=128, n_embd=32, n_layer=2, n_head=2, eos_token_id=len(alphabet), bos_token_id=len(alphabet),
+        initializer_range=0.3,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory, tiny_distilbert, tiny_gpt2) -> dict:
+    """What tests/watch.py reports of the demo, a review, sampling and ranking, offline, with tiny models in the Hub's cache."""
+    from transformers import DistilBertConfig, DistilBertModel
+
+    folder = tmp_path_factory.mktemp("watched")
+    for name, model in (("distilbert-base-uncased", tiny_distilbert), ("microsoft--DialoGPT-medium", tiny_gpt2)):
+        cached = folder / "hub" / f"models--{name}"
+        shutil.copytree(model, cached / "snapshots" / "1")
+        (cached / "refs").mkdir()
+        (cached / "refs" / "main").write_text("1")
+    longer = folder / "hub" / "models--distilbert-base-uncased" / "snapshots" / "1"  # the demo takes texts of 512 tokens
+    DistilBertModel(DistilBertConfig.from_pretrained(longer, max_position_embeddings=512)).save_pretrained(longer)
+    tokenizer = json.loads((longer / "tokenizer_config.json").read_text()) | {"model_max_length": 512}
+    (longer / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    (folder / "prompts.txt").write_text("one\ntwo\n")
+    runs = [
+        ["run_demo"],
+        ["review_rankings", "--max-length", "64", "--max-steps", "1"],
+        ["generate_data", "--prompts", "prompts.txt", "--data", "mine.csv", "--max-new-tokens", "8", "--num-candidates", "2"],
+    ]
+    command = [sys.executable, "-X", "warn_default_encoding", str(ROOT / "tests" / "watch.py"), "report.json", json.dumps(runs)]
+    environment = os.environ | {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, input="1\n\nq\n", capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((folder / "report.json").read_text())
+    assert report["statuses"] == [[script, 0] for script, *_ in runs], done.stdout + done.stderr
+    assert {"(cache)" in line for line in done.stdout.splitlines() if line.startswith(("base model: ", "generator: "))} == {True}
+    return report | {"printed": done.stdout + done.stderr}
 
 
 @pytest.fixture(scope="session")

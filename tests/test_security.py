@@ -171,3 +171,38 @@ def test_a_shell_reads_a_printed_command_as_it_was_meant():
     assert plain(printed) == printed
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {printed}"], stdout=subprocess.PIPE, check=True)
     assert [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]] == words
+
+
+def test_offline_no_script_calls_anybody(watched):
+    assert watched["calls"] == []
+
+
+def test_no_script_unpickles_anything(watched):
+    assert watched["unpickled"] == []
+
+
+def test_a_call_or_a_pickle_would_be_seen(tmp_path):
+    (tmp_path / "calls.py").write_text(
+        "import pickle, socket\n"
+        "def main(arguments):\n"
+        "    pickle.loads(pickle.dumps(socket.socket))\n"
+        "    try: socket.create_connection(('hub', 443))\n"
+        "    except OSError: return 0\n"
+    )
+    program = f"import sys; sys.path[:0] = ['.', {str(ROOT / 'tests')!r}]; import watch; watch.main('report.json', '[[\"calls\"]]')"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert "'hub', 443" in report["calls"][0] and report["unpickled"]
+
+
+def test_online_only_the_hub_is_called(tmp_path):
+    """Looking for a model that is nowhere on this disk; the watched process has no network."""
+    program = f"import sys; sys.path[:0] = ['.', {str(ROOT)!r}, {str(ROOT / 'tests')!r}]; import watch; watch.main('report.json', '[[\"finds\"]]')"
+    (tmp_path / "finds.py").write_text(
+        "from preference.model.base_models import find_base_model\n"
+        "def main(arguments):\n    try: find_base_model('someone/model')\n    except ValueError as error: return str(error)\n"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and "proxy" not in name.lower()}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=kept | {"HF_HOME": str(tmp_path)}, check=True, timeout=60)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["calls"] and all("huggingface.co" in call for call in report["calls"])
