@@ -1,0 +1,227 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard import metadata_eval_result
+from markdown_it import MarkdownIt
+
+from preference.data.rankings import Ranking, Rankings
+from preference.evaluation.evaluation import evaluate
+from preference.model.base_models import BaseModel
+from preference.model.fine_tuning import load_base_model
+from preference.model.reward_model import RewardModel
+from preference.training.evidence import Evidence
+from preference.training.model_card import Published, draw_picture, licence_of, model_card, text
+from preference.training.record import metrics_record
+from preference.training.settings import TrainingSettings
+from preference.training.train import Trained
+from preference.wording import plain
+
+SEEN = [Ranking("make coffee", ["water", "beans", "coffee hot"], [2, 1, 3]), Ranking("read books", ["yes", "no"], [1, 2])]
+UNSEEN = [Ranking(f"why is the sky blue {i}", ["light scatters", "well well well well", "blue"], [1, 2, 3]) for i in range(12)]
+REWARDS = np.random.default_rng(0).normal([1.0, 0.0, -1.0], 0.7, size=(12, 3)).astype(np.float32).ravel()
+METRICS = {
+    "prompts": 2, "answers": 5, "pairs": 4, "pairwise_accuracy": 0.75, "pairwise_accuracy_95": [0.5, 1.0], "accuracy_where_longer_is_better": None,
+    "accuracy_where_shorter_is_better": None, "length_controlled_accuracy": None, "kendall_tau": 0.5, "spearman_rho": 0.5, "best_of_n_hit_rate": 0.5,
+}  # fmt: skip
+REVIEW = {"metrics": METRICS, "longest": METRICS | {"pairwise_accuracy": 0.6}, "shortest": METRICS | {"pairwise_accuracy": 0.4}} | {
+    "temperature": 0.8, "error_before": 0.1, "error_after": 0.05, "pairs": 4, "prompts": 2, "folds": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reward_model(tiny_distilbert):
+    return RewardModel(*load_base_model(tiny_distilbert, seed=0))
+
+
+@pytest.fixture
+def evidence_of(reward_model, tiny_distilbert):
+    """Return a function that makes the evidence of a model."""
+
+    def make(unseen=UNSEEN, rewards=REWARDS, *, base=None, review=None, seen=SEEN, path="mine.csv") -> Evidence:
+        base = base or BaseModel("distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert)
+        trained = Trained(
+            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40, epochs=30.0, frozen_layers=0,
+            truncated_answers=0, scaled_on_answers=5, seconds=1.0, ranked_answers_per_second=5.0, precision="fp32", processes=1, history=[],
+        )  # fmt: skip
+        data = Rankings(path, "0" * 64, 5, seen)
+        evaluations = [evaluate("test", unseen, rewards)] if unseen else [evaluate("training", SEEN, np.arange(5, dtype=np.float32))]
+        return Evidence(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review)
+
+    return make
+
+
+PUBLISHED = Published("my_model", None, None)
+
+
+def card_of(evidence, tmp_path, published=PUBLISHED) -> tuple[str, ModelCard]:
+    (tmp_path / "README.md").write_text(model_card(evidence, metrics_record(evidence), published), encoding="utf-8")
+    card = ModelCard.load(tmp_path / "README.md")
+    return card.text, card
+
+
+def cells(markdown: str) -> list[str]:
+    """The text of every cell of every table, as a browser shows it."""
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
+    inside = [tokens[i + 1] for i, token in enumerate(tokens) if token.type in ("td_open", "th_open")]
+    return ["".join(child.content for child in token.children) for token in inside]
+
+
+def test_the_hub_reads_the_metadata(evidence_of, tmp_path):
+    _, card = card_of(evidence_of(), tmp_path)
+    data = card.data.to_dict()
+    assert data["base_model"] == "sentence-transformers/all-MiniLM-L6-v2" and data["license"] == "apache-2.0"
+    assert data["library_name"] == "transformers" and data["pipeline_tag"] == "text-classification" and "datasets" not in data
+    results = card.data.eval_results
+    assert [result.dataset_name for result in results] == ["test.csv, test, 12 prompts"] * 2
+    assert results[0].metric_value == pytest.approx(evidence_of().first.metrics.pairwise_accuracy, abs=1e-4)
+    assert results[0].metric_name == "Pairwise accuracy (the longer answer is better: 0.667; the shorter: 0.333)"
+    other = metadata_eval_result(
+        model_pretty_name=data["model-index"][0]["name"], task_pretty_name=results[0].task_name, task_id=results[0].task_type,
+        metrics_pretty_name=results[0].metric_name, metrics_id="accuracy", metrics_value=results[0].metric_value,
+        dataset_pretty_name=results[0].dataset_name, dataset_id="csv", dataset_split="test",
+    )["model-index"]  # fmt: skip
+    ours = data["model-index"]
+    ours[0]["results"][0]["metrics"] = [ours[0]["results"][0]["metrics"][0] | {"verified": False}]
+    assert ours == other
+
+
+def test_a_data_set_is_named_only_if_it_is_on_the_hub(evidence_of, tmp_path):
+    _, card = card_of(evidence_of(), tmp_path, Published("my_model", "someone/rankings", None))
+    assert card.data.datasets == ["someone/rankings"] and card.data.eval_results[0].dataset_type == "someone/rankings"
+
+
+def test_the_licence_is_what_the_card_of_the_base_model_says(tiny_distilbert, tmp_path):
+    folder = shutil.copytree(tiny_distilbert, tmp_path / "base")
+    base = BaseModel("base", str(folder), "folder", folder)
+    assert licence_of(base) == {}
+    (folder / "README.md").write_text("---\nlicense: other\nlicense_name: mine\nlicense_link: LICENSE\nbase_model: a/b\n---\n")
+    assert licence_of(base) == {"license": "other", "license_name": "mine", "license_link": "LICENSE"}
+    for damaged in ("---\nlicense: [\n---\n", "---\n- a\n- b\n---\n", "---\nlicense: [mit, 3]\n---\n", "\xff", ""):
+        (folder / "README.md").write_bytes(damaged.encode("latin-1"))
+        assert licence_of(base) == {}
+    assert licence_of(BaseModel("x", "distilbert-base-uncased", "hub", folder)) == {"license": "apache-2.0"}
+
+
+def test_a_base_model_of_a_folder_gives_no_path_of_this_machine_away(evidence_of, tiny_distilbert, tmp_path):
+    folder = shutil.copytree(tiny_distilbert, tmp_path / "ann's secret" / "base")
+    evidence = evidence_of(base=BaseModel(str(folder), str(folder), "folder", folder))
+    content, card = card_of(evidence, tmp_path)
+    assert "secret" not in content and "base, a local folder" in content and card.data.base_model is None
+    (folder / "README.md").write_text("---\nbase_model: someone/encoder\n---\n")
+    content, card = card_of(evidence, tmp_path)
+    assert "base, a local folder made from someone/encoder" in content and card.data.base_model == "someone/encoder"
+
+
+def test_the_odds_are_of_a_real_unseen_pair(evidence_of, tmp_path):
+    evidence = evidence_of()
+    content, _ = card_of(evidence, tmp_path)
+    calibration = metrics_record(evidence)["calibration"]
+    assert calibration["fitted_on"] == "test" and calibration["prompts"] == 12 and calibration["pairs"] == 36
+    stated, difference = re.search(r"A beats B with (\d+)%: its reward is higher by ([\d.]+)\.", content).groups()
+    assert int(stated) == pytest.approx(100 / (1 + np.exp(-float(difference) / calibration["temperature"])), abs=1)
+    a, b = re.search(r"\| A \| (.*) \|\n\| B \| (.*) \|", content).groups()
+    (prompt,) = re.findall(r"why is the sky blue \d+", content)
+    rewards = dict(zip(UNSEEN[0].answers, REWARDS.reshape(12, 3)[int(prompt.split()[-1])], strict=True))
+    assert rewards[a] - rewards[b] == pytest.approx(float(difference), abs=0.01)
+
+
+def test_too_few_unseen_prompts_give_no_odds(evidence_of, tmp_path):
+    evidence = evidence_of(UNSEEN[:9], REWARDS[:27])
+    assert metrics_record(evidence)["calibration"] is None
+    assert "there were too few unseen prompts to tell" in card_of(evidence, tmp_path)[0]
+
+
+def test_no_odds_are_made_of_pairs_that_are_all_ordered_right(evidence_of):
+    assert metrics_record(evidence_of(rewards=np.tile(np.array([1, 0, -1], dtype=np.float32), 12)))["calibration"] is None
+
+
+def test_a_review_gives_the_odds_and_a_row_of_the_table(evidence_of, tmp_path):
+    evidence = evidence_of([], None, review=REVIEW)
+    record = metrics_record(evidence)
+    assert record["calibration"] == {name: REVIEW.get(name, "cross-validation") for name in record["calibration"]}
+    assert record["cross_validation"] == METRICS | {"folds": 2}
+    assert record["baselines"]["cross_validation"]["longest_answer"]["pairwise_accuracy"] == 0.6
+    content, card = card_of(evidence, tmp_path)
+    assert "| cross-validation | 2 | **0.750** | 0.500 to 1.000 | 0.600 | 0.400 |" in content
+    assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 2 prompts"
+    assert "Two answers to a prompt that it was trained on:" in content and "sigmoid((reward of A − reward of B) / 0.80)" in content
+
+
+def test_without_unseen_prompts_the_card_claims_nothing(evidence_of, tmp_path):
+    content, card = card_of(evidence_of([], None), tmp_path)
+    assert "nothing shows how the model does on other prompts" in content and card.data.eval_results is None
+    assert "model-index" not in content and "Anything that a length rule would not do as well" in content
+
+
+def test_raters_are_counted_where_they_ranked_the_same_answers(evidence_of, tmp_path):
+    groups = [Ranking("p", ["a", "b"], [1, 2], "Ann"), Ranking("p", ["a", "b"], [2, 1], "Bo"), Ranking("q", ["a", "b"], [1, 2], "Cy")]
+    assert "2 raters who ranked the same answers" in card_of(evidence_of(seen=groups), tmp_path)[0]
+    assert "raters" not in card_of(evidence_of(), tmp_path)[0]
+
+
+def test_the_quantiles_are_of_the_training_answers(evidence_of, reward_model):
+    record = metrics_record(evidence_of())
+    rewards = np.sort(reward_model.score_rankings(SEEN))
+    assert len(record["reward_quantiles"]) == 101 and record["reward_quantiles_answers"] == 5
+    assert record["reward_quantiles"][::25] == pytest.approx(rewards, abs=1e-5)
+
+
+HOSTILE = [
+    "| cell | *bold* | [link](https://evil.example) ![x](https://evil.example/pixel.png)",
+    "<script>alert(1)</script><img src=x onerror=alert(1)> &lt;b&gt; &#x1b;",
+    "line\r\n# heading\n---\nlicense: stolen\n---\n```python\nimport os",
+    "\x1b[31mred\x1b]0;title\x07 \u202egnp.exe \u2028 \x00 \udcff",
+    "`code` ``more`` $x$ ~~gone~~ __init__ :smile: @someone https://evil.example",
+    "'\"{}: [a, b] !!python/object:os.system %s {0} - ? #",
+]
+
+
+def full_of(words: str, evidence_of, folder) -> tuple[str, ModelCard]:
+    """A card with `words` in every place that texts and names of unknown origin come to."""
+    unseen = [Ranking(f"{words} {i}", [f"{words} good", f"{words} bad"], [1, 2]) for i in range(12)]
+    rewards = np.tile(np.array([1.0, 0.0], dtype=np.float32), 12)
+    rewards[:4] = rewards[:4][::-1]
+    name = words.replace("/", "∕").replace("\x00", "")
+    evidence = evidence_of(unseen, rewards, base=BaseModel(name, name, "folder", folder / name), path=f"{name}.csv")
+    return card_of(evidence, folder, Published(name, None, "reward_scores_plot.png"))
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_hostile_texts_and_names_stay_text(evidence_of, tmp_path, words):
+    content, card = full_of(words, evidence_of, tmp_path)
+    assert card.data.to_dict().keys() == {"library_name", "metrics", "pipeline_tag", "tags", "model-index"}
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e\u2028\udcff]", (tmp_path / "README.md").read_text(encoding="utf-8"))
+    reader = MarkdownIt("gfm-like", {"html": True, "linkify": False})
+    structures = []
+    for markdown in (content, full_of("harmless words", evidence_of, tmp_path)[0]):
+        tokens = [token for outer in reader.parse(markdown) for token in (outer, *(outer.children or []))]
+        structures.append([(token.type, token.attrs) for token in tokens if token.type not in ("text", "text_special")])
+    assert structures[0] == structures[1]
+    assert [cell for cell in cells(content) if cell.endswith((" good", " bad"))][0].split()[:-1] == plain(words).split()
+    for token in reader.parse(content):
+        if token.type == "fence":
+            compile(token.content, "card", "exec")
+
+
+def test_text_is_shown_as_it_was_typed():
+    for words in ("*not* [a](b) | cell", "1 < 2 && $x$", "`a` <b>", r"\n \| \\"):
+        assert cells(f"| x |\n|---|\n| {text(words)} |")[1] == words
+
+
+def test_the_picture_has_a_hostile_title(evidence_of, tmp_path):
+    name = "$\\frac{ \x1b[31m $x_"
+    picture = draw_picture(evidence_of(base=BaseModel(name, name, "hub", tmp_path)), ".png")
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_drawn_is_not_in_the_card(evidence_of, tmp_path, monkeypatch):
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    said = []
+    assert draw_picture(evidence_of(), ".png", on_message=said.append) == b""
+    assert said == ["warning: the picture could not be drawn (No such file or directory)"]
+    assert "![" not in card_of(evidence_of(), tmp_path)[0]
