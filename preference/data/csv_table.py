@@ -32,10 +32,11 @@ csv.field_size_limit(2**31 - 1)  # the module's own limit of 131,072 characters 
 class CsvError(InputError):
     """A CSV that breaks the contract; the text has one line per problem, each `FILE:LINE: what, value, remedy`."""
 
-    def __init__(self, problems: list[str]):
+    def __init__(self, problems: list[str], count: int | None = None):
+        """Show the first problems; `count` is how many there are, if `problems` does not have them all."""
         shown = problems[:MESSAGES_SHOWN]
-        if len(problems) > len(shown):
-            shown.append(f"... and {counted(len(problems) - len(shown), 'more problem')}")
+        if more := (count or len(problems)) - len(shown):
+            shown.append(f"... and {counted(more, 'more problem')}")
         super().__init__("\n".join(shown))
         self.problems = problems
 

@@ -1,0 +1,163 @@
+"""Chats as texts, and back: the one rule by which a chat of several turns becomes a prompt.
+
+A prompt that is one user message is that message. Any other chat is its turns, each after its role, with an empty line between:
+
+    System: Be brief.
+
+    User: Name a prime number.
+
+    Assistant: 7
+
+    User: And an even one?
+
+An answer that is one assistant message is that message; a longer one is written like a chat. The rule can be undone: a paragraph
+inside a turn that begins like a turn (`User: `) gets a backslash in front, and so does a single message that reads like a whole chat.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+from preference.wording import shorten
+
+USER, ASSISTANT = "user", "assistant"
+
+_ROLES = {
+    "system": "system", "developer": "system",
+    "user": USER, "human": USER, "prompter": USER,
+    "assistant": ASSISTANT, "gpt": ASSISTANT, "bot": ASSISTANT, "function_call": ASSISTANT,
+    "tool": "tool", "function": "tool", "observation": "tool",
+}  # fmt: skip
+_BEGINS = {USER: ("system", USER), ASSISTANT: (ASSISTANT,)}  # the roles that a prompt, or an answer, of several turns may begin with
+_LABEL = r"(?:System|User|Assistant|Tool): "
+_TURN = re.compile(rf"(?:\A|\n\n)({_LABEL})")
+_LIKE_A_TURN = re.compile(rf"(?<=\n\n)(?=\\*{_LABEL})")
+_ESCAPED = re.compile(rf"(?<=\n\n)\\(?=\\*{_LABEL})")
+_HH_TURN = re.compile(r"\n\n(Human|Assistant):")
+_HELPSTEER_TURN = re.compile(r"\n<extra_id_1>(User|Assistant)\n")
+
+
+class Unreadable(ValueError):
+    """A record is wrong; the text says what, the value, and what to do."""
+
+
+class Turn(NamedTuple):
+    """One message of a chat; the role is system, user, assistant or tool."""
+
+    role: str
+    text: str
+
+
+def as_text(turns: list[Turn], alone: str = USER) -> str:
+    """Return a chat as one text, by the rule above.
+
+    Args:
+        alone: the role that needs no label if it stands alone: "user" for a prompt, "assistant" for an answer.
+
+    >>> as_text([Turn("user", "Name a prime.")])
+    'Name a prime.'
+    >>> as_text([Turn("user", "Name a prime."), Turn("assistant", "7"), Turn("user", "Another?")])
+    'User: Name a prime.\\n\\nAssistant: 7\\n\\nUser: Another?'
+    """
+    if len(turns) != 1 or turns[0].role != alone:
+        return _labelled(turns)
+    text = turns[0].text
+    return "\\" + text if _reads_like_a_chat(text.lstrip("\\"), alone) else text
+
+
+def as_turns(text: str, alone: str = USER) -> list[Turn]:
+    """Return the chat that `as_text` made a text of; any other text is one message of the role `alone`.
+
+    `as_text(as_turns(text))` is `text`, whatever it is.
+
+    >>> as_turns("Name a prime.")
+    [Turn(role='user', text='Name a prime.')]
+    >>> as_turns("User: Name a prime.\\n\\nAssistant: 7\\n\\nUser: Another?")[1:]
+    [Turn(role='assistant', text='7'), Turn(role='user', text='Another?')]
+    """
+    bare = text.lstrip("\\")
+    if _reads_like_a_chat(bare, alone):
+        return _split(text) if bare == text else [Turn(alone, text[1:])]
+    return [Turn(alone, text)]
+
+
+def read_messages(value: Any) -> list[Turn]:
+    """Return the turns of a list of `{"role": …, "content": …}`, or `{"from": …, "value": …}`; a system message without text is dropped.
+
+    Content may be a list of parts, `{"type": "text", "text": …}`.
+
+    Raises:
+        Unreadable: something else, an unknown role, or a part that is no text.
+    """
+    messages = [value] if isinstance(value, dict) else value
+    if not isinstance(messages, list) or not messages:
+        raise Unreadable(f'not a list of messages: {_shown(value)}; write [{{"role": "user", "content": "..."}}]')
+    turns = []
+    for message in messages:
+        if not isinstance(message, dict) or not ({"role", "content"} <= message.keys() or {"from", "value"} <= message.keys()):
+            raise Unreadable(f'not a message: {_shown(message)}; write {{"role": "user", "content": "..."}}')
+        given, content = (message["role"], message["content"]) if "role" in message else (message["from"], message["value"])
+        role = _ROLES.get(str(given).lower())
+        if role is None:
+            raise Unreadable(f"unknown role {_shown(given)}; write one of {', '.join(_ROLES)}")
+        text = _text_of(content)
+        if text.strip() or role != "system":
+            turns.append(Turn(role, text))
+    return turns
+
+
+def read_hh(text: str) -> list[Turn] | None:
+    """Return the turns of a dialogue as HH-RLHF writes it, or None if `text` is not one.
+
+    >>> read_hh("\\n\\nHuman: Hi!\\n\\nAssistant:")
+    [Turn(role='user', text='Hi!'), Turn(role='assistant', text='')]
+    """
+    if not text.startswith("\n\nHuman:"):
+        return None
+    _, *pieces = _HH_TURN.split(text)
+    return [Turn(_ROLES[role.lower()], said.strip()) for role, said in zip(pieces[::2], pieces[1::2], strict=True)]
+
+
+def read_helpsteer(text: str) -> list[Turn]:
+    """Return the turns of a prompt as HelpSteer2 writes it: the first one bare, the others after `<extra_id_1>Assistant` and the like."""
+    first, *pieces = _HELPSTEER_TURN.split(text)
+    return [Turn(USER, first), *(Turn(_ROLES[role.lower()], said) for role, said in zip(pieces[::2], pieces[1::2], strict=True))]
+
+
+def common_turns(first: list[Turn], second: list[Turn]) -> int:
+    """Return with how many equal turns two chats begin; each keeps at least one of its own."""
+    most = min(len(first), len(second)) - 1
+    return next((i for i in range(most) if first[i] != second[i]), max(most, 0))
+
+
+def _labelled(turns: list[Turn]) -> str:
+    return "\n\n".join(f"{turn.role.capitalize()}: " + _LIKE_A_TURN.sub(r"\\", turn.text) for turn in turns)
+
+
+def _split(text: str) -> list[Turn]:
+    """Undo `_labelled`."""
+    _, *pieces = _TURN.split(text)
+    return [Turn(label[:-2].lower(), _ESCAPED.sub("", said)) for label, said in zip(pieces[::2], pieces[1::2], strict=True)]
+
+
+def _reads_like_a_chat(text: str, alone: str) -> bool:
+    """Whether `as_text` writes this text for a chat that is more than one message of the role `alone`."""
+    if not _TURN.match(text):
+        return False
+    turns = _split(text)
+    return turns[0].role in _BEGINS[alone] and (len(turns) > 1 or turns[0].role != alone) and _labelled(turns) == text
+
+
+def _text_of(content: Any) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
+            raise Unreadable(f"content that is not text: {_shown(content)}; leave the row out")
+        return "\n\n".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        raise Unreadable(f"content that is not text: {_shown(content)}; leave the row out")
+    return content
+
+
+def _shown(value: Any) -> str:
+    return shorten(value if isinstance(value, str) else str(value))

@@ -1,0 +1,452 @@
+"""Each format is read from records that are shaped as the real data sets are, and goes back and forth without losing a comparison."""
+
+import json
+
+import pytest
+from conftest import read_csv, run_process, run_script
+
+from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.records import open_writer, read_records
+
+SKY = "What color is the sky?"
+USER, BLUE, GREEN = ({"role": role, "content": text} for role, text in (("user", SKY), ("assistant", "It is blue."), ("assistant", "It is green.")))
+FIRST_TURNS = [USER, {"role": "assistant", "content": "Blue."}, {"role": "user", "content": "And at night?"}]
+NIGHT = "User: What color is the sky?\n\nAssistant: Blue.\n\nUser: And at night?"
+
+
+def message(role: str, text: str) -> dict:
+    return {"content": text, "role": role}
+
+
+# name -> (records, what the CSV holds by prompt and group: answers from best to worst, the summary)
+KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
+    "TRL, standard": (
+        [{"prompt": "The sky is", "chosen": " blue.", "rejected": " green."}],
+        [("The sky is", "", "blue.", "green.")],
+        "read 1 TRL preference pair (standard)",
+    ),
+    "TRL, standard, implicit prompt": (
+        [{"chosen": "The sky is blue.", "rejected": "The sky is black."}, {"chosen": "The cat sat.", "rejected": "The cats sat."}],
+        [("The sky is", "", "blue.", "black."), ("The", "", "cat sat.", "cats sat.")],
+        "read 2 TRL preference pairs (standard, implicit prompt)",
+    ),
+    "TRL, conversational": (
+        [{"prompt": [USER], "chosen": [BLUE], "rejected": [GREEN]}, {"prompt": FIRST_TURNS, "chosen": [BLUE], "rejected": [GREEN]}],
+        [(SKY, "", "It is blue.", "It is green."), (NIGHT, "", "It is blue.", "It is green.")],
+        "read 2 TRL preference pairs (conversational)",
+    ),
+    "TRL, conversational, implicit prompt": (
+        [{"chosen": [USER, BLUE], "rejected": [USER, GREEN]}, {"chosen": [*FIRST_TURNS, BLUE], "rejected": [*FIRST_TURNS, GREEN]}],
+        [(SKY, "", "It is blue.", "It is green."), (NIGHT, "", "It is blue.", "It is green.")],
+        "read 2 TRL preference pairs (conversational, implicit prompt)",
+    ),
+    "HH-RLHF": (
+        [
+            {"chosen": "\n\nHuman: Hi!\n\nAssistant: Hello.", "rejected": "\n\nHuman: Hi!\n\nAssistant: What?"},
+            {
+                "chosen": "\n\nHuman: a\n\nb\n\nAssistant: c\n\nHuman: d\n\nAssistant: e",
+                "rejected": "\n\nHuman: a\n\nb\n\nAssistant: c\n\nHuman: d\n\nAssistant: f",
+            },
+        ],
+        [("Hi!", "", "Hello.", "What?"), ("User: a\n\nb\n\nAssistant: c\n\nUser: d", "", "e", "f")],
+        "read 2 HH-RLHF dialogue pairs",
+    ),
+    "HH-RLHF that parts early": (
+        [
+            {
+                "chosen": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d",
+                "rejected": "\n\nHuman: a\n\nAssistant: x",
+            }
+        ],
+        [("a", "", "Assistant: b\n\nUser: c\n\nAssistant: d", "x")],
+        "read 1 HH-RLHF dialogue pair",
+    ),
+    "HH-RLHF with the prompt apart": (
+        [{"prompt": "\n\nHuman: Hi!\n\nAssistant:", "chosen": " Hello.", "rejected": " What?"}],
+        [("Hi!", "", "Hello.", "What?")],
+        "read 1 TRL preference pair (standard)",
+    ),
+    "UltraFeedback binarized": (
+        [
+            {
+                "prompt": SKY, "prompt_id": "ab12", "chosen": [USER, BLUE], "rejected": [USER, GREEN], "messages": [USER, BLUE],
+                "score_chosen": 8.5, "score_rejected": 3.0,
+            },
+            {
+                "prompt": "p", "prompt_id": "ab13", "chosen": [message("user", "p"), message("assistant", "x")],
+                "rejected": [message("user", "p"), message("assistant", "y")], "messages": [], "score_chosen": 7.0, "score_rejected": 7.0,
+            },
+        ],
+        [(SKY, "", "It is blue.", "It is green.")],
+        "read 2 UltraFeedback pairs (binarized)",
+    ),
+    "RewardBench": (
+        [
+            {
+                "prompt": "p", "chosen": "a", "chosen_model": "gpt-4", "rejected": "b", "rejected_model": "llama", "subset": "alpacaeval-easy",
+                "id": 0,
+            }
+        ],
+        [("p", "", "a", "b")],
+        "read 1 RewardBench row",
+    ),
+    "RewardBench 2": (
+        [
+            {
+                "id": "1", "prompt": "Name a color", "chosen": ["red", "blue"], "rejected": ["seven", "x"], "num_correct": 2, "num_incorrect": 2,
+                "total_completions": 4, "models": ["m"], "subset": "Ties", "additional_metadata": {"category": None, "index": 1.0},
+            }
+        ],
+        [("Name a color", "", ("red", "blue"), ("seven", "x"))],
+        "read 1 RewardBench 2 row",
+    ),
+    "HelpSteer3": (
+        [
+            {
+                "domain": "general", "language": "english", "context": [message("user", "p")], "response1": "a", "response2": "b",
+                "overall_preference": preference, "individual_preference": [{"score": -2, "reasoning": "", "feedback1": "", "feedback2": ""}],
+            }
+            for preference in (-2, 1, 0)
+        ],
+        [("p", "1", "a", "b"), ("p", "2", "b", "a")],
+        "read 3 HelpSteer3 preferences",
+    ),
+    "LLaMA-Factory, alpaca": (
+        [
+            {"instruction": "Add.", "input": "1 + 1", "chosen": "2", "rejected": "3", "system": None, "history": None},
+            {"instruction": "Go on.", "input": "", "chosen": "c", "rejected": "d", "system": "Be brief.", "history": [["a", "b"]]},
+        ],
+        [("Add.\n1 + 1", "", "2", "3"), ("System: Be brief.\n\nUser: a\n\nAssistant: b\n\nUser: Go on.", "", "c", "d")],
+        "read 2 LLaMA-Factory pairs (alpaca)",
+    ),
+    "LLaMA-Factory, sharegpt": (
+        [
+            {
+                "conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}, {"from": "human", "value": "c"}],
+                "chosen": {"from": "gpt", "value": "d"}, "rejected": {"from": "gpt", "value": "e"},
+            }
+        ],
+        [("User: a\n\nAssistant: b\n\nUser: c", "", "d", "e")],
+        "read 1 LLaMA-Factory pair (sharegpt)",
+    ),
+    "Nectar": (
+        [
+            {
+                "prompt": "\n\nHuman: Hi!\n\nAssistant: ",
+                "answers": [
+                    {"answer": "a", "model": "gpt-4", "rank": 1.0},
+                    {"answer": "b", "model": "llama", "rank": 3.0},
+                    {"answer": "c", "model": "x", "rank": 3.0},
+                ],
+                "turns": 1, "num_responses": 3, "source": ["lmsys-chat-1m"], "good_natured": True,
+            }
+        ],
+        [("Hi!", "", "a", ("b", "c"))],
+        "read 1 ranked list (Nectar)",
+    ),
+    "OpenHermesPreferences, positions from best to worst": (
+        [
+            {
+                "source": "s", "category": "c", "prompt": "p", "candidates_completions": ["a", "b", "c"], "candidate_policies": ["x", "y", "z"],
+                "ranks": [1, 2, 0], "rank_str": "y > z > x", "chosen_policy": "y", "chosen": [message("user", "p"), message("assistant", "b")],
+                "rejected_policy": "x", "rejected": [message("user", "p"), message("assistant", "a")],
+            }
+        ],
+        [("p", "", "b", "c", "a")],
+        "read 1 ranked list (OpenHermesPreferences)",
+    ),
+    "OpenHermesPreferences, a rank for each": (
+        [{"prompt": "p", "candidates_completions": ["a", "b", "c"], "ranks": [2, 3, 1]}],
+        [("p", "", "c", "a", "b")],
+        "read 1 ranked list (OpenHermesPreferences)",
+    ),
+    "NeMo-RL": (
+        [
+            {
+                "context": FIRST_TURNS,
+                "completions": [{"rank": 1, "completion": [GREEN]}, {"rank": 0, "completion": [BLUE]}],
+            }
+        ],
+        [(NIGHT, "", "It is blue.", "It is green.")],
+        "read 1 ranked list (NeMo-RL)",
+    ),
+    "arena": (
+        [
+            {
+                "question_id": "1", "model_a": "m", "model_b": "n", "winner": winner, "judge": judge, "conversation_a": [USER, BLUE],
+                "conversation_b": [USER, GREEN], "turn": 1, "anony": True, "language": "English", "tstamp": 1.0,
+            }
+            for winner, judge in [("model_b", "user_1"), ("model_a", "user_2"), ("tie", "user_3"), ("tie (bothbad)", "user_4")]
+        ],
+        [(SKY, "user_1", "It is green.", "It is blue."), (SKY, "user_2", "It is blue.", "It is green.")],
+        "read 4 arena votes",
+    ),
+    "arena of several turns, as JSON text": (
+        [
+            {
+                "winner": "model_a",
+                "conversation_a": json.dumps([*FIRST_TURNS, BLUE]),
+                "conversation_b": json.dumps([USER, GREEN, FIRST_TURNS[2], GREEN]),
+            }
+        ],
+        [(SKY, "", "Assistant: Blue.\n\nUser: And at night?\n\nAssistant: It is blue.",
+          "Assistant: It is green.\n\nUser: And at night?\n\nAssistant: It is green.")],
+        "read 1 arena vote",
+    ),
+    "labelled lists": (
+        [{"query": "p", "docs": ["a", "b", "c"], "labels": [0, 1, 0]}],
+        [("p", "", "b", ("a", "c"))],
+        "read 1 labelled list (sentence-transformers)",
+    ),
+    "ranked answers": (
+        [{"prompt": "p", "answer": answer, "rank": rank, "note": None} for answer, rank in (("a", 2), ("b", 1.0), ("c", 4))],
+        [("p", "", "b", "a", "c")],
+        "read 3 ranked answers",
+    ),
+}  # fmt: skip
+
+
+def write(path, records: list[dict]) -> None:
+    with open_writer(path, path.suffix[1:]) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def best_to_worst(ranking: Ranking) -> tuple:
+    """Prompt, group, then the answers; tied ones in a tuple."""
+    levels = [tuple(a for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level) for level in sorted(set(ranking.ranks))]
+    return ranking.prompt, ranking.group, *(level[0] if len(level) == 1 else level for level in levels)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "json"])
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_others_have_becomes_rankings(tmp_path, name, kind):
+    records, expected, read = KNOWN[name]
+    write(source := tmp_path / f"data.{kind}", records)
+    done = run_script("convert_rankings.py", source, "out.csv", cwd=tmp_path)
+    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == expected
+    assert done.stdout.startswith(f"{read} from {source}, wrote ") and not done.stderr
+
+
+def test_a_subset_is_kept(tmp_path):
+    write(tmp_path / "bench.jsonl", [{"prompt": "p", "chosen": "a", "rejected": "b", "subset": "Math"}, *KNOWN["RewardBench"][0]])
+    run_script("convert_rankings.py", "bench.jsonl", "out.csv", cwd=tmp_path)
+    assert [(row["answer"], row["group"], row["subset"]) for row in read_csv(tmp_path / "out.csv")] == [
+        ("a", "1", "Math"), ("b", "1", "Math"), ("a", "2", "alpacaeval-easy"), ("b", "2", "alpacaeval-easy"),
+    ]  # fmt: skip
+    run_script("convert_rankings.py", "out.csv", "back.jsonl", "--to", "rewardbench", cwd=tmp_path)
+    assert list(read_records(tmp_path / "back.jsonl")) == [
+        {"prompt": "p", "chosen": "a", "rejected": "b", "group": "1", "subset": "Math", "id": 1},
+        {"prompt": "p", "chosen": "a", "rejected": "b", "group": "2", "subset": "alpacaeval-easy", "id": 2},
+    ]
+
+
+SCORED = [
+    {"prompt": prompt, "response": response, "helpfulness": score, "correctness": 4 - score, "coherence": 4, "complexity": 1, "verbosity": 1}
+    for prompt, response, score in [
+        ("c#", "a", 3), ("p\n<extra_id_1>Assistant\nq\n<extra_id_1>User\nr", "x", 4), ("c#", "b", 1), ("c#", "c", 3), ("lonely", "y", 2),
+        ("p\n<extra_id_1>Assistant\nq\n<extra_id_1>User\nr", "z", 0), ("even", "s", 2), ("even", "t", 2), ("even", "", 2),
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_scored_answers_of_one_prompt_are_one_ranking(tmp_path, kind):
+    write(tmp_path / f"scored.{kind}", SCORED)
+    done = run_script("convert_rankings.py", f"scored.{kind}", "out.csv", "--score", "helpfulness", cwd=tmp_path)
+    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == [
+        ("c#", "", ("a", "c"), "b"),
+        ("User: p\n\nAssistant: q\n\nUser: r", "", "x", "z"),
+    ]
+    assert done.stdout == (
+        f"read 9 scored answers from scored.{kind}, wrote 5 ranked answers (2 rankings of 2 prompts) to out.csv\n"
+        "left out: 1 with an empty text, 1 with only one answer, 1 with only ties\n"
+    )
+    run_script("convert_rankings.py", f"scored.{kind}", "other.csv", "--score", "correctness", cwd=tmp_path)
+    assert best_to_worst(read_rankings(tmp_path / "other.csv").rankings[0]) == ("c#", "", "b", ("a", "c"))
+
+
+def test_several_raters_of_the_same_answers_keep_their_own_rankings(tmp_path):
+    rows = [("ann", "a", 5), ("ann", "b", 1), ("bob", "a", 2), ("bob", "b", 3)]
+    write(tmp_path / "scored.jsonl", [{"prompt": "p", "completion": answer, "score": score, "annotator": who} for who, answer, score in rows])
+    run_script("convert_rankings.py", "scored.jsonl", "out.csv", "--score", "score", cwd=tmp_path)
+    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == [("p", "ann", "a", "b"), ("p", "bob", "b", "a")]
+    write(tmp_path / "alone.jsonl", [{"prompt": "p", "completion": answer, "score": score} for _, answer, score in rows])
+    done = run_script("convert_rankings.py", "alone.jsonl", "none.csv", "--score", "score", cwd=tmp_path, status=2)
+    assert done.stderr == "error: alone.jsonl: none of its 4 records compares answers: 1 with answers listed twice with different ranks\n"
+
+
+def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):
+    pairs = [("a", "b", "ann"), ("b", "c", "ann"), ("c", "a", "bob"), ("a", "b", "ann 1")]
+    write(tmp_path / "pairs.jsonl", [{"prompt": " p", "chosen": better, "rejected": worse, "annotator": who} for better, worse, who in pairs])
+    run_script("convert_rankings.py", "pairs.jsonl", "out.csv", cwd=tmp_path)
+    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == [
+        ("p", "ann 2", "a", "b"), ("p", "ann 3", "b", "c"), ("p", "bob", "c", "a"), ("p", "ann 1", "a", "b"),
+    ]  # fmt: skip
+
+
+def test_rows_that_compare_nothing_are_counted(tmp_path):
+    same = "\n\nHuman: Hi!\n\nAssistant: Hello."
+    rows = [
+        (same, same), (same, "\n\nHuman: Bye!\n\nAssistant: Hello."), (same, "\n\nHuman: Hi!\n\nAssistant: "), (same, same), (same, same + "!"),
+    ]  # fmt: skip
+    write(tmp_path / "hh.jsonl", [{"chosen": chosen, "rejected": rejected} for chosen, rejected in rows])
+    done = run_script("convert_rankings.py", "hh.jsonl", "out.csv", cwd=tmp_path)
+    assert done.stdout == (
+        "read 5 HH-RLHF dialogue pairs from hh.jsonl, wrote 2 ranked answers (1 ranking of 1 prompt) to out.csv\n"
+        "left out: 2 with identical answers, 1 with answers to different prompts, 1 with an empty text\n"
+    )
+    write(tmp_path / "none.jsonl", [{"chosen": same, "rejected": same}])
+    done = run_script("convert_rankings.py", "none.jsonl", "none.csv", cwd=tmp_path, status=2)
+    assert done.stderr == "error: none.jsonl: none of its 1 records compares answers: 1 with identical answers\n"
+    assert not (tmp_path / "none.csv").exists()
+
+
+# What is wrong
+
+
+def error_of(tmp_path, *arguments, stdin=None) -> str:
+    """Convert, expect that nothing is written, and return the message."""
+    before = sorted(tmp_path.iterdir())
+    done = run_script("convert_rankings.py", *arguments, cwd=tmp_path, status=2)
+    assert not done.stdout and sorted(tmp_path.iterdir()) == before
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    "record, problem",
+    [
+        ({"prompt": 5, "chosen": "a", "rejected": "b"}, "the prompt is not a text: '5'; write a text or a list of messages"),
+        ({"prompt": "p", "chosen": "a"}, "no 'rejected'; give every record one"),
+        ({"prompt": "p", "chosen": 1, "rejected": "b"}, 'not a list of messages: \'1\'; write [{"role": "user", "content": "..."}]'),
+        ({"prompt": "p", "chosen": "a\0", "rejected": "b"}, "a NUL character in 'a\\x00'; remove it"),
+        ({"prompt": "p", "chosen": "a", "rejected": "\ud83d"}, "half of a surrogate pair in '\\ud83d'; remove it"),
+        ({"prompt": "p", "chosen": "a", "rejected": [{"role": "x", "content": "b"}]}, "not a list of messages: 'a'; write "),
+    ],
+)
+def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
+    good = {"prompt": "p", "chosen": "a", "rejected": "b"}
+    (tmp_path / "data.jsonl").write_text(json.dumps(good) + "\n\n" + json.dumps(record) + "\n", encoding="utf-8")
+    assert error_of(tmp_path, "data.jsonl", "out.csv").startswith(f"error: data.jsonl:3: {problem}")
+
+
+@pytest.mark.parametrize(
+    "record, problem",
+    [
+        ({"context": "p", "response1": "a", "response2": "b", "overall_preference": 4}, "overall_preference is '4'; it must be from -3 to 3"),
+        ({"conversation_a": [USER], "conversation_b": [USER], "winner": "me"}, "winner is 'me'; write one of model_a, model_b, tie, "),
+        ({"conversation_a": "[", "conversation_b": [USER], "winner": "tie"}, "'conversation_a' is not JSON: '['; write a list"),
+        ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 docs; give each doc a label"),
+        ({"query": "q", "docs": ["a", "b"], "labels": [1, "x"]}, "'labels' is not a number: 'x'; write a number"),
+        ({"query": "q", "docs": ["a", 2], "labels": [1, 0]}, "not a text: '2'; write a text"),
+        ({"query": "q", "docs": "a", "labels": [1]}, "'docs' is not a list: 'a'; write a list"),
+        ({"prompt": "p", "answers": [{"answer": "a"}]}, "answers has "),
+        ({"prompt": "p", "completions": ["a"]}, "completions has "),
+        ({"prompt": "p", "candidates_completions": ["a"], "ranks": []}, "0 ranks for 1 candidates; give each candidate a rank"),
+        ({"instruction": "i", "chosen": "a", "rejected": "b", "history": ["x"]}, "history has 'x'; write "),
+    ],
+)
+def test_a_wrong_record_of_each_format(tmp_path, record, problem):
+    (tmp_path / "data.json").write_text(json.dumps([record]), encoding="utf-8")
+    assert error_of(tmp_path, "data.json", "out.csv").startswith(f"error: data.json, row 1: {problem}")
+
+
+def test_the_first_problems_are_shown_and_the_rest_counted(tmp_path):
+    write(tmp_path / "data.jsonl", [{"prompt": i, "chosen": "a", "rejected": "b"} for i in range(25)])
+    lines = error_of(tmp_path, "data.jsonl", "out.csv").splitlines()
+    assert lines[19].startswith("data.jsonl:20: ") and lines[20:] == ["... and 5 more problems"]
+
+
+def test_the_contract_is_checked_wherever_its_rows_come_from(tmp_path):
+    rows = [("p", "a", 1), ("p", "a", 2), ("p", "", 1), ("q", 3, 1), ("q", "b", 1.5), ("q", "c\0", 1)]
+    write(tmp_path / "data.json", [{"prompt": prompt, "answer": answer, "rank": rank} for prompt, answer, rank in rows])
+    assert error_of(tmp_path, "data.json", "out.csv") == (
+        "error: data.json, row 2: the same answer to one prompt has rank 2 here and rank 1 on row 1: 'a'; keep one of the two rows\n"
+        "data.json, row 3: empty answer: ''; write the text or delete the row\n"
+        "data.json, row 4: answer is not a text: '3'; write a text\n"
+        "data.json, row 5: rank must be a positive whole number, not '1.5'; write 1 for the best answer, 2 for the next\n"
+        "data.json, row 6: a NUL character in 'c\\x00'; remove it\n"
+    )
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
+    write(tmp_path / "data.jsonl", [{"text": "a", "label": 1}])
+    lines = error_of(tmp_path, "data.jsonl", "out.csv").splitlines()
+    assert lines[0] == "error: data.jsonl: of no known format: the columns are 'text, label'; known are"
+    assert len(lines) > 15 and "  arena votes" in [line[:13] for line in lines]
+    (tmp_path / "empty.jsonl").write_text("")
+    assert error_of(tmp_path, "empty.jsonl", "out.csv").startswith("error: empty.jsonl: holds no records; known formats are\n")
+
+
+def test_answers_without_ranks_say_what_is_missing(tmp_path):
+    write(tmp_path / "scored.jsonl", SCORED)
+    assert error_of(tmp_path, "scored.jsonl", "out.csv") == (
+        "error: scored.jsonl: answers without ranks; name the column of scores with --score, one of: helpfulness, correctness, coherence,"
+        " complexity, verbosity\n"
+    )
+    assert error_of(tmp_path, "scored.jsonl", "out.csv", "--score", "humor").startswith(
+        "error: scored.jsonl: --score humor: needs the columns prompt, humor and one of response, answer, completion, output; there are prompt, "
+    )
+    write(tmp_path / "candidates.jsonl", [{"prompt": "p", "answers": ["a", "b"]}])
+    assert error_of(tmp_path, "candidates.jsonl", "out.csv") == (
+        "error: candidates.jsonl: candidates without ranks; rank them: python generate_data.py --candidates FILE\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["out.jsonl"], "out.jsonl: say with --to what is written into it: csv, trl, trl-conversational, lists, rewardbench"),
+        (["out.txt"], "out.txt: the ending does not say what kind of file it is; use one of .csv, .jsonl, .ndjson, .json, .parquet, or --kind"),
+        (["out.csv", "--to", "lists"], "out.csv: a CSV cannot hold lists, as --to lists has them; write .jsonl, .json or .parquet"),
+        (["out.csv", "--pairs", "best-worst"], "--pairs best-worst: --to csv writes no pairs; use one of trl, trl-conversational, rewardbench"),
+        (["no/out.csv"], "no/out.csv: its folder does not exist; name a file"),
+        ([".", "--kind", "csv"], ".: a folder; name a file"),
+        (["data.csv"], "data.csv: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_before_anything_is_read(tmp_path, arguments, message):
+    (tmp_path / "data.csv").write_text("not,read\n")
+    assert error_of(tmp_path, "data.csv", *arguments) == f"error: {message}\n"
+
+
+def test_an_earlier_file_is_kept_as_a_backup(tmp_path):
+    write_rankings(tmp_path / "data.csv", [Ranking("p", ["a", "b"], [2, 1])])
+    before = (tmp_path / "data.csv").read_bytes()
+    done = run_script("convert_rankings.py", "data.csv", "data.csv", "--to", "trl", "--force", cwd=tmp_path)
+    backup = next(tmp_path.glob("data.csv.backup-*"))
+    assert backup.read_bytes() == before and done.stdout.endswith(f"the earlier data.csv is kept as {backup.name}\n")
+    assert read_csv(tmp_path / "data.csv") == [{"prompt": "p", "chosen": "b", "rejected": "a"}]
+
+
+# Out, and back
+
+
+def test_pairs_out(tmp_path):
+    write_rankings(tmp_path / "data.csv", [Ranking("p", ["a", "b", "c", "d"], [2, 1, 2, 7])])
+    for pairs, expected in [("all", ["ba", "bc", "bd", "ad", "cd"]), ("best-worst", ["bd"])]:
+        run_script("convert_rankings.py", "data.csv", f"{pairs}.csv", "--to", "trl", "--pairs", pairs, cwd=tmp_path)
+        assert [row["chosen"] + row["rejected"] for row in read_csv(tmp_path / f"{pairs}.csv")] == expected
+    assert list(read_csv(tmp_path / "best-worst.csv")[0]) == ["prompt", "chosen", "rejected"]
+
+
+def test_a_chat_is_a_chat_again(tmp_path):
+    records = KNOWN["TRL, conversational"][0]
+    write(tmp_path / "chats.jsonl", records)
+    run_script("convert_rankings.py", "chats.jsonl", "out.csv", cwd=tmp_path)
+    run_script("convert_rankings.py", "out.csv", "back.jsonl", "--to", "trl-conversational", cwd=tmp_path)
+    assert list(read_records(tmp_path / "back.jsonl")) == records
+
+
+def test_from_standard_input_to_standard_output(tmp_path):
+    records = KNOWN["TRL, conversational"][0]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    done = run_process("convert_rankings.py", "-", "-", cwd=tmp_path, stdin=lines)
+    assert done.stdout.startswith(f"prompt,answer,rank\n{SKY},It is blue.,1\n{SKY},It is green.,2\n")
+    assert done.stderr == "read 2 TRL preference pairs (conversational) from standard input, wrote 4 ranked answers" + (
+        " (2 rankings of 2 prompts) to standard output\n"
+    )
+    back = run_process("convert_rankings.py", "-", "-", "--to", "trl-conversational", cwd=tmp_path, stdin=done.stdout)
+    assert [json.loads(line) for line in back.stdout.splitlines()] == records
+    wrong = run_process("convert_rankings.py", "-", "-", cwd=tmp_path, stdin=lines + '{"prompt": 1, "chosen": "", "rejected": ""}\n', status=2)
+    assert wrong.stdout == "" and wrong.stderr.startswith("error: standard input:3: the prompt is not a text")
