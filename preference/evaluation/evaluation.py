@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preference.data.rankings import Ranking
+from preference.evaluation.agreement import RaterAgreement, rater_agreement
 from preference.evaluation.metrics import (
     Metrics,
     PairCounts,
@@ -44,6 +45,7 @@ class Evaluation:
 
     `part` is `test`, `validation`, `cross-validation` or `training`; training prompts were seen, so they get no checks and prove nothing.
     `longest` and `shortest` are the metrics of two rules that read nothing: the longest answer is best, the shortest is.
+    `raters` is how well people agree who ranked the same answers, where there are several.
     """
 
     part: str
@@ -55,6 +57,7 @@ class Evaluation:
     shortest: Metrics
     checks: list[Check]
     verdict: str
+    raters: RaterAgreement | None = None
 
     @property
     def unseen(self) -> bool:
@@ -86,7 +89,17 @@ def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, see
             Check("ranking ability", metrics.kendall_tau > 0, f"Kendall tau {metrics.kendall_tau:.2f} (above 0)"),
             _check_generalisation(pairs, {"longest": longest_pairs, "shortest": shortest_pairs}, seed),
         ]
-    return Evaluation(part, rankings, rewards, metrics, spread, longest, shortest, checks, _verdict(part, checks, metrics))
+    verdict = _verdict(part, checks, metrics, backwards=looks_reversed(rankings, metrics))
+    return Evaluation(part, rankings, rewards, metrics, spread, longest, shortest, checks, verdict, rater_agreement(rankings))
+
+
+def looks_reversed(rankings: Sequence[Ranking], metrics: Metrics) -> bool:
+    """Return whether the rewards run against the ranks, beyond chance: ranked with the highest number for the best answer.
+
+    The 95 % interval of the accuracy lies below 0.5, and Kendall's tau further below 0 than rewards that know nothing would get it.
+    """
+    spread = [2 * (2 * n + 5) / (9 * n * (n - 1)) for n in (len(ranking.answers) for ranking in rankings)]  # of tau (Kendall 1938)
+    return metrics.pairwise_accuracy_95[1] < 0.5 and metrics.kendall_tau < -1.96 * sum(spread) ** 0.5 / len(rankings)
 
 
 def _check_quality_sensitivity(rankings: Sequence[Ranking], rewards: np.ndarray) -> Check:
@@ -113,7 +126,7 @@ def _check_generalisation(pairs: PairCounts, baselines: dict[str, PairCounts], s
     )
 
 
-def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
+def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards: bool) -> str:
     """Say in one plain sentence what the model, or each of the models of a cross-validation, can be trusted with on this evidence."""
     model, it = ("these models", "they") if part == "cross-validation" else ("this model", "it")
     if not checks:
@@ -124,6 +137,8 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
         f" (95 % interval {low:.0%} to {high:.0%})"
     )
     failed = [check.name for check in checks if check.passed is False]
+    if backwards:
+        return f"Do not trust {model}: {seen}. Your ranks look reversed: 1 must be the best answer."
     if failed:
         return f"Do not trust {model}: {seen}, and failed {', '.join(failed)}; rank more prompts and train again."
     if any(check.name == GENERALISATION and check.passed is None for check in checks):

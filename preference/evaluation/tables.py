@@ -1,6 +1,7 @@
 """What training prints at its end: the rewards of the test answers, the agreement with the rankings, checks and verdict."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from rich import box
@@ -11,16 +12,30 @@ from rich.text import Text
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import UNSEEN, Evaluation
 from preference.evaluation.metrics import Metrics, predicted_ranks, split_rewards
-from preference.wording import counted
+from preference.wording import counted, name_some, plain, shorten
 
 MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
 
 
-def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True) -> None:
+class RepeatedAgreement(Protocol):
+    """How often one person ordered pairs as before, when prompts were shown to them a second time."""
+
+    @property
+    def prompts(self) -> int: ...
+
+    @property
+    def share(self) -> float: ...
+
+    @property
+    def interval(self) -> tuple[float, float]: ...
+
+
+def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, again: RepeatedAgreement | None = None) -> None:
     """Print the rewards of the first part's answers, the metrics of all parts beside the baselines, the checks and the verdict.
 
     Args:
         answers: False leaves the answers out.
+        again: see `agreement_table`.
     """
     console = _console()
     first = evaluations[0]
@@ -29,11 +44,20 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True) -> 
         console.print(table)
         if left_out:
             console.print(f"({left_out} more answers are in rewards.csv)\n")
-    if agreement := agreement_table(evaluations):
+    if agreement := agreement_table(evaluations, again=again):
         console.print(agreement)
     for check in first.checks:
         console.print(f"{check.result:>12}  {check.name}: {check.evidence}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"\n{first.verdict}", markup=False, highlight=False)
+
+
+def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
+    """Warn of the rankings at `positions`, which look reversed; print nothing where there are none."""
+    if positions:
+        names = [shorten(rankings[i].prompt) + (f" (group {shorten(rankings[i].group)})" if rankings[i].group else "") for i in positions]
+        verb = "looks" if len(positions) == 1 else "look"
+        text = f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n"
+        _console().print(plain(text), markup=False, highlight=False)
 
 
 def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
@@ -82,8 +106,12 @@ def answers_table(evaluation: Evaluation, most: int) -> tuple[Table, int]:
     return table, len(evaluation.rewards) - shown
 
 
-def agreement_table(evaluations: Sequence[Evaluation]) -> Table | None:
-    """Return a table of the metrics of the unseen parts beside the length baselines; None where there is no unseen part."""
+def agreement_table(evaluations: Sequence[Evaluation], *, again: RepeatedAgreement | None = None) -> Table | None:
+    """Return a table of the metrics of the unseen parts beside the length baselines; None where there is no unseen part.
+
+    Args:
+        again: how well the person agrees with themselves, where prompts were shown twice: stands beside the accuracy.
+    """
     unseen = sorted((e for e in evaluations if e.unseen), key=lambda e: UNSEEN.index(e.part), reverse=True)
     if not unseen:
         return None
@@ -98,6 +126,11 @@ def agreement_table(evaluations: Sequence[Evaluation]) -> Table | None:
     row("pairwise accuracy [95 % interval]", lambda e: _accuracy(e.metrics))
     row("  longest answer is best", lambda e: _accuracy(e.longest))
     row("  shortest answer is best", lambda e: _accuracy(e.shortest))
+    if again:
+        row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _share(again.share, again.interval))
+    if any(e.raters for e in unseen):
+        row("  two raters agree", lambda e: _share(e.raters.share, e.raters.interval) if e.raters else "–")
+        row("    Krippendorff's alpha", lambda e: _number(e.raters.alpha if e.raters else None))
     row("length-controlled accuracy", lambda e: _number(e.metrics.length_controlled_accuracy))
     row("Kendall tau", lambda e: _number(e.metrics.kendall_tau))
     row("Spearman rho", lambda e: _number(e.metrics.spearman_rho))
@@ -108,8 +141,11 @@ def agreement_table(evaluations: Sequence[Evaluation]) -> Table | None:
 
 
 def _accuracy(metrics: Metrics) -> str:
-    low, high = metrics.pairwise_accuracy_95
-    return f"{metrics.pairwise_accuracy:.3f} [{low:.3f}, {high:.3f}]"
+    return _share(metrics.pairwise_accuracy, metrics.pairwise_accuracy_95)
+
+
+def _share(share: float, interval: tuple[float, float]) -> str:
+    return f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def _number(value: float | None) -> str:

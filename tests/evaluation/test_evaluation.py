@@ -72,3 +72,21 @@ def test_the_closing_sentence_follows_the_evidence():
     assert closing(20, [-1, 0, 1]).startswith("Do not trust this model: it ordered 0%")
     assert closing(20, [1, 0, -1]).startswith("Trust this model to put good answers in front of bad ones for prompts like these")
     assert closing(60, [1, 0, -1]).startswith("Trust this model to rank answers to prompts like these")
+
+
+def test_ranks_against_the_rewards_look_reversed_beyond_chance_only():
+    some = rankings(3)
+    assert "Your ranks look reversed: 1 must be the best answer." in evaluate("test", some, np.tile([1.0, 2.0, 3.0], 3)).verdict
+    assert "reversed" not in evaluate("test", some, np.tile([3.0, 2.0, 1.0], 3)).verdict
+    assert "reversed" not in evaluate("test", some[:1], np.array([1.0, 2.0, 3.0])).verdict  # one prompt is chance
+    pairs = [Ranking(f"p{i}", ["a", "b"], [1, 2]) for i in range(20)]
+    for right in (10, 8):  # 8 of 20 is chance
+        assert "reversed" not in evaluate("validation", pairs, np.array([[1.0, 0.0]] * right + [[0.0, 1.0]] * (20 - right)).ravel()).verdict
+    assert "reversed" in evaluate("validation", pairs, np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]] * 17).ravel()).verdict
+
+
+def test_several_raters_stand_in_the_evaluation():
+    some = [Ranking("p", ["a", "b", "c"], [1, 2, 3], "ann"), Ranking("p", ["a", "b", "c"], [1, 3, 2], "bob")]
+    found = evaluate("test", some, np.array([3.0, 2.0, 1.0] * 2)).raters
+    assert (found.prompts, found.pairs) == (1, 3) and found.share == 2 / 3
+    assert evaluate("test", rankings(3), np.tile([3.0, 2.0, 1.0], 3)).raters is None

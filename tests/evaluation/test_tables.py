@@ -1,14 +1,21 @@
 import io
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
 
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import evaluate
-from preference.evaluation.tables import agreement_table, answers_table
+from preference.evaluation.tables import agreement_table, answers_table, print_reversed
 
 RANKINGS = [Ranking("p [bold]", ["worst", "best\x1b[31m"], [2, 1]), Ranking("q", ["x", "y"], [1, 2])]
 REWARDS = np.array([-1.0, 1.0, 0.25, 0.5])
+
+
+class Repeated(NamedTuple):
+    prompts: int
+    share: float
+    interval: tuple[float, float]
 
 
 def text_of(table) -> str:
@@ -46,3 +53,22 @@ def test_the_agreement_table_holds_the_numbers_beside_the_baselines():
     both = text_of(agreement_table([evaluate(part, RANKINGS, REWARDS) for part in ("test", "validation")]))
     assert both.index("validation (2 prompts)") < both.index("test (2 prompts)")
     assert agreement_table([evaluate("training", RANKINGS, REWARDS)]) is None
+
+
+def test_what_people_reach_stands_beside_the_accuracy():
+    raters = [Ranking("p", ["x", "y"], [1, 2], "ann"), Ranking("p", ["x", "y"], [1, 2], "bob")]
+    evaluations = [evaluate("test", raters, np.array([1.0, 0.0] * 2)), evaluate("validation", RANKINGS, REWARDS)]
+    lines = [line.split() for line in text_of(agreement_table(evaluations, again=Repeated(7, 0.8125, (0.7, 0.9)))).splitlines()]
+    assert ["yourself,", "shown", "7", "prompts", "again", "0.812", "[0.700,", "0.900]", "0.812", "[0.700,", "0.900]"] in lines
+    assert ["two", "raters", "agree", "–", "1.000", "[1.000,", "1.000]"] in lines
+    assert ["Krippendorff's", "alpha", "–", "1.000"] in lines
+    assert "raters" not in text_of(agreement_table([evaluate("test", RANKINGS, REWARDS)]))
+
+
+def test_rankings_that_look_reversed_are_named(capsys):
+    print_reversed(RANKINGS, [])
+    assert capsys.readouterr().out == ""
+    print_reversed([*RANKINGS, Ranking("r\x1b[2J", ["x", "y"], [1, 2], "bob")], [2, 1])
+    out = capsys.readouterr().out
+    assert out.startswith("warning: 2 of 3 rankings look reversed (1 must be the best answer): 'r") and "(group 'bob'), 'q'" in out
+    assert "\x1b" not in out
