@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -25,6 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates, read_prompts
@@ -74,10 +76,11 @@ class LazyGenerator:
 
     @cached_property
     def model(self):
-        settle_waiting()
-        base = find_base_model(self.name)
-        print(plain(base.note or f"generator: {base.used} ({base.source})"), flush=True)
-        with held_interrupts():
+        with interruptible():
+            settle_waiting()
+            base = find_base_model(self.name)
+            print(plain(base.note or f"generator: {base.used} ({base.source})"), flush=True)
+
             from preference.machine import check_device
             from preference.model.generator import Generator
 
@@ -112,7 +115,6 @@ def sample_candidates(prompts: list[str], ranked: set[str], path: Path, generato
 
 def _sample(prompts: list[str], path: Path, generator: LazyGenerator) -> list[Candidates]:
     model, settings = generator.model, generator.settings
-    raise_on_interrupt()
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -137,25 +139,31 @@ def _sample(prompts: list[str], path: Path, generator: LazyGenerator) -> list[Ca
 
 
 @contextlib.contextmanager
-def held_interrupts() -> Iterator[None]:
-    """Hold KeyboardInterrupt back: modules that it stops halfway through their import cannot be imported again. A second
-    Ctrl-C ends the process."""
-    held = False
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt, also where a library that is being imported swallows it or makes another error of it.
 
-    def hold(number, frame) -> None:
-        nonlocal held
-        held = True
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        print("stopping as soon as the model is loaded; Ctrl-C again stops immediately", flush=True)
+    Modules that are interrupted halfway through their import cannot be imported again; the process has to end then.
+    """
+    pressed = False
 
+    def press(number, frame) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    raise_on_interrupt()
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, hold)
+        signal.signal(signal.SIGINT, press)
     try:
         yield
+    except BaseException:
+        if pressed:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
-    if held:
+    if pressed:
         raise KeyboardInterrupt
 
 
@@ -247,7 +255,8 @@ def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_
                 return 0
         dialogue = RankingDialogue(session, generator.sample_again, guidelines)
         lead(dialogue)
-        print_agreement(session)
+        if not dialogue.interrupted:
+            print_agreement(session)
         print_next(session, commands)
     finally:
         store.close()
@@ -279,7 +288,8 @@ def run_again(files: Files, review: Path, commands: Commands, *, seed: int) -> i
                 return 0
         lead(dialogue)
         outcomes = session.outcomes()
-        print_outcomes(outcomes)
+        if not dialogue.interrupted:
+            print_outcomes(outcomes)
         print_next(session, commands, review_again=any(outcome.changed for outcome in outcomes))
     finally:
         store.close()
@@ -294,7 +304,7 @@ def read_guidelines(files: Files) -> str:
 
 
 def lead(dialogue) -> None:
-    """Lead the person through a session, and say how much was done."""
+    """Lead the person through a session, and say how much was done. Statistics are for those who have not pressed Ctrl-C: they take a second."""
     raise_on_interrupt()
     start = time.monotonic()
     dialogue.run()
@@ -378,5 +388,15 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
+def end(status: int) -> NoReturn:
+    """End the process. After Ctrl-C at once: Python takes seconds to take a loaded model and its libraries apart."""
+    if status == 130:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    raise SystemExit(status)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end(main())
