@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from request import base_folder
 
 from preference.data.rankings import read_rankings
-from preference.training.settings import TrainingSettings
+from preference.training.settings import TrainingSettings, layers_to_freeze
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ def mean_training_flops(data: str, base_model: str) -> tuple[float, float]:
     config = AutoConfig.from_pretrained(base_folder(base_model))
     width = config.hidden_size
     encoder = Encoder(config.num_hidden_layers, width, getattr(config, "intermediate_size", getattr(config, "hidden_dim", 4 * width)))
-    frozen_layers = encoder.layers // 3  # what `freeze_layers=None` stands for
-
     rankings = read_rankings(data).rankings
+    frozen = layers_to_freeze(TrainingSettings(), len(rankings))
+    frozen_layers = encoder.layers // 3 if frozen is None else frozen
+
     tokenizer = AutoTokenizer.from_pretrained(base_folder(base_model))
     prompts, answers = [r.prompt for r in rankings for _ in r.answers], [answer for r in rankings for answer in r.answers]
     pairs, _ = encode_pairs(tokenizer, prompts, answers, TrainingSettings().max_length)

@@ -24,7 +24,7 @@ from preference.training.encoded_table import digest_of, encode_rankings, split_
 from preference.training.objectives import LOSSES
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.resuming import CHECKPOINTS_KEPT, begin_run, check_space, last_checkpoint, started_settings, steps_done
-from preference.training.settings import TrainingSettings
+from preference.training.settings import TrainingSettings, layers_to_freeze
 from preference.wording import counted, name_some, shorten
 
 EVALUATE_EVERY = 20  # steps
@@ -117,7 +117,7 @@ def train(
     # 1. The base model with one new output.
     check_device(settings.device)
     model, tokenizer = load_base_model(base.path, seed=settings.seed)
-    frozen_layers = freeze_lower_layers(model, settings.freeze_layers)
+    frozen_layers = freeze_lower_layers(model, layers_to_freeze(settings, len(parts.training)))
     longest = getattr(model.config, "max_position_embeddings", settings.max_length)
     if settings.max_length > longest:
         raise InputError(f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens")

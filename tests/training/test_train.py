@@ -1,12 +1,16 @@
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 from preference.data.csv_table import format_rows
-from preference.data.rankings import read_rankings
+from preference.data.rankings import Ranking, read_rankings
 from preference.data.splits import Parts
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
+from preference.model.head import output_layer
+from preference.model.reward_model import RewardModel
 from preference.training.settings import TrainingSettings
 from preference.training.train import plan_schedule, train
 
@@ -40,6 +44,31 @@ def test_rankings_of_one_prompt_are_one_prompt_in_messages(tiny_distilbert, tmp_
         rankings, Parts([0, 1, 2, 3], []), find_base_model(str(tiny_distilbert)), TINY, checkpoints=tmp_path / "c", on_message=messages.append
     )  # fmt: skip
     assert messages[0].startswith("training: 2 prompts, 8 answers, ")
+
+
+@pytest.mark.parametrize("count, trained_layers", [(199, [1, 2]), (200, [0, 1, 2])])
+def test_many_rankings_train_the_lower_layers_too(rankings, tmp_path, tiny_distilbert, count, trained_layers):
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(tiny_distilbert)
+    config.n_layers = 3
+    AutoModel.from_config(config).save_pretrained(tmp_path / "base")
+    AutoTokenizer.from_pretrained(tiny_distilbert).save_pretrained(tmp_path / "base")
+    some = [Ranking(f"{i} {r.prompt}", r.answers[:2], r.ranks[:2]) for i in range(40) for r in rankings]
+    trained = train(
+        some, Parts(list(range(count)), []), find_base_model(str(tmp_path / "base")), TINY, checkpoints=tmp_path / "checkpoints"
+    )  # fmt: skip
+    model = trained.reward_model.model
+    assert [i for i, layer in enumerate(model.distilbert.transformer.layer) if all(p.requires_grad for p in layer.parameters())] == trained_layers
+    assert not model.distilbert.embeddings.word_embeddings.weight.requires_grad and trained.frozen_layers == trained_layers[0]
+
+
+def test_a_reward_model_as_base_keeps_its_output_layer(rankings, tiny_reward_model, tmp_path):
+    kept = output_layer(RewardModel.load(tiny_reward_model).model).weight
+    hardly = replace(TINY, max_steps=1, learning_rate=1e-12, head_learning_rate=1e-12)
+    trained = train(rankings, Parts([0, 1, 2, 3, 4], []), find_base_model(str(tiny_reward_model)), hardly, checkpoints=tmp_path / "checkpoints")
+    # put on a scale again, which is a factor; a new layer would point elsewhere
+    assert torch.cosine_similarity(kept, output_layer(trained.reward_model.model).weight).item() == pytest.approx(1, abs=1e-5)
 
 
 def test_texts_longer_than_the_model_takes_are_refused(rankings, tiny_distilbert, tmp_path):
