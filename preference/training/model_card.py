@@ -74,7 +74,7 @@ def model_card(evidence: Evidence, record: dict, published: Published) -> str:
         _evaluation(evidence, published.picture),
         _meaning(evidence, record["calibration"]),
         _limits(evidence),
-        _use(published.folder),
+        _use(evidence, published.folder),
         _files(evidence),
     ]
     return f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join("\n".join(lines) for lines in sections) + "\n"
@@ -274,22 +274,30 @@ def _limits(evidence: Evidence) -> list[str]:
     return lines
 
 
-def _use(folder: str) -> list[str]:
-    literal = f'"{folder}"' if re.fullmatch(r"[\w.-]+", folder) else repr(folder)
+def _use(evidence: Evidence, folder: str) -> list[str]:
+    model = f'"{folder}"' if re.fullmatch(r"[\w.-]+", folder) else repr(folder)
+    reads_chats = bool(evidence.trained.reward_model.tokenizer.chat_template)  # a decoder
+    pair = '{"text": "Name a prime number", "text_pair": "7"}'
+    chat = '[{"role": "user", "content": "Name a prime number"}, {"role": "assistant", "content": "7"}]'
+    if reads_chats:
+        ask = f"chat = reward.tokenizer.apply_chat_template({chat}, tokenize=False)\n"
+        ask += 'print(reward(chat, add_special_tokens=False, truncation=True)[0]["score"])'
+    else:
+        ask = f'print(reward({pair}, truncation=True)["score"])'
     transformers = f"""\
 from transformers import pipeline
 
-MODEL = {literal}  # this folder, or the model's name on the Hub
+MODEL = {model}  # this folder, or the model's name on the Hub
 reward = pipeline("text-classification", model=MODEL)
-print(reward({{"text": "Name a prime number", "text_pair": "7"}}, truncation=True)["score"])"""
+{ask}"""
     sentence_transformers = f"""\
 from sentence_transformers import CrossEncoder
 
-MODEL = {literal}  # this folder, or the model's name on the Hub
+MODEL = {model}  # this folder, or the model's name on the Hub
 model = CrossEncoder(MODEL)
 print(model.predict([("Name a prime number", "7"), ("Name a prime number", "Bananas are yellow.")]))
 print(model.rank("Name a prime number", ["Bananas are yellow.", "7"]))"""
-    trl = """\
+    texts = """\
 def reward(prompts, completions, **kwargs):
     return model.predict(list(zip(prompts, completions))).tolist()
 
@@ -297,16 +305,25 @@ def reward(prompts, completions, **kwargs):
     project = f"""\
 from preference.model.reward_model import RewardModel
 
-reward = RewardModel.load({literal}).reward_function()
+reward = RewardModel.load({model}).reward_function()
 # trainer = GRPOTrainer(…, reward_funcs=[reward])"""
+    if reads_chats:
+        warning = (
+            "Where prompts and completions are chats, TRL also takes the folder itself, as `reward_funcs`. Where they are texts it would join them"
+            " without the chat template, and get other rewards without a word."
+        )
+    else:
+        warning = (
+            "Do not give TRL the folder itself as `reward_funcs`: it joins prompt and answer to one text, without the special tokens that this"
+            " model knows, and gets other rewards without a word."
+        )
     return [
         "## Use", "",
         "Transformers:", "", *_python(transformers), "",
         "sentence-transformers:", "", *_python(sentence_transformers), "",
-        "TRL, where prompts and completions are texts, with the CrossEncoder as a reward function:", "", *_python(trl), "",
+        "TRL, where prompts and completions are texts, with the CrossEncoder as a reward function:", "", *_python(texts), "",
         "TRL, also where they are chats, beside the scripts that trained this model:", "", *_python(project), "",
-        "Do not give TRL the folder itself as `reward_funcs`: it joins prompt and answer to one text, without the special tokens that this model"
-        " knows, and gets other rewards without a word.",
+        warning,
     ]  # fmt: skip
 
 

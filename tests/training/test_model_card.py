@@ -1,5 +1,6 @@
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -167,6 +168,43 @@ def test_the_quantiles_are_of_the_training_answers(evidence_of, reward_model):
     rewards = np.sort(reward_model.score_rankings(SEEN))
     assert len(record["reward_quantiles"]) == 101 and record["reward_quantiles_answers"] == 5
     assert record["reward_quantiles"][::25] == pytest.approx(rewards, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def decoder(tmp_path_factory):
+    """A GPT-2 of two layers with random weights, whose tokens are single letters."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("gpt2")
+    letters = Tokenizer(models.BPE({letter: i for i, letter in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>"])}, []))
+    letters.pre_tokenizer, letters.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", model_max_length=64).save_pretrained(folder)
+    sizes = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 256, "eos_token_id": 256, "initializer_range": 0.3}
+    GPT2Model(GPT2Config(vocab_size=257, **sizes)).save_pretrained(folder)
+    return RewardModel(*load_base_model(folder, seed=0))
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+def test_the_recipes_of_the_card_give_our_rewards(evidence_of, reward_model, decoder, tmp_path, monkeypatch, capsys, kind):
+    model = {"encoder": reward_model, "decoder": decoder}[kind]
+    for part in (model.model, model.tokenizer):
+        part.save_pretrained(tmp_path / "my_model")
+    evidence = evidence_of()
+    evidence = replace(evidence, trained=replace(evidence.trained, reward_model=model))
+    content, _ = card_of(evidence, tmp_path)
+    recipes = [token.content for token in MarkdownIt().parse(content) if token.type == "fence"]
+    monkeypatch.chdir(tmp_path)
+    prompts, answers = ["Name a prime number"] * 2, ["7", "Bananas are yellow."]
+    ours = model.score(prompts, answers)
+    found: dict = {}
+    for recipe in recipes[:3]:  # the last is held by tests/test_peers.py
+        exec(recipe, found)
+    printed = capsys.readouterr().out.splitlines()
+    assert float(printed[0]) == pytest.approx(ours[0], abs=1e-4)
+    assert [float(x) for x in printed[1].strip("[]").split()] == pytest.approx(ours, abs=1e-4)
+    assert found["reward"](prompts, answers) == pytest.approx(ours, abs=1e-4)
+    assert ("takes the folder itself" in content) == (kind == "decoder")
 
 
 HOSTILE = [
