@@ -223,6 +223,15 @@ def _evaluation(evidence: Evidence, picture: str | None) -> list[str]:
         lines += ["", "The validation prompts chose the best weights, so their figures are a little too good."]
     if evidence.review:
         lines += ["", f"Cross-validation: {review_in_words(evidence.review)}."]
+    for e in evidence.evaluations:
+        if e.raters:
+            (low, high), alpha = e.raters.interval, e.raters.alpha
+            lines += [
+                "",
+                f"People who ranked the same answers of the {e.part} part order {e.raters.share:.3f} [{low:.3f}, {high:.3f}] of the pairs alike"
+                f" ({counted(e.raters.prompts, 'prompt')}" + ("" if alpha is None else f", Krippendorff's alpha {alpha:.3f}") + "):"
+                " a model that is as good as another rater has this accuracy.",
+            ]
     if evidence.first.checks:
         lines += ["", *(f"- {check.name}: {check.result}; {check.evidence}" for check in evidence.first.checks)]
     if picture:

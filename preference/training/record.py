@@ -42,6 +42,7 @@ def metrics_record(evidence: Evidence) -> dict:
         **by_part,
         "cross_validation": review["metrics"] | {"folds": review["folds"]} if review else None,
         "baselines": baselines,
+        "rater_agreement": {e.part: asdict(e.raters) for e in evidence.evaluations if e.raters},
         "checks": [{"name": c.name, "passed": c.passed, "result": c.result, "evidence": c.evidence} for c in evidence.first.checks],
         "verdict": evidence.first.verdict,
         "calibration": find_calibration(evidence),
