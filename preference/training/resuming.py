@@ -4,7 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import torch
+from safetensors import safe_open
 from transformers import PreTrainedModel
+from transformers.trainer_pt_utils import safe_globals
 
 from preference.durable_files import free_space, writing_to
 from preference.errors import InputError
@@ -17,8 +20,26 @@ CHECKPOINTS_KEPT = 2
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint in `folder`; incomplete ones are skipped."""
-    return max((path.parent for path in folder.glob(f"checkpoint-*/{_STATE}")), key=steps_done, default=None)
+    """Return the newest complete checkpoint in `folder`; incomplete and damaged ones are skipped."""
+    complete = sorted((path.parent for path in folder.glob(f"checkpoint-*/{_STATE}")), key=steps_done, reverse=True)
+    return next(filter(_is_readable, complete), None)
+
+
+def _is_readable(checkpoint: Path) -> bool:
+    """Whether each of the checkpoint's files can be opened and holds nothing but values; no tensor is read."""
+    try:
+        for path in checkpoint.iterdir():
+            if path.suffix == ".json":
+                json.loads(path.read_text(encoding="utf-8"))
+            elif path.suffix == ".safetensors":
+                with safe_open(path, "pt"):
+                    pass
+            elif path.suffix in (".pt", ".pth"):
+                with safe_globals():
+                    torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # whatever the file's library raises
+        return False
+    return True
 
 
 def steps_done(checkpoint: Path | None) -> int:
@@ -74,7 +95,11 @@ def started_settings(folder: Path, settings: dict) -> dict:
     Raises:
         InputError: they differ.
     """
-    started = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    try:
+        started = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        started.items()
+    except (OSError, ValueError, AttributeError):
+        raise InputError(f"--resume: {folder / _SETTINGS} is missing or damaged; leave out --resume to start over") from None
     differing = [_FLAGS.get(name, "--" + name.replace("_", "-")) for name, value in settings.items() if started.get(name) != value]
     if differing:
         raise InputError(

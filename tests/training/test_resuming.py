@@ -1,7 +1,11 @@
+import os
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from preference.errors import InputError
 from preference.training import resuming
@@ -21,6 +25,39 @@ def test_the_newest_complete_checkpoint_counts(tmp_path):
         write_checkpoint(tmp_path, step)
     write_checkpoint(tmp_path, 120, complete=False)
     assert steps_done(last_checkpoint(tmp_path)) == 100
+
+
+def ruin(path: Path, how: str) -> None:
+    if how == "empty":
+        path.write_bytes(b"")
+    elif how == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    else:
+        torch.save({"a": Path("a pickle of more than values")}, path)
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "pickled"])
+@pytest.mark.parametrize("name", ["trainer_state.json", "model.safetensors", "optimizer.pt", "rng_state.pth"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, name, how):
+    for step in (20, 40):
+        write_checkpoint(tmp_path, step)
+        folder = tmp_path / f"checkpoint-{step}"
+        save_file({"a": torch.zeros(1000)}, folder / "model.safetensors")
+        torch.save({"state": {0: torch.zeros(1000)}}, folder / "optimizer.pt")
+        torch.save({"python": (3, (1, 2), None), "numpy": np.random.RandomState(0).get_state(), "cpu": torch.zeros(10)}, folder / "rng_state.pth")
+    assert steps_done(last_checkpoint(tmp_path)) == 40
+    ruin(tmp_path / "checkpoint-40" / name, how)
+    assert steps_done(last_checkpoint(tmp_path)) == 20
+    ruin(tmp_path / "checkpoint-20" / name, how)
+    assert last_checkpoint(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["", '{"cut', "[]", None])
+def test_a_damaged_record_of_the_settings_is_one_line(tmp_path, content):
+    begin_run(tmp_path / "run", {"seed": 1})
+    (tmp_path / "run" / "run.json").unlink() if content is None else (tmp_path / "run" / "run.json").write_text(content)
+    with pytest.raises(InputError, match="run.json is missing or damaged; leave out --resume to start over"):
+        started_settings(tmp_path / "run", {"seed": 1})
 
 
 def test_a_new_run_replaces_an_unfinished_one(tmp_path):
