@@ -1,11 +1,20 @@
 #!/usr/bin/env python3
 """Score answers with a trained reward model.
 
-    python score_answers.py --model reward_model_final answers.csv --output scored.csv
+    python score_answers.py answers.csv --output scored.csv
     python score_answers.py --prompt "Name a prime number" --answer "7" --answer "Bananas are yellow."
 
-Reads a CSV with the columns prompt and answer. Writes the same rows and columns in the same order with two more:
-reward (higher is better) and rank_in_prompt (1 is the prompt's best), to --output or standard output.
+Reads CSV, JSONL, JSON or Parquet, from a file or from a pipe ("-"), and writes the same records in the same order and format:
+- prompt, answer: plus reward (higher is better), rank_in_prompt (1 is the prompt's best) and percentile (how many per cent of the
+  training answers have a lower reward);
+- prompt, answers (a list, as in candidates.jsonl): plus the lists rewards, ranks_in_prompt and percentiles; in a CSV each answer
+  becomes a row;
+- prompt, chosen, rejected: plus reward_chosen, reward_rejected, margin, and the probability that a person prefers the chosen one.
+
+The rows of a prompt may stand anywhere in a file, which is read three times: to check, to score and to write. A pipe is scored as it
+comes; there the rows of a prompt must follow each other, and each list is ranked by itself. Any number of records takes the same
+memory, but for about 40 bytes per answer of a file. Labelled answers (with rank, or chosen and rejected) are kept in memory, and how
+the rewards agree with their labels is printed at the end.
 """
 
 from preference.processes import end_silently, raise_on_interrupt
@@ -14,71 +23,341 @@ if __name__ == "__main__":
     end_silently()
 
 import argparse
+import contextlib
+import hashlib
+import os
+import queue
 import sys
+import threading
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from preference.arguments import HelpFormatter, Parser
-from preference.data.csv_table import CsvError, CsvTable, Row, check_texts, format_rows, read_table
-from preference.durable_files import write_atomically
+from preference.data.answers import ADDED, Answers, Scorable, Scores, columns_per_answer, one_per_answer, with_scores
+from preference.data.csv_table import CsvError
+from preference.data.records import STREAM, kind_of_target, open_writer
 from preference.errors import InputError
 from preference.threads import settle_waiting
 from preference.training.settings import PRECISIONS
-from preference.wording import plain
+from preference.wording import plain, shorten
 
-ADDED = ["reward", "rank_in_prompt"]
+if TYPE_CHECKING:
+    from preference.evaluation.judging import Judge
+    from preference.evaluation.scale import RewardScale
+    from preference.model.reward_model import RewardModel
 
+AT_ONCE = 4096  # answers that are sorted by length and scored together
+FEW = 64  # answers; to score so few takes less time than to measure in which precision the processor is faster
 
-def read_answers(path: Path) -> CsvTable:
-    """Read the CSV `path`, whose prompts and answers must not be empty."""
-    table = read_table(path, ["prompt", "answer"])
-    if problems := check_texts(table, ["prompt", "answer"]):
-        raise CsvError(problems)
-    if taken := [name for name in ADDED if name in table.columns]:
-        raise InputError(f"{path}:1: the column {taken[0]!r} exists already; rename or delete it")
-    return table
-
-
-def table_from_arguments(prompt: str, answers: list[str]) -> CsvTable:
-    """Return the answers of the command line as if a CSV held them."""
-    if not prompt.strip() or not all(answer.strip() for answer in answers):
-        raise InputError("--prompt and --answer must not be empty")
-    return CsvTable("command line", ["prompt", "answer"], [Row(0, [prompt, answer]) for answer in answers], "")
+Score = Callable[[list[Scorable]], Any]  # the rewards of all answers of some records: shape (answers,)
+Scored = Iterator[tuple[Scorable, Scores]]
 
 
-def score(table: CsvTable, model_folder: str, device: str, precision: str) -> list[tuple[float, int]]:
-    """Return the reward and the rank within its prompt of each row of `table`."""
+@dataclass(frozen=True)
+class Job:
+    """What to score, with what, and where the result goes."""
+
+    data: str
+    output: str
+    model: str
+    device: str
+    precision: str
+    best: bool  # write only each prompt's best answer
+
+
+def run(job: Job) -> None:
+    """Score a file or a pipe, and print how the rewards agree with the labels, where there are any."""
+    # 1. What there is to score. A file is checked as a whole before any work is done.
+    answers = Answers(job.data)
+    is_file, total, stamp = answers.records.rereadable, None, None
+    if is_file:
+        stamp = file_stamp(job.data)
+        total = check_all(answers)
+    if job.best and answers.layout == "pairs":
+        raise InputError("--best needs answers to choose from, not pairs of chosen and rejected")
+    windows = None if is_file else read_ahead(answers)  # while the model is loaded
+
+    # 2. The model.
     settle_waiting()
+    precision = "fp32" if job.precision == "auto" and total is not None and total < FEW else job.precision
+    model, scale = load(job.model, job.device, precision)
+    raise_on_interrupt()
+    with progress_bar(total) as advance:
+        score = scorer(model, advance)
+        scored = score_file(job.data, stamp, score, scale) if windows is None else score_stream(windows, answers.layout, score, scale)
+        if note := not_known(scale, answers.layout):
+            print(f"{plain(job.model)}: {note}", file=sys.stderr)
+
+        # 3. Scoring and writing.
+        judge = make_judge(answers.layout) if answers.labelled else None
+        kind = kind_of_target(job.output, answers.records.kind)
+        flat = answers.layout == "lists" and (kind == "csv" or job.best)
+        columns = columns_per_answer(answers.columns) if flat else list(answers.columns)
+        added = [name for name in ADDED["rows" if flat else answers.layout] if name not in unknown_columns(scale)]
+        with open_writer(job.output, kind, [*columns, *added], schema=answers.records.schema) as writer:
+            for item, scores in scored:
+                if judge:
+                    judge.add(item, scores.rewards)
+                for own, its in one_per_answer(item, scores) if flat else [(item, scores)]:
+                    if its.best[0] or not job.best:
+                        writer.write(with_scores(own, "rows" if flat else answers.layout, its))
+
+    # 4. Judging the model by the labels.
+    if judge:
+        print_agreement(judge, scale, sys.stderr if job.output == STREAM else sys.stdout)
+
+
+def check_all(answers: Answers) -> int:
+    """Read a file to its end; return how many answers it has.
+
+    Raises:
+        CsvError: with all the records that cannot be scored.
+    """
+    total, problems = answers.check()
+    if problems:
+        raise CsvError(problems)
+    return total
+
+
+def file_stamp(path: str) -> tuple[int, int, int]:
+    """Return what changes when a file does."""
+    status = Path(path).stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def load(folder: str, device: str, precision: str) -> tuple["RewardModel", "RewardScale"]:
+    """Load the model, and what its folder knows about its rewards."""
+    from preference.evaluation.scale import read_scale
+    from preference.model.reward_model import RewardModel
+
+    return RewardModel.load(folder, device=device, precision=precision), read_scale(folder)
+
+
+def scorer(model: "RewardModel", advance: Callable[[int], object] = lambda scored: None) -> Score:
+    """Return the function that scores records; `advance` is called with the number of answers as they are scored."""
+
+    def score(items: list[Scorable]) -> Any:
+        texts = [(item.prompt, answer) for item in items for answer in item.answers]
+        return model.score([prompt for prompt, _ in texts], [answer for _, answer in texts], on_progress=advance)
+
+    return score
+
+
+def score_file(path: str, stamp: object, score: Score, scale: "RewardScale") -> Scored:
+    """Score a file that does not change meanwhile; the answers to a prompt are ranked wherever they stand."""
+    import numpy as np
+
+    from preference.evaluation.scale import rank_within
+
+    rewards, prompts = array("f"), array("Q")
+    for window in in_windows(Answers(path)):
+        rewards.extend(score(window).tolist())
+        prompts.extend(number_of(item.prompt) for item in window for _ in item.answers)
+    values = np.frombuffer(rewards, dtype=np.float32)
+    ranks, best = rank_within(np.frombuffer(prompts, dtype=np.uint64), values)
+    end = 0
+    for item in Answers(path):
+        start, end = end, end + len(item.answers)
+        if end > len(values) or (start == 0 and file_stamp(path) != stamp):
+            break
+        yield item, make_scores(item, values[start:end], ranks[start:end], best[start:end], scale)
+    if end != len(values) or file_stamp(path) != stamp:
+        raise InputError(f"{path}: changed while it was being scored; start again")
+
+
+def score_stream(windows: Iterable[list[Scorable]], layout: str, score: Score, scale: "RewardScale") -> Scored:
+    """Score records as they come. The rows of a prompt are held back until the next prompt begins."""
+    held: list[tuple[Scorable, Any]] = []
+    for window in windows:
+        rewards, end = score(window), 0
+        for item in window:
+            start, end = end, end + len(item.answers)
+            if held and (layout != "rows" or held[0][0].prompt.strip() != item.prompt.strip()):
+                yield from rank_run(held, scale)
+                held = []
+            held.append((item, rewards[start:end]))
+        if layout != "rows":
+            yield from rank_run(held, scale)
+            held = []
+    yield from rank_run(held, scale)
+
+
+def rank_run(run: list[tuple[Scorable, Any]], scale: "RewardScale") -> Scored:
+    """Rank all answers of the records of one prompt among each other."""
+    import numpy as np
+
+    from preference.evaluation.scale import rank_within
+
+    if not run:
+        return
+    values, end = np.concatenate([rewards for _, rewards in run]), 0
+    ranks, best = rank_within(np.zeros(len(values)), values)
+    for item, _ in run:
+        start, end = end, end + len(item.answers)
+        yield item, make_scores(item, values[start:end], ranks[start:end], best[start:end], scale)
+
+
+def make_scores(item: Scorable, rewards: Any, ranks: Any, best: Any, scale: "RewardScale") -> Scores:
+    probability = scale.probability(rewards[0] - rewards[1]) if len(rewards) == 2 else None
+    return Scores(rewards, ranks, best, scale.percentiles(rewards), probability)
+
+
+def number_of(prompt: str) -> int:
+    """Return a number of 64 bits that stands for a prompt; white space around it does not count."""
+    return int.from_bytes(hashlib.blake2b(prompt.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def in_windows(items: Iterable[Scorable]) -> Iterator[list[Scorable]]:
+    """Cut records into lists of about `AT_ONCE` answers."""
+    window: list[Scorable] = []
+    waiting = 0
+    for item in items:
+        window.append(item)
+        waiting += len(item.answers)
+        if waiting >= AT_ONCE:
+            yield window
+            window, waiting = [], 0
+    if window:
+        yield window
+
+
+def read_ahead(items: Iterable[Scorable]) -> Iterator[list[Scorable]]:
+    """Read records in a thread of its own, from now on, and give what there is: all of it, up to `AT_ONCE` records, and at least one.
+
+    So a fast pipe is scored in long lists, and a slow one at once.
+    """
+    waiting: queue.Queue[Scorable | Exception | None] = queue.Queue(maxsize=AT_ONCE)
+
+    def read() -> None:
+        try:
+            for item in items:
+                waiting.put(item)
+            waiting.put(None)
+        except Exception as error:  # raised again where the records are used
+            waiting.put(error)
+
+    def give() -> Iterator[list[Scorable]]:
+        while True:
+            taken = [waiting.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(taken) < AT_ONCE:
+                    taken.append(waiting.get_nowait())
+            if window := [item for item in taken if isinstance(item, Scorable)]:
+                yield window
+            if isinstance(taken[-1], Exception):
+                raise taken[-1]
+            if taken[-1] is None:
+                return
+
+    threading.Thread(target=read, daemon=True).start()
+    return give()
+
+
+def not_known(scale: "RewardScale", layout: str) -> str:
+    """Say which column is left out, if any, as the model's folder lacks what it takes."""
+    if scale.quantiles is None and layout != "pairs":
+        return "its metrics.json has no rewards of the training answers; no percentile is given"
+    if scale.temperature is None and layout == "pairs":
+        return "its metrics.json has no calibration; no probability is given"
+    return ""
+
+
+def unknown_columns(scale: "RewardScale") -> list[str]:
+    return [*(["percentile", "percentiles"] if scale.quantiles is None else []), *(["probability"] if scale.temperature is None else [])]
+
+
+@contextlib.contextmanager
+def progress_bar(total: int | None) -> Iterator[Callable[[int], object]]:
+    """Show how many answers are scored, on a terminal; where it also shows the rows, they tell enough."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from preference.evaluation.metrics import predicted_ranks
-    from preference.model.reward_model import RewardModel
-
-    raise_on_interrupt()
-    model = RewardModel.load(model_folder, device=device, precision=precision)
-    prompts, answers = table.column("prompt"), table.column("answer")
     terminal = Console(stderr=True)
-    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task("scoring", total=len(answers))
-        rewards = model.score(prompts, answers, on_progress=lambda scored: progress.advance(task, scored)).tolist()
-    of_prompt: dict[str, list[int]] = {}
-    for i, prompt in enumerate(prompts):
-        of_prompt.setdefault(prompt.strip(), []).append(i)
-    ranks = [0] * len(rewards)
-    for rows in of_prompt.values():
-        for i, rank in zip(rows, predicted_ranks([rewards[i] for i in rows]), strict=True):
-            ranks[i] = rank
-    return list(zip(rewards, ranks, strict=True))
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal or sys.stdout.isatty()) as progress:
+        task = progress.add_task("scoring", total=total)
+        yield lambda scored: progress.advance(task, scored)
+
+
+def make_judge(layout: str) -> "Judge":
+    from preference.evaluation.judging import Judge
+
+    return Judge(layout)
+
+
+def print_agreement(judge: "Judge", scale: "RewardScale", to: Any) -> None:
+    """Print the trainer's agreement table, checks and closing sentence for the labelled answers that the model was not trained on."""
+    from preference.evaluation.tables import print_report
+    from preference.training.record import prompt_digest
+
+    seen = scale.seen_prompts
+    evaluation, notes = judge.evaluate(lambda prompt: seen is not None and prompt_digest(prompt) in seen)
+    if seen is None:
+        notes.append("its metrics.json does not say which prompts the model was trained on; on those the table proves nothing")
+    with contextlib.redirect_stdout(to):
+        if evaluation:
+            print_report([evaluation], answers=False)
+        for note in notes:
+            print(note)
+
+
+def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
+    """Print the answers to one prompt, best first, and how likely the best one is to be preferred to the second."""
+    if not prompt.strip() or not all(answer.strip() for answer in answers):
+        raise InputError("--prompt and --answer must not be empty")
+    items = [Scorable({"prompt": prompt, "answer": answer}, prompt, [answer], "command line") for answer in answers]
+    import torch
+
+    torch.set_num_threads(1)  # a few texts gain nothing from more
+    model, scale = load(job.model, job.device, "fp32" if job.precision == "auto" else job.precision)
+    raise_on_interrupt()
+    rewards = scorer(model)(items)
+    scored = list(rank_run([(item, rewards[i : i + 1]) for i, item in enumerate(items)], scale))
+    if note := not_known(scale, "rows"):
+        print(f"{plain(job.model)}: {note}", file=sys.stderr)
+    if job.output != STREAM:
+        added = [name for name in ADDED["rows"] if name not in unknown_columns(scale)]
+        with open_writer(job.output, kind_of_target(job.output, "csv"), ["prompt", "answer", *added]) as writer:
+            for item, scores in scored:
+                if scores.best[0] or not job.best:
+                    writer.write(with_scores(item, "rows", scores))
+        return
+    scored.sort(key=lambda pair: pair[1].ranks[0])
+    print("rank   reward" + "  percentile" * (scale.quantiles is not None) + "  answer")
+    for item, scores in scored[: 1 if job.best else None]:
+        percentile = "" if scores.percentiles is None else f"{scores.percentiles[0]:12d}"
+        print(f"{scores.ranks[0]:4d}  {scores.rewards[0]:+.4f}{percentile}  {one_line(item.answers[0])}")
+    if len(scored) > 1:
+        (first, one), (second, other) = scored[:2]
+        odds = scale.probability(one.rewards[0] - other.rewards[0])
+        if odds is not None:
+            names = (shorten(one_line(item.answers[0]), 40) for item in (first, second))
+            print("\n{} beats {} with {:.0%}: so often would a person be expected to prefer it".format(*names, odds))
+
+
+def one_line(text: str) -> str:
+    return plain(" ".join(text.split()))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="score_answers.py", description="Score answers with a trained reward model.", formatter_class=HelpFormatter)
-    parser.add_argument("data", metavar="answers.csv", nargs="?", type=Path, help="a CSV with the columns prompt and answer")
+    parser = Parser(
+        prog="score_answers.py",
+        description="Score answers with a trained reward model. From a pipe, the rows of a prompt must follow each other: they are ranked among"
+        " themselves when the next prompt begins. In a file they may stand anywhere.",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument(
+        "data", metavar="answers.csv", nargs="?",
+        help="CSV, JSONL, JSON or Parquet with prompt and answer, prompt and a list of answers, or prompt, chosen and rejected; - is standard input",
+    )  # fmt: skip
     parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
-    parser.add_argument("--output", type=Path, help="where the scored CSV goes (default: standard output)")
+    parser.add_argument("--output", default=STREAM, help="where the scored records go; the ending may tell another format; - is standard output")
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
+    parser.add_argument("--best", action="store_true", help="write only the best answer to each prompt")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="auto: bf16 where the processor is faster in it")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the processor is faster in it")
     by_hand = parser.add_argument_group("scoring by hand")
     by_hand.add_argument("--prompt", help="the prompt")
     by_hand.add_argument("--answer", action="append", help="an answer to it; give several to compare them")
@@ -89,39 +368,40 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     if (args.data is None) == (args.prompt is None):
-        parser.error("give either a CSV or --prompt with --answer")
+        parser.error("give either a file or --prompt with --answer")
     if (args.answer is None) != (args.prompt is None):
         parser.error("--prompt and --answer go together")
+    job = Job(args.data, args.output, args.model, args.device, args.precision, args.best)
     try:
-        if args.output is not None and args.output.exists() and not args.force:
-            raise InputError(f"{args.output}: exists; choose another --output, or replace it with --force")
-        table = read_answers(args.data) if args.prompt is None else table_from_arguments(args.prompt, args.answer)
-        scores = score(table, args.model, args.device, args.precision)
-        if args.prompt is not None and args.output is None:
-            for answer, (reward, rank) in sorted(zip(args.answer, scores, strict=True), key=lambda item: item[1][1]):
-                print(f"{rank:2d}  {reward:+.4f}  {plain(answer)}")
-            return 0
-        _write(table, scores, args.output)
+        check_output(job.output, args.force)
+        if args.prompt is None:
+            run(job)
+        else:
+            run_by_hand(args.prompt, args.answer, job)
+        sys.stdout.flush()
     except InputError as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
+        print("\nstopped" + ("" if job.output == STREAM else "; nothing was written"), file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of our standard output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell counts what a closed pipe ended
     return 0
 
 
-def _write(table: CsvTable, scores: list[tuple[float, int]], output: Path | None) -> None:
-    rows = [[*row.cells, f"{reward:.6f}", rank] for row, (reward, rank) in zip(table.rows, scores, strict=True)]
-    text = format_rows([[*table.columns, *ADDED], *rows])
-    if output is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
-        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)  # a terminal would obey what texts hold
+def check_output(output: str, force: bool) -> None:
+    """Raise InputError if the result could not be written, before any work is done."""
+    path = Path(output)
+    if output == STREAM:
         return
-    try:
-        write_atomically(output, text)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written: {error.strerror}") from None
+    if path.is_dir():
+        raise InputError(f"{output}: a folder, not a file; choose another --output")
+    if path.is_file() and not force:
+        raise InputError(f"{output}: exists; choose another --output, or replace it with --force")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{output}: there is no such folder; make it, or choose another --output")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,20 @@
 import csv
 import io
+import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
-from conftest import read_csv, run_script
+from conftest import ROOT, read_csv, run_script
+
+import score_answers
+from preference.data.answers import Answers
+from preference.data.records import open_writer, read_records
+from preference.evaluation.scale import RewardScale, read_scale
 
 ROWS = [
     ["7", "make good coffee", "grind fresh beans, slowly"],
@@ -20,19 +31,41 @@ def answers(tmp_path):
     return tmp_path / "answers.csv"
 
 
-def test_rows_and_columns_come_back_in_order_with_two_more(answers, tiny_reward_model, tmp_path):
+@pytest.fixture(scope="module")
+def measured_model(tiny_reward_model, tmp_path_factory):
+    """The tiny reward model, with a metrics.json that knows its scale."""
+    folder = shutil.copytree(tiny_reward_model, tmp_path_factory.mktemp("measured") / "model")
+    record = json.loads((folder / "metrics.json").read_text())
+    record |= {"reward_quantiles": np.linspace(-3, 3, 101).tolist(), "calibration": {"temperature": 0.5}}
+    (folder / "metrics.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bare_model(tiny_reward_model, tmp_path_factory):
+    """The tiny reward model, without a metrics.json."""
+    folder = shutil.copytree(tiny_reward_model, tmp_path_factory.mktemp("bare") / "model")
+    (folder / "metrics.json").unlink()
+    return folder
+
+
+def rewards_of(model, rows):
     from preference.model.reward_model import RewardModel
 
-    done = run_script("score_answers.py", "--model", tiny_reward_model, answers, cwd=tmp_path)
+    return RewardModel.load(model).score([row[0] for row in rows], [row[1] for row in rows]).tolist()
+
+
+def test_rows_and_columns_come_back_in_order_with_three_more(answers, measured_model, tmp_path):
+    done = run_script("score_answers.py", "--model", measured_model, answers, cwd=tmp_path)
     rows = list(csv.reader(io.StringIO(done.stdout, newline="")))
-    assert rows[0] == ["id", "prompt", "answer", "reward", "rank_in_prompt"]
-    assert [row[:3] for row in rows[1:]] == ROWS
+    assert rows[0] == ["id", "prompt", "answer", "reward", "rank_in_prompt", "percentile"]
+    assert [row[:3] for row in rows[1:]] == ROWS and done.stderr == ""
     rewards = [float(row[3]) for row in rows[1:]]
-    expected = RewardModel.load(tiny_reward_model).score([row[1] for row in ROWS], [row[2] for row in ROWS])
-    assert rewards == pytest.approx(expected.tolist(), abs=1e-5)
+    assert rewards == pytest.approx(rewards_of(measured_model, [row[1:] for row in ROWS]), abs=1e-5)
+    assert [int(row[5]) for row in rows[1:]] == [round((reward + 3) / 6 * 100) for reward in rewards]
     ranks = [int(row[4]) for row in rows[1:]]
     assert ranks[1] == 1  # alone
-    coffee = [0, 2, 3]
+    coffee = [0, 2, 3]  # they stand apart
     assert sorted(coffee, key=lambda i: -rewards[i]) == sorted(coffee, key=lambda i: ranks[i])
 
 
@@ -45,27 +78,215 @@ def test_an_output_file_gets_the_same_and_is_not_overwritten(answers, tiny_rewar
     run_script(*arguments, "--force", cwd=tmp_path)
 
 
-def test_scoring_by_hand_prints_the_best_first(tiny_reward_model, tmp_path):
-    texts = ["grind fresh beans", "Coffee hot."]
+@pytest.mark.parametrize("ending", ["jsonl", "json", "parquet"])
+def test_other_formats_come_back_in_their_own_or_in_the_one_that_is_named(measured_model, tmp_path, ending):
+    given = [{"id": int(i), "prompt": prompt, "answer": answer} for i, prompt, answer in ROWS]
+    with open_writer(tmp_path / f"a.{ending}", ending) as writer:
+        for record in given:
+            writer.write(record)
+    run_script("score_answers.py", "--model", measured_model, f"a.{ending}", "--output", f"b.{ending}", cwd=tmp_path)
+    run_script("score_answers.py", "--model", measured_model, f"a.{ending}", "--output", "b.csv", cwd=tmp_path)
+    scored = list(read_records(tmp_path / f"b.{ending}"))
+    added = ["reward", "rank_in_prompt", "percentile"]
+    assert [{name: row[name] for name in row if name not in added} for row in scored] == given
+    assert [row["reward"] for row in scored] == pytest.approx(rewards_of(measured_model, [row[1:] for row in ROWS]), abs=1e-5)
+    assert [{name: str(value) for name, value in row.items()} for row in scored] == read_csv(tmp_path / "b.csv")
+
+
+def test_candidates_come_back_with_lists_and_as_rows_in_a_csv(measured_model, tmp_path):
+    given = [
+        {"prompt": "make good coffee", "answers": ["grind fresh beans", "Coffee hot."], "generator": "g", "seed": 1},
+        {"prompt": "read", "answers": ["books"], "generator": "g", "seed": 1},
+        {"prompt": "make good coffee", "answers": ["Coffee."], "generator": "g", "seed": 2},
+    ]
+    (tmp_path / "candidates.jsonl").write_text("".join(json.dumps(record) + "\n" for record in given))
+    done = run_script("score_answers.py", "--model", measured_model, "candidates.jsonl", cwd=tmp_path)
+    scored = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [{name: row[name] for name in given[0]} for row in scored] == given
+    assert list(scored[0]) == [*given[0], "rewards", "ranks_in_prompt", "percentiles"]
+    rewards = rewards_of(measured_model, [(row["prompt"], answer) for row in given for answer in row["answers"]])
+    assert [reward for row in scored for reward in row["rewards"]] == pytest.approx(rewards, abs=1e-5)
+    coffee = [*scored[0]["ranks_in_prompt"], *scored[2]["ranks_in_prompt"]]
+    assert sorted(coffee) == [1, 2, 3] and scored[1]["ranks_in_prompt"] == [1]
+
+    run_script("score_answers.py", "--model", measured_model, "candidates.jsonl", "--output", "rows.csv", cwd=tmp_path)
+    rows = read_csv(tmp_path / "rows.csv")
+    assert [(row["prompt"], row["answer"]) for row in rows] == [(record["prompt"], answer) for record in given for answer in record["answers"]]
+    assert [row["rank_in_prompt"] for row in rows] == [str(rank) for row in scored for rank in row["ranks_in_prompt"]]
+
+    done = run_script("score_answers.py", "--model", measured_model, "candidates.jsonl", "--best", cwd=tmp_path)
+    best = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(row["prompt"] for row in best) == ["make good coffee", "read"]
+    texts = [answer for record in given for answer in record["answers"]]
+    coffee_rewards = {text: reward for text, reward in zip(texts, rewards, strict=True) if text != "books"}
+    chosen = next(row for row in best if row["prompt"] != "read")
+    assert chosen["answer"] == max(coffee_rewards, key=coffee_rewards.get) and chosen["rank_in_prompt"] == 1 and "answers" not in chosen
+
+
+def test_pairs_get_margins_and_probabilities_and_judge_the_model(measured_model, tmp_path):
+    pairs = [["make good coffee", "grind fresh beans", "Coffee hot."], ["why reading matters", "books", "N/A"]]
+    with open(tmp_path / "pairs.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["prompt", "chosen", "rejected"], *pairs])
+    done = run_script("score_answers.py", "--model", measured_model, "pairs.csv", cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    for row, (prompt, chosen, rejected) in zip(rows, pairs, strict=True):
+        rewards = rewards_of(measured_model, [(prompt, chosen), (prompt, rejected)])
+        assert [float(row["reward_chosen"]), float(row["reward_rejected"])] == pytest.approx(rewards, abs=1e-5)
+        margin = rewards[0] - rewards[1]
+        assert float(row["margin"]) == pytest.approx(margin, abs=1e-5)
+        assert float(row["probability"]) == pytest.approx(1 / (1 + np.exp(-margin / 0.5)), abs=1e-4)
+    right = sum(float(row["margin"]) > 0 for row in rows) / 2
+    assert f"pairwise accuracy [95 % interval]   {right:.3f}" in done.stderr and "test (2 prompts)" in done.stderr
+    done = run_script("score_answers.py", "--model", measured_model, "pairs.csv", "--best", cwd=tmp_path, status=2)
+    assert done.stderr == "error: --best needs answers to choose from, not pairs of chosen and rejected\n"
+
+
+def test_ranks_judge_the_model_on_the_prompts_that_it_was_not_trained_on(tiny_reward_model, bare_model, sample_folder, tmp_path):
+    arguments = ["--model", tiny_reward_model, sample_folder / "test_data.csv", "--output", "scored.csv", "--precision", "fp32"]
+    done = run_script("score_answers.py", *arguments, cwd=tmp_path)
+    expected = json.loads((tiny_reward_model / "metrics.json").read_text())["test"]["pairwise_accuracy"]
+    assert f"pairwise accuracy [95 % interval]   {expected:.3f}" in done.stdout and "test (3 prompts)" in done.stdout
+    done = run_script("score_answers.py", "--model", tiny_reward_model, sample_folder / "training_data.csv", cwd=tmp_path)
+    assert "left out: 4 prompts that the model was trained on" in done.stderr and "test (1 prompt)" in done.stderr
+    done = run_script("score_answers.py", "--model", bare_model, sample_folder / "training_data.csv", cwd=tmp_path)
+    assert "test (5 prompts)" in done.stderr and "does not say which prompts the model was trained on" in done.stderr
+    (tmp_path / "odd.csv").write_text("prompt,answer,rank\np,a,first\np,b,\n")
+    done = run_script("score_answers.py", "--model", tiny_reward_model, "odd.csv", cwd=tmp_path)
+    assert "left out: 2 answers without a rank" in done.stderr and "no agreement table" in done.stderr
+
+
+def test_scoring_by_hand_prints_the_best_first_and_the_odds(measured_model, tmp_path):
+    texts = ["grind fresh beans", "Coffee \x1b[31mhot."]
     given = [part for text in texts for part in ("--answer", text)]
-    done = run_script("score_answers.py", "--model", tiny_reward_model, "--prompt", "make good coffee", *given, cwd=tmp_path)
-    lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
-    assert [line[0] for line in lines] == ["1", "2"]
-    assert float(lines[0][1]) >= float(lines[1][1])
-    assert {line[2] for line in lines} == set(texts)
+    done = run_script("score_answers.py", "--model", measured_model, "--prompt", "make good coffee", *given, cwd=tmp_path)
+    header, *lines, empty, odds = done.stdout.splitlines()
+    assert header.split() == ["rank", "reward", "percentile", "answer"]
+    cells = [line.split(maxsplit=3) for line in lines]
+    assert [line[0] for line in cells] == ["1", "2"]
+    rewards = [float(line[1]) for line in cells]
+    assert rewards[0] >= rewards[1]
+    assert [int(line[2]) for line in cells] == [round((reward + 3) / 6 * 100) for reward in rewards]
+    assert {line[3] for line in cells} == {texts[0], "Coffee ␛[31mhot."}
+    probability = 1 / (1 + np.exp(-(rewards[0] - rewards[1]) / 0.5))
+    assert odds.startswith(f"'{cells[0][3]}' beats '{cells[1][3]}' with {probability:.0%}")
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", '{"reward_quantiles": [1, "x"], "calibration": {"temperature": -1}, "seen_prompts": 3}'])
+def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_path, content):
+    model = shutil.copytree(bare_model, tmp_path / "model")
+    if content is not None:
+        (model / "metrics.json").write_text(content)
+    done = run_script("score_answers.py", "--model", model, "--prompt", "read", "--answer", "books", "--answer", "N/A", cwd=tmp_path)
+    assert len(done.stdout.splitlines()) == 3 and "percentile" not in done.stdout
+    assert done.stderr == f"{model}: its metrics.json has no rewards of the training answers; no percentile is given\n"
+
+
+def test_a_pipe_is_scored_while_it_is_open(bare_model, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "score_answers.py", "--model", bare_model, "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, cwd=tmp_path,
+    )  # fmt: skip
+    process.stdin.write("prompt,answer\nread,books\nread,N/A\nmake good coffee,beans\n")
+    lines = [process.stdout.readline().rstrip("\n").split(",") for _ in range(3)]
+    assert lines[0] == ["prompt", "answer", "reward", "rank_in_prompt"]
+    assert [line[:2] for line in lines[1:]] == [["read", "books"], ["read", "N/A"]]
+    assert sorted(line[3] for line in lines[1:]) == ["1", "2"]
+    process.stdin.write("read,again\n")
+    assert process.stdout.readline().startswith("make good coffee,beans,")
+    process.stdin.write("read,\n")  # what is wrong is said after the rows before it
+    left, messages = process.communicate()
+    assert left == "" and process.returncode == 2  # of the last prompt, not all rows may have come
+    assert messages.endswith("error: standard input:6: empty answer: ''; write the text or delete the row\n")
+
+
+def test_lists_from_a_pipe_are_not_held_back(measured_model, tmp_path, monkeypatch, capfd):
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb", buffering=0) as pipe:
+        monkeypatch.setattr("sys.stdin", stdin)
+        items = score_answers.read_ahead(Answers("-")) if pipe.write(b'{"prompt": "p", "answers": ["a", "b"]}\n') else None
+        scored = score_answers.score_stream(items, "lists", lambda items: np.array([0.5, 0.7]), read_scale(measured_model))
+        assert next(scored)[1].ranks.tolist() == [2, 1]
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(bare_model, answers, monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", closefd=False) as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert score_answers.main(["--model", str(bare_model), str(answers)]) == 141
+    os.close(writing)
+    assert capsys.readouterr().err.endswith("no percentile is given\n")
+
+
+def test_a_terminal_is_shown_nothing_that_it_would_obey(bare_model, tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("prompt,answer\nread,\x1b[31mred\n")
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        assert score_answers.main(["--model", str(bare_model), str(tmp_path / "a.csv")]) == 0
+        shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "read,␛[31mred," in shown and "\x1b" not in shown
+
+
+def test_many_rows_take_the_memory_of_few(bare_model, tmp_path):
+    for rows in (1_000, 9_000):
+        (tmp_path / f"{rows}.csv").write_text("prompt,answer,note\n" + "".join(f"read {i % 500},books,{'note ' * 1000}\n" for i in range(rows)))
+    script = f"""
+import resource, score_answers
+for rows in (1_000, 9_000):
+    assert score_answers.main(["--model", {str(bare_model)!r}, f"{{rows}}.csv", "--output", "/dev/null", "--precision", "fp32"]) == 0
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True
+    )
+    few, many = map(int, done.stdout.split())
+    assert many - few < 20  # MB; the file has 45
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(answers):
+    def score(items):
+        answers.write_text("prompt,answer\np,a\n")
+        return np.zeros(len(items), dtype=np.float32)
+
+    with pytest.raises(score_answers.InputError, match="answers.csv: changed while it was being scored; start again"):
+        list(score_answers.score_file(str(answers), score_answers.file_stamp(answers), score, RewardScale()))
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    "name, text, message",
     [
-        ("prompt,text\np,a\n", "answers.csv:1: no column 'answer' in the header 'prompt,text'; it must name prompt, answer"),
-        ("prompt,answer\np,a\np,\n", "answers.csv:3: empty answer: ''; write the text or delete the row"),
-        ("prompt,answer,reward\np,a,1\n", "answers.csv:1: the column 'reward' exists already; rename or delete it"),
+        ("a.csv", "prompt,text\np,a\n", "a.csv:1: no 'answer' among 'prompt,text'; it must have prompt and answer, or prompt and a list of answers,"
+         " or prompt, chosen and rejected"),
+        ("a.csv", "prompt,answer\np,a\np,\n ,b\n", "a.csv:3: empty answer: ''; write the text or delete the row\n"
+         "a.csv:4: empty prompt: ' '; write the text or delete the row"),
+        ("a.csv", "prompt,answer,reward\np,a,1\n", "a.csv:1: 'reward' exists already; rename or delete it"),
+        ("a.csv", "", "a.csv:1: the file is empty; its first line must name the columns"),
+        ("a.jsonl", "", "a.jsonl: has no records; write one object per prompt or per answer"),
+        ("a.jsonl", '{"prompt": "p", "answers": "a"}\n', "a.jsonl:1: answers is not a list of texts: 'a'; write [\"one\", \"two\"]"),
+        ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p"}\n', "a.jsonl:2: no answer among prompt; give every record the same keys"),
+        ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b", "reward": 1}\n', "a.jsonl:2: 'reward' exists already; rename or"
+         " delete it"),
+        ("a.json", '[{"prompt": "p", "chosen": [{"role": "user"}], "rejected": "b"}]', "a.json, row 1: chosen is not a text: \"[{'role': 'user'}]\";"
+         " convert the file first with `python convert_rankings.py`"),
     ],
-)
-def test_a_wrong_csv_gets_one_plain_message(tmp_path, text, message):
-    (tmp_path / "answers.csv").write_text(text)
-    assert run_script("score_answers.py", "answers.csv", cwd=tmp_path, status=2).stderr == f"error: {message}\n"
+)  # fmt: skip
+def test_a_wrong_file_gets_plain_messages_and_nothing_is_written(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    assert run_script("score_answers.py", name, "--output", "b.csv", cwd=tmp_path, status=2).stderr == f"error: {message}\n"
+    assert not (tmp_path / "b.csv").exists()
+
+
+def test_places_that_cannot_be_read_or_written(answers, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for arguments, message in (
+        (["none.csv"], "none.csv: no such file; check the name"),
+        (["folder"], "folder: cannot be read: Is a directory; name a file that you may read"),
+        (["answers.csv", "--output", "folder"], "folder: a folder, not a file; choose another --output"),
+        (["answers.csv", "--output", "none/b.csv"], "none/b.csv: there is no such folder; make it, or choose another --output"),
+    ):
+        assert run_script("score_answers.py", *arguments, cwd=tmp_path, status=2).stderr == f"error: {message}\n"
 
 
 def test_a_folder_that_is_no_reward_model(answers, tmp_path):

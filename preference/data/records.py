@@ -31,12 +31,12 @@ from preference.data.csv_table import (
 )
 from preference.durable_files import sync_folder
 from preference.errors import InputError
-from preference.wording import counted, shorten
+from preference.wording import counted, plain, shorten
 
 STREAM = "-"  # standard input, standard output
 KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
 _BLOCK = 1 << 16  # bytes read at once
-_ROWS_AT_ONCE = 1024  # of a Parquet file
+_ROWS_READ, _ROWS_WRITTEN = 256, 1024  # at once, of a Parquet file
 _SEPARATORS = ";\t|"
 
 
@@ -115,7 +115,7 @@ def read_records(source: str | Path, kind: str | None = None) -> Records:
 def _open(source: str | Path, name: str) -> BinaryIO:
     try:
         if str(source) == STREAM:
-            return _put_back(b"", sys.stdin.buffer)
+            return open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115  (not sys.stdin, which two threads cannot share at the end)
         return _open_pipe(name) if Path(source).is_fifo() else open(source, "rb")  # noqa: SIM115  (read to its end, lazily)
     except FileNotFoundError:
         if os.path.islink(source):
@@ -145,8 +145,7 @@ class _PutBack(io.RawIOBase):
 
     def close(self) -> None:
         super().close()
-        if self.rest is not getattr(sys.stdin, "buffer", None):
-            self.rest.close()
+        self.rest.close()
 
     def readable(self) -> bool:
         return True
@@ -329,7 +328,7 @@ def _parquet_rows(name: str, file: Any, table: Any) -> Iterator[tuple[int, dict[
     number = 0
     try:
         with file:
-            for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE):
+            for batch in table.iter_batches(batch_size=_ROWS_READ):
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record
@@ -442,7 +441,7 @@ class _ParquetWriter(Writer):
     def write_row(self, record: dict[str, Any]) -> None:
         self.check_columns(record)
         self.waiting.append(record)
-        if len(self.waiting) == _ROWS_AT_ONCE:
+        if len(self.waiting) == _ROWS_WRITTEN:
             self._write_group()
 
     def end(self) -> None:
@@ -482,7 +481,7 @@ def open_writer(target: str | Path, kind: str, columns: list[str] | None = None,
     """Write records to a file, which appears whole at the end or not at all, or to standard output ("-"), where each is passed on at once.
 
     Args:
-        kind: csv, jsonl, json or parquet (see `kind_of_target`). Parquet goes out in row groups of `_ROWS_AT_ONCE`.
+        kind: csv, jsonl, json or parquet (see `kind_of_target`). Parquet goes out in row groups of `_ROWS_WRITTEN`.
         columns: of a CSV or Parquet file; default: the keys of the first record.
         schema: the types of Parquet columns that are known (see `Records.schema`).
 
@@ -495,7 +494,7 @@ def open_writer(target: str | Path, kind: str, columns: list[str] | None = None,
         with _writing(name):
             if streams:
                 sys.stdout.flush()
-            file = sys.stdout.buffer if streams else stack.enter_context(_open_atomically(Path(target)))
+            file = _standard_output(kind) if streams else stack.enter_context(_open_atomically(Path(target)))
             writer = _WRITERS[kind](name, file, columns, schema, flushes=streams)
             writer.begin()
             file.flush()
@@ -523,6 +522,28 @@ def kind_of_target(target: str | Path, kind: str) -> str:
     ('jsonl', 'csv')
     """
     return KINDS.get(Path(target).suffix.lower(), kind)
+
+
+def _standard_output(kind: str) -> Any:
+    if not sys.stdout.isatty():
+        return sys.stdout.buffer
+    if kind == "parquet":
+        raise InputError("standard output: a terminal cannot show Parquet; name a file, or pass it on through a pipe")
+    return _Terminal()
+
+
+class _Terminal(io.RawIOBase):
+    """Standard output that is a terminal: it is shown no characters that it would obey."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        sys.stdout.write(plain(bytes(data).decode("utf-8")))
+        return len(data)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager
