@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from preference.errors import InputError
 from preference.model.base_models import quiet_transformers
+from preference.model.decoders import write_chats
 from preference.model.unpadding import runs_unpadded
 
 # The fixed cost of a forward pass, in tokens: it decides between more passes and more padding.
@@ -16,12 +18,20 @@ MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass
 
 
 def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], max_length: int):
-    """Encode each (prompt, answer) pair; truncation cuts the longer side first, token by token.
+    """Encode each (prompt, answer) pair, as the tokenizer lays out a pair or, where it has a chat template, as a chat.
+
+    Truncation cuts the end of the longer side first, token by token. A chat is cut before it is written: its template and its
+    end stay whole.
 
     Returns:
         A list with one dict of model inputs per pair (without the attention mask, which padding makes), and a
         list that says of each pair whether it was cut at `max_length` tokens.
+
+    Raises:
+        InputError: the chat template alone is longer than `max_length`.
     """
+    if tokenizer.chat_template:
+        return _encode_chats(tokenizer, prompts, answers, max_length)
     encoded = tokenizer(list(prompts), list(answers), truncation="longest_first", max_length=max_length, return_attention_mask=False)
     names = list(encoded.keys())
     pairs = [dict(zip(names, values, strict=True)) for values in zip(*(encoded[name] for name in names), strict=True)]
@@ -30,10 +40,64 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
     return pairs, [bool(encoding.overflowing) for encoding in encoded.encodings]
 
 
+def input_names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Return the names of the model inputs that `encode_pairs` gives."""
+    return ["input_ids"] if tokenizer.chat_template else [name for name in tokenizer.model_input_names if name != "attention_mask"]
+
+
+def _encode_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], max_length: int):
+    encoded = _token_ids(tokenizer, write_chats(tokenizer, prompts, answers))
+    cut = [len(ids) > max_length for ids in encoded]
+    for i in (i for i, is_cut in enumerate(cut) if is_cut):
+        encoded[i] = _encode_cut_chat(tokenizer, prompts[i], answers[i], max_length)
+    return [{"input_ids": ids} for ids in encoded], cut
+
+
+def _encode_cut_chat(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, max_length: int) -> list[int]:
+    """Return the token ids of the chat with the beginnings of `prompt` and `answer` that fit in `max_length` tokens."""
+    prompt_length, answer_length = (len(ids) for ids in _token_ids(tokenizer, [prompt, answer]))
+    room = max_length - len(_token_ids(tokenizer, write_chats(tokenizer, [""], [""]))[0])
+    while room > 0:
+        kept = longest_first(prompt_length, answer_length, room)
+        texts = [beginning(tokenizer, text, tokens) for text, tokens in zip((prompt, answer), kept, strict=True)]
+        ids = _token_ids(tokenizer, write_chats(tokenizer, texts[:1], texts[1:]))[0]
+        if len(ids) <= max_length:
+            return ids
+        room -= len(ids) - max_length  # at a seam, tokens of two texts may part or join
+    raise InputError(f"--max-length {max_length}: the model's chat template alone takes as many tokens; raise it")
+
+
+def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+
+
+def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """Return how many tokens of two texts are kept where the longer loses one after the other until both fit in `room`.
+
+    >>> longest_first(5, 40, 20), longest_first(40, 40, 21), longest_first(5, 6, 20)
+    ((5, 15), (10, 11), (5, 6))
+    """
+    if first + second <= room:
+        return first, second
+    half = room // 2
+    if first <= second:
+        return (kept := min(first, half)), room - kept
+    return room - (kept := min(second, half)), kept
+
+
+def beginning(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str:
+    """Return the part of `text` that its first `tokens` tokens cover."""
+    if not tokenizer.is_fast:
+        return tokenizer.decode(_token_ids(tokenizer, [text])[0][:tokens])
+    places = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"][:tokens]
+    return text[: places[-1][1]] if places else ""
+
+
 def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> dict[str, Tensor]:
     """Pad encoded texts to their longest: tensors of shape (texts, longest), as the model takes them."""
     with quiet_transformers():  # pad alone is slower than calling the tokenizer, it warns; the token ids come from the table
-        return dict(tokenizer.pad(list(encoded), return_tensors="pt"))
+        side = "right" if tokenizer.chat_template else None  # None: the tokenizer's own
+        return dict(tokenizer.pad(list(encoded), padding_side=side, return_tensors="pt"))
 
 
 def plan_chunks(lengths: Sequence[int], chunk_cost: int | None, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """A pretrained model made ready for training: one new output, no dropout, its lower layers frozen."""
 
+import sys
 from pathlib import Path
 
 import torch
@@ -8,20 +9,27 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from preference.errors import InputError
 from preference.model.base_models import CAREFULLY, check_loaded, loading
+from preference.model.decoders import give_chat_template, give_padding, is_decoder
+from preference.model.encoding import encode_pairs, pad_chunk
+from preference.model.generator import converted_gguf
 from preference.model.head import keep_head_in_fp32
 from preference.model.unpadding import unpad_layers
 
 
-def load_base_model(folder: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a base model with one new output, and its tokenizer.
+def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a base model, a folder or a GGUF file, with one new output, and its tokenizer.
 
     Dropout is 0 everywhere: on a CPU it doubles the time of a step, since its random numbers are drawn on
     one core and it forces attention off the fused path. No code that the folder may hold is run.
+
+    A decoder's tokenizer has a chat template afterwards, and a token for padding alone; an encoder's has no chat template, so
+    that it lays out a pair.
 
     Raises:
         InputError: the folder does not hold such a model, or parts of it are damaged or do not fit together.
     """
     remedy = "choose another --base-model"
+    folder = converted_gguf(Path(path), remedy) if Path(path).is_file() else path
     with loading(folder, remedy):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         for name, value in config.to_dict().items():
@@ -39,9 +47,15 @@ def load_base_model(folder: str | Path, *, seed: int) -> tuple[PreTrainedModel, 
     missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
     pretrained = {name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name}
     check_loaded(folder, model, tokenizer, pretrained, remedy)
-    model.config.pad_token_id = tokenizer.pad_token_id
-    with loading(folder, remedy), torch.no_grad():  # some architectures want more than text
-        model(**tokenizer("prompt", "answer", return_tensors="pt")).logits.view(1, 1)
+    with loading(folder, remedy), torch.no_grad():
+        if is_decoder(config):
+            give_chat_template(tokenizer)
+            give_padding(model, tokenizer)
+        else:
+            tokenizer.chat_template = None
+            model.config.pad_token_id = tokenizer.pad_token_id
+        pairs, _ = encode_pairs(tokenizer, ["prompt"], ["answer"], sys.maxsize)
+        model(**pad_chunk(tokenizer, pairs)).logits.view(1, 1)  # some architectures want more than text
     unpad_layers(model)
     keep_head_in_fp32(model)
     # sentence_transformers.CrossEncoder applies a sigmoid to one output unless the config names this.
@@ -62,7 +76,7 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> in
     Raises:
         InputError: the model has no layer left to train.
     """
-    stack: nn.ModuleList | list = max((module for module in model.modules() if isinstance(module, nn.ModuleList)), key=len, default=[])
+    stack = layer_stack(model)
     if layers is None:
         layers = len(stack) // 3 if len(stack) else -1
     if layers >= len(stack):
@@ -73,4 +87,15 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> in
             if parameter is first_trained:
                 break
             parameter.requires_grad_(False)
+        # DeBERTa defines its embeddings of distances, and their norm, after the layers that read them.
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Embedding) or name == "deberta.encoder.LayerNorm":
+                module.requires_grad_(False)
     return layers
+
+
+def layer_stack(model: PreTrainedModel) -> nn.ModuleList | list:
+    """Return the model's layers: the outermost list of as many modules as the config names layers, or else its longest list."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    return next((some for some in lists if len(some) == layers), max(lists, key=len, default=[]))

@@ -32,7 +32,7 @@ class Generator:
     """
 
     def __init__(self, base: BaseModel, device: str = "cpu"):
-        folder = converted_gguf(base.path) if base.path.is_file() else base.path
+        folder = converted_gguf(base.path, "choose another --generator") if base.path.is_file() else base.path
         with quiet_transformers():
             try:
                 self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
@@ -129,8 +129,12 @@ class _GumbelNoise(LogitsProcessor):
         return scores - torch.log(-torch.log(uniform.clamp_(1e-20, 1 - 1e-7))).to(scores)
 
 
-def converted_gguf(path: Path) -> Path:
-    """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder."""
+def converted_gguf(path: Path, remedy: str) -> Path:
+    """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder.
+
+    Raises:
+        InputError: the file cannot be read; the message ends with `remedy`.
+    """
     with open(path, "rb") as file:
         folder = cache_folder("gguf") / hashlib.file_digest(file, "sha256").hexdigest()
     if (folder / "config.json").exists():
@@ -143,7 +147,7 @@ def converted_gguf(path: Path) -> Path:
                 config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
                 read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, config=copy.deepcopy(config), dtype=torch.float32)
             except Exception as error:  # a damaged file can raise anything
-                raise InputError(f"{path}: cannot be read as a GGUF model ({error}); choose another --generator") from error
+                raise InputError(f"{path}: cannot be read as a GGUF model ({error}); {remedy}") from error
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # without the marks of quantisation, which forbid saving
             model.load_state_dict(read.state_dict())
             model.generation_config = read.generation_config

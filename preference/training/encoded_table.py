@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from preference.data.rankings import Ranking
 from preference.durable_files import writing_to
 from preference.machine import cache_folder, remove_old
-from preference.model.encoding import encode_pairs
+from preference.model.encoding import encode_pairs, input_names
 
 _TABLE_FORMAT = "1"
 _RANKINGS_AT_ONCE = 256
@@ -56,9 +56,10 @@ def digest_of(rankings: Sequence[Ranking]) -> str:
 
 def _description(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return all that decides which token ids the tokenizer gives, and nothing of the calls made so far."""
+    chat = json.dumps([tokenizer.chat_template, tokenizer.special_tokens_map]) if tokenizer.chat_template else ""
     if not hasattr(tokenizer, "backend_tokenizer"):
-        return f"{tokenizer.__class__.__name__}{sorted(tokenizer.get_vocab().items())}"
-    return json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None})
+        return f"{tokenizer.__class__.__name__}{sorted(tokenizer.get_vocab().items())}{chat}"
+    return json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}) + chat
 
 
 def _read_table(path: Path, rankings: Sequence[Ranking]) -> Dataset | None:
@@ -73,7 +74,7 @@ def _read_table(path: Path, rankings: Sequence[Ranking]) -> Dataset | None:
 
 
 def _write_table(path: Path, rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-    inputs = [name for name in tokenizer.model_input_names if name != "attention_mask"]
+    inputs = input_names(tokenizer)
     features = Features({name: List(List(Value("int32"))) for name in inputs} | {"ranks": List(Value("int32")), "truncated": Value("int32")})
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     os.close(descriptor)
