@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -44,6 +45,17 @@ def matmul_rate(dtype: torch.dtype, rows: int, width: int, seconds: float) -> fl
         left @ right
         products += 1
     return 2 * rows * width * 4 * width * products / elapsed
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute in one thread within this: many small steps, such as those of loading a model, only wait for a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def check_device(device: str) -> None:

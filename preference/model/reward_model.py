@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from preference.data.rankings import Ranking
 from preference.durable_files import recover_folder
 from preference.errors import InputError
-from preference.machine import check_device, choose_precision
+from preference.machine import check_device, choose_precision, one_thread
 from preference.model.base_models import CAREFULLY, check_loaded, loading
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.head import keep_head_in_fp32
@@ -43,11 +43,12 @@ class RewardModel:
         """
         check_reward_model_folder(folder)
         check_device(device)
-        with loading(folder, remedy := "train it again"):
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
-        missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
-        check_loaded(folder, model, tokenizer, missing, remedy)
+        with one_thread():
+            with loading(folder, remedy := "train it again"):
+                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+                model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
+            missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+            check_loaded(folder, model, tokenizer, missing, remedy)
         unpad_layers(model)
         keep_head_in_fp32(model)
         return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))
