@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
 from preference.durable_files import recover_folder
 from preference.errors import InputError
@@ -88,6 +89,19 @@ class RewardModel:
     def score_rankings(self, rankings: Sequence[Ranking]) -> np.ndarray:
         """Return the rewards of all answers to `rankings`, in order: shape (answers,), float32."""
         return self.score([r.prompt for r in rankings for _ in r.answers], [answer for r in rankings for answer in r.answers])
+
+    def reward_function(self) -> Callable[..., list[float]]:
+        """Return `preference_reward(prompts, completions, **columns)`, as TRL's trainers take it for `reward_funcs`.
+
+        Prompts and completions are texts, or chats: lists of messages, which become texts by the rule of `preference.data.dialogues`.
+        """
+
+        def preference_reward(prompts: Sequence, completions: Sequence, **columns) -> list[float]:
+            prompts = [prompt if isinstance(prompt, str) else as_text(read_messages(prompt)) for prompt in prompts]
+            answers = [answer if isinstance(answer, str) else as_text(read_messages(answer), ASSISTANT) for answer in completions]
+            return self.score(prompts, answers).tolist()
+
+        return preference_reward
 
 
 @torch.inference_mode()

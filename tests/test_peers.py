@@ -1,0 +1,152 @@
+"""The reward model in the libraries of others, by the recipes of docs/recipes.md: they are run as they stand there."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, run_script
+
+from preference.model.reward_model import RewardModel
+
+PROMPTS = ["Name a prime number", "Name a prime number", "Tell me a funny joke about programming"]
+ANSWERS = ["7", "Bananas are yellow.", "Code code code."]
+CHAT = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+POLICY = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the recipes train; here a tiny model in a folder of that name
+
+
+def recipe(title: str) -> str:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    return re.search(rf"^## {re.escape(title)}\n.*?^```python\n(.*?)^```", text, re.M | re.S)[1]
+
+
+@pytest.fixture(scope="module")
+def tiny_llama(tmp_path_factory) -> Path:
+    """A chat model with random weights whose tokens are single letters."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("peers") / "llama"
+    vocabulary = {character: i for i, character in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>", "<|pad|>"])}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>", pad_token="<|pad|>", chat_template=CHAT).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 256}
+    LlamaForCausalLM(LlamaConfig(vocab_size=258, bos_token_id=None, eos_token_id=256, pad_token_id=257, **sizes)).save_pretrained(folder)
+    return folder
+
+
+def sharpen(folder: Path, copy: Path) -> Path:
+    """Copy a reward model with larger weights: after a few steps its rewards would hardly differ, and a wrong one would not be seen."""
+    model = RewardModel.load(folder)
+    for parameter in model.model.parameters():
+        if parameter.dim() == 2:
+            parameter.data.mul_(5)
+    model.model.save_pretrained(copy)
+    model.tokenizer.save_pretrained(copy)
+    assert np.ptp(RewardModel.load(copy).score(PROMPTS, ANSWERS)) > 0.1
+    return copy
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_reward_model, tmp_path_factory) -> Path:
+    return sharpen(tiny_reward_model, tmp_path_factory.mktemp("peers") / "encoder")
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny_llama, sample_folder, tmp_path_factory) -> Path:
+    run_script(
+        "reward_model_trainer.py", "--base-model", tiny_llama, "--max-length", 128, "--max-steps", 1, "--output-dir", "peers_decoder",
+        cwd=sample_folder,
+    )  # fmt: skip
+    return sharpen(sample_folder / "peers_decoder", tmp_path_factory.mktemp("peers") / "decoder")
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch, tiny_llama):
+    """Return a function that makes the test's folder the working folder, with `reward_model_final` and the policy in it."""
+
+    def put(model: Path) -> None:
+        shutil.copytree(model, tmp_path / "reward_model_final")
+        shutil.copytree(tiny_llama, tmp_path / POLICY)
+        monkeypatch.chdir(tmp_path)
+
+    return put
+
+
+def test_transformers_pipeline(beside, encoder, capsys):
+    beside(encoder)
+    exec(recipe("Transformers"), found := {})
+    [first, second] = [one["score"] for one in found["reward"]([{"text": PROMPTS[i], "text_pair": ANSWERS[i]} for i in range(2)])]
+    np.testing.assert_allclose([first, second], RewardModel.load(encoder).score(PROMPTS[:2], ANSWERS[:2]), atol=1e-4)
+    assert f"{first:.4f}"[:-1] in capsys.readouterr().out
+
+
+def test_cross_encoder_predicts_and_ranks(beside, encoder, capsys):
+    beside(encoder)
+    exec(recipe("sentence-transformers"), found := {})
+    ours = RewardModel.load(encoder).score(PROMPTS, ANSWERS)
+    np.testing.assert_allclose(found["model"].predict(list(zip(PROMPTS, ANSWERS, strict=True))), ours, atol=1e-4)
+    ranked = found["model"].rank(PROMPTS[0], ANSWERS[:2])
+    assert [one["corpus_id"] for one in ranked] == np.argsort(-ours[:2]).tolist()
+    np.testing.assert_allclose([one["score"] for one in ranked], sorted(ours[:2], reverse=True), atol=1e-4)
+
+
+def as_chats(prompts, answers) -> tuple[list, list]:
+    return [[{"role": "user", "content": prompt}] for prompt in prompts], [[{"role": "assistant", "content": answer}] for answer in answers]
+
+
+def test_the_reward_function_scores_texts_and_chats(encoder):
+    model = RewardModel.load(encoder)
+    reward = model.reward_function()
+    rewards = reward(prompts=PROMPTS, completions=ANSWERS, completion_ids=[[1]] * 3, trainer_state=None)
+    assert rewards == model.score(PROMPTS, ANSWERS).tolist() and all(type(value) is float for value in rewards)
+    prompts, completions = as_chats(PROMPTS, ANSWERS)
+    assert reward(prompts=prompts, completions=completions) == rewards
+    turns = [[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": PROMPTS[0]}]]
+    assert reward(turns, completions[:1]) == model.score([f"User: Hi\n\nAssistant: Hello\n\nUser: {PROMPTS[0]}"], ANSWERS[:1]).tolist()
+    assert reward.__name__ == "preference_reward"
+
+
+def rewards_in(trainer, prompts, completions) -> np.ndarray:
+    """Return the rewards that a GRPOTrainer reckons with: shape (completions,)."""
+    inputs = [{"prompt": prompt} for prompt in prompts]
+    return trainer._calculate_rewards(inputs, prompts, completions, [[1]] * len(prompts))[:, 0].numpy()
+
+
+def test_grpo_with_the_reward_function(beside, encoder):
+    beside(encoder)
+    exec(recipe("TRL: a reward function"), found := {})
+    trainer, logged = found["trainer"], found["trainer"].state.log_history[0]
+    assert trainer.state.global_step == 1 and np.isfinite(logged["rewards/preference_reward/mean"])
+    ours = RewardModel.load(encoder).score(PROMPTS, ANSWERS)
+    np.testing.assert_allclose(rewards_in(trainer, *as_chats(PROMPTS, ANSWERS)), ours, atol=1e-4)
+    np.testing.assert_allclose(rewards_in(trainer, PROMPTS, ANSWERS), ours, atol=1e-4)
+
+
+def test_grpo_scores_something_else_with_the_folder_of_an_encoder(beside, encoder):
+    """Why docs/recipes.md warns: TRL joins prompt and completion without [CLS] and [SEP]. When this fails, the warning can go."""
+    beside(encoder)
+    exec(recipe("TRL: the folder of a decoder").replace("trainer.train()", ""), found := {})
+    ours = RewardModel.load(encoder).score(PROMPTS, ANSWERS)
+    assert np.abs(rewards_in(found["trainer"], PROMPTS, ANSWERS) - ours).max() > 0.1
+
+
+def test_grpo_with_the_folder_of_a_decoder(beside, decoder):
+    beside(decoder)
+    exec(recipe("TRL: the folder of a decoder"), found := {})
+    trainer = found["trainer"]
+    assert trainer.state.global_step == 1 and np.isfinite(trainer.state.log_history[0]["reward"])
+    ours = RewardModel.load(decoder)
+    np.testing.assert_allclose(rewards_in(trainer, *as_chats(PROMPTS, ANSWERS)), ours.score(PROMPTS, ANSWERS), atol=1e-4)
+
+
+def test_reward_trainer_trains_on(beside, decoder):
+    beside(decoder)
+    exec(recipe("TRL: training on"), found := {})
+    assert found["trainer"].state.global_step == 1
+    before, after = (RewardModel.load(folder).score(PROMPTS, ANSWERS) for folder in (decoder, "trained_on"))
+    assert 0 < np.abs(after - before).max() < 0.1  # one step from the same weights
