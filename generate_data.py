@@ -201,15 +201,16 @@ def print_agreement(session) -> None:
 
 def print_outcomes(outcomes) -> None:
     """Say how the new rankings compare with the earlier ones and with the models' orders."""
+    if not outcomes:
+        return
     changed = [outcome for outcome in outcomes if outcome.changed]
     sides = [outcome.side for outcome in changed]
     print(
         f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(changed)}, now nearer to the models {sides.count(1)},"
         f" changed but nearer to the earlier ranking {sides.count(-1)}, halfway between {sides.count(0)}"
     )
-    if outcomes:
-        tau = sum(outcome.kendall_tau for outcome in outcomes) / len(outcomes)
-        print(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")
+    tau = sum(outcome.kendall_tau for outcome in outcomes) / len(outcomes)
+    print(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")
 
 
 def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) -> str:

@@ -31,6 +31,7 @@ class Terminal:
     def __init__(self, folder, *arguments, columns=80, lines=60, ignore_interrupts=False, **environment):
         files = [] if {"--candidates", "--again"} & set(arguments) else ["--candidates", "c.jsonl"]
         env = os.environ | {"TERM": "xterm-256color", "EDITOR": "true"} | environment
+        env.pop("PYTHONUNBUFFERED", None)  # Python then loses the rest of a line whose writing a signal interrupts
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(

@@ -26,6 +26,7 @@ class RankingLog:
     Attributes:
         events: all events of this CSV, oldest first.
         standing: the `ranked` events that were not undone.
+        undone: the `ranked` event that was undone last.
         reranked: the `reranked` events that were not undone.
         rankings_of: every `ranked` event of a prompt, also the undone ones.
     """
@@ -34,6 +35,7 @@ class RankingLog:
         self.path, self.data = Path(path), Path(data).name
         self.events: list[dict] = []
         self.standing: list[dict] = []
+        self.undone: dict | None = None
         self.reranked: list[dict] = []
         self.rankings_of: defaultdict[str, list[dict]] = defaultdict(list)
         for _, event in read_jsonl(path) if self.path.exists() else []:
@@ -47,9 +49,10 @@ class RankingLog:
         record = {"event": event, "time": now, "data": self.data, **values}
         try:
             append_durably(self.path, json.dumps(record, ensure_ascii=False))
-        except OSError:
+        except OSError as error:
             with contextlib.suppress(OSError):
                 drop_cut_line(self.path)
+            error.filename = self.path
             raise
         self._take_in(record)
 
@@ -59,7 +62,7 @@ class RankingLog:
             self.standing.append(event)
             self.rankings_of[event["prompt"]].append(event)
         elif event["event"] == "undone" and self.standing:
-            self.standing.pop()
+            self.undone = self.standing.pop()
         elif event["event"] == "reranked":
             self.reranked.append(event)
         elif event["event"] == "restored" and self.reranked:

@@ -181,9 +181,7 @@ class RankingSession(Session):
             return "there is no ranking to undo"
         last = standing[-1]
         prompt = last["prompt"]
-        removed = last["recheck"] or self.store.remove(prompt, last["answers"], last["ranks"])
-        self.log.add("undone", prompt=prompt, recheck=last["recheck"])
-        if not removed:
+        if not self.store.undo(last):
             return f"not undone: the rows of {prompt!r} in {self.store.path} have been changed since"
         self.queue = [item for item in self.queue if item[0] != prompt]
         self.queue.insert(0, (prompt, last["recheck"]))

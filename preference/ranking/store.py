@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import glob
 import hashlib
 import io
 import os
@@ -29,8 +30,8 @@ class RankingStore:
     goes to the log first, with the size of the CSV at that time. Then its rows are appended to the CSV in one write. If
     a crash comes in between, or the machine fails while the rows reach the disk, the log ends with a ranking whose rows
     are missing from the CSV or cut short; the next start completes them, so that no ranking is ever lost or half there.
-    Undoing the last ranking cuts its rows off again. Rows that are no longer at the end are removed by replacing the
-    file, old by new in one rename.
+    Undoing the last ranking, which is logged first too, cuts its rows off again. Rows that are no longer at the end are
+    removed by replacing the file, old by new in one rename.
 
     New ranks for rows that are there already (`change_ranks`) go to the log first too, with the digest of the CSV at that
     time. Then a CSV in which nothing but these rank cells differs replaces the old one. If a crash comes in between, the
@@ -53,7 +54,9 @@ class RankingStore:
         with contextlib.ExitStack() as until_closed:
             until_closed.enter_context(locked(self.path, TAKEN))
             self.log = RankingLog(log, path)
+            self._remove_leftovers()
             self._complete_last_change()
+            self._complete_last_undoing()
             self._read()
             self._lock = until_closed.pop_all()
 
@@ -61,7 +64,7 @@ class RankingStore:
         """End the session and let other rankers work on the CSV."""
         with contextlib.suppress(OSError, InputError):  # then the next start tries again
             self._complete_last_change()
-            if self.log.events and self.log.events[-1]["event"] in ("ranked", *CHANGES):
+            if self.log.events and self.log.events[-1]["event"] in ("ranked", "undone", *CHANGES):
                 self.log.add("ended")
         self._lock.close()
 
@@ -84,11 +87,24 @@ class RankingStore:
         self.log.add("ranked", prompt=prompt, answers=answers, ranks=ranks, **details, csv_size=size)
         try:
             self._append(self._layout.start + self._layout.rows(prompt, answers, ranks))
-        except OSError:
+        except OSError as error:
+            error.filename = self.path
             with contextlib.suppress(OSError):
                 self.log.add("undone", prompt=prompt)
             raise
         self._rows_of[prompt.strip()] += len(answers)
+
+    def undo(self, ranked: dict) -> bool:
+        """Undo a ranking, given its `ranked` event: first in the log, then in the CSV. Return False if its rows are not there any more."""
+        self._read()
+        self.log.add("undone", prompt=ranked["prompt"], recheck=ranked["recheck"])
+        try:
+            return ranked["recheck"] or self.remove(ranked["prompt"], ranked["answers"], ranked["ranks"])
+        except OSError as error:
+            error.filename = self.path
+            with contextlib.suppress(OSError):
+                self.log.add("ranked", **{name: ranked[name] for name in ("prompt", "answers", "ranks", "seconds", "recheck") if name in ranked})
+            raise
 
     def remove(self, prompt: str, answers: list[str], ranks: list[int]) -> bool:
         """Remove exactly the rows that `add` wrote; if one is not there any more, remove none and return False."""
@@ -131,7 +147,8 @@ class RankingStore:
             return
         try:
             self._write_ranks(cells, self.log.events[-1])
-        except OSError:
+        except OSError as error:
+            error.filename = self.path
             self._cells = None
             opposite = CHANGES[1 - CHANGES.index(event)]
             with contextlib.suppress(OSError):
@@ -147,6 +164,12 @@ class RankingStore:
         if self._cells is None or self._cells[0] != state:
             self._cells = state, RankCells(self.path)
         return self._cells[1]
+
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of writers that were killed; the lock says that nobody else is writing."""
+        path = Path(os.path.realpath(self.path))
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
 
     def _complete_last_change(self) -> None:
         """Do what the log's last event says, if a crash came before the CSV was written."""
@@ -193,6 +216,12 @@ class RankingStore:
                 file.truncate(size)
                 raise
         self._remember(size + len(rows))
+
+    def _complete_last_undoing(self) -> None:
+        """Remove the rows of a ranking that the log's last event undid, if a crash came before."""
+        undone = self.log.undone if self.log.events and self.log.events[-1]["event"] == "undone" else None
+        if undone and not undone.get("recheck") and self.path.exists():
+            self.remove(undone["prompt"], undone["answers"], undone["ranks"])
 
     def _complete_last_ranking(self, last: dict) -> None:
         """Append the rows of the last ranking that a crash kept out of the CSV, wholly or in part."""

@@ -1,12 +1,12 @@
+import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import run_script
 from pseudo_terminal import PROMPTS, SCRIPT, Terminal, prompts_and_answers, ranks_of
-
-from preference.ranking.store import RankingStore
 
 folder = pytest.fixture(prompts_and_answers)
 
@@ -24,31 +24,93 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
     assert list(ranks_of(folder)) == PROMPTS[:1]
 
 
-@pytest.mark.parametrize(
-    "module, arguments",
-    [
-        ("argparse", ["--candidates", "c.jsonl"]),
-        ("preference.errors", ["--candidates", "c.jsonl"]),
-        ("preference.arguments", ["--help"]),
-        ("torch._C", ["--prompts", "p.txt", "--generator", "GENERATOR"]),
-        ("transformers.utils", ["--prompts", "p.txt", "--generator", "GENERATOR"]),
-    ],
-)
-def test_ctrl_c_during_the_imports_ends_silently(folder, tiny_distilbert, module, arguments):
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+@pytest.mark.parametrize("typed, question", [("1 2 3 4", "or n to cancel: "), ("x", "or n to keep it: "), ("w", "(empty to cancel): ")])
+def test_ctrl_c_at_every_question_saves_nothing_and_quits(folder, typed, question, key):
+    terminal = Terminal(folder)
+    terminal.wait_for("\n> ")
+    terminal.type(typed)
+    terminal.wait_for(question)
+    pressed = time.monotonic()
+    terminal.child.send(key)
+    rest = terminal.summary()
+    assert time.monotonic() - pressed < 2
+    assert terminal.child.exitstatus == (130 if key == "\x03" else 0) and "0 done, 6 left continue:" in rest
+    assert not (folder / "training_data.csv").exists() and "discarded" not in (folder / "ranking_log.jsonl").read_text()
+
+
+@pytest.mark.parametrize("module, arguments", [("argparse", []), ("preference.errors", []), ("preference.arguments", ["--help"])])
+def test_ctrl_c_during_the_imports_ends_silently(folder, module, arguments):
+    status, printed, rest = interrupt_after(module, folder, "--candidates", "c.jsonl", *arguments)
+    assert status == -signal.SIGINT  # which a shell calls 130
+    assert not printed and not rest
+
+
+@pytest.mark.parametrize("module", ["torch._C", "transformers.utils", "preference.model.generator"])
+def test_ctrl_c_while_a_model_is_loaded_says_how_to_continue(folder, tiny_distilbert, module):
     (folder / "p.txt").write_text("a prompt")
-    command = [sys.executable, "-X", "importtime", SCRIPT, *[str(tiny_distilbert) if word == "GENERATOR" else word for word in arguments]]
+    status, printed, rest = interrupt_after(module, folder, "--prompts", "p.txt", "--generator", str(tiny_distilbert))
+    assert status == 130 and "Traceback" not in printed
+    assert rest[:2] == ["", "stopped; what was done so far is saved"] and rest[2].startswith("continue:  python ") and len(rest) == 3
+    assert shlex.split(rest[2])[3:] == ["--prompts", "p.txt", "--generator", str(tiny_distilbert)]
+    assert not list(folder.glob("*.lock"))
+
+
+def interrupt_after(module: str, folder, *arguments) -> tuple[int, str, list[str]]:
+    """Press Ctrl-C when the script has imported `module`. Return its exit status, what it printed, and its lines on standard error."""
+    command = [sys.executable, "-X", "importtime", SCRIPT, *arguments]
     child = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip
     for line in child.stderr:  # each module as soon as it is imported
         if line.split("|")[-1].strip() == module:
             break
     child.send_signal(signal.SIGINT)
+    pressed = time.monotonic()
     printed, rest = child.communicate()
-    assert child.returncode == -signal.SIGINT  # which a shell calls 130
-    RankingStore(folder / "training_data.csv", folder / "ranking_log.jsonl").close()  # takes over a lock that was left behind
-    assert not (folder / "training_data.csv.lock").exists()
-    assert not [line for line in rest.splitlines() if not line.startswith("import time:")]
-    assert "Traceback" not in printed
+    assert time.monotonic() - pressed < 2
+    return child.returncode, printed, [line for line in rest.splitlines() if not line.startswith("import time:")]
+
+
+def full_disk(folder, small_files_only, arguments, typed: str) -> str:
+    """What is printed when no file can grow any more; the CSV and the log stay as they are."""
+    data = folder / "training_data.csv"
+    before, log = data.read_bytes(), (folder / "ranking_log.jsonl").read_bytes()
+    with small_files_only(1):
+        done = run_script("generate_data.py", *arguments, cwd=folder, stdin=typed)
+    assert data.read_bytes() == before and (folder / "ranking_log.jsonl").read_bytes() == log and "Traceback" not in done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_full_disk_gets_a_plain_line_for_each_key(folder, small_files_only):
+    candidates = ["--candidates", "c.jsonl"]
+    run_script("generate_data.py", *candidates, cwd=folder, stdin="2 1 4 3\n\n")
+    too_large = "ranking_log.jsonl: File too large"
+    for typed, message in (("4 3 2 1\n\n", f"not saved: {too_large}"), ("s\n", f"nothing was changed: {too_large}"),
+                           ("x\n\n", f"nothing was changed: {too_large}"), ("w\nmy own\n", f"nothing was changed: {too_large}"),
+                           ("e 1\n", "nothing was changed: "), ("u\n", f"not undone: {too_large}")):  # fmt: skip
+        printed = full_disk(folder, small_files_only, candidates, typed + "q\n")
+        assert message in printed.replace("\n", " ") and "1 done, 5 left" in printed, typed
+    done = run_script("generate_data.py", *candidates, cwd=folder, stdin="4 3 2 1\n\nq\n")  # there is room again
+    assert "2 done, 4 left" in done.stdout and list(ranks_of(folder)) == PROMPTS[:2]
+
+
+def test_a_full_disk_while_ranking_again(folder, small_files_only):
+    run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 3\n\n" * 2)
+    rows = (folder / "training_data.csv").read_text().splitlines()
+    reviewed = [f"{row},0,{5 - int(row[-1])},1" for row in rows[1:]]
+    (folder / "review.csv").write_text("\n".join([rows[0] + ",reward,predicted_rank,dispute", *reviewed]))
+    again = ["--again", "review.csv"]
+    too_large = "ranking_log.jsonl: File too large"
+    for typed, message in (("4 3 2 1\n\n", f"not saved: {too_large}"), ("s\n", f"nothing was changed: {too_large}"),
+                           ("x\n\n", f"nothing was changed: {too_large}")):  # fmt: skip
+        assert message in full_disk(folder, small_files_only, again, typed + "q\n"), typed
+    with small_files_only((folder / "training_data.csv").stat().st_size - 1):  # the log has room, the new CSV has not
+        (folder / "ranking_log.jsonl").unlink()
+        before = (folder / "training_data.csv").read_bytes()
+        done = run_script("generate_data.py", *again, cwd=folder, stdin="4 3 2 1\n\nq\n")
+    assert "not saved: " in done.stdout and "File too large" in done.stdout and "0 done, 2 left" in done.stdout
+    run_script("generate_data.py", *again, cwd=folder, stdin="q\n")
+    assert (folder / "training_data.csv").read_bytes() == before and not list(folder.glob(".*.tmp"))
 
 
 def test_a_csv_that_is_broken_by_hand_meanwhile_stops_nothing(folder):

@@ -240,3 +240,30 @@ def test_the_log_knows_what_stands(tmp_path):
     again.add("ranked", prompt="e")
     assert [event["prompt"] for event in RankingLog(tmp_path / "log.jsonl", "data.csv").standing] == ["a", "d", "e"]
     assert RankingLog(tmp_path / "log.jsonl", "other.csv").standing == []  # another CSV's rankings are its own
+
+
+def test_an_undoing_that_a_crash_cut_is_completed_from_the_log(path):
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2], recheck=False)
+    kept = path.read_bytes()
+    store.add("q", ["x", "y"], [1, 2], recheck=False)
+    both = path.read_bytes()
+    assert store.undo(store.log.standing[-1])
+    store._lock.close()
+    for content in (both, kept, both + b"r,by hand,1\n"):
+        path.write_bytes(content)
+        log = store.log.path.read_bytes()
+        open_store(path).close()
+        assert path.read_bytes() == content.replace(both, kept)
+        store.log.path.write_bytes(log)
+    open_store(path).close()  # ends well
+    path.write_bytes(both)  # brought back by hand
+    open_store(path).close()
+    assert path.read_bytes() == both
+
+
+def test_what_a_killed_writer_left_is_removed_at_the_next_start(path):
+    (path.parent / ".data.csv.abc123.tmp").write_text("half a")
+    (path.parent / ".other.csv.abc123.tmp").write_text("half a")
+    open_store(path).close()
+    assert [left.name for left in path.parent.glob("*.tmp")] == [".other.csv.abc123.tmp"]
