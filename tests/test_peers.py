@@ -16,9 +16,15 @@ CHAT = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{{ eos_token }
 POLICY = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the recipes train; here a tiny model in a folder of that name
 
 
+RECIPES = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").split("\n## ")[1:]
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # of transformers to TRL
+
+
 def recipe(title: str) -> str:
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    return re.search(rf"^## {re.escape(title)}\n.*?^```python\n(.*?)^```", text, re.M | re.S)[1]
+    [text] = [text for text in RECIPES if text.startswith(title + "\n")]
+    [code] = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    return code
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +83,11 @@ def beside(tmp_path, monkeypatch, tiny_llama):
     return put
 
 
+def test_every_recipe_is_run_here():
+    used = set(re.findall(r'exec\(recipe\("(.+?)"\)', Path(__file__).read_text(encoding="utf-8")))
+    assert used == {text.partition("\n")[0] for text in RECIPES}
+
+
 def test_transformers_pipeline(beside, encoder, capsys):
     beside(encoder)
     exec(recipe("Transformers"), found := {})
@@ -93,6 +104,15 @@ def test_cross_encoder_predicts_and_ranks(beside, encoder, capsys):
     ranked = found["model"].rank(PROMPTS[0], ANSWERS[:2])
     assert [one["corpus_id"] for one in ranked] == np.argsort(-ours[:2]).tolist()
     np.testing.assert_allclose([one["score"] for one in ranked], sorted(ours[:2], reverse=True), atol=1e-4)
+
+
+def test_a_decoder_scores_chats_in_both(beside, decoder):
+    beside(decoder)
+    exec(recipe("A decoder in both"), found := {})
+    ours = RewardModel.load(decoder).score(PROMPTS[:2], ANSWERS[:2])
+    np.testing.assert_allclose(found["CrossEncoder"]("reward_model_final").predict(found["chats"]), ours, atol=1e-4)
+    chats = found["reward"].tokenizer.apply_chat_template(found["chats"], tokenize=False)
+    np.testing.assert_allclose([one["score"] for one in found["reward"](chats)], ours, atol=1e-4)
 
 
 def as_chats(prompts, answers) -> tuple[list, list]:
