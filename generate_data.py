@@ -225,8 +225,13 @@ def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) ->
         if value is True:
             words.append(flag)
         elif value != parser.get_default(name):
-            words += [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
+            words += flag_with(flag, value)
     return as_command(words)
+
+
+def flag_with(flag: str, value: object) -> list[str]:
+    """Return the words that give a flag its value, also where the value looks like a flag."""
+    return [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
 
 
 def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_only: bool, recheck: float) -> int:
@@ -373,7 +378,7 @@ def main(argv: list[str] | None = None) -> int:
     names = AGAIN_FLAGS if files.again else [name for name in vars(args) if name != "generate_only"]
     review = command_line("review_rankings.py", args, ["data"])
     if files.again and files.again != Path("review.csv"):
-        review += " " + as_command(["--output", str(files.again)])
+        review += " " + as_command(flag_with("--output", files.again))
     commands = Commands(command_line("generate_data.py", args, names), command_line("reward_model_trainer.py", args, ["data"]), review)
     try:
         if files.again is None:

@@ -1,12 +1,16 @@
 """Ranking again what models dispute: generate_data.py --again."""
 
 import json
+import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from conftest import read_csv, run_script
 from pseudo_terminal import Terminal, ranks_of, shown_answers
 
+from preference.data.csv_table import format_rows
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.errors import InputError
 from preference.ranking.again import AgainSession, Outcome, read_review
@@ -321,3 +325,31 @@ def test_undo_of_an_ordinary_ranking_leaves_rows_that_were_ranked_again(tmp_path
     again = (tmp_path / "my.csv").read_bytes()
     done = run_script("generate_data.py", "--candidates", "c.jsonl", "--data", "my.csv", cwd=tmp_path, stdin="u\nq\n")
     assert "there is no ranking to undo" in done.stdout and (tmp_path / "my.csv").read_bytes() == again
+
+
+def test_foreign_texts_and_names_are_harmless(tmp_path):
+    hostile = "\x1b[31mred\x1b]0;title\x07\u202e"
+    answers, ranks = [f"a{hostile}", f"b{hostile}"], [1, 2]
+    names = {"--data": "-my\x1b[31m.csv", "--again": "-a\nb \x1b[31m'.csv"}
+    rankings = [Ranking(f"p{hostile}", answers, ranks, f"g{hostile}"), Ranking(f"q{hostile}", answers, ranks)]
+    write_rankings(tmp_path / names["--data"], rankings)
+    rows = [[r.prompt, answer, rank, r.group, 0.1, 3 - rank, 1.0] for r in [*rankings, Ranking(f"r{hostile}", answers, ranks)]
+            for answer, rank in zip(r.answers, r.ranks, strict=True)]  # fmt: skip
+    header = ["prompt", "answer", "rank", "group", "reward", "predicted_rank", "dispute"]
+    (tmp_path / names["--again"]).write_bytes(format_rows([header, *rows]).encode())
+    flags = [*(f"{flag}={name}" for flag, name in names.items()), "--seed", "1"]  # with which 2 1 is another order
+    done = run_script("generate_data.py", *flags, cwd=tmp_path, stdin="v\nv 1\n2 1\n\n\nq\n")
+    assert "not shown, as their rows are gone: 1 ranking" in done.stdout and "1 done, 1 left" in done.stdout
+    assert "· group 'g" in done.stdout
+    printed = done.stdout
+    path = tmp_path / names["--data"]
+    path.write_text(path.read_text().replace(f"q{hostile},b", f"q{hostile},changed"))
+    printed += run_script("generate_data.py", *flags, cwd=tmp_path, stdin="u\nq\n").stdout
+    assert "not shown, as they were edited" in printed
+    assert not {character for character in printed if ord(character) < 32 and character != "\n"} and "\u202e" not in printed
+    told = dict(re.findall(r"^(\w+): +(python .*?)\n(?=\w+:  |$)", done.stdout, re.M | re.S))  # a name may hold a line end
+    show = "import json, sys; print(json.dumps(sys.argv[2:]))"
+    for word, expected in (("continue", flags), ("review", [flags[0], flags[1].replace("--again", "--output")])):
+        command = told[word].replace("python ", f"{shlex.join([sys.executable, '-c', show])} ", 1)
+        shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        assert json.loads(shell.stdout) == expected
