@@ -7,6 +7,8 @@ Trains five models, each without a fifth of the prompts, and asks each about the
 agreement on all prompts and the rankings that the models dispute most; writes review.csv (all rankings, most disputed
 first: the CSV's own columns, and reward, predicted_rank, dispute). Nothing in the rankings is changed. Stop at any time:
 folds that are done are kept, and the same command continues.
+
+With --learning-curve it also says whether more rankings would help, and by how much (learning_curve.png).
 """
 
 from preference.processes import end_silently, raise_on_interrupt
@@ -18,46 +20,49 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, at_least, settings_from
-from preference.data.csv_table import CsvTable, Row, format_rows, read_table
-from preference.data.folds import folds_by_prompt
+from preference.data.csv_table import CsvTable, read_table
+from preference.data.folds import folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
+from preference.ranking.agreement import self_agreement
 from preference.threads import settle_waiting
 from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
 from preference.wording import as_command, counted, plain
 
-ADDED = ["reward", "predicted_rank", "dispute"]
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 
 
 @dataclass(frozen=True)
 class Files:
-    """What is read and written."""
+    """What is read and written; `curve_plot` only for a learning curve."""
 
     data: str
+    log: Path
     output: Path
+    curve_plot: Path
 
 
-def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) -> None:
+def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, learning_curve: bool) -> None:
     """The whole job: read, cross-validate, evaluate, find disputes, write, report.
 
     Args:
         top: how many of the most disputed rankings to print.
+        learning_curve: also train on fewer rankings, to tell whether more would help.
     """
-    rankings = read_rankings(files.data)
-    for warning in rankings.warnings():
-        print(f"warning: {plain(warning)}")
+    rankings, table = read_data(files.data)
     try:
-        folds = folds_by_prompt(rankings.rankings, settings.validation_fraction, settings.seed)
+        folds = folds_by_prompt(rankings, settings.validation_fraction, settings.seed)
     except ValueError:
         raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them") from None
-    check_output(files.output, files.data)
+    smaller = smaller_folds(rankings, folds, settings.validation_fraction, settings.seed) if learning_curve else []
+    check_outputs(files, draws=learning_curve)
+    again = self_agreement(files.log, rankings, data=files.data)
     settle_waiting()
     base = find_base_model(base_model)
     print(plain(base.note or f"base model: {base.used} ({base.source})"), flush=True)
@@ -66,102 +71,116 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int) 
     from preference.training.progress import ShowFolds
 
     raise_on_interrupt()
-    known = known_folds(rankings.rankings, folds, base, settings)
-    new = [fold for fold in folds if fold not in known]
-    seconds = estimate_seconds(rankings.rankings, new, base, settings)
+    every = [*folds, *(fold for some in smaller for fold in some)]
+    known = known_folds(rankings, every, base, settings)
+    new = [fold for fold in every if fold not in known]
+    estimate = f", about {duration(estimate_seconds(rankings, new, base, settings))}" if new else ""
     done = f"; {len(known)} of them known from earlier" if known else ""
-    print(f"cross-validation: {counted(len(folds), 'fold')} by prompt{done}" + (f", about {duration(seconds)}" if new else ""), flush=True)
+    fewer = f", {len(every) - len(folds)} of them with fewer rankings" if smaller else ""
+    print(f"cross-validation: {counted(len(every), 'fold')} by prompt{fewer}{done}{estimate}", flush=True)
 
     start = time.perf_counter()
-    progress = ShowFolds(sum(steps_of(rankings.rankings, fold.parts, settings) for fold in folds), len(folds))
+    progress = ShowFolds(sum(steps_of(rankings, fold.parts, settings) for fold in every), len(every))
     with progress.bar:
-        rewards = cross_validate(rankings.rankings, folds, base, settings, callbacks=[progress], on_fold=progress.end_fold)
+        rewards, *of_smaller = (
+            cross_validate(rankings, some, base, settings, callbacks=[progress], on_fold=progress.end_fold) for some in (folds, *smaller)
+        )
     seconds = time.perf_counter() - start
 
     import numpy as np
 
-    from preference.evaluation.calibration import calibrate
+    from preference.evaluation.calibration import calibrate, chance_calibration_error
     from preference.evaluation.disputes import disputes_of, expected_disputes
     from preference.evaluation.evaluation import evaluate
+    from preference.evaluation.learning_curve import describe_gain, fit_curve, measured_points
     from preference.evaluation.metrics import pair_margins, split_rewards
-    from preference.evaluation.tables import print_disputes, print_report
+    from preference.evaluation.reversed_ranks import find_reversed
+    from preference.evaluation.review_table import review_csv
+    from preference.evaluation.tables import print_disputes, print_report, print_reversed
 
-    evaluation = evaluate("cross-validation", rankings.rankings, rewards, seed=settings.seed)
-    disputes = disputes_of(rankings.rankings, rewards)
-    of_ranking = [pair_margins(ranking, values) for ranking, values in zip(rankings.rankings, split_rewards(rankings.rankings, rewards), strict=True)]
-    margins = [np.concatenate([of_ranking[i] for i in fold.held_out]) for fold in folds]
-    calibration = calibrate(margins)
+    if learning_curve:
+        from preference.evaluation.curve_plot import plot_learning_curve
+
+    evaluation = evaluate("cross-validation", rankings, rewards, seed=settings.seed)
+    disputes = disputes_of(rankings, rewards)
+    of_ranking = [pair_margins(ranking, values) for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    calibration = calibrate([np.concatenate([of_ranking[i] for i in fold.held_out]) for fold in folds])
+    by_chance = chance_calibration_error(rankings, rewards, calibration.temperature, seed=settings.seed)
     top = min(top, int((disputes > 0).sum()))
-    threshold = float(sorted(disputes, reverse=True)[top - 1]) if top else 0.0
-    by_chance = expected_disputes(rankings.rankings, rewards, threshold, calibration.temperature, seed=settings.seed) if top else 0.0
+    write_atomically(files.output, review_csv(table, rankings, rewards, disputes))
+    outcome = {name: asdict(getattr(evaluation, name)) for name in ("metrics", "longest", "shortest")} | asdict(calibration)
+    save_outcome(rankings, base, settings, outcome | {"prompts": evaluation.metrics.prompts, "folds": len(folds)})
 
-    write_atomically(files.output, review_csv(files.data, rankings.rankings, rewards, disputes))
-    print_report([evaluation], answers=False)
+    print_report([evaluation], answers=False, again=again)
     print(
         "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,\n"
         "so the accuracy is, if anything, an underestimate.\n\n"
-        f"P(preferred) = sigmoid(margin / {calibration.temperature:.2f}); expected calibration error"
-        f" {calibration.error_before:.3f} before, {calibration.error_after:.3f} after temperature scaling\n"
+        f"P(preferred) = sigmoid(margin / {calibration.temperature:.2f}); expected calibration error {calibration.error_before:.3f} before,"
+        f" {calibration.error_after:.3f} after temperature scaling\n({by_chance:.3f} is what chance alone would show on"
+        f" {counted(calibration.pairs, 'pair')} even if every probability were right)\n"
     )
-    print_disputes(rankings.rankings, rewards, disputes, top)
+    if learning_curve:
+        points = measured_points(rankings, [*smaller, folds], [*of_smaller, rewards])
+        curve = fit_curve(points, models=len(folds))
+        plot_learning_curve(points, curve, evaluation, files.curve_plot, again=again)
+        print(describe_gain(curve, evaluation.metrics.prompts) + "\n")
+    print_reversed(rankings, find_reversed(rankings, rewards))
+    print_disputes(rankings, rewards, disputes, top)
     if top:
-        print(f"By these probabilities, chance alone would give about {by_chance:.0f} disputes as strong as these {top}.")
-    save_outcome(
-        rankings.rankings, base, settings,
-        {name: asdict(getattr(evaluation, name)) for name in ("metrics", "longest", "shortest")} | asdict(calibration)
-        | {"prompts": evaluation.metrics.prompts, "folds": len(folds)},
-    )  # fmt: skip
-    print(f"\n{counted(len(folds), 'fold')} in {duration(seconds)}\nreview      {plain(files.output)}")
+        threshold = float(np.sort(disputes)[-top])
+        strong = expected_disputes(rankings, rewards, threshold, calibration.temperature, seed=settings.seed)
+        print(f"By these probabilities, chance alone would give about {strong:.0f} disputes as strong as these {top}.")
+    print(f"\n{counted(len(every), 'fold')} in {duration(seconds)}\nreview      {plain(files.output)}")
+    if learning_curve:
+        print(f"picture     {plain(files.curve_plot)}")
     if top:
-        print(f"look again  {as_command(['python', 'generate_data.py', '--data', files.data, '--again', str(files.output)])}")
+        print(f"look again  {as_command(['python', 'generate_data.py', *flag('--data', files.data), *flag('--again', files.output)])}")
     print(f"train       {train_command(files.data, base_model, settings)}")
+
+
+def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
+    """Read the rankings, say what is left out, and keep the rows as they are now: training takes long, and the file may be edited."""
+    if Path(data).exists() and not Path(data).is_file():
+        raise InputError(f"{data}: not a file; save the rankings as a CSV first")
+    rankings, table = read_rankings(data), read_table(data)
+    if rankings.sha256 != table.sha256:
+        raise InputError(f"{data}: changed while it was read; start again")
+    for warning in rankings.warnings():
+        print(f"warning: {plain(warning)}")
+    return rankings.rankings, table
 
 
 def train_command(data: str, base_model: str, settings: TrainingSettings) -> str:
     """Return the command that trains on all of the rankings as they were reviewed."""
     default = TrainingSettings()
-    words = ["python", "reward_model_trainer.py", "--data", data]
+    words = ["python", "reward_model_trainer.py", *flag("--data", data)]
     if base_model != REWARD_MODEL_DEFAULT:
-        words += ["--base-model", base_model]
+        words += flag("--base-model", base_model)
     for field in fields(settings):
         if (value := getattr(settings, field.name)) != getattr(default, field.name):
-            words += ["--" + field.name.replace("_", "-"), str(value)]
+            words += flag("--" + field.name.replace("_", "-"), value)
     return as_command(words)
 
 
-def review_csv(data: str, rankings: list[Ranking], rewards: Sequence[float], disputes: Sequence[float]) -> str:
-    """Return the rows of the CSV `data` that are part of a ranking, most disputed ranking first, with the columns `ADDED`."""
-    from preference.evaluation.metrics import predicted_ranks, split_rewards
+def flag(name: str, value: object) -> list[str]:
+    """Return a flag and its value as words of a command; a value that looks like a flag is joined to its own.
 
-    table = read_table(data)
-    rows_of: dict[tuple[str, str], list[list[str]]] = {}
-    for row in table.rows:
-        rows_of.setdefault((cell(table, row, "prompt"), cell(table, row, "group")), []).append(row.cells)
-    answer = table.columns.index("answer")
-    rows = []
-    parts = split_rewards(rankings, rewards)
-    for i in sorted(range(len(rankings)), key=lambda i: -disputes[i]):
-        added = dict(zip(rankings[i].answers, zip(parts[i], predicted_ranks(parts[i]), strict=True), strict=True))
-        for cells in rows_of[rankings[i].prompt, rankings[i].group]:
-            reward, rank = added[cells[answer].strip()]
-            rows.append([*cells, f"{reward:.4f}", rank, f"{disputes[i]:.4f}"])
-    return format_rows([[*table.columns, *ADDED], *rows])
+    >>> flag("--data", "my.csv"), flag("--data", "-my.csv")
+    (['--data', 'my.csv'], ['--data=-my.csv'])
+    """
+    return [f"{name}={value}"] if str(value).startswith("-") else [name, str(value)]
 
 
-def cell(table: CsvTable, row: Row, column: str) -> str:
-    """Return the row's cell of `column` without white space around it; "" where the CSV has no such column."""
-    return row.cells[table.columns.index(column)].strip() if column in table.columns else ""
+def check_outputs(files: Files, *, draws: bool) -> None:
+    """Before any work, refuse a review that would replace something else, and a picture that cannot be drawn."""
+    from preference.evaluation.review_table import check_output
 
-
-def check_output(output: Path, data: str) -> None:
-    """Before any work, refuse to write where there is no folder, over the rankings, or over a file that is not a review."""
-    if not output.parent.is_dir():
-        raise InputError(f"--output {output}: no folder {output.parent}; create it, or choose another --output")
-    if not output.exists():
-        return
-    header = output.open(encoding="utf-8-sig", errors="replace").readline() if output.is_file() else ""
-    if not set(ADDED) <= set(header.strip().split(",")) or output.samefile(data):
-        raise InputError(f"{output}: exists and is not a review; choose another --output")
+    check_output(files.output, files.data)
+    plot = files.curve_plot
+    if draws and (plot.suffix.lower() not in PICTURES or plot.is_dir()):
+        raise InputError(f"--curve-plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
+    if draws and not plot.parent.is_dir():
+        raise InputError(f"--curve-plot {plot}: no folder {plot.parent}; create it, or choose another --curve-plot")
 
 
 def duration(seconds: float) -> str:
@@ -181,6 +200,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", default="training_data.csv", help="the rankings")
     parser.add_argument("--output", type=Path, default=Path("review.csv"), help="all rankings, most disputed first; an earlier review is replaced")
     parser.add_argument("--top", type=at_least(0), default=10, help="how many of the most disputed rankings to print")
+    parser.add_argument("--log", type=Path, help="what was shown, and when, for the prompts shown twice (default: ranking_log.jsonl beside --data)")
+    curve = parser.add_argument_group("learning curve")
+    curve.add_argument(
+        "--learning-curve", action="store_true",
+        help="also train on an eighth, a quarter and a half of the rankings, to tell whether more would help; takes about four times as long",
+    )  # fmt: skip
+    curve.add_argument("--curve-plot", type=Path, default=Path("learning_curve.png"), help="the picture of it; an earlier one is replaced")
     training = parser.add_argument_group("training (as in reward_model_trainer.py)")
     training.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
     training.add_argument("--objective", choices=OBJECTIVES, default=default.objective, help="the loss")
@@ -194,9 +220,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    if args.log is None:
+        args.log = Path(args.data).with_name("ranking_log.jsonl")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), top=args.top)
+        run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), top=args.top, learning_curve=args.learning_curve)
     except InputError as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2

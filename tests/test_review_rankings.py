@@ -1,3 +1,6 @@
+import json
+import os
+import re
 import shlex
 
 import pytest
@@ -94,7 +97,7 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
         for rank in [r["rank"] if rater == "ann" else 5 - int(r["rank"])]
     ]
     (folder / "data.csv").write_text(format_rows([[*COLUMNS, "group"], *grouped]))
-    review(folder, tiny_distilbert)
+    assert "two raters agree" in review(folder, tiny_distilbert).stdout
     reviewed = read_csv(folder / "review.csv")
     assert len(reviewed) == 64
     disputes = {(row["prompt"], row["group"]): float(row["dispute"]) for row in reviewed}
@@ -120,3 +123,73 @@ def test_one_prompt_cannot_be_reviewed(folder, tiny_distilbert):
     (folder / "data.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\n")
     done = review(folder, tiny_distilbert, status=2)
     assert done.stderr == "error: data.csv: only one prompt with a ranking; rank at least two to review them\n"
+
+
+@pytest.fixture
+def four_prompts(folder):
+    rows = read_csv(folder / "data.csv")[:16]
+    (folder / "data.csv").write_text(format_rows([list(rows[0]), *(list(row.values()) for row in rows)]))
+    return folder
+
+
+def test_a_learning_curve_says_whether_more_would_help_and_continues_where_it_was_stopped(four_prompts, tiny_distilbert, monkeypatch):
+    import preference.training.cross_validation as cross_validation
+
+    real, calls = cross_validation.train, []
+
+    def stop_in_the_sixth(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 7:  # the first times a few steps
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    log = [
+        {"event": "ranked", "data": "data.csv", "prompt": row["prompt"], "answers": ["a", "b"], "ranks": ranks, "recheck": again}
+        for row in read_csv(four_prompts / "data.csv")[:1]
+        for again, ranks in ((False, [1, 2]), (True, [2, 1]))
+    ]
+    (four_prompts / "ranking_log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log))
+    monkeypatch.setattr(cross_validation, "train", stop_in_the_sixth)
+    review(four_prompts, tiny_distilbert, "--learning-curve", "--seed", 9, status=130)
+    monkeypatch.setattr(cross_validation, "train", real)
+    done = review(four_prompts, tiny_distilbert, "--learning-curve", "--seed", 9)
+    assert "cross-validation: 8 folds by prompt, 4 of them with fewer rankings; 5 of them known from earlier, about " in done.stdout
+    assert re.search(r"^More rankings .*: with twice as many ranked prompts \(8\) expect about \d\.\d\d, 80 % interval ", done.stdout, re.M)
+    assert "picture     learning_curve.png\n" in done.stdout and (four_prompts / "learning_curve.png").stat().st_size > 20_000
+    assert re.search(r"yourself, shown 1 prompt again +0\.000 \[0\.000, 0\.000\]", done.stdout)
+    assert "4 folds by prompt; 4 of them known" in review(four_prompts, tiny_distilbert, "--seed", 9).stdout  # without the curve
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused_before_any_work(folder, tiny_distilbert):
+    done = review(folder, tiny_distilbert, "--learning-curve", "--curve-plot", "curve.txt", status=2)
+    assert done.stderr.startswith("error: --curve-plot curve.txt: unsupported image type; use .png")
+    done = review(folder, tiny_distilbert, "--learning-curve", "--curve-plot", "nowhere/curve.png", status=2)
+    assert done.stderr == "error: --curve-plot nowhere/curve.png: no folder nowhere; create it, or choose another --curve-plot\n"
+
+
+def test_a_review_can_be_reviewed_and_its_columns_are_not_doubled(four_prompts, tiny_distilbert):
+    review(four_prompts, tiny_distilbert)
+    done = review(four_prompts, tiny_distilbert, "--data", "review.csv", "--output", "second.csv")
+    assert list(read_csv(four_prompts / "second.csv")[0]) == [*COLUMNS, "note", "reward", "predicted_rank", "dispute"]
+    assert "train       python reward_model_trainer.py --data review.csv " in done.stdout
+
+
+def test_an_edit_while_the_models_train_does_not_change_the_review(four_prompts, tiny_distilbert, monkeypatch):
+    import preference.training.cross_validation as cross_validation
+
+    real = cross_validation.train
+
+    def edit(*arguments, **options):
+        (four_prompts / "data.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\n")
+        return real(*arguments, **options)
+
+    before = read_csv(four_prompts / "data.csv")
+    monkeypatch.setattr(cross_validation, "train", edit)
+    review(four_prompts, tiny_distilbert, "--seed", 10)
+    assert sorted(row["note"] for row in read_csv(four_prompts / "review.csv")) == sorted(row["note"] for row in before)
+
+
+def test_a_pipe_is_refused(folder, tiny_distilbert):
+    os.mkfifo(folder / "pipe")
+    done = review(folder, tiny_distilbert, "--data", "pipe", status=2)
+    assert done.stderr == "error: pipe: not a file; save the rankings as a CSV first\n"

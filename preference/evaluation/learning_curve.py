@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preference.data.folds import Fold, trained_prompts
+from preference.data.rankings import Ranking
+from preference.evaluation.metrics import count_pairs
+
 TYPICAL_GAIN = 0.010  # a doubling: 0.011 in Stiennon et al. 2020 (section 4.3), 0.009 from 25 to 600 of AlpacaEval's prompts
 GAIN_SPREAD = 0.010  # standard deviation of the gain a doubling from one person's rankings to the next
 BENDING = 0.010  # standard deviation of the change of that gain over one doubling
@@ -18,6 +22,7 @@ TRAINING_NOISE = 0.01  # standard deviation of the accuracy over seeds and choic
 FEW = 25  # below, the variance of that noise grows as 1 / prompts
 PROMPT_NOISE = 0.22  # standard deviation of one prompt's accuracy: counts as much as `PRIOR_PROMPTS` measured prompts
 PRIOR_PROMPTS = 5
+WORTHWHILE = 0.005  # a gain a doubling that is worth a person's time
 NORMAL_80 = 1.2816  # standard deviations on each side of an 80 % interval
 
 
@@ -77,6 +82,15 @@ class LearningCurve:
         return float(weights @ mean), float(weights @ covariance @ weights)
 
 
+def measured_points(rankings: Sequence[Ranking], folds: Sequence[Sequence[Fold]], rewards: Sequence[np.ndarray]) -> list[Point]:
+    """Return a point for each set of folds, which was trained on a share of the prompts of its own and gave its `rewards` to all answers."""
+    points = []
+    for some, values in zip(folds, rewards, strict=True):
+        counts = count_pairs(rankings, values)
+        points.append(Point(sum(trained_prompts(rankings, fold) for fold in some) / len(some), counts.right, counts.pairs))
+    return points
+
+
 def predict(points: Sequence[Point], at: float, *, models: int = 5) -> Prediction:
     """Predict the accuracy, on unseen prompts of the same kind, of one model that is trained on `at` ranked prompts.
 
@@ -91,6 +105,23 @@ def predict(points: Sequence[Point], at: float, *, models: int = 5) -> Predictio
         models: how many were trained for each point, one a fold.
     """
     return fit_curve(points, models=models).predict(at)
+
+
+def describe_gain(curve: LearningCurve, prompts: int) -> str:
+    """Say in one sentence whether more than `prompts` rankings are likely to help, by how much, and how sure that is."""
+    gain = curve.gain(prompts, 2 * prompts)
+    if gain.low > 0:
+        outlook = "More rankings are likely to help"
+    elif gain.high < WORTHWHILE:
+        outlook = "More rankings are unlikely to help"
+    else:
+        outlook = "More rankings may help, but these cannot tell"
+    twice, fourfold = curve.predict(2 * prompts), curve.predict(4 * prompts)
+    return (
+        f"{outlook}: with twice as many ranked prompts ({2 * prompts}) expect about {twice.mean:.2f}, 80 % interval {twice.low:.2f} to"
+        f" {twice.high:.2f}; with four times as many ({4 * prompts}) {fourfold.mean:.2f}, {fourfold.low:.2f} to {fourfold.high:.2f};"
+        f" doubling them changes the accuracy by {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})."
+    )
 
 
 def fit_curve(points: Sequence[Point], *, models: int = 5) -> LearningCurve:

@@ -25,7 +25,7 @@ from preference.training.resuming import last_checkpoint
 from preference.training.settings import TrainingSettings
 from preference.training.train import plan_schedule, train
 
-_FORMAT = "1"
+_FORMAT = "2"  # changes with what training makes of the same settings
 _FREE = ("validation_fraction", "device", "precision")  # settings that an outcome is known whatever they are
 _TIMED_STEPS = 4
 _OVERHEAD = 1.25  # evaluating, loading and scoring take about a quarter of the time of the steps

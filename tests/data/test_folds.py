@@ -1,6 +1,6 @@
 import pytest
 
-from preference.data.folds import folds_by_prompt
+from preference.data.folds import folds_by_prompt, shrink_fold, smaller_folds, trained_prompts
 from preference.data.rankings import Ranking
 
 
@@ -33,3 +33,32 @@ def test_folds_do_not_depend_on_the_order_of_the_file():
 def test_one_prompt_is_refused():
     with pytest.raises(ValueError, match="at least two prompts"):
         folds_by_prompt(synthetic_rankings(1, each=5), 0.2, seed=0)
+
+
+def prompts_of(some, fold):
+    return {some[i].prompt for part in fold.parts for i in part}
+
+
+def test_smaller_folds_are_nested_and_hold_out_the_same():
+    some = synthetic_rankings(50, each=2)
+    folds = folds_by_prompt(some, 0.2, seed=1)
+    shares = [*smaller_folds(some, folds, 0.2, seed=1), folds]
+    assert [[trained_prompts(some, fold) for fold in share] for share in shares] == [[5] * 5, [10] * 5, [20] * 5, [40] * 5]
+    for fewer, more in zip(shares, shares[1:], strict=False):
+        for small, large in zip(fewer, more, strict=True):
+            assert prompts_of(some, small) < prompts_of(some, large) and small.held_out == large.held_out
+            parts = [{some[i].prompt for i in part} for part in small.parts]
+            assert not parts[0] & parts[1] and len(parts[1]) == round(0.2 * trained_prompts(some, small))
+
+
+@pytest.mark.parametrize("prompts, shares", [(2, []), (3, []), (4, [2]), (8, [2, 4]), (10, [2, 4])])
+def test_shares_that_are_alike_are_trained_once(prompts, shares):
+    some = synthetic_rankings(prompts)
+    folds = folds_by_prompt(some, 0.2, seed=1)
+    assert [trained_prompts(some, smaller[0]) for smaller in smaller_folds(some, folds, 0.2, seed=1)] == shares
+
+
+def test_a_whole_share_is_the_fold_itself():
+    some = synthetic_rankings(23, each=2)
+    for fold in folds_by_prompt(some, 0.2, seed=4):
+        assert shrink_fold(some, fold, 1.0, 0.2, seed=4) == fold

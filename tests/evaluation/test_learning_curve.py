@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from preference.evaluation.learning_curve import NORMAL_80, TYPICAL_GAIN, Point, fit_curve, predict
+from preference.data.folds import Fold
+from preference.data.rankings import Ranking
+from preference.data.splits import Parts
+from preference.evaluation.learning_curve import NORMAL_80, TYPICAL_GAIN, Point, describe_gain, fit_curve, measured_points, predict
 
 SIZES = [10, 20, 40, 80]
 
@@ -70,3 +73,21 @@ def test_the_gain_leaves_out_what_the_level_shares():
     level = predict(points, 160)
     assert gain.high - gain.low < 0.7 * (level.high - level.low)
     assert (gain.high - gain.mean) / NORMAL_80 < 0.02
+
+
+def test_the_sentence_follows_the_gain():
+    def said(rise: float, prompts: int) -> str:
+        return describe_gain(fit_curve(points_of(lambda size: 0.7 + rise * np.log2(size / 80), prompts)), 100)
+
+    likely = said(0.04, 400)
+    assert likely.startswith("More rankings are likely to help: with twice as many ranked prompts (200) expect about 0.7")
+    assert "; with four times as many (400) 0." in likely and "doubling them changes the accuracy by +0.0" in likely
+    assert said(-0.03, 400).startswith("More rankings are unlikely to help: ")
+    assert said(0.0, 400).startswith("More rankings may help, but these cannot tell: ")
+
+
+def test_points_are_measured_on_what_each_share_was_given():
+    rankings = [Ranking(f"p{i}", ["x", "y"], [1, 2]) for i in range(4)]
+    folds = [[Fold(Parts([1, 2], []), [0]), Fold(Parts([0], []), [1, 2, 3])], [Fold(Parts([1, 2], [3]), [0]), Fold(Parts([0], []), [1, 2, 3])]]
+    few, more = measured_points(rankings, folds, [np.array([1.0, 0] * 3 + [0, 1.0]), np.array([1.0, 0] * 4)])
+    assert (few.trained_on, few.accuracy()) == (1.5, 0.75) and (more.trained_on, more.accuracy()) == (2.0, 1.0)

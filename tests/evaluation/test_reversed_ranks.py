@@ -2,7 +2,9 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from conftest import read_csv, run_script
 
+from preference.data.csv_table import format_rows
 from preference.data.rankings import Ranking
 from preference.evaluation.reversed_ranks import find_reversed, order_likelihood
 
@@ -45,3 +47,22 @@ def test_order_likelihood_is_a_distribution_and_ties_are_between_their_orders():
     assert min(likelihoods[1, 2, 3], likelihoods[1, 3, 2]) < tied < max(likelihoods[1, 2, 3], likelihoods[1, 3, 2])
     alike = np.zeros(4)  # nothing known: the best alone is as likely as the worst alone
     assert order_likelihood(alike, np.array([1, 2, 2, 2])) == pytest.approx(order_likelihood(alike, -np.array([1, 2, 2, 2])))
+
+
+def test_a_training_says_that_the_ranks_of_its_test_part_look_reversed(tiny_distilbert, sample_folder, tmp_path):
+    rows = read_csv(sample_folder / "training_data.csv")
+    header = ["prompt", "answer", "rank"]
+    (tmp_path / "data.csv").write_text(format_rows([header, *([row[name] for name in header] for row in rows)]))
+    for name, rank_of in (("reversed", lambda rank: 5 - rank), ("right", lambda rank: rank)):
+        tests = [["Please: " + row["prompt"], row["answer"], rank_of(int(row["rank"]))] for row in rows]
+        (tmp_path / f"{name}.csv").write_text(format_rows([header, *tests]))
+    said = {
+        name: run_script(
+            "reward_model_trainer.py", "--data", "data.csv", "--test-data", f"{name}.csv", "--base-model", tiny_distilbert,
+            "--max-length", 64, "--max-steps", 60, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--precision", "fp32",
+            "--validation-fraction", 0, "--output-dir", name, cwd=tmp_path,
+        ).stdout
+        for name in ("reversed", "right")
+    }  # fmt: skip
+    assert "Your ranks look reversed: 1 must be the best answer." in " ".join(said["reversed"].split())
+    assert "reversed" not in said["right"]

@@ -1,0 +1,18 @@
+import matplotlib.image
+import numpy as np
+
+from preference.data.rankings import Ranking
+from preference.evaluation.curve_plot import plot_learning_curve
+from preference.evaluation.evaluation import evaluate
+from preference.evaluation.learning_curve import Point, fit_curve
+
+
+def test_the_picture_is_drawn_with_few_points_and_with_raters(tmp_path):
+    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], group) for i in range(6) for group in ("ann", "bob")]
+    evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))
+    everything_right = [Point(size, np.full(6, 2.0), np.full(6, 2.0)) for size in (2, 5)]
+    for points in (everything_right, everything_right[1:]):
+        path = tmp_path / f"{len(points)}.png"
+        plot_learning_curve(points, fit_curve(points), evaluation, path)
+        pixels = matplotlib.image.imread(path)[..., :3]
+        assert pixels.shape[1] > 1200 and (pixels < 0.5).any(axis=2).mean() > 0.005
