@@ -44,6 +44,25 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
+def test_a_file_that_cannot_be_written_is_named(tmp_path, small_files_only):
+    (tmp_path / "a.csv").write_text("old")
+    (tmp_path / "folder").mkdir()
+    with small_files_only(1000), pytest.raises(OSError, match="File too large") as caught:
+        write_atomically(tmp_path / "a.csv", "x" * 10_000)
+    assert caught.value.filename == str(tmp_path / "a.csv") and (tmp_path / "a.csv").read_text() == "old"
+    for path in (tmp_path / "none" / "b.csv", tmp_path / "folder"):
+        with pytest.raises(OSError) as caught:
+            write_atomically(path, "x")
+        assert caught.value.filename == str(path)
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "folder"]
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path):
+    path = tmp_path / ("é" * 125 + ".csv")
+    write_atomically(path, "text")
+    assert path.read_text() == "text"
+
+
 def test_a_killed_writer_leaves_one_whole_content(tmp_path):
     path = tmp_path / "a.txt"
     program = (
