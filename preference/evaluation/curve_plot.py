@@ -17,6 +17,7 @@ from preference.evaluation.tables import RepeatedAgreement
 from preference.statistics import bootstrap_interval
 
 FURTHEST = 4  # times the rankings that there are
+NEAR = 0.1  # a mark further below everything else would make the rest small
 
 
 def plot_learning_curve(
@@ -53,21 +54,24 @@ def plot_learning_curve(
     ends = [prompts, 2 * prompts, FURTHEST * prompts]
     axis.plot(ends, [curve.predict(at).mean for at in ends], "o", color=blue, markerfacecolor="white")
 
-    colours = sns.color_palette("Dark2", max(3, len(marks)))
-    for (name, accuracy), colour in zip(marks.items(), colours, strict=False):
-        axis.axhline(accuracy, color=colour, linewidth=1.2, linestyle=":", label=f"{name}: {accuracy:.2f}")
+    low = min([*intervals[:, 0], *(one.low for one in expected)])
+    shown = [mark for mark in marks.values() if mark > low - NEAR]
+    axis.set_ylim(max(0.0, min([low, *shown]) - 0.03), min(1.01, max([*intervals[:, 1], *shown, *(one.high for one in expected)]) + 0.03))
+    for (name, mark), colour in zip(marks.items(), sns.color_palette("Dark2", len(marks)), strict=True):
+        axis.axhline(
+            mark, color=colour, linewidth=1.2, linestyle=":", label=f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)")
+        )
 
     ticks = {at: f"{at:.0f}" for at in sizes if at < 0.85 * prompts}
     ticks |= {prompts: f"{prompts}\nnow", 2 * prompts: f"{2 * prompts}\ntwice", FURTHEST * prompts: f"{FURTHEST * prompts}\n{FURTHEST} times"}
     axis.set_xscale("log", base=2)
     axis.set_xticks(list(ticks), list(ticks.values()))
     axis.minorticks_off()
-    low = min([*intervals[:, 0], *marks.values(), *(one.low for one in expected)])
-    high = max([*intervals[:, 1], *marks.values(), *(one.high for one in expected)])
-    axis.set_ylim(max(0.0, low - 0.03), min(1.0, high + 0.03))
     axis.set_xlabel("ranked prompts that a model is trained on (logarithmic)")
     axis.set_ylabel("pairwise accuracy on unseen prompts")
     axis.set_title("Would more rankings help?", loc="left", fontweight="bold")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    handles, labels = axis.get_legend_handles_labels()
+    measured_first = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("measured"))
+    figure.legend([handles[i] for i in measured_first], [labels[i] for i in measured_first], loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)
