@@ -1,15 +1,21 @@
 """What holds for any text, any bytes and any order: checked on examples that hypothesis makes, the same ones each time."""
 
 import atexit
+import json
 import tempfile
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
+import convert_rankings
 from preference.data.csv_table import COLUMNS, CsvError, format_rows, read_table
 from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.records import open_writer
+from preference.data.source_formats import SOURCES
 from preference.data.splits import split_by_prompt
 from preference.ranking.order import OrderError, format_order, parse_order
 from preference.ranking.store import RankingStore
@@ -183,3 +189,120 @@ def test_a_split_has_every_position_once_and_no_prompt_on_both_sides(prompts, fr
     assert parts == split_by_prompt(made, fraction, seed)
     held_out = len({prompts[i] for i in validation})
     assert abs(held_out - fraction * len(set(prompts))) <= 0.5 or held_out == len(set(prompts)) - 1
+
+
+# convert_rankings.py
+
+
+def comparisons(made: list[Ranking]) -> Counter:
+    """Every pair of answers that were ranked against each other: (prompt, the better, the worse), or (prompt, both) where they tie."""
+    found = Counter()
+    for ranking in made:
+        for (a, a_rank), (b, b_rank) in combinations(zip(ranking.answers, ranking.ranks), 2):
+            found[ranking.prompt, *((a, b) if a_rank < b_rank else (b, a) if b_rank < a_rank else (frozenset([a, b]),))] += 1
+    return found
+
+
+labels = st.sampled_from(["User: ", "\n\nUser: ", "Assistant: ", "\n\nAssistant: ", "System: ", "\\", "x"])
+like_chats = st.lists(labels, max_size=6).map("".join).map(str.strip).filter(bool)
+
+
+@st.composite
+def rankings_like_chats(draw) -> list[Ranking]:
+    """Rankings whose texts are odd, or read like chats."""
+    made = draw(rankings())
+    if draw(st.booleans()):
+        made = [
+            Ranking(f"{draw(like_chats)} {i}", draw(st.lists(like_chats, min_size=2, max_size=4, unique=True)), [1, 2, 1, 3], r.group)
+            for i, r in enumerate(made)
+        ]
+        made = [Ranking(r.prompt, r.answers, r.ranks[: len(r.answers)], r.group) for r in made]
+    return made
+
+
+TARGETS = ["trl.jsonl", "trl.csv", "trl-conversational.json", "trl-conversational.parquet", "lists.jsonl", "rewardbench.parquet", "csv.json"]
+
+
+@settings(FILES, max_examples=80)
+@given(made=rankings_like_chats(), name=st.sampled_from(TARGETS))
+def test_there_and_back_no_comparison_is_lost(made, name):
+    with tempfile.TemporaryDirectory() as folder:
+        path, there, back = Path(folder) / "data.csv", Path(folder) / name, Path(folder) / "back.csv"
+        write_rankings(path, made)
+        assert convert_rankings.main([str(path), str(there), "--to", there.stem]) == 0
+        assert convert_rankings.main([str(there), str(back)]) == 0
+        read = read_rankings(back).rankings
+    assert comparisons(read) == comparisons(made)
+    if there.stem != "lists":  # which hold no groups
+        assert {(r.prompt, r.group): set(r.answers) for r in read} == {(r.prompt, r.group): set(r.answers) for r in made}
+
+
+def is_refused_or_right(capsys, source: Path, *arguments: str) -> None:
+    """Convert; whatever is wrong is said in plain lines, and then nothing is written."""
+    target = source.with_name("target.csv")
+    status = convert_rankings.main([str(source), str(target), *arguments])
+    printed = capsys.readouterr()
+    if status == 0:
+        assert printed.out.startswith("read ") and read_rankings(target).rankings
+        target.unlink()
+    else:
+        assert status == 2 and printed.err.startswith("error: ") and not target.exists()
+        assert "Traceback" not in printed.err
+
+
+ANY_JSON = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-4, 4), st.floats(), st.sampled_from(["", "a", "b", "\0", "model_a", "\n\nHuman: a", "[", "[1]", "3"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["role", "content", "from", "value", "answer", "rank", "completion", "text"]), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "system", "?"]), "content": st.one_of(st.sampled_from(["a", "b"]), ANY_JSON)}
+    ),
+    max_size=3,
+)
+NAMES = ["prompt", "chosen", "rejected", "subset", "group", "system", "history", "input", "response"]
+
+
+@st.composite
+def records(draw) -> list[dict]:
+    """Records that have the columns of some format, and anything in them."""
+    columns = draw(st.sampled_from([known.columns for known in SOURCES]))
+    names = [*columns, *draw(st.lists(st.sampled_from(NAMES), max_size=2))]
+    value = st.one_of(st.sampled_from(["a", "b", 1, 2]), MESSAGES, ANY_JSON)
+    made = draw(st.lists(st.fixed_dictionaries({name: value for name in names}), min_size=1, max_size=4))
+    return [{key: one[key] for key in one if draw(st.integers(0, 20))} for one in made]
+
+
+@settings(FILES, max_examples=120)
+@given(made=records(), kind=st.sampled_from(["jsonl", "json"]), score=st.booleans())
+def test_any_records_are_converted_or_refused_in_plain_words(tmp_path, capsys, made, kind, score):
+    source = tmp_path / f"source.{kind}"
+    source.write_text(json.dumps(made) if kind == "json" else "".join(json.dumps(record) + "\n" for record in made), encoding="utf-8")
+    is_refused_or_right(capsys, source, *(["--score", "rank"] if score else []))
+
+
+@settings(FILES, max_examples=60)
+@given(content=st.one_of(file_contents, st.binary(max_size=60)), kind=st.sampled_from(["csv", "jsonl", "json", "parquet", "data"]))
+def test_any_bytes_are_converted_or_refused_in_plain_words(tmp_path, capsys, content, kind):
+    source = tmp_path / f"source.{kind}"
+    source.write_bytes(content)
+    is_refused_or_right(capsys, source)
+
+
+@settings(FILES, max_examples=60)
+@given(kind=st.sampled_from(["jsonl", "json", "parquet", "csv"]), at=st.floats(0, 1), junk=st.binary(min_size=1, max_size=3), cut=st.booleans())
+def test_a_damaged_file_is_converted_or_refused_in_plain_words(tmp_path, capsys, kind, at, junk, cut):
+    source = tmp_path / f"source.{kind}"
+    with open_writer(source, kind) as writer:
+        for i in range(3):
+            writer.write({"prompt": f"p{i}", "chosen": "a", "rejected": "b\nc"})
+    content = source.read_bytes()
+    place = int(at * len(content))
+    source.write_bytes(content[:place] + (b"" if cut else junk + content[place + len(junk) :]))
+    is_refused_or_right(capsys, source)

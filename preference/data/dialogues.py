@@ -144,6 +144,8 @@ def _reads_like_a_chat(text: str, alone: str) -> bool:
     if not _TURN.match(text):
         return False
     turns = _split(text)
+    if any(turn.role == "system" and not turn.text.strip() for turn in turns):  # which `read_messages` drops
+        return False
     return turns[0].role in _BEGINS[alone] and (len(turns) > 1 or turns[0].role != alone) and _labelled(turns) == text
 
 

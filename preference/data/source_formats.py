@@ -157,7 +157,7 @@ def read_alpaca(record: Record) -> Compared:
 
     https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md#preference-dataset
     """
-    said = "\n".join(part for part in (given(record, "instruction"), record.get("input")) if part)
+    said = "\n".join(filter(None, texts([given(record, "instruction"), record.get("input")])))
     turns = [Turn("system", record["system"])] if record.get("system") else []
     for exchange in listed(record, "history") if record.get("history") else []:
         if not isinstance(exchange, list) or len(exchange) != 2:
@@ -178,7 +178,7 @@ def read_sharegpt(record: Record) -> Compared:
 def read_arena(record: Record) -> Compared:
     """A vote on two whole chats. https://huggingface.co/datasets/lmsys/chatbot_arena_conversations"""
     winner = given(record, "winner")
-    if winner not in WINNERS:
+    if not isinstance(winner, str) or winner not in WINNERS:
         raise Unreadable(f"winner is {shorten(str(winner))}; write one of {', '.join(WINNERS)}")
     one, other = (read_messages(listed(record, f"conversation_{side}")) for side in "ab")
     compared = whole_chats(one, other)

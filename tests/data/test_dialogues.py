@@ -7,7 +7,9 @@ from preference.data.dialogues import Turn, Unreadable, as_text, as_turns, commo
 VALUES = settings(derandomize=True, database=None, deadline=None, max_examples=300)
 PIECES = ["User: ", "Assistant: ", "System: ", "Tool: ", "\\", "\n\n", "\n", "a", " ", "User:", ": "]
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
-turns = st.builds(Turn, st.sampled_from(["user", "assistant", "system", "tool"]), texts)
+turns = st.builds(Turn, st.sampled_from(["user", "assistant", "system", "tool"]), texts).filter(
+    lambda turn: turn.role != "system" or turn.text.strip()
+)
 
 
 @VALUES
@@ -19,7 +21,7 @@ def test_any_text_comes_back_as_it_was(text, alone):
 @VALUES
 @given(st.sampled_from(["user", "system"]), texts, st.lists(turns, max_size=4))
 def test_any_chat_comes_back_as_it_was(role, text, more):
-    chat = [Turn(role, text), *more]
+    chat = [Turn(role, text if text.strip() else "x"), *more]
     assert as_turns(as_text(chat)) == chat
 
 
@@ -44,6 +46,7 @@ def test_many_labels_in_a_row_need_no_deep_recursion():
         ([("user", "A play:\n\nUser: x"), ("assistant", "y"), ("user", "z")], "User: A play:\n\n\\User: x\n\nAssistant: y\n\nUser: z"),
         ([("user", "User: x\n\nAssistant: y")], "\\User: x\n\nAssistant: y"),
         ([("user", "User: x")], "User: x"),  # one turn is no chat
+        ([("user", "System: \n\nUser: x")], "System: \n\nUser: x"),  # no chat has an empty system message
     ],
 )
 def test_the_rule(chat, text):
