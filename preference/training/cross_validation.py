@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from preference.data.folds import Fold
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
-from preference.durable_files import write_atomically
+from preference.durable_files import locked, write_atomically
 from preference.evaluation.metrics import split_rewards
 from preference.machine import cache_folder, remove_old
 from preference.model.base_models import BaseModel
@@ -27,6 +27,7 @@ from preference.training.train import plan_schedule, train
 
 _FORMAT = "2"  # changes with what training makes of the same settings
 _FREE = ("validation_fraction", "device", "precision")  # settings that an outcome is known whatever they are
+TAKEN = "another review is training on the same rankings; wait until it has ended"
 _TIMED_STEPS = 4
 _OVERHEAD = 1.25  # evaluating, loading and scoring take about a quarter of the time of the steps
 
@@ -52,6 +53,9 @@ def cross_validate(
     Returns:
         The rewards of all answers in order: shape (answers,), float32. Each fold's have their own scale, on which its
         training answers have about mean 0 and standard deviation 1.
+
+    Raises:
+        InputError: another process trains the same fold, or what `train` raises.
     """
     folder = cache_folder("folds")
     remove_old(folder)
@@ -61,16 +65,15 @@ def cross_validate(
         kept = folder / f"{fold_key(rankings, fold, base, settings)}.json"
         rewards = _kept_rewards(kept, held_out)
         if rewards is None:
-            checkpoints = kept.with_suffix(".checkpoints")
-            trained = train(
-                rankings, fold.parts, base, settings, checkpoints=checkpoints, resume=last_checkpoint(checkpoints) is not None, callbacks=callbacks
-            )
-            reward_model = RewardModel(
-                trained.reward_model.model, trained.reward_model.tokenizer, device=settings.device, precision=trained.precision
-            )
-            rewards = reward_model.score_rankings(held_out)
-            write_atomically(kept, json.dumps(rewards.tolist()))
-            shutil.rmtree(checkpoints, ignore_errors=True)
+            with locked(kept, TAKEN):
+                checkpoints = kept.with_suffix(".checkpoints")
+                resume = last_checkpoint(checkpoints) is not None
+                trained = train(rankings, fold.parts, base, settings, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
+                in_training = trained.reward_model  # which scores in fp32
+                fast = RewardModel(in_training.model, in_training.tokenizer, device=settings.device, precision=trained.precision)
+                rewards = fast.score_rankings(held_out)
+                write_atomically(kept, json.dumps(rewards.tolist()))
+                shutil.rmtree(checkpoints, ignore_errors=True)
         by_ranking |= dict(zip(fold.held_out, split_rewards(held_out, rewards), strict=True))
         on_fold(steps_of(rankings, fold.parts, settings))
     return np.concatenate([by_ranking[i] for i in range(len(rankings))]).astype(np.float32)

@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from preference.data.folds import folds_by_prompt
 from preference.data.rankings import read_rankings
+from preference.errors import InputError
 from preference.machine import cache_folder
 from preference.model.base_models import find_base_model
-from preference.training.cross_validation import cross_validate, known_folds, known_outcome, save_outcome
+from preference.training.cross_validation import cross_validate, fold_key, known_folds, known_outcome, save_outcome
 from preference.training.settings import TrainingSettings
 
 TINY = TrainingSettings(max_length=64, max_steps=3, precision="fp32")
@@ -57,3 +59,11 @@ def test_a_damaged_fold_is_trained_again(rankings, base):
         assert len(known_folds(rankings, folds, base, TINY)) == len(folds) - 1
     assert np.array_equal(cross_validate(rankings, folds, base, TINY), rewards)
     assert known_folds(rankings, folds, base, TINY) == folds
+
+
+def test_two_reviews_do_not_train_the_same_fold_at_once(rankings, base):
+    folds = folds_by_prompt(rankings, TINY.validation_fraction, TINY.seed)
+    kept = cache_folder("folds") / f"{fold_key(rankings, folds[0], base, TINY)}.json"
+    with FileLock(f"{kept}.lock"), pytest.raises(InputError, match="another review is training on the same rankings; wait until it has ended"):
+        cross_validate(rankings, folds, base, TINY)
+    assert len(cross_validate(rankings, folds, base, TINY)) == sum(len(ranking.answers) for ranking in rankings)
