@@ -38,11 +38,13 @@ class Hub:
     Attributes:
         requests: what was asked for, as "GET /path", with the range if one was wanted.
         renamed: old names of models, and what they are called now.
+        shown_token: the paths of requests that came with a token.
     """
 
     def __init__(self, folders: dict[str, Path], renamed: dict[str, str] | None = None):
         self.folders, self.renamed = folders, renamed or {}
         self.requests: list[str] = []
+        self.shown_token: list[str] = []
         self.faults = Faults()
         self._servers = [_Server(("127.0.0.1", 0), type("Bound", (_Handler,), {"hub": self})) for _ in range(2)]
 
@@ -67,7 +69,7 @@ class Hub:
 
     def start_anew(self) -> None:
         """Forget faults and requests."""
-        self.faults, self.requests = Faults(), []
+        self.faults, self.requests, self.shown_token = Faults(), [], []
 
 
 class _Server(ThreadingHTTPServer):
@@ -96,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         wanted = self.headers.get("Range")
         self.hub.requests.append(f"{self.command} {path}" + f" {wanted}" * bool(wanted))
+        if self.headers.get("Authorization"):
+            self.hub.shown_token.append(path)
         for pattern, (status, headers) in self.hub.faults.status.items():
             if re.search(pattern, path):
                 return self._send(status, headers)

@@ -23,7 +23,7 @@ from preference.wording import as_size
 
 SECONDS = 7  # an unreachable Hub is noticed within this time, and so is a connection over which nothing arrives
 TRIES = 3  # to continue a file of which nothing more arrives
-_BESIDE_WEIGHTS = ("*.json", "*.txt", "*.model", "*.jinja")  # the configuration and the tokenizer
+_BESIDE_WEIGHTS = ("*.json", "*.txt", "*.model", "*.jinja", "README.md")  # the configuration, the tokenizer, and the licence
 _TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 
 
@@ -46,6 +46,7 @@ class DownloadStopped(KeyboardInterrupt):
 @dataclass(frozen=True)
 class _File:
     name: str
+    url: str  # of this very version
     size: int
     etag: str  # the SHA-256 of a large file, the Git hash of a small one; "" where a mirror of the Hub does not tell
 
@@ -100,7 +101,7 @@ def download_model(name: str) -> Path:
     logging.set_verbosity_error()  # what goes wrong is said here
     try:
         with _interrupts(name), _errors_in_words(cache):
-            files = _files_to_load(_ask(name))
+            files = _files_to_load(name, _ask(name))
             folder = repo_folder_name(repo_id=name, repo_type="model")
             blobs, locks = cache / folder / "blobs", cache / ".locks" / folder
             with _bar(name, sum(file.size for file in files)) as arrived:
@@ -110,7 +111,7 @@ def download_model(name: str) -> Path:
                 for file in files:
                     if file.etag:
                         with FileLock(locks / f"{file.etag}.lock"):  # which huggingface_hub takes, too
-                            _fetch(name, file, blobs / file.etag, arrived)
+                            _fetch(file, blobs / file.etag, arrived)
                     linked = hf_hub_download(name, file.name)
             return Path(linked).parent
     finally:
@@ -118,7 +119,7 @@ def download_model(name: str) -> Path:
 
 
 def _ask(name: str):
-    """Return the files of the model `name`, as the Hub lists them.
+    """Return what the Hub tells about the model `name`: its commit and its files.
 
     It is asked in a separate thread: a name server that does not answer, and a server that trickles, block longer than
     any timeout of the client.
@@ -129,36 +130,43 @@ def _ask(name: str):
 
     def ask() -> None:
         try:
-            answer["files"] = HfApi().model_info(name, files_metadata=True, timeout=SECONDS).siblings
+            answer["info"] = HfApi().model_info(name, files_metadata=True, timeout=SECONDS)
         except Exception as error:  # handed to the caller below
             answer["error"] = error
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(SECONDS)
-    if "files" in answer:
-        return answer["files"]
+    if "info" in answer:
+        return answer["info"]
     if isinstance(error := answer.get("error"), OSError):  # what the Hub answered; offline mode
         raise error
     raise Unavailable("the Hugging Face Hub is unavailable", "go online") from error
 
 
-def _files_to_load(listed) -> list[_File]:
+def _files_to_load(name: str, info) -> list[_File]:
     """Return the files that are loaded, the weights last: a model that has them is whole."""
-    names = [file.rfilename for file in listed if "/" not in file.rfilename]
+    from huggingface_hub import hf_hub_url
+
+    listed = {file.rfilename: file for file in info.siblings if "/" not in file.rfilename}
     patterns = ("model*.safetensors", "*.safetensors", "pytorch_model*.bin")
-    weights = next((found for pattern in patterns if (found := [name for name in names if fnmatch(name, pattern)])), [])
-    if "config.json" not in names:
+    weights = next((found for pattern in patterns if (found := [file for file in listed if fnmatch(file, pattern)])), [])
+    if "config.json" not in listed:
         raise Refused("its repository on the Hugging Face Hub has no config.json, so it cannot be loaded; name another model")
     if not weights:
         raise Refused("its repository on the Hugging Face Hub has no weights to load (*.safetensors or pytorch_model*.bin); name another model")
-    others = [name for name in names if any(fnmatch(name, pattern) for pattern in _BESIDE_WEIGHTS)]
-    by_name = {file.rfilename: _File(file.rfilename, file.size or 0, (file.lfs.sha256 if file.lfs else file.blob_id) or "") for file in listed}
-    return [by_name[name] for name in [*sorted(others), *sorted(weights)]]
+    others = [file for file in listed if any(fnmatch(file, pattern) for pattern in _BESIDE_WEIGHTS)]
+    return [
+        _File(
+            file, hf_hub_url(name, file, revision=info.sha), listed[file].size or 0,
+            (listed[file].lfs.sha256 if listed[file].lfs else listed[file].blob_id) or "",
+        )
+        for file in [*sorted(others), *sorted(weights)]
+    ]  # fmt: skip
 
 
-def _fetch(name: str, file: _File, blob: Path, arrived: Callable[[int], object]) -> None:
-    """Bring a file of the model `name` to `blob`: what an earlier try left of it is continued."""
+def _fetch(file: _File, blob: Path, arrived: Callable[[int], object]) -> None:
+    """Bring a file to `blob`: what an earlier try left of it is continued."""
     if blob.exists():
         arrived(file.size)
         return
@@ -168,7 +176,7 @@ def _fetch(name: str, file: _File, blob: Path, arrived: Callable[[int], object])
     while True:
         try:
             if reached < file.size:
-                _continue(name, file, part, arrived)
+                _continue(file, part, arrived)
             if _digest(part, file) == file.etag:
                 break
             arrived(-_size_of(part))
@@ -189,14 +197,14 @@ def _fetch(name: str, file: _File, blob: Path, arrived: Callable[[int], object])
     os.replace(part, blob)
 
 
-def _continue(name: str, file: _File, part: Path, arrived: Callable[[int], object]) -> None:
-    from huggingface_hub import get_session, hf_hub_url
+def _continue(file: _File, part: Path, arrived: Callable[[int], object]) -> None:
+    from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
     with open(part, "ab") as stream:
         size = stream.tell()
         headers = {**build_hf_headers(), "Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
-        with get_session().stream("GET", hf_hub_url(name, file.name), headers=headers, timeout=SECONDS, follow_redirects=True) as response:
+        with get_session().stream("GET", file.url, headers=headers, timeout=SECONDS, follow_redirects=True) as response:
             hf_raise_for_status(response)
             if size and response.status_code == 200:  # the whole file, although a part was asked for
                 stream.truncate(0)

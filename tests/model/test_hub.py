@@ -62,7 +62,8 @@ def distilbert(tmp_path_factory) -> Path:
     backend.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     backend.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true, "model_max_length": 512}')
-    for name in (".gitattributes", "README.md", "pytorch_model.bin", "tf_model.h5"):
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    for name in (".gitattributes", "pytorch_model.bin", "tf_model.h5"):
         (folder / name).write_bytes(b"not loaded")
     return folder
 
@@ -95,7 +96,7 @@ def dialogpt(tmp_path_factory) -> Path:
     (folder / "generation_config.json").write_text('{"_from_model_config": true, "bos_token_id": 256, "eos_token_id": 256}')
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    (folder / "README.md").write_text("# DialoGPT\n")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
     return folder
 
 
@@ -163,7 +164,7 @@ def test_the_first_training_downloads_with_a_bar_and_the_second_needs_no_network
     first.expect(pexpect.EOF)
     first.close()
     assert first.exitstatus == 0, first.before
-    loaded = {"config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "model.safetensors"}
+    loaded = {"README.md", "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "model.safetensors"}
     assert {request.split("/")[-1] for request in hub.requests if "/resolve/" in request} == loaded
     addresses = set(Path(online["CONNECTIONS"]).read_text().splitlines())
     spoken_to = {str(("127.0.0.1", int(url.rpartition(":")[2]))) for url in (hub.endpoint, hub.storage)}
@@ -177,7 +178,7 @@ def test_the_first_training_downloads_with_a_bar_and_the_second_needs_no_network
     assert not Path(online["CONNECTIONS"]).exists() and not hub.requests
 
 
-def test_dialogpt_is_downloaded_and_ends_its_turns_by_the_end_of_text_token(hub, online, tmp_path):
+def test_dialogpt_is_downloaded_and_ends_its_turns_by_the_end_of_text_token(hub, online, tmp_path, dialogpt):
     command = [sys.executable, str(ROOT / "generate_data.py"), "--generate-only", "--max-new-tokens", "40"]
     done = subprocess.run(command, cwd=tmp_path, env=online, capture_output=True, text=True)
     assert done.returncode == 0 and "generator: microsoft/DialoGPT-medium (hub)" in done.stdout, done.stderr
@@ -186,7 +187,7 @@ def test_dialogpt_is_downloaded_and_ends_its_turns_by_the_end_of_text_token(hub,
     lengths = sorted(len(answer) for answer in answers)
     assert lengths[0] < 8 and lengths[-1] < 40 and len(set(lengths)) > 5  # each ends where the model ends its turn
     folder = tmp_path / "home" / "hub" / "models--microsoft--DialoGPT-medium" / "snapshots" / COMMIT
-    assert {path.name for path in folder.iterdir()} == {"config.json", "generation_config.json", "vocab.json", "merges.txt", "pytorch_model.bin"}
+    assert {path.name for path in folder.iterdir()} == {path.name for path in dialogpt.iterdir()}
 
 
 def test_a_prompt_of_dialogpt_is_followed_by_the_end_of_text_token(dialogpt):
@@ -200,8 +201,9 @@ def test_a_prompt_of_dialogpt_is_followed_by_the_end_of_text_token(dialogpt):
 
 def test_a_download_that_breaks_off_continues(hub, online, distilbert):
     hub.faults.break_off = [100_000, 50_000]
-    [found] = find(online, DISTILBERT)
+    [found] = find(online | {"HF_TOKEN": "hf_secret"}, DISTILBERT)
     assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
+    assert any("/resolve/" in path for path in hub.shown_token) and not any("/storage/" in path for path in hub.shown_token)
     assert [request.partition(".safetensors")[2] for request in hub.requests if "/storage/" in request] == ["", " bytes=100000-", " bytes=150000-"]
 
 
@@ -237,9 +239,9 @@ def test_what_the_hub_refuses_is_said_in_one_line(hub, online):
         "someone/broken": (500, {}),
         "someone/token": (401, {"X-Error-Message": "Invalid credentials in Authorization header"}),
         "someone/forbidden": (403, {}),
-        DIALOGPT: (503, {}),
+        "someone/elses/resolve": (503, {}),
     }
-    names = [f"someone/{name}" for name in ("private", "gated", "busy", "broken", "token", "forbidden")]
+    names = [f"someone/{name}" for name in ("private", "gated", "busy", "broken", "token", "forbidden", "elses")]
     found = find(online, *names)
     away = "no such folder, not in the local cache, and the Hugging Face Hub"
     assert [one["error"] for one in found] == [
@@ -249,8 +251,9 @@ def test_what_the_hub_refuses_is_said_in_one_line(hub, online):
         f"someone/broken: {away} has a fault of its own (status 500); try again later, or give a folder",
         f"someone/token: {away} does not accept your token (status 401); run `hf auth login`, or give a folder",
         f"someone/forbidden: {away} refused the request (status 403); name another model, or give a folder",
+        f"someone/elses: {away} has a fault of its own (status 503); try again later, or give a folder",
     ]
-    assert sum(one["seconds"] for one in found) < 5
+    assert sum("/elses/resolve" in request for request in hub.requests) == 3  # while files come, such faults pass
 
 
 def test_a_repository_without_a_model_is_refused_before_anything_is_downloaded(hub, online, tmp_path, distilbert):
@@ -292,19 +295,33 @@ def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
     assert default["source"] == "package" and "(Not a directory); using the packaged all-MiniLM-L6-v2 instead" in default["note"]
 
 
-def test_ctrl_c_during_a_download_ends_at_once_and_says_how_to_continue(hub, online, data):
+@pytest.mark.parametrize(
+    "script, continued",
+    [
+        ("reward_model_trainer.py", "stopped; what has arrived of someone/elses is kept, and the same command continues"),
+        ("generate_data.py", "generate_data.py --data mine.csv --generator someone/elses\r\n"),
+    ],
+)
+def test_ctrl_c_during_a_download_ends_at_once_and_says_how_to_continue(hub, online, data, script, continued):
     hub.faults.body_seconds, hub.faults.part = 1, 50_000
-    training = train_on(data, online)
-    training.expect(r"downloading distilbert-base-uncased .*[1-9]\d+\.\d/\d+\.\d kB")
+    flags = ["--base-model"] if "trainer" in script else ["--data", "mine.csv", "--generator"]
+    command = [str(ROOT / script), *flags, "someone/elses"]
+    started = pexpect.spawn(sys.executable, command, cwd=data, env=online, dimensions=(40, 160), encoding="utf-8", timeout=60)
+    started.expect(r"downloading someone/elses .*[1-9]\d+\.\d/\d+\.\d kB")
     start = time.perf_counter()
-    training.sendintr()
-    training.expect(pexpect.EOF)
-    training.close()
+    started.sendintr()
+    started.expect(pexpect.EOF)
+    started.close()
     assert time.perf_counter() - start < 2
-    assert training.exitstatus == 130
-    assert "\nstopped; what has arrived of distilbert-base-uncased is kept, and the same command continues\r\n" in training.before
-    assert "Traceback" not in training.before
+    assert started.exitstatus == 130 and continued in started.before and "Traceback" not in started.before
     assert list(Path(online["HF_HOME"]).rglob("*.incomplete"))
+
+
+def test_a_disk_without_room_is_refused_before_the_download(tmp_path):
+    from preference.model.hub import Unavailable, _check_space
+
+    with pytest.raises(Unavailable, match=r"takes 1000000\.0 GB, and .* has .* GB free"):
+        _check_space(tmp_path, 10**15)
 
 
 class RunsWhenLoaded:
