@@ -10,7 +10,7 @@ the rounding of the products over all tokens is left. Rewards of standard deviat
 0.031 with padding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MethodType
 
 import torch
@@ -22,7 +22,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
 # Attention's sizes are rounded up to a multiple of this many tokens: few sizes mean few kernels to prepare, and
 # preparing one takes longer than running it.
-_ALIGNMENT = 32
+ALIGNMENT = 32
 
 
 class EncoderLayer:
@@ -85,7 +85,7 @@ def attend(parts: Tensor, query: Tensor | None = None, dropout: float = 0.0) -> 
     # PyTorch's fused attention works in small blocks, for which the bf16 kernels of a CPU are slow.
     by_matmul = parts.dtype == torch.bfloat16
     if by_matmul:
-        parts = F.pad(parts, (0, 0, 0, -tokens % _ALIGNMENT)).contiguous()
+        parts = F.pad(parts, (0, 0, 0, -tokens % ALIGNMENT)).contiguous()
     *own, key, value = parts.unbind()
     query = own[0] if query is None else query
     if by_matmul:
@@ -105,7 +105,7 @@ def attend_by_matmul(query: Tensor, key: Tensor, value: Tensor, tokens: int, dro
     return F.dropout(scores.softmax(dim=-1), dropout) @ value
 
 
-def run_layers(layers: Sequence[EncoderLayer], tokens: Tensor, lengths: list[int]) -> Tensor:
+def run_layers(layers: Sequence[Callable[..., Tensor]], tokens: Tensor, lengths: list[int]) -> Tensor:
     """Run tokens, shape (tokens, width), through the layers; return the first of each text, shape (texts, width)."""
     for layer in layers[:-1]:
         tokens = layer(tokens, lengths)
@@ -124,14 +124,22 @@ def first_tokens(lengths: list[int]) -> Tensor:
 def unpad_layers(model: PreTrainedModel) -> None:
     """Let the layers of a BERT-like encoder run unpadded on a CPU; other models stay as they are. What is saved does not change.
 
-    The hidden state that the model's encoder returns then has shape (texts, 1, width).
+    The hidden state that the model's encoder returns then has shape (texts, 1, width), unless its head reads all tokens.
     """
-    if (stack := _layer_stack(model)) is not None:
+    from preference.model import unpadding_modernbert  # which builds on this file
+
+    if model.config.model_type == "modernbert":
+        unpadding_modernbert.unpad(model)
+    elif (stack := _layer_stack(model)) is not None:
         stack.forward = MethodType(forward_unpadded, stack)  # a method: a deep copy of the model gets its own
 
 
 def runs_unpadded(model: PreTrainedModel) -> bool:
     """Return whether the model runs without padding on a CPU (see `unpad_layers`), so that padding costs nothing there."""
+    from preference.model import unpadding_modernbert
+
+    if model.config.model_type == "modernbert":
+        return unpadding_modernbert.is_unpadded(model)
     stack = _layer_stack(model)
     return stack is not None and getattr(stack.forward, "__func__", None) is forward_unpadded
 
