@@ -167,52 +167,6 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def print_counts(session, seconds: float) -> None:
-    """Say how much was done, and how much is left."""
-    counts = session.counts()
-    rankings, left = max(session.confirmed, 0), counts.left + counts.skipped
-    skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
-    print(f"\n{counted(rankings, 'ranking')} in {seconds / 60:.1f} min; {counts.done} done, {left} left{skipped}")
-
-
-def print_agreement(session) -> None:
-    """Say how well the person agrees with themselves, and whether position mattered."""
-    if not session.log.standing:
-        return
-    agreement = session.agreement()
-    if agreement.rechecked:
-        print(
-            f"shown twice: {agreement.rechecked}; ranked identically: {agreement.exact};"
-            f" agreement with yourself: Kendall tau {agreement.kendall_tau:.2f} (1 = always the same order)"
-        )
-    if agreement.rankings:
-        line = (
-            f"position: the answer shown first was ranked best in {agreement.first_position_best:.0%} of"
-            f" {counted(agreement.rankings, 'ranking')} ({agreement.first_position_expected:.0%} by chance)"
-        )
-        if agreement.position_tau_95:
-            low, high = agreement.position_tau_95
-            mattered = "position mattered" if low > 0 or high < 0 else "no sign that position mattered"
-            line += f"; {mattered} (tau {agreement.position_tau:+.2f}, 95 % interval {low:+.2f} to {high:+.2f})"
-        else:
-            line += "; too few rankings to tell whether position mattered"
-        print(line)
-
-
-def print_outcomes(outcomes) -> None:
-    """Say how the new rankings compare with the earlier ones and with the models' orders."""
-    if not outcomes:
-        return
-    changed = [outcome for outcome in outcomes if outcome.changed]
-    sides = [outcome.side for outcome in changed]
-    print(
-        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(changed)}, now nearer to the models {sides.count(1)},"
-        f" changed but nearer to the earlier ranking {sides.count(-1)}, halfway between {sides.count(0)}"
-    )
-    tau = sum(outcome.kendall_tau for outcome in outcomes) / len(outcomes)
-    print(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")
-
-
 def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) -> str:
     """Return a command for the shell that runs `script`, with every argument of `names` that differs from its default.
 
@@ -246,6 +200,7 @@ def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_
     from preference.ranking.commands import RankingDialogue
     from preference.ranking.session import RankingSession
     from preference.ranking.store import RankingStore
+    from preference.ranking.summary import print_agreement
 
     guidelines = read_guidelines(files)
     store = RankingStore(files.data, files.log_path)
@@ -279,6 +234,7 @@ def run_again(files: Files, review: Path, commands: Commands, *, seed: int) -> i
     from preference.ranking.again import AgainSession, read_review
     from preference.ranking.again_commands import AgainDialogue
     from preference.ranking.store import RankingStore
+    from preference.ranking.summary import print_outcomes
 
     guidelines, reviewed = read_guidelines(files), read_review(review)
     store = RankingStore(files.data, files.log_path)
@@ -311,6 +267,8 @@ def read_guidelines(files: Files) -> str:
 
 def lead(dialogue) -> None:
     """Lead the person through a session, and say how much was done. Statistics are for those who have not pressed Ctrl-C: they take a second."""
+    from preference.ranking.summary import print_counts
+
     raise_on_interrupt()
     start = time.monotonic()
     dialogue.run()
