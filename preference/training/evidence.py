@@ -14,7 +14,7 @@ from preference.training.train import Trained
 from preference.wording import counted
 
 LEAST_PROMPTS = 10  # with fewer unseen prompts a temperature says nothing
-QUANTILE_ANSWERS = 200  # a percentile is then within 4 points of that among all answers in two of three cases
+QUANTILE_ANSWERS = 60  # scoring takes time; a percentile is then within 7 points of that among all answers in two of three cases
 _PARTS = 10  # the prompts are dealt to so many parts, each judged by the temperature of the others
 _LEAST_TEMPERATURE = 0.02  # a lower one: no pair was ordered wrongly, so that no finite temperature fits
 

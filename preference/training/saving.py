@@ -4,6 +4,9 @@ import contextlib
 import json
 import os
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +38,10 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
 
     Raises:
         InputError: the folder cannot be written, as on a full disk.
+        KeyboardInterrupt: with a text that says so if the model was already saved.
         RuntimeError: the saved model's rewards differ; it is left in `OUTPUT_DIR.unverified`.
     """
+    saved = f"the model is saved in {output_dir}/"
     output_dir = Path(os.path.realpath(output_dir))  # a symbolic link stays one
     new = output_dir.with_name(output_dir.name + ".unverified")
     shutil.rmtree(new, ignore_errors=True)
@@ -56,8 +61,25 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
             raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}")
 
     previous = previous_folder(output_dir) if (output_dir / "config.json").exists() else None
-    replace_folder(new, output_dir, previous)
+    with _interrupt_waits(saved):
+        replace_folder(new, output_dir, previous)
     return previous
+
+
+@contextlib.contextmanager
+def _interrupt_waits(message: str) -> Iterator[None]:
+    """Let Ctrl-C wait for the end of this short work, and raise KeyboardInterrupt with `message` then."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt(message)
 
 
 def previous_folder(output_dir: Path) -> Path:
