@@ -64,10 +64,10 @@ def compare(outcome: Outcome) -> str:
     """Return the three orders in one line, and whose the new one is nearer to.
 
     >>> compare(Outcome(before=[1, 2, 3], now=[2, 1, 3], models=[3, 1, 2]))
-    'you before 1 2 3 · you now 2 1 3 · models 2 3 1 · halfway between'
+    'earlier 1 2 3 · now 2 1 3 · models 2 3 1 · halfway between'
     """
-    orders = f"you before {format_order(outcome.before)} · you now {format_order(outcome.now)} · models {format_order(outcome.models)}"
-    side = {1: "nearer to the models", -1: "nearer to yours before", 0: "halfway between"}[outcome.side]
+    orders = f"earlier {format_order(outcome.before)} · now {format_order(outcome.now)} · models {format_order(outcome.models)}"
+    side = {1: "nearer to the models' order", -1: "nearer to your earlier order", 0: "halfway between"}[outcome.side]
     return f"{orders} · {side if outcome.changed else 'unchanged'}"
 
 

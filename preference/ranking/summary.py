@@ -46,8 +46,8 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     changed = [outcome for outcome in outcomes if outcome.changed]
     sides = [outcome.side for outcome in changed]
     print(
-        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(changed)}, now nearer to the models {sides.count(1)},"
-        f" changed but nearer to the earlier ranking {sides.count(-1)}, halfway between {sides.count(0)}"
+        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(changed)}, nearer to the models' order {sides.count(1)},"
+        f" nearer to the earlier one {sides.count(-1)}, halfway between {sides.count(0)}"
     )
     tau = sum(outcome.kendall_tau for outcome in outcomes) / len(outcomes)
     print(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")

@@ -73,12 +73,12 @@ def test_the_whole_way_at_a_terminal(folder):
     models, earlier = [str(answers.index(answer) + 1) for answer in ANSWERS[::-1]], [str(answers.index(answer) + 1) for answer in ANSWERS]
     terminal.type(" ".join([models[1], models[0], *models[2:]]))  # gamma delta beta alpha
     terminal.wait_for("or n to cancel: ")
-    assert "models" not in terminal.raw and "before" not in terminal.raw and " ".join(earlier) not in terminal.raw
+    assert "models" not in terminal.raw and "earlier" not in terminal.raw and " ".join(earlier) not in terminal.raw
     terminal.type("")
     terminal.wait_for("saved")
     terminal.wait_for("Press Enter for the next one, or u to bring the earlier ranking back: ")
     now = f"{models[1]} {models[0]} {models[2]} {models[3]}"
-    assert f"you before {' '.join(earlier)} · you now {now} · models {' '.join(models)} · nearer to the models" in terminal.shown()
+    assert f"earlier {' '.join(earlier)} · now {now} · models {' '.join(models)} · nearer to the models' order" in terminal.shown()
     expected = {"gamma": 1, "delta": 2, "beta": 3, "alpha": 4}
     assert ranks_of(folder, "my.csv")["p1"] == expected
     terminal.type("")
@@ -89,7 +89,7 @@ def test_the_whole_way_at_a_terminal(folder):
     terminal.type("q")
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0 and "2 rankings in" in rest and "2 done, 1 left" in rest
-    assert "ranked again: 2; unchanged 1, now nearer to the models 1, changed but nearer to the earlier ranking 0, halfway between 0" in rest
+    assert "ranked again: 2; unchanged 1, nearer to the models' order 1, nearer to the earlier one 0, halfway between 0" in rest
     assert "agreement with yourself: Kendall tau 0.17" in rest  # the mean of 1 and -2/3
     assert "review:" in rest and "train:" in rest
     rows = dict(zip(ANSWERS, ("4", "3", "1", "2"), strict=True))
