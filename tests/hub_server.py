@@ -30,6 +30,7 @@ class Faults:
     part: int = 1 << 16
     no_ranges: bool = False  # a server that always sends the whole file
     damaged: bool = False  # large files arrive with other bytes
+    names_only: bool = False  # a mirror that lists files without sizes and digests
 
 
 class Hub:
@@ -105,18 +106,20 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(status, headers)
         if found := re.fullmatch(r"/storage/(.+)/([^/]+)", path):
             return self._send_large(self.hub.folders[found[1]] / found[2])
-        if found := re.fullmatch(r"/api/models/(.+?)(?:/revision/\w+|/(tree)/\w+)?", path):
-            name, tree = found[1], bool(found[2])
+        if found := re.fullmatch(r"/api/resolve-cache/models/(.+)/\w+/([^/]+)", path):
+            file = self.hub.folders[found[1]] / found[2]
+            return self._send(200, {"ETag": f'"{_describe(file)["blobId"]}"', "X-Repo-Commit": COMMIT}, file.read_bytes())
+        if found := re.fullmatch(r"/api/models/(.+?)(?:/revision/\w+)?", path):
+            name = found[1]
             if new := self.hub.renamed.get(name):
                 return self._send(307, {"Location": self.path.replace(name, new, 1)})
             if name not in self.hub.folders:
                 return self._send(401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Invalid username or password."})
             files = [_describe(file) for file in sorted(self.hub.folders[name].iterdir())]
-            return self._send_json(
-                [{"type": "file", "oid": file["blobId"], "path": file["rfilename"], **file} for file in files]
-                if tree
-                else {"id": name, "modelId": name, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "siblings": files}
-            )
+            if self.hub.faults.names_only:
+                files = [{"rfilename": file["rfilename"]} for file in files]
+            about = {"id": name, "modelId": name, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "siblings": files}
+            return self._send(200, {"Content-Type": "application/json"}, json.dumps(about).encode())
         if found := re.fullmatch(r"/(.+)/resolve/\w+/([^/]+)", path):
             name, file = found[1], found[2]
             if new := self.hub.renamed.get(name):
@@ -127,11 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             if lfs := about["lfs"]:
                 linked = {"X-Linked-Etag": f'"{lfs["sha256"]}"', "X-Linked-Size": str(about["size"]), "X-Repo-Commit": COMMIT}
                 return self._send(302, {"Location": f"{self.hub.storage}/storage/{name}/{file}", **linked})
-            return self._send(200, {"ETag": f'"{about["blobId"]}"', "X-Repo-Commit": COMMIT}, target.read_bytes())
-        self._send(404, {})
-
-    def _send_json(self, value) -> None:
-        self._send(200, {"Content-Type": "application/json"}, json.dumps(value).encode())
+            return self._send(307, {"Location": f"/api/resolve-cache/models/{name}/{COMMIT}/{file}", "X-Repo-Commit": COMMIT})
+        return self._send(404, {})
 
     def _send(self, status: int, headers: dict, body: bytes = b"") -> None:
         if seconds := self.hub.faults.header_seconds:
@@ -176,4 +176,4 @@ def _describe(file: Path) -> dict:
     large = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     lfs = large if file.suffix in LARGE else None
-    return {"rfilename": file.name, "size": len(content), "blobId": blob, "lfs": lfs and {**large, "oid": large["sha256"]}}
+    return {"rfilename": file.name, "size": len(content), "blobId": blob, "lfs": lfs}

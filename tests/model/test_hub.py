@@ -230,6 +230,12 @@ def test_a_file_that_arrives_damaged_is_not_kept(hub, online):
     assert not [path for path in Path(online["HF_HOME"]).rglob("*") if path.is_file() and path.stat().st_size > 100_000]
 
 
+def test_a_mirror_that_lists_only_names_will_do(hub, online, distilbert):
+    hub.faults.names_only = True
+    [found] = find(online, DISTILBERT)
+    assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
+
+
 def test_what_the_hub_refuses_is_said_in_one_line(hub, online):
     gated = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted."}
     hub.folders |= {"someone/gated": hub.folders["someone/elses"]}
