@@ -76,6 +76,10 @@ def test_foreign_texts_and_names_go_through_every_script(tmp_path, tiny_distilbe
     assert [row[:5] for row in _cells(scored)] == _cells(texts["test"])
     run("score_answers.py", f"--model={name}", f"--prompt={ESCAPES}", *[f"--answer={answer}" for answer in ANSWERS])
 
+    run("convert_rankings.py", "--to=lists", "--", f"{name}training.csv", f"{name}lists.jsonl")
+    run("convert_rankings.py", "--", f"{name}lists.jsonl", f"{name}back.csv")
+    back = {(row["prompt"], row["answer"], row["rank"]) for row in read_csv(tmp_path / f"{name}back.csv")}
+    assert {(row["prompt"], row["answer"], row["rank"]) for row in rows if row["prompt"].startswith("=")} <= back
     assert not (tmp_path / "ran").exists()
 
 
@@ -104,6 +108,7 @@ def _cells(text: str) -> list[list[str]]:
 def test_what_a_script_refuses_is_named_harmlessly(tmp_path, script):
     refused = {
         "create_sample_data.py": [["--training-data", "new.csv", "--test-data", f"none/{NAME}"]],
+        "convert_rankings.py": [[f"none/{NAME}", "b.csv"], ["a.csv", f"none/{NAME}"], ["a.csv", "b.csv", f"--score={NAME}"]],
         "generate_data.py": [
             ["--prompts", f"none/{NAME}"],
             ["--generator", f"./{NAME}"],
@@ -117,7 +122,9 @@ def test_what_a_script_refuses_is_named_harmlessly(tmp_path, script):
     (tmp_path / "a.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\nq,a,1\nq,b,2\n")
     (tmp_path / "training_data.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\nq,a,1\nq,b,2\n")
     (tmp_path / "ok").write_text("a file")
-    for arguments in [["extra", NAME], [f"--no-such-flag={NAME}"], *refused.get(script, [])]:
+    run_harmlessly(tmp_path, script, "extra", "more", NAME, status=2)
+    run_harmlessly(tmp_path, script, f"--no-such-flag={NAME}", status=2)
+    for arguments in refused.get(script, []):
         printed = run_harmlessly(tmp_path, script, *arguments, status=2)
         assert plain(NAME)[-20:] in printed or repr(NAME)[-20:-1] in printed, (arguments, printed)
 
@@ -158,7 +165,7 @@ def test_what_is_wrong_in_candidates_is_quoted_harmlessly(tmp_path, line):
 def test_scores_printed_to_a_terminal_are_harmless(tmp_path, tiny_reward_model):
     (tmp_path / "a.csv").write_text(foreign_csv("test"), encoding="utf-8", newline="")
     command = [str(ROOT / "score_answers.py"), "--model", str(tiny_reward_model), "a.csv"]
-    child = pexpect.spawn(sys.executable, command, cwd=tmp_path, encoding="utf-8", timeout=60)
+    child = pexpect.spawn(sys.executable, command, cwd=tmp_path, encoding="utf-8", timeout=60, env=os.environ | {"TERM": "dumb"})
     child.expect(pexpect.EOF)
     printed = child.before[child.before.index("prompt,answer") :].replace("\r\n", "\n")  # a progress bar may come first
     assert "\\u202e" in printed and plain(printed) == printed

@@ -28,6 +28,21 @@ def test_a_wrong_file_gets_exactly_its_message_and_nothing_is_written(write_csv,
     assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == before
 
 
+@pytest.mark.parametrize("script", ["review_rankings.py", "score_answers.py", "convert_rankings.py"])
+def test_no_wrong_or_strange_file_gives_a_traceback(write_csv, tmp_path, tiny_reward_model, script):
+    arguments = {
+        "review_rankings.py": ["--data", "data.csv", "--base-model", "./none"],  # read, and no further
+        "score_answers.py": ["data.csv", "--model", tiny_reward_model, "--output", "scored.csv", "--force"],
+        "convert_rankings.py": ["data.csv", "pairs.jsonl", "--to", "trl", "--force"],
+    }[script]
+    for name, (content, *_) in (WRONG | RIGHT).items():
+        write_csv(content if len(content) < 1_000_000 else content[:1_000] + content[-1_000:])
+        done = run_script(script, *arguments, cwd=tmp_path, status=None)
+        if name in WRONG and script == "review_rankings.py":
+            assert done.stderr == f"error: {WRONG[name][1].replace('FILE:', 'data.csv:')}\n", name
+        assert not done.stderr or done.stderr.startswith(("error: ", f"{tiny_reward_model}: ")), name
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_strange_file_is_read_right(write_csv, name):
     content, rankings, warnings = RIGHT[name]
