@@ -2,13 +2,13 @@
 """Say how far your rankings can be trusted, and which of them to look at again.
 
     python review_rankings.py --data my_rankings.csv
+    python review_rankings.py --data my_rankings.csv --learning-curve
 
 Trains five models, each without a fifth of the prompts, and asks each about the prompts that it never saw. Prints the
 agreement on all prompts and the rankings that the models dispute most; writes review.csv (all rankings, most disputed
-first: the CSV's own columns, and reward, predicted_rank, dispute). Nothing in the rankings is changed. Stop at any time:
+first: the CSV's own columns, and reward, predicted_rank, dispute). With --learning-curve it also says whether more
+rankings would help, and by how much, and draws learning_curve.png. Nothing in the rankings is changed. Stop at any time:
 folds that are done are kept, and the same command continues.
-
-With --learning-curve it also says whether more rankings would help, and by how much (learning_curve.png).
 """
 
 from preference.processes import end_silently, raise_on_interrupt
@@ -23,7 +23,7 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, at_least, settings_from
+from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
 from preference.data.csv_table import CsvTable, read_table
 from preference.data.folds import folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
@@ -212,6 +212,12 @@ def build_parser() -> argparse.ArgumentParser:
     training.add_argument("--objective", choices=OBJECTIVES, default=default.objective, help="the loss")
     training.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
     training.add_argument("--max-steps", type=at_least(1), default=default.max_steps, help="stop each fold after this many steps")
+    rest = {
+        "epochs": above(0), "min_steps": at_least(0), "batch_size": at_least(1), "learning_rate": above(0), "head_learning_rate": above(0),
+        "freeze_layers": at_least(-1), "validation_fraction": from_to(0, 1, below=True),
+    }  # fmt: skip
+    for name, kind in rest.items():
+        training.add_argument("--" + name.replace("_", "-"), type=kind, default=getattr(default, name), help="as there")
     training.add_argument("--seed", type=int, default=default.seed, help="of the folds and of each training")
     training.add_argument("--device", default=default.device, help="cpu, cuda or mps")
     training.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")

@@ -2,12 +2,17 @@ import json
 import os
 import re
 import shlex
+from dataclasses import fields
 
 import pytest
 from conftest import read_csv, run_script
 
+import review_rankings
+import reward_model_trainer
+from preference.arguments import settings_from
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.machine import cache_folder
+from preference.training.settings import TrainingSettings
 
 TINY = ["--precision", "fp32", "--max-length", 64, "--max-steps", 6]
 
@@ -193,3 +198,17 @@ def test_a_pipe_is_refused(folder, tiny_distilbert):
     os.mkfifo(folder / "pipe")
     done = review(folder, tiny_distilbert, "--data", "pipe", status=2)
     assert done.stderr == "error: pipe: not a file; save the rankings as a CSV first\n"
+
+
+def test_every_setting_of_a_training_can_be_reviewed_and_reaches_the_command_that_trains():
+    parser = reward_model_trainer.build_parser()
+    words = shlex.split(
+        "--data d.csv --base-model b --objective bradley-terry --max-length 7 --max-steps 5 --epochs 2.5 --min-steps 4 --batch-size 3"
+        " --learning-rate 0.5 --head-learning-rate 0.25 --freeze-layers -1 --validation-fraction 0.5 --seed -3 --device mps --precision fp32"
+    )
+    settings = settings_from(TrainingSettings, review_rankings.build_parser().parse_args(words))
+    flags = {action.dest for action in parser._actions}
+    assert all(getattr(settings, field.name) != field.default for field in fields(TrainingSettings) if field.name in flags)
+    command = shlex.split(review_rankings.train_command("d.csv", "b", settings))
+    again = parser.parse_args(command[2:])
+    assert settings_from(TrainingSettings, again) == settings and (again.data, again.base_model) == ("d.csv", "b")
