@@ -167,7 +167,7 @@ def _read_compared(records: Records, numbered: Iterable[tuple[int, dict[str, Any
     if problems:
         raise CsvError(problems, wrong)
     if one is None:
-        raise InputError(f"{records.source}: none of its {count:,} records compares answers: {_reasons(gathering.left_out)}")
+        raise InputError(f"{records.source}: {_count(count, 'record')}, and no comparison: {_reasons(gathering.left_out)}")
     return Found(
         records.source,
         known.name,

@@ -1,9 +1,12 @@
 """Each format is read from records that are shaped as the real data sets are, and goes back and forth without losing a comparison."""
 
 import json
+import shlex
+import subprocess
+import sys
 
 import pytest
-from conftest import read_csv, run_process, run_script
+from conftest import ROOT, read_csv, run_process, run_script
 
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.records import open_writer, read_records
@@ -273,7 +276,7 @@ def test_several_raters_of_the_same_answers_keep_their_own_rankings(tmp_path):
     assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == [("p", "ann", "a", "b"), ("p", "bob", "b", "a")]
     write(tmp_path / "alone.jsonl", [{"prompt": "p", "completion": answer, "score": score} for _, answer, score in rows])
     done = run_script("convert_rankings.py", "alone.jsonl", "none.csv", "--score", "score", cwd=tmp_path, status=2)
-    assert done.stderr == "error: alone.jsonl: none of its 4 records compares answers: 1 with answers listed twice with different ranks\n"
+    assert done.stderr == "error: alone.jsonl: 4 records, and no comparison: 1 with answers listed twice with different ranks\n"
 
 
 def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):
@@ -298,7 +301,7 @@ def test_rows_that_compare_nothing_are_counted(tmp_path):
     )
     write(tmp_path / "none.jsonl", [{"chosen": same, "rejected": same}])
     done = run_script("convert_rankings.py", "none.jsonl", "none.csv", cwd=tmp_path, status=2)
-    assert done.stderr == "error: none.jsonl: none of its 1 records compares answers: 1 with identical answers\n"
+    assert done.stderr == "error: none.jsonl: 1 record, and no comparison: 1 with identical answers\n"
     assert not (tmp_path / "none.csv").exists()
 
 
@@ -419,6 +422,23 @@ def test_an_earlier_file_is_kept_as_a_backup(tmp_path):
     assert read_csv(tmp_path / "data.csv") == [{"prompt": "p", "chosen": "b", "rejected": "a"}]
 
 
+@pytest.mark.parametrize(
+    "size, named", [(2000, "cannot be written (File too large); make room there, or set TMPDIR"), (10_500, "cannot be written: File")]
+)
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, small_files_only, size, named):
+    text = "a" * 100
+    write(tmp_path / "data.jsonl", [{"prompt": f"{i}", "chosen": text, "rejected": "b"} for i in range(60)])
+    with small_files_only(size):
+        assert named in error_of(tmp_path, "data.jsonl", "out.json", "--to", "trl-conversational")
+
+
+def test_a_reader_that_ends_early_ends_the_writer_quietly(tmp_path):
+    write(tmp_path / "data.jsonl", [{"prompt": f"{i}", "chosen": "a" * 1000, "rejected": "b"} for i in range(500)])
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'convert_rankings.py'))} data.jsonl - | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("prompt,answer,rank\n", "")
+
+
 # Out, and back
 
 
@@ -450,3 +470,51 @@ def test_from_standard_input_to_standard_output(tmp_path):
     assert [json.loads(line) for line in back.stdout.splitlines()] == records
     wrong = run_process("convert_rankings.py", "-", "-", cwd=tmp_path, stdin=lines + '{"prompt": 1, "chosen": "", "rejected": ""}\n', status=2)
     assert wrong.stdout == "" and wrong.stderr.startswith("error: standard input:3: the prompt is not a text")
+
+
+# What the libraries make of it
+
+
+@pytest.fixture
+def as_dataset(tmp_path):
+    """A function that converts two rankings to a format and loads them as the libraries do."""
+
+    def convert(name: str, to: str):
+        import datasets
+
+        write_rankings(tmp_path / "data.csv", [Ranking(f"good coffee {i}", ["hot water", "read", "sky blue"], [3, 1, 2]) for i in range(2)])
+        run_script("convert_rankings.py", "data.csv", name, "--to", to, cwd=tmp_path)
+        kind = {"jsonl": "json"}.get(name.rpartition(".")[2], name.rpartition(".")[2])
+        return datasets.load_dataset(kind, data_files=str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache"))
+
+    return convert
+
+
+@pytest.mark.parametrize("name, to", [("pairs.jsonl", "trl-conversational"), ("pairs.parquet", "trl-conversational"), ("pairs.csv", "trl")])
+def test_trl_trains_on_the_pairs(as_dataset, tiny_distilbert, tmp_path, name, to):
+    trl = pytest.importorskip("trl")
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_distilbert)
+    tokenizer.eos_token = "[SEP]"
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }} [SEP] {% endfor %}"
+    trainer = trl.RewardTrainer(
+        AutoModelForSequenceClassification.from_pretrained(tiny_distilbert, num_labels=1),
+        trl.RewardConfig(str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, use_cpu=True, bf16=False, report_to=[], max_length=None),
+        train_dataset=as_dataset(name, to),
+        processing_class=tokenizer,
+    )
+    assert len(trainer.train_dataset) == 6
+    assert trainer.train().training_loss > 0
+
+
+def test_sentence_transformers_trains_on_the_lists(as_dataset, tiny_distilbert, tmp_path):
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments, losses
+
+    model = CrossEncoder(str(tiny_distilbert), num_labels=1, device="cpu")
+    lists = as_dataset("lists.parquet", "lists")
+    assert lists.column_names == ["query", "docs", "labels"] and lists[0]["labels"] == [0, 2, 1]
+    arguments = CrossEncoderTrainingArguments(str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, use_cpu=True, report_to=[])
+    trainer = CrossEncoderTrainer(model, arguments, train_dataset=lists, loss=losses.RankNetLoss(model))
+    assert trainer.train().training_loss > 0

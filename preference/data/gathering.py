@@ -1,5 +1,6 @@
 """Records of other formats, put together to rankings on the disk, so that memory does not grow with the length of the texts."""
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -55,7 +56,8 @@ class Gathering:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk, of which was said already
+            self._file.close()
 
     def add(self, compared: Compared, rater: str, subset: str, *, of_a_ranking: bool = False) -> None:
         """Keep what a record says.
