@@ -11,7 +11,9 @@ import sys
 
 import pexpect
 import pytest
+import torch
 from conftest import ROOT, read_csv, run_script
+from safetensors.torch import load_file
 
 from preference.data.csv_table import format_rows
 from preference.wording import as_command, plain
@@ -213,3 +215,26 @@ def test_online_only_the_hub_is_called(tmp_path):
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=kept | {"HF_HOME": str(tmp_path)}, check=True, timeout=60)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["calls"] and all("huggingface.co" in call for call in report["calls"])
+
+
+def test_a_reward_model_in_a_pickle_is_read_only_if_it_holds_nothing_but_weights(tmp_path, tiny_reward_model, sample_folder):
+    folder = shutil.copytree(tiny_reward_model, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    arguments = ["score_answers.py", sample_folder / "test_data.csv", "--model", folder, "--output"]
+    run_script(*arguments, "scored.csv", cwd=tmp_path)
+    torch.save(weights | {"code": _Runs(tmp_path / "ran")}, folder / "pytorch_model.bin")
+    printed = run_harmlessly(tmp_path, *arguments, "other.csv", status=2)
+    assert printed.startswith(f"error: {folder}: ") and printed.count("\n") == 1
+    assert not (tmp_path / "ran").exists() and not (tmp_path / "other.csv").exists()
+
+
+class _Runs:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
