@@ -20,6 +20,7 @@ from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.head import standardise_rewards
 from preference.model.reward_model import RewardModel, score_encoded
 from preference.processes import PROCESS, PROCESSES
+from preference.training.demands import say_time, warn_of_memory, warn_of_weights
 from preference.training.encoded_table import digest_of, encode_rankings, split_answers
 from preference.training.objectives import LOSSES
 from preference.training.ranking_trainer import RankingTrainer
@@ -116,6 +117,8 @@ def train(
     """
     # 1. The base model with one new output.
     check_device(settings.device)
+    if warning := warn_of_weights(base.path):
+        on_message(warning)
     model, tokenizer = load_base_model(base.path, seed=settings.seed)
     frozen_layers = freeze_lower_layers(model, layers_to_freeze(settings, len(parts.training)))
     longest = getattr(model.config, "max_position_embeddings", settings.max_length)
@@ -148,6 +151,12 @@ def train(
         f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device}"
         + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
     )
+    for demand in (
+        warn_of_memory(model, encoded, settings, keeps_best=bool(parts.validation)),
+        say_time(model, encoded, settings, schedule.steps, precision),
+    ):
+        if demand:
+            on_message(demand)
     trainer = RankingTrainer(
         model,
         arguments,
