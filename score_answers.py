@@ -13,7 +13,7 @@ Reads CSV, JSONL, JSON or Parquet, from a file or from a pipe ("-"), and writes 
 
 The rows of a prompt may stand anywhere in a file, which is read three times: to check, to score and to write. A pipe is scored as it
 comes; there the rows of a prompt must follow each other, and each list is ranked by itself. Any number of records takes the same
-memory, but for about 40 bytes per answer of a file. Labelled answers (with rank, or chosen and rejected) are kept in memory, and how
+memory, but for about 60 bytes per answer of a file. Labelled answers (with rank, or chosen and rejected) are kept in memory, and how
 the rewards agree with their labels is printed at the end.
 """
 

@@ -31,8 +31,9 @@ def choose_precision(asked: str, device: str, width: int = 768) -> str:
     if device != "cpu":
         return "fp32"
     # A processor without bf16 instructions is up to 100 times slower in it: this size takes it well under a second.
-    fp32 = matmul_rate(torch.float32, rows=128, width=width, seconds=0.05)
-    bf16 = matmul_rate(torch.bfloat16, rows=128, width=width, seconds=0.05)
+    with one_thread():  # where another program keeps a core busy, waiting for a second one would be most of what is measured
+        fp32 = matmul_rate(torch.float32, rows=128, width=width, seconds=0.05)
+        bf16 = matmul_rate(torch.bfloat16, rows=128, width=width, seconds=0.05)
     return "bf16" if bf16 > WORTHWHILE * fp32 else "fp32"
 
 

@@ -85,7 +85,7 @@ def rank_within(prompts: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, n
     """
     order = np.lexsort((-rewards, prompts))  # stable
     prompts, rewards = prompts[order], rewards[order]
-    positions, new_prompt = np.arange(len(order)), np.ones(len(order), dtype=bool)
+    positions, new_prompt = np.arange(len(order), dtype=np.int32), np.ones(len(order), dtype=bool)
     new_prompt[1:] = prompts[1:] != prompts[:-1]
     new_reward = new_prompt.copy()
     new_reward[1:] |= rewards[1:] != rewards[:-1]
