@@ -66,6 +66,8 @@ def test_foreign_texts_and_names_go_through_every_script(tmp_path, tiny_distilbe
     assert "to restore it: rm -r" in printed and f"plot    {plain(name)}.png\n" in printed
     seen = {row["answer"] for row in read_csv(tmp_path / name / "rewards.csv")}
     assert seen == set(ANSWERS)
+    card = (tmp_path / name / "README.md").read_text(encoding="utf-8")
+    assert plain(card) == card
 
     run("review_rankings.py", f"--data={name}training.csv", f"--output={name}review.csv", "--base-model", base, *SMALL)
     added = {"reward", "predicted_rank", "dispute", "dispute_p", "reversed"}  # some or all of them
