@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from conftest import ROOT, read_csv, run_process, run_script
@@ -420,6 +421,18 @@ def test_an_earlier_file_is_kept_as_a_backup(tmp_path):
     backup = next(tmp_path.glob("data.csv.backup-*"))
     assert backup.read_bytes() == before and done.stdout.endswith(f"the earlier data.csv is kept as {backup.name}\n")
     assert read_csv(tmp_path / "data.csv") == [{"prompt": "p", "chosen": "b", "rejected": "a"}]
+
+
+def test_memory_does_not_grow_with_the_texts(tmp_path):
+    write(tmp_path / "data.jsonl", [{"prompt": f"{i}", "chosen": "a" * 12_000, "rejected": "b" * 12_000} for i in range(1000)])  # 24 MB
+    run_script("convert_rankings.py", "data.jsonl", "out.csv", cwd=tmp_path)  # imports what is needed
+    tracemalloc.start()
+    try:
+        run_script("convert_rankings.py", "data.jsonl", "again.csv", cwd=tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4e6
 
 
 @pytest.mark.parametrize(
