@@ -19,6 +19,7 @@ if __name__ == "__main__":
 import argparse
 import os
 import sys
+import textwrap
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -123,7 +124,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         points = measured_points(rankings, [*smaller, folds], [*of_smaller, rewards])
         curve = fit_curve(points, models=len(folds))
         plot_learning_curve(points, curve, evaluation, files.curve_plot, again=again)
-        print(describe_gain(curve, evaluation.metrics.prompts) + "\n")
+        print(textwrap.fill(describe_gain(curve, evaluation.metrics.prompts), 118) + "\n")
     print_reversed(rankings, find_reversed(rankings, rewards))
     print_disputes(rankings, rewards, disputes, top)
     if top:

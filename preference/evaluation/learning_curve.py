@@ -17,12 +17,13 @@ from preference.evaluation.metrics import count_pairs
 
 TYPICAL_GAIN = 0.010  # a doubling: 0.011 in Stiennon et al. 2020 (section 4.3), 0.009 from 25 to 600 of AlpacaEval's prompts
 GAIN_SPREAD = 0.010  # standard deviation of the gain a doubling from one person's rankings to the next
-BENDING = 0.010  # standard deviation of the change of that gain over one doubling
+BENDING = 0.015  # standard deviation of the change of that gain over one doubling
 TRAINING_NOISE = 0.01  # standard deviation of the accuracy over seeds and choices of the training prompts, from `FEW` prompts on
 FEW = 25  # below, the variance of that noise grows as 1 / prompts
 PROMPT_NOISE = 0.22  # standard deviation of one prompt's accuracy: counts as much as `PRIOR_PROMPTS` measured prompts
 PRIOR_PROMPTS = 5
 WORTHWHILE = 0.005  # a gain a doubling that is worth a person's time
+LIKELY = 0.8416  # standard deviations from the mean, beyond which a fifth of a normal distribution lies
 NORMAL_80 = 1.2816  # standard deviations on each side of an 80 % interval
 
 
@@ -108,19 +109,23 @@ def predict(points: Sequence[Point], at: float, *, models: int = 5) -> Predictio
 
 
 def describe_gain(curve: LearningCurve, prompts: int) -> str:
-    """Say in one sentence whether more than `prompts` rankings are likely to help, by how much, and how sure that is."""
+    """Say in one sentence whether more than `prompts` rankings are likely to help, by how much, and how sure that is.
+
+    They are likely to help where a gain has a probability of at least 0.8, and unlikely to where one of `WORTHWHILE` has at most 0.2.
+    """
     gain = curve.gain(prompts, 2 * prompts)
-    if gain.low > 0:
+    spread = (gain.high - gain.low) / 2 / NORMAL_80
+    if gain.mean > LIKELY * spread:
         outlook = "More rankings are likely to help"
-    elif gain.high < WORTHWHILE:
+    elif gain.mean < WORTHWHILE - LIKELY * spread:
         outlook = "More rankings are unlikely to help"
     else:
         outlook = "More rankings may help, but these cannot tell"
-    twice, fourfold = curve.predict(2 * prompts), curve.predict(4 * prompts)
+    now, twice, fourfold = (curve.predict(times * prompts) for times in (1, 2, 4))
     return (
-        f"{outlook}: with twice as many ranked prompts ({2 * prompts}) expect about {twice.mean:.2f}, 80 % interval {twice.low:.2f} to"
-        f" {twice.high:.2f}; with four times as many ({4 * prompts}) {fourfold.mean:.2f}, {fourfold.low:.2f} to {fourfold.high:.2f};"
-        f" doubling them changes the accuracy by {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})."
+        f"{outlook}: a model of these {prompts} ranked prompts is expected to reach {now.mean:.2f}, of twice as many ({2 * prompts})"
+        f" {twice.mean:.2f}, 80 % interval {twice.low:.2f} to {twice.high:.2f}, of four times as many ({4 * prompts}) {fourfold.mean:.2f},"
+        f" {fourfold.low:.2f} to {fourfold.high:.2f}; doubling them changes the accuracy by {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})."
     )
 
 

@@ -23,9 +23,9 @@ def points_of(curve, prompts: int, seed: int = 0, *, seed_noise: float = 0.0, mo
 def test_a_straight_line_that_is_measured_well_goes_on():
     points = points_of(lambda size: 0.6 + 0.03 * np.log2(size / 10), prompts=100_000)
     assert predict(points, 80).mean == pytest.approx(0.69, abs=0.005)
-    assert predict(points, 160).mean == pytest.approx(0.72, abs=0.01)
+    assert predict(points, 160).mean == pytest.approx(0.715, abs=0.01)  # the gain is shrunk towards the typical one
     gain = fit_curve(points).gain(80, 160)
-    assert 0.01 < gain.low < gain.mean < gain.high < 0.05
+    assert 0.0 < gain.low < gain.mean < gain.high < 0.06 and gain.mean > 1.5 * TYPICAL_GAIN
 
 
 def test_one_point_is_continued_with_the_typical_gain():
@@ -80,8 +80,9 @@ def test_the_sentence_follows_the_gain():
         return describe_gain(fit_curve(points_of(lambda size: 0.7 + rise * np.log2(size / 80), prompts)), 100)
 
     likely = said(0.04, 400)
-    assert likely.startswith("More rankings are likely to help: with twice as many ranked prompts (200) expect about 0.7")
-    assert "; with four times as many (400) 0." in likely and "doubling them changes the accuracy by +0.0" in likely
+    assert likely.startswith("More rankings are likely to help: a model of these 100 ranked prompts is expected to reach 0.69")
+    assert all(f", of {times} as many ({size}) 0." in likely for times, size in (("twice", 200), ("four times", 400)))
+    assert "doubling them changes the accuracy by +0.0" in likely
     assert said(-0.03, 400).startswith("More rankings are unlikely to help: ")
     assert said(0.0, 400).startswith("More rankings may help, but these cannot tell: ")
 
