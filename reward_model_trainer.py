@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Files:
 
 def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bool, until_end: contextlib.ExitStack) -> None:
     """The whole job: read, split, train, evaluate, save, plot, report. `until_end` keeps other trainings out of the output folder."""
-    check_outputs(files.output_dir, files.plot)
+    check_outputs(files)
     rankings, tests = read_data(files.data, files.test_data)
     test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
     usable = [ranking for ranking in rankings.rankings if ranking.prompt not in test_prompts]
@@ -151,12 +152,15 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
     return rankings, tests
 
 
-def check_outputs(output_dir: Path, plot: Path) -> None:
-    """Before any work, refuse a picture that cannot be drawn, and refuse to replace a folder that this trainer did not write."""
+def check_outputs(files: Files) -> None:
+    """Before any work, refuse a picture that cannot be drawn, a folder that this trainer did not write, and a name that the Hub cannot have."""
+    output_dir, plot = files.output_dir, files.plot
     if plot.suffix.lower() not in PICTURES or plot.is_dir():
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
     if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())) and not (output_dir / "metrics.json").exists():
         raise InputError(f"{output_dir}: exists and was not written by this trainer; choose another --output-dir")
+    if files.dataset_name and not re.fullmatch(r"[\w.-]+/[\w.-]+", files.dataset_name, re.ASCII):
+        raise InputError(f"--dataset-name {files.dataset_name}: not a name of the Hugging Face Hub; write USER/NAME")
     try:
         plot.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

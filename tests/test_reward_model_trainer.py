@@ -366,3 +366,38 @@ def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder,
     done = train(folder, *arguments)
     assert "The new model is" not in done.stdout and "to restore it: " in done.stdout
     assert json.loads((folder / "reward_model_final" / "metrics.json").read_text())["training"]["steps"] == 2
+
+
+def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kept_from(folder, tiny_distilbert):
+    from preference.data.rankings import read_rankings
+    from preference.model.base_models import find_base_model
+    from preference.training.cross_validation import save_outcome
+    from preference.training.settings import TrainingSettings
+
+    (folder / "test_data.csv").unlink()
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 7]
+    settings = TrainingSettings(max_length=64, learning_rate=1e-3, head_learning_rate=1e-2, max_steps=7)
+    metrics = {"prompts": 5, "answers": 20, "pairs": 30, "pairwise_accuracy": 0.8, "pairwise_accuracy_95": [0.7, 0.9],
+               "accuracy_where_longer_is_better": 0.9, "accuracy_where_shorter_is_better": 0.5, "length_controlled_accuracy": 0.7,
+               "kendall_tau": 0.6, "spearman_rho": 0.7, "best_of_n_hit_rate": 0.8}  # fmt: skip
+    outcome = {"metrics": metrics, "longest": metrics | {"pairwise_accuracy": 0.75}, "shortest": metrics | {"pairwise_accuracy": 0.25}}
+    outcome |= {"temperature": 0.9, "error_before": 0.1, "error_after": 0.05, "pairs": 30, "prompts": 5, "folds": 5}
+    save_outcome(read_rankings(folder / "training_data.csv").rankings, find_base_model(str(tiny_distilbert)), settings, outcome)
+    found = (
+        "5 models, each trained without some of the prompts, ordered 0.800 [0.700, 0.900] of the pairs of all 5 prompts correctly"
+        " (longest answer 0.750, shortest 0.250); trained on fewer prompts than this one, they are if anything worse."
+    )
+    done = train(folder, *arguments, "--validation-fraction", 0)
+    assert f"No prompt was kept from this model; the cross-validation stands for it: {found}" in " ".join(done.stdout.split())
+    done = train(folder, *arguments)
+    assert f"Cross-validation of the same rankings: {found}" in done.stdout and "validation (1 prompt)" in done.stdout
+    record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert record["calibration"]["temperature"] == 0.9 and record["cross_validation"]["pairwise_accuracy"] == 0.8
+    assert "Cross-validation" not in train(folder, *arguments, "--seed", 1).stdout  # another training, so another review
+
+
+def test_the_folder_may_name_its_data_set_on_the_hub(folder, tiny_distilbert):
+    train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--dataset-name", "someone/rankings")
+    assert "datasets:\n- someone/rankings\n" in (folder / "reward_model_final" / "README.md").read_text()
+    done = train(folder, "--base-model", tiny_distilbert, "--dataset-name", "no such: name", status=2)
+    assert done.stderr == "error: --dataset-name no such: name: not a name of the Hugging Face Hub; write USER/NAME\n"
