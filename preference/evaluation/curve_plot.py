@@ -1,12 +1,10 @@
 """The picture of the learning curve: what was measured, what to expect of more rankings, and the marks beside both."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it finds no home folder for its cache
 matplotlib.use("Agg")  # a file is drawn, no window is opened
 
 import matplotlib.pyplot as plt

@@ -1,6 +1,5 @@
 """The picture of the rewards: a bar for each test answer, and the distribution of rewards by rank."""
 
-import logging
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from pathlib import Path
 
 import matplotlib
 
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it finds no home folder for its cache
 matplotlib.use("Agg")  # a file is drawn, no window is opened
 
 import matplotlib.pyplot as plt
