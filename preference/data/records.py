@@ -1,7 +1,7 @@
 """Tables of any size, record by record: CSV, JSONL, JSON and Parquet, from a file or standard input to a file or standard output.
 
 One record is a dict. CSV cells are texts as they were typed; the values of JSON and Parquet keep their types. Memory does not
-grow with the number of records; only a JSON list is read whole.
+grow with the number of records.
 """
 
 import codecs
@@ -29,6 +29,7 @@ from preference.data.csv_table import (
     find_unwritable,
     format_rows,
 )
+from preference.data.json_list import iterate_json_list
 from preference.durable_files import sync_folder
 from preference.errors import InputError
 from preference.wording import counted, plain, shorten
@@ -103,7 +104,7 @@ def read_records(source: str | Path, kind: str | None = None) -> Records:
     if kind == "jsonl":
         return Records(name, kind, None, _json_lines(name, file), rereadable=rereadable)
     if kind == "json":
-        return Records(name, kind, None, _json_list(name, file), rereadable=rereadable)
+        return Records(name, kind, None, iterate_json_list(name, file), rereadable=rereadable)
     file, table = _open_parquet(name, file)
     schema = table.schema_arrow
     return Records(name, kind, schema.names, _parquet_rows(name, file, table), rereadable=rereadable, schema=schema)
@@ -284,23 +285,6 @@ def _json_lines(name: str, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
             raise InputError(f"{name}:{number}: not JSON: {shorten(line.rstrip())}; write one object per line") from None
         if not isinstance(record, dict):
             raise InputError(f"{name}:{number}: not a JSON object: {shorten(line.rstrip())}; write one object per line")
-        yield number, record
-
-
-def _json_list(name: str, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    text = "".join(_lines(name, file))
-    try:
-        records = json.loads(text)
-    except ValueError as error:
-        line = getattr(error, "lineno", 1)
-        raise InputError(f"{name}:{line}: not JSON: {getattr(error, 'msg', error)}; write a list of objects") from None
-    except RecursionError:
-        raise InputError(f"{name}: nested too deeply; write a list of flat objects") from None
-    if not isinstance(records, list):
-        raise InputError(f"{name}: not a list of objects: {shorten(text)}; write [{{...}}, {{...}}]")
-    for number, record in enumerate(records, 1):
-        if not isinstance(record, dict):
-            raise InputError(f"{name}, row {number}: not a JSON object: {shorten(json.dumps(record))}; write a list of objects")
         yield number, record
 
 

@@ -133,7 +133,7 @@ WRONG = [
     ("t.json", b'[{"a": 1},\n 2]', "t.json, row 2: not a JSON object: '2'; write a list of objects"),
     ("t.json", b'[{"a": 1},\n', "t.json:2: not JSON: Expecting value; write a list of objects"),
     ("t.json", b"3", "t.json: not a list of objects: '3'; write [{...}, {...}]"),
-    ("t.json", b"[" * 100_000, "t.json: nested too deeply; write a list of flat objects"),
+    ("t.json", b"[" * 100_000, "t.json, row 1: nested too deeply; write a list of flat objects"),
     ("t.parquet", b"PAR1", "t.parquet: not a Parquet file, or a damaged one (Parquet file size is 4 bytes, smaller than"),
     (".", None, ".: cannot be read: Is a directory; name a file that you may read"),
     ("none.csv", None, "none.csv: no such file; check the name"),
