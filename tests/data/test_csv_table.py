@@ -4,8 +4,8 @@ import time
 
 import pytest
 from conftest import run_script
-from strange_files import GOOD, PAIR, RIGHT, WRONG
 
+from data.strange_files import GOOD, PAIR, RIGHT, WRONG
 from preference.data import csv_table
 from preference.data.csv_table import CsvError, check_texts, format_rows, read_table
 from preference.data.rankings import read_rankings
