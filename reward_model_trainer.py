@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import re
 import sys
 import time
@@ -31,12 +32,13 @@ from preference.durable_files import locked, recover_folder, write_atomically
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.threads import settle_waiting
-from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
+from preference.training.settings import FEW_RANKINGS, OBJECTIVES, PRECISIONS, TrainingSettings
 from preference.wording import counted, name_some, plain, shorten
 
 TEST_DATA = Path("test_data.csv")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 PICTURE = "reward_scores_plot"  # its name beside the model card
+SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
 TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
@@ -98,7 +100,8 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
 
     training_part = [usable[i] for i in parts.training]
     unseen = {"test": tests.rankings if tests else [], "validation": [usable[i] for i in parts.validation]}
-    shown = {part: some for part, some in unseen.items() if some} or {"training": training_part}
+    seen = sorted(random.Random(settings.seed).sample(parts.training, min(len(parts.training), SEEN_RANKINGS)))
+    shown = {part: some for part, some in unseen.items() if some} or {"training": [usable[i] for i in seen]}
     evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]
     review = known_outcome(usable, base, settings)
     evidence = Evidence(rankings, tests, training_part, trained, count_review(evaluations, review), review)
@@ -200,7 +203,8 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--head-learning-rate", type=above(0), default=default.head_learning_rate, help="learning rate of the new output layer")
     how.add_argument(
         "--freeze-layers", type=at_least(-1), default=default.freeze_layers, metavar="N",
-        help="keep the embeddings and the N lowest layers as pretrained; -1 trains everything (default: a third of the layers)",
+        help="keep the embeddings and the N lowest layers as pretrained; -1 trains everything"
+        f" (default: a third of the layers; 0 from {FEW_RANKINGS} rankings to train on)",
     )  # fmt: skip
     how.add_argument(
         "--validation-fraction", type=from_to(0, 1, below=True), default=default.validation_fraction,

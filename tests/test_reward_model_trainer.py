@@ -179,6 +179,14 @@ def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
     assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"training"}
 
 
+def test_where_no_prompt_is_unseen_only_some_of_those_trained_on_are_scored(folder, tiny_distilbert, monkeypatch):
+    (folder / "test_data.csv").unlink()
+    monkeypatch.setattr("reward_model_trainer.SEEN_RANKINGS", 2)
+    train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--validation-fraction", 0, "--max-length", 64)
+    rows = read_csv(folder / "reward_model_final" / "rewards.csv")
+    assert {row["part"] for row in rows} == {"training"} and len({row["prompt"] for row in rows}) == 2
+
+
 def test_without_test_data_the_validation_part_is_shown(folder, tiny_distilbert):
     (folder / "test_data.csv").unlink()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
