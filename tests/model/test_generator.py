@@ -12,6 +12,8 @@ from pseudo_terminal import Terminal, write_candidates
 from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
 from preference.model.base_models import SMOLLM2, BaseModel, find_base_model
+from preference.model.encoding import encode_pairs
+from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.generator import Generator
 
 needs_smollm2 = pytest.mark.skipif(
@@ -175,7 +177,7 @@ def test_ctrl_c_while_the_model_is_loaded_for_new_answers_saves_and_quits(tmp_pa
     time.sleep(seconds)
     terminal.child.send("\x03")
     rest = terminal.summary()
-    assert terminal.child.exitstatus == 0 and "Traceback" not in rest
+    assert terminal.child.exitstatus == 130 and "Traceback" not in rest
     assert "0 done, 1 left continue:" in rest
 
 
@@ -195,4 +197,10 @@ def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, m
     written = weights.stat().st_mtime_ns
     again = Generator(find_base_model(SMOLLM2.hub_name)).sample(["Name a fruit"], SamplingSettings(max_new_tokens=8, num_candidates=2))
     assert again == [answers] and weights.stat().st_mtime_ns == written
+    assert list((tmp_path / "cache" / "preference" / "gguf").iterdir()) == converted
+    model, tokenizer = load_base_model(find_base_model(SMOLLM2.hub_name).path, seed=0)  # as the base of a reward model
+    [pair], _ = encode_pairs(tokenizer, ["Name a fruit"], ["An apple"], 99)
+    text = tokenizer.decode(pair["input_ids"])
+    assert text.endswith("<|im_start|>user\nName a fruit<|im_end|>\n<|im_start|>assistant\nAn apple<|im_end|>\n")
+    assert (tokenizer.pad_token, model.config.pad_token_id) == ("<|pad|>", 49152) and freeze_lower_layers(model) == 10
     assert list((tmp_path / "cache" / "preference" / "gguf").iterdir()) == converted
