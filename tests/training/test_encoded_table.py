@@ -106,3 +106,19 @@ def test_other_rankings_or_another_length_or_tokenizer_get_a_table_of_their_own(
     tables_made.append(encode_rankings([Ranking(prompt, answers, ranks)], tokenizer, 30))
     assert len({table.cache_files[0]["filename"] for table in tables_made}) == 6
     assert [table["ranks"][:] for table in tables_made[:3]] == [[[1, 2]], [[2, 1]], [[1, 2]]]
+
+
+def test_another_chat_template_or_end_token_gets_a_table_of_its_own(tiny_distilbert):
+    tables_made = []
+    for template, end in (("{{ messages[0].content }} {{ messages[1].content }} {{ eos_token }}", "[SEP]"), ("{{ messages[1].content }}", "[SEP]")):
+        tokenizer = AutoTokenizer.from_pretrained(tiny_distilbert, chat_template=template, eos_token=end)
+        tables_made.append(encode_rankings(RANKINGS[:1], tokenizer, 30))
+    tokenizer.chat_template, tokenizer.eos_token = "{{ messages[1].content }}", "[CLS]"
+    tables_made.append(encode_rankings(RANKINGS[:1], tokenizer, 30))
+    assert len({table.cache_files[0]["filename"] for table in tables_made}) == 3
+    words = [tokenizer.convert_ids_to_tokens(table[0]["input_ids"][1]) for table in tables_made]
+    assert words == [["make", "coffee", "water", "[SEP]"], ["water"], ["water"]] and tables_made[0].column_names == [
+        "input_ids",
+        "ranks",
+        "truncated",
+    ]
