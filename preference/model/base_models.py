@@ -159,7 +159,7 @@ def loading(folder: str | Path, remedy: str):
         elif "backend tokenizer" in text:
             text = "its tokenizer files are missing or damaged"
         elif "Unrecognized configuration class" in text:
-            text = "Transformers has no model of this architecture that scores text"
+            text = "Transformers has no model of this architecture for this task"
         raise InputError(f"{folder}: cannot be loaded ({text}); {remedy}") from error
 
 

@@ -18,7 +18,7 @@ from preference.data.candidates import SamplingSettings, cut_at_sentence, distin
 from preference.durable_files import name_folder
 from preference.errors import InputError
 from preference.machine import cache_folder
-from preference.model.base_models import BaseModel, quiet_transformers
+from preference.model.base_models import BaseModel, loading, quiet_transformers
 
 ROUNDS = 4  # tries to sample distinct candidates: the first, and three more for those that were empty or repeated another
 SEQUENCES_AT_ONCE = 32
@@ -33,12 +33,10 @@ class Generator:
 
     def __init__(self, base: BaseModel, device: str = "cpu"):
         folder = converted_gguf(base.path, "choose another --generator") if base.path.is_file() else base.path
-        with quiet_transformers():
-            try:
-                self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-                self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device).eval()
-            except (OSError, ValueError, KeyError) as error:
-                raise InputError(f"{base.used}: cannot be loaded as a causal language model ({error}); choose another --generator") from error
+        with loading(base.used, "choose another --generator"):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+            self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False, weights_only=True)
+            self.model = self.model.to(device).eval()
         ends = self.model.generation_config.eos_token_id
         if ends is None:
             ends = self.tokenizer.eos_token_id

@@ -364,10 +364,11 @@ def test_code_in_pickled_weights_of_a_base_model_is_never_run(pickled, distilber
 
 
 def test_code_in_pickled_weights_of_a_generator_is_never_run(pickled, dialogpt):
+    from preference.errors import InputError
     from preference.model.base_models import find_base_model
     from preference.model.generator import Generator
 
     folder, proof = pickled(dialogpt)
-    with pytest.raises(Exception, match="Unsupported global|holds more than weights"):
+    with pytest.raises(InputError, match="holds more than weights.*choose another --generator"):
         Generator(find_base_model(str(folder)))
     assert not proof.exists()

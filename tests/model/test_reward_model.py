@@ -165,7 +165,7 @@ DAMAGES = {
         lambda f: rewrite(f / "config.json", model_type="other", auto_map={"AutoConfig": "code.Config"}),
         "it needs code of its own, which is never run",
     ),
-    "images": (lambda f: save_model(f, ViTModel(SMALL_VIT)), "Transformers has no model of this architecture that scores text"),
+    "images": (lambda f: save_model(f, ViTModel(SMALL_VIT)), "Transformers has no model of this architecture for this task"),
     "another size": (lambda f: rewrite(f / "config.json", dim=64), "its weights do not fit its config.json (distilbert.embeddings.LayerNorm.bias, "),
     "small vocabulary": (lambda f: save_model(f, DistilBertModel(FEW_TOKENS)), "tokens, but the model only 50; they do not belong together"),
     "no padding": (
