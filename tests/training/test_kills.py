@@ -40,6 +40,7 @@ def train_in(folder: Path, arguments: list, ready) -> None:
     """Run the trainer as a process of its own; it says when it begins."""
     import reward_model_trainer
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may have been started where it is ignored
     os.chdir(folder)
     printed = os.open("printed.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
