@@ -14,6 +14,7 @@ from preference.evaluation.evaluation import GENERALISATION, Evaluation
 from preference.evaluation.metrics import Metrics
 from preference.evaluation.plots import plot_rewards
 from preference.model.base_models import MINILM, REWARD_MODEL_DEFAULT, SMOLLM2, BaseModel
+from preference.model.head import output_layer
 from preference.training.evidence import Evidence, review_in_words, typical_pair
 from preference.wording import counted, plain
 
@@ -240,10 +241,12 @@ def _evaluation(evidence: Evidence, picture: str | None) -> list[str]:
 
 
 def _meaning(evidence: Evidence, calibration: dict | None) -> list[str]:
+    centred = output_layer(evidence.trained.reward_model.model).bias is not None  # that of most decoders has none
     lines = [
         "## What a reward means",
         "",
-        f"0 is the mean and 1 the standard deviation of the rewards of {evidence.trained.scaled_on_answers} ranked answers. Only differences"
+        f"{'0 is the mean and 1' if centred else '1 is'} the standard deviation of the rewards of {evidence.trained.scaled_on_answers} ranked"
+        f" answers{'' if centred else '; 0 means nothing'}. Only differences"
         " between answers to the same prompt mean something: a reward says little across prompts.",
         "",
     ]

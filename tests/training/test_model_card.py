@@ -212,6 +212,7 @@ def test_the_recipes_of_the_card_give_our_rewards(evidence_of, reward_model, dec
     assert [float(x) for x in printed[1].strip("[]").split()] == pytest.approx(ours, abs=1e-4)
     assert found["reward"](prompts, answers) == pytest.approx(ours, abs=1e-4)
     assert ("takes the folder itself" in content) == (kind == "decoder")
+    assert ("0 is the mean and 1 the standard deviation" in content) == (kind == "encoder")  # this decoder has no bias to centre with
 
 
 HOSTILE = [
