@@ -302,16 +302,26 @@ from transformers import pipeline
 MODEL = {model}  # this folder, or the model's name on the Hub
 reward = pipeline("text-classification", model=MODEL)
 {ask}"""
+    if reads_chats:  # of pairs of texts CrossEncoder would leave out the chat template
+        define = """\
+
+def pair(prompt, answer):
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+"""
+        rank = ""
+    else:
+        define, rank = "", '\nprint(model.rank("Name a prime number", ["Bananas are yellow.", "7"]))'
+    name = "pair" if reads_chats else ""
     sentence_transformers = f"""\
 from sentence_transformers import CrossEncoder
-
+{define}
 MODEL = {model}  # this folder, or the model's name on the Hub
 model = CrossEncoder(MODEL)
-print(model.predict([("Name a prime number", "7"), ("Name a prime number", "Bananas are yellow.")]))
-print(model.rank("Name a prime number", ["Bananas are yellow.", "7"]))"""
-    texts = """\
+print(model.predict([{name}("Name a prime number", "7"), {name}("Name a prime number", "Bananas are yellow.")])){rank}"""
+    texts = f"""\
 def reward(prompts, completions, **kwargs):
-    return model.predict(list(zip(prompts, completions))).tolist()
+    return model.predict([{name}(prompt, answer) for prompt, answer in zip(prompts, completions)]).tolist()
 
 # trainer = GRPOTrainer(…, reward_funcs=[reward])"""
     project = f"""\

@@ -179,14 +179,16 @@ def test_the_quantiles_are_of_the_training_answers(evidence_of, reward_model):
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory):
-    """A GPT-2 of two layers with random weights, whose tokens are single letters."""
+    """A GPT-2 of two layers with random weights and a chat template, whose tokens are single letters."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("gpt2")
     letters = Tokenizer(models.BPE({letter: i for i, letter in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>"])}, []))
     letters.pre_tokenizer, letters.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", model_max_length=64).save_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", model_max_length=64)
+    tokenizer.chat_template = "{% for m in messages %}<{{ m['role'][0] }}>{{ m['content'] }}{% endfor %}<|end|>"
+    tokenizer.save_pretrained(folder)
     sizes = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 256, "eos_token_id": 256, "initializer_range": 0.3}
     GPT2Model(GPT2Config(vocab_size=257, **sizes)).save_pretrained(folder)
     return RewardModel(*load_base_model(folder, seed=0))
