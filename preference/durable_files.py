@@ -85,7 +85,7 @@ def free_space(folder: Path) -> int:
 
 @contextlib.contextmanager
 def locked(path: Path, taken: str) -> Iterator[None]:
-    """Keep `path` to this process by a lock file beside it, `PATH.lock`.
+    """Keep `path` to this process by a lock file beside it, `PATH.lock`; beside what it leads to, where it is a link.
 
     Args:
         taken: the rest of the message if another process has it.
@@ -93,7 +93,7 @@ def locked(path: Path, taken: str) -> Iterator[None]:
     Raises:
         InputError: another process has it, or the lock file cannot be made.
     """
-    lock = FileLock(f"{path}.lock")
+    lock = FileLock(f"{os.path.realpath(path)}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

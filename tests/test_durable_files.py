@@ -101,8 +101,11 @@ def test_a_folder_that_is_taken_is_refused_and_the_lock_leaves_nothing(tmp_path)
     program = "import sys; from preference.durable_files import locked\nwith locked(sys.argv[1], 'taken'): print('held', flush=True); input()"
     holder = subprocess.Popen([sys.executable, "-c", program, tmp_path / "model"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(InputError, match="model: taken"), locked(tmp_path / "model", "taken"):
-        pass
+    (tmp_path / "link").symlink_to("model")
+    for name in ("model", "link"):
+        with pytest.raises(InputError, match=f"{name}: taken"), locked(tmp_path / name, "taken"):
+            pass
+    (tmp_path / "link").unlink()
     holder.communicate(b"\n")
     assert os.listdir(tmp_path) == []
     with locked(tmp_path / "model", "taken"):

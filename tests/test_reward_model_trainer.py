@@ -121,6 +121,7 @@ def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, obj
     assert min(e["loss"] for e in evaluations) < evaluations[0]["loss"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     arguments = ["--base-model", tiny_distilbert, "--min-steps", 200, "--test-data", "test_data.csv"]
     train(folder, *arguments, "--output-dir", "undisturbed")
@@ -150,6 +151,7 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     assert not (folder / "killed_checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does(folder, tiny_distilbert):
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 12, "--test-data", "test_data.csv", "--validation-fraction", 0.4]
     train(folder, *arguments, "--output-dir", "one")

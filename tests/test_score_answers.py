@@ -229,6 +229,7 @@ def test_a_terminal_is_shown_nothing_that_it_would_obey(bare_model, tmp_path, mo
     assert "read,␛[31mred," in shown and "\x1b" not in shown
 
 
+@pytest.mark.slow
 def test_many_rows_take_the_memory_of_few(bare_model, tmp_path):
     for rows in (1_000, 9_000):
         (tmp_path / f"{rows}.csv").write_text("prompt,answer,note\n" + "".join(f"read {i % 500},books,{'note ' * 1000}\n" for i in range(rows)))

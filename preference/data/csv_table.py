@@ -163,7 +163,7 @@ class _Lines(list[str]):
 
 def _read_bytes(path: str | Path) -> bytes:
     try:
-        return _read_pipe(path) if Path(path).is_fifo() else Path(path).read_bytes()
+        return read_pipe(path) if Path(path).is_fifo() else Path(path).read_bytes()
     except FileNotFoundError:
         if os.path.islink(path):
             problem = f"a link to {os.readlink(path)!r}, which does not exist; correct the link, or name another file"
@@ -174,13 +174,13 @@ def _read_bytes(path: str | Path) -> bytes:
     raise CsvError([f"{path}: {problem}"])
 
 
-def _read_pipe(path: str | Path) -> bytes:
+def read_pipe(path: str | Path) -> bytes:
     """Read a pipe, such as the shell's `<(...)`, to its end. Opening it the usual way would wait for a writer for ever."""
     with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as pipe:
         select.select([pipe], [], [], PIPE_PATIENCE)
         start = pipe.read(1)  # None: a program has opened the pipe and is still busy
         if start == b"":
-            raise CsvError([f"{path}: a pipe that no program has written to; start the program that writes the CSV first, or name a file"])
+            raise CsvError([f"{path}: a pipe that no program has written to; start the program that writes it first, or name a file"])
         os.set_blocking(pipe.fileno(), True)
         return (start or b"") + pipe.readall()
 

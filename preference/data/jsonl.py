@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from preference.data.csv_table import read_pipe
 from preference.errors import InputError
 
 
@@ -55,7 +56,7 @@ def drop_cut_line(path: Path) -> None:
 def read_text(path: str | Path) -> str:
     """Return the text of a UTF-8 file, with or without a byte-order mark; raise InputError if it cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return (read_pipe(path) if Path(path).is_fifo() else Path(path).read_bytes()).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name") from None
     except UnicodeDecodeError as error:

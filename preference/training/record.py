@@ -79,7 +79,7 @@ def machine_record(device: str) -> dict:
     """
     if device == "cuda":
         return {"processor": torch.cuda.get_device_name(), "bf16_instructions": torch.cuda.is_bf16_supported(including_emulation=False)}
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = (facts.get("flags") or facts.get("Features") or "").split()  # x86, ARM
     return {

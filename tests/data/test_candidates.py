@@ -1,7 +1,10 @@
 import json
+import os
+import threading
 
 import pytest
 
+from preference.data import csv_table
 from preference.data.candidates import Candidates, append_candidates, cut_at_sentence, distinct, read_candidates, read_prompts
 from preference.errors import InputError
 
@@ -33,6 +36,18 @@ def test_wrong_prompt_files(tmp_path, name, text, message):
     with pytest.raises(InputError) as caught:
         read_prompts(tmp_path / name)
     assert str(caught.value).replace(str(tmp_path / name), "FILE") == message
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_prompts_from_a_pipe_and_from_one_that_nobody_writes_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_table, "PIPE_PATIENCE", 0.1)
+    os.mkfifo(tmp_path / "prompts.txt")
+    with pytest.raises(InputError, match="prompts.txt: a pipe that no program has written to; start the program that writes it first"):
+        read_prompts(tmp_path / "prompts.txt")
+    writer = threading.Thread(target=(tmp_path / "prompts.txt").write_bytes, args=[b"one\r\ntwo\n"], daemon=True)
+    writer.start()
+    assert read_prompts(tmp_path / "prompts.txt") == ["one", "two"]
+    writer.join(timeout=5)
 
 
 def test_candidates_read_back_with_what_they_were_made_with(tmp_path):

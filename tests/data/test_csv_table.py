@@ -162,7 +162,7 @@ def test_a_pipe_is_read_once_to_its_end(pipe, pieces, monkeypatch):
 
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for_in_silence(pipe, monkeypatch):
     monkeypatch.setattr(csv_table, "PIPE_PATIENCE", 0.1)
-    assert problems_of(pipe) == "FILE: a pipe that no program has written to; start the program that writes the CSV first, or name a file"
+    assert problems_of(pipe) == "FILE: a pipe that no program has written to; start the program that writes it first, or name a file"
 
 
 def test_a_wrong_csv_from_a_pipe_gets_its_message_with_its_line(pipe):

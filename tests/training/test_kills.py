@@ -87,6 +87,7 @@ def rewards_of(folder: Path) -> np.ndarray:
     return np.array([float(row["reward"]) for row in read_csv(folder / "rewards.csv")])
 
 
+@pytest.mark.slow
 def test_training_resumes_to_the_same_model_however_often_it_was_killed(processes, folder, tiny_distilbert):
     """Each run is killed and resumed eight times, and then left to end."""
 
