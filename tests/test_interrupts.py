@@ -37,5 +37,5 @@ def interrupt_after(module: str, folder, script: str, *arguments) -> tuple[int, 
         if line.split("|")[-1].strip() == module:
             break
     child.send_signal(signal.SIGINT)
-    _, rest = child.communicate(timeout=2)
+    _, rest = child.communicate(timeout=5)  # within 2 seconds on a machine that is not busy
     return child.returncode, [line for line in rest.splitlines() if not line.startswith("import time:")]

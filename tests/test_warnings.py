@@ -9,7 +9,8 @@ from conftest import ROOT
 
 def test_no_script_makes_python_warn_of_our_code(watched):
     """Nor of files left open, nor of texts read in the encoding of the machine."""
-    assert [warning for warning in watched["warnings"] if ROOT in Path(warning[0]).parents] == []
+    files = [(Path(warning[0]), warning) for warning in watched["warnings"]]
+    assert [warning for path, warning in files if ROOT in path.parents and "site-packages" not in path.parts] == []  # the environment may be in here
 
 
 def test_a_warning_of_our_code_would_be_seen(tmp_path):
