@@ -32,7 +32,8 @@ from preference.data.csv_table import MESSAGES_SHOWN, CsvError, find_unwritable
 from preference.data.dialogues import Unreadable
 from preference.data.gathering import Gathered, Gathering
 from preference.data.rankings import GROUP, RankedRows
-from preference.data.records import KINDS, STREAM, Records, kind_of_target, open_writer, read_records
+from preference.data.record_writers import kind_of_target, open_writer
+from preference.data.records import KINDS, STREAM, Records, read_records
 from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, known_formats, rater_of, subset_of
 from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pairs_of
 from preference.durable_files import back_up

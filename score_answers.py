@@ -24,21 +24,18 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
-import hashlib
 import os
-import queue
 import sys
-import threading
-from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preference.arguments import HelpFormatter, Parser
-from preference.data.answers import ADDED, Answers, Scorable, Scores, columns_per_answer, one_per_answer, with_scores
+from preference.data.answers import ADDED, Answers, Scorable, columns_per_answer, one_per_answer, with_scores
 from preference.data.csv_table import CsvError
-from preference.data.records import STREAM, kind_of_target, open_writer
+from preference.data.record_writers import kind_of_target, open_writer
+from preference.data.records import STREAM
 from preference.errors import InputError
 from preference.threads import settle_waiting
 from preference.training.settings import PRECISIONS
@@ -47,13 +44,10 @@ from preference.wording import plain, shorten
 if TYPE_CHECKING:
     from preference.evaluation.judging import Judge
     from preference.evaluation.scale import RewardScale
+    from preference.evaluation.scored_records import Score
     from preference.model.reward_model import RewardModel
 
-AT_ONCE = 4096  # answers that are sorted by length and scored together
 FEW = 64  # answers; to score so few takes less time than to measure in which precision the processor is faster
-
-Score = Callable[[list[Scorable]], Any]  # the rewards of all answers of some records: shape (answers,)
-Scored = Iterator[tuple[Scorable, Scores]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +65,8 @@ class Job:
 def run(job: Job) -> None:
     """Score a file or a pipe, and print how the rewards agree with the labels, where there are any."""
     # 1. What there is to score. A file is checked as a whole before any work is done.
+    from preference.evaluation.scored_records import file_stamp, read_ahead, score_file, score_stream
+
     answers = Answers(job.data)
     is_file, total, stamp = answers.records.rereadable, None, None
     if is_file:
@@ -122,12 +118,6 @@ def check_all(answers: Answers) -> int:
     return total
 
 
-def file_stamp(path: str) -> tuple[int, int, int]:
-    """Return what changes when a file does."""
-    status = Path(path).stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
 def load(folder: str, device: str, precision: str) -> tuple["RewardModel", "RewardScale"]:
     """Load the model, and what its folder knows about its rewards."""
     from preference.evaluation.scale import read_scale
@@ -136,7 +126,7 @@ def load(folder: str, device: str, precision: str) -> tuple["RewardModel", "Rewa
     return RewardModel.load(folder, device=device, precision=precision), read_scale(folder)
 
 
-def scorer(model: "RewardModel", advance: Callable[[int], object] = lambda scored: None) -> Score:
+def scorer(model: "RewardModel", advance: Callable[[int], object] = lambda scored: None) -> "Score":
     """Return the function that scores records; `advance` is called with the number of answers as they are scored."""
 
     def score(items: list[Scorable]) -> Any:
@@ -144,116 +134,6 @@ def scorer(model: "RewardModel", advance: Callable[[int], object] = lambda score
         return model.score([prompt for prompt, _ in texts], [answer for _, answer in texts], on_progress=advance)
 
     return score
-
-
-def score_file(path: str, stamp: object, score: Score, scale: "RewardScale") -> Scored:
-    """Score a file that does not change meanwhile; the answers to a prompt are ranked wherever they stand."""
-    import numpy as np
-
-    from preference.evaluation.scale import rank_within
-
-    rewards, prompts = array("f"), array("Q")
-    for window in in_windows(Answers(path)):
-        rewards.extend(score(window).tolist())
-        prompts.extend(number_of(item.prompt) for item in window for _ in item.answers)
-    values = np.frombuffer(rewards, dtype=np.float32)
-    ranks, best = rank_within(np.frombuffer(prompts, dtype=np.uint64), values)
-    end = 0
-    for item in Answers(path):
-        start, end = end, end + len(item.answers)
-        if end > len(values) or (start == 0 and file_stamp(path) != stamp):
-            break
-        yield item, make_scores(item, values[start:end], ranks[start:end], best[start:end], scale)
-    if end != len(values) or file_stamp(path) != stamp:
-        raise InputError(f"{path}: changed while it was being scored; start again")
-
-
-def score_stream(windows: Iterable[list[Scorable]], layout: str, score: Score, scale: "RewardScale") -> Scored:
-    """Score records as they come. The rows of a prompt are held back until the next prompt begins."""
-    held: list[tuple[Scorable, Any]] = []
-    for window in windows:
-        rewards, end = score(window), 0
-        for item in window:
-            start, end = end, end + len(item.answers)
-            if held and (layout != "rows" or held[0][0].prompt.strip() != item.prompt.strip()):
-                yield from rank_run(held, scale)
-                held = []
-            held.append((item, rewards[start:end]))
-        if layout != "rows":
-            yield from rank_run(held, scale)
-            held = []
-    yield from rank_run(held, scale)
-
-
-def rank_run(run: list[tuple[Scorable, Any]], scale: "RewardScale") -> Scored:
-    """Rank all answers of the records of one prompt among each other."""
-    import numpy as np
-
-    from preference.evaluation.scale import rank_within
-
-    if not run:
-        return
-    values, end = np.concatenate([rewards for _, rewards in run]), 0
-    ranks, best = rank_within(np.zeros(len(values)), values)
-    for item, _ in run:
-        start, end = end, end + len(item.answers)
-        yield item, make_scores(item, values[start:end], ranks[start:end], best[start:end], scale)
-
-
-def make_scores(item: Scorable, rewards: Any, ranks: Any, best: Any, scale: "RewardScale") -> Scores:
-    probability = scale.probability(rewards[0] - rewards[1]) if len(rewards) == 2 else None
-    return Scores(rewards, ranks, best, scale.percentiles(rewards), probability)
-
-
-def number_of(prompt: str) -> int:
-    """Return a number of 64 bits that stands for a prompt; white space around it does not count."""
-    return int.from_bytes(hashlib.blake2b(prompt.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest())
-
-
-def in_windows(items: Iterable[Scorable]) -> Iterator[list[Scorable]]:
-    """Cut records into lists of about `AT_ONCE` answers."""
-    window: list[Scorable] = []
-    waiting = 0
-    for item in items:
-        window.append(item)
-        waiting += len(item.answers)
-        if waiting >= AT_ONCE:
-            yield window
-            window, waiting = [], 0
-    if window:
-        yield window
-
-
-def read_ahead(items: Iterable[Scorable]) -> Iterator[list[Scorable]]:
-    """Read records in a thread of its own, from now on, and give what there is: all of it, up to `AT_ONCE` records, and at least one.
-
-    So a fast pipe is scored in long lists, and a slow one at once.
-    """
-    waiting: queue.Queue[Scorable | Exception | None] = queue.Queue(maxsize=AT_ONCE)
-
-    def read() -> None:
-        try:
-            for item in items:
-                waiting.put(item)
-            waiting.put(None)
-        except Exception as error:  # raised again where the records are used
-            waiting.put(error)
-
-    def give() -> Iterator[list[Scorable]]:
-        while True:
-            taken = [waiting.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(taken) < AT_ONCE:
-                    taken.append(waiting.get_nowait())
-            if window := [item for item in taken if isinstance(item, Scorable)]:
-                yield window
-            if isinstance(taken[-1], Exception):
-                raise taken[-1]
-            if taken[-1] is None:
-                return
-
-    threading.Thread(target=read, daemon=True).start()
-    return give()
 
 
 def not_known(scale: "RewardScale", layout: str) -> str:
@@ -309,6 +189,8 @@ def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
         raise InputError("--prompt and --answer must not be empty")
     items = [Scorable({"prompt": prompt, "answer": answer}, prompt, [answer], "command line") for answer in answers]
     import torch
+
+    from preference.evaluation.scored_records import rank_run
 
     torch.set_num_threads(1)  # a few texts gain nothing from more
     model, scale = load(job.model, job.device, "fp32" if job.precision == "auto" else job.precision)

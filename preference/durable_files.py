@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -18,33 +19,45 @@ _TORCH_CANNOT_WRITE = ("PytorchStreamWriter", "inline_container", "iostream erro
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Replace `path` by `content` so that a crash at any instant leaves the old file or the new one.
+    """Replace `path` by `content`; see `open_atomically`. Text is written as UTF-8 with its line ends untouched.
 
-    The content goes to a temporary file in the same folder, is flushed to the disk, and takes the
-    name in one rename. Text is written as UTF-8 with its line ends untouched. A symbolic link is
-    followed; the file keeps its permission bits. A device or a pipe is written to, and stays what it is.
     An OSError names `path`, not the temporary file.
     """
-    asked, path = path, Path(os.path.realpath(path))
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-            return
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        with open_atomically(path) as file:
+            file.write(data)
     except OSError as error:
-        error.filename, error.filename2 = str(asked), None
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+@contextlib.contextmanager
+def open_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to replace `path` with, so that a crash or an error at any instant leaves the old file or the new one.
+
+    What is written goes to a temporary file in the same folder, is flushed to the disk at the end, and takes the name in one
+    rename. A symbolic link is followed; the file keeps its permission bits. A device or a pipe is written to, and stays what it is.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as file:
+            yield file
+        return
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".tmp")
+    file = os.fdopen(descriptor, "wb")
+    try:
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the disk is full
+            file.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     sync_folder(path.parent)
 

@@ -10,7 +10,8 @@ import pytest
 from conftest import ROOT, read_csv, run_process, run_script
 
 from preference.data.rankings import Ranking, read_rankings, write_rankings
-from preference.data.records import open_writer, read_records
+from preference.data.record_writers import open_writer
+from preference.data.records import read_records
 
 SKY = "What color is the sky?"
 USER, BLUE, GREEN = ({"role": role, "content": text} for role, text in (("user", SKY), ("assistant", "It is blue."), ("assistant", "It is green.")))

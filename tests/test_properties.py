@@ -14,7 +14,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 import convert_rankings
 from preference.data.csv_table import COLUMNS, CsvError, format_rows, read_table
 from preference.data.rankings import Ranking, read_rankings, write_rankings
-from preference.data.records import open_writer
+from preference.data.record_writers import open_writer
 from preference.data.source_formats import SOURCES
 from preference.data.splits import split_by_prompt
 from preference.ranking.order import OrderError, format_order, parse_order

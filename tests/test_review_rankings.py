@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -74,22 +75,29 @@ def test_known_folds_are_not_trained_again_and_an_edit_trains_only_what_it_touch
     assert len(kept_folds()) == len(before) + 7
 
 
-def test_a_stopped_review_continues_with_the_folds_that_are_left(folder, tiny_distilbert, monkeypatch):
-    import preference.training.cross_validation as cross_validation
+@contextlib.contextmanager
+def stopped_in_fold(number: int, monkeypatch):
+    """Inside this context, Ctrl-C comes when the training of this fold begins."""
+    from preference.training import cross_validation
 
     real, calls = cross_validation.train, []
 
-    def stop_in_the_fourth(*arguments, **options):
+    def stop(*arguments, **options):
         calls.append(arguments)
-        if len(calls) == 5:  # the first times a few steps
+        if len(calls) == number + 1:  # the first times a few steps
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(cross_validation, "train", stop_in_the_fourth)
-    done = review(folder, tiny_distilbert, "--seed", 8, status=130)
+    with monkeypatch.context() as patch:
+        patch.setattr(cross_validation, "train", stop)
+        yield
+
+
+def test_a_stopped_review_continues_with_the_folds_that_are_left(folder, tiny_distilbert, monkeypatch):
+    with stopped_in_fold(4, monkeypatch):
+        done = review(folder, tiny_distilbert, "--seed", 8, status=130)
     assert done.stderr == "\nstopped; the folds that are done are kept, and the same command continues\n"
     assert not (folder / "review.csv").exists()
-    monkeypatch.setattr(cross_validation, "train", real)
     assert "8 folds by prompt; 3 of them known from earlier" in review(folder, tiny_distilbert, "--seed", 8).stdout
 
 
@@ -138,25 +146,14 @@ def four_prompts(folder):
 
 
 def test_a_learning_curve_says_whether_more_would_help_and_continues_where_it_was_stopped(four_prompts, tiny_distilbert, monkeypatch):
-    import preference.training.cross_validation as cross_validation
-
-    real, calls = cross_validation.train, []
-
-    def stop_in_the_sixth(*arguments, **options):
-        calls.append(arguments)
-        if len(calls) == 7:  # the first times a few steps
-            raise KeyboardInterrupt
-        return real(*arguments, **options)
-
     log = [
         {"event": "ranked", "data": "data.csv", "prompt": row["prompt"], "answers": ["a", "b"], "ranks": ranks, "recheck": again}
         for row in read_csv(four_prompts / "data.csv")[:1]
         for again, ranks in ((False, [1, 2]), (True, [2, 1]))
     ]
     (four_prompts / "ranking_log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log))
-    monkeypatch.setattr(cross_validation, "train", stop_in_the_sixth)
-    review(four_prompts, tiny_distilbert, "--learning-curve", "--seed", 9, status=130)
-    monkeypatch.setattr(cross_validation, "train", real)
+    with stopped_in_fold(6, monkeypatch):
+        review(four_prompts, tiny_distilbert, "--learning-curve", "--seed", 9, status=130)
     done = review(four_prompts, tiny_distilbert, "--learning-curve", "--seed", 9)
     assert "cross-validation: 8 folds by prompt, 4 of them with fewer rankings; 5 of them known from earlier, about " in done.stdout
     assert re.search(r"More rankings .*, of twice as many \(8\) \d\.\d\d, 80 % interval \d", " ".join(done.stdout.split()))

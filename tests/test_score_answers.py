@@ -13,7 +13,9 @@ from conftest import ROOT, read_csv, run_script
 
 import score_answers
 from preference.data.answers import Answers
-from preference.data.records import open_writer, read_records
+from preference.data.record_writers import open_writer
+from preference.data.records import read_records
+from preference.evaluation import scored_records
 from preference.evaluation.scale import RewardScale, read_scale
 
 ROWS = [
@@ -203,8 +205,8 @@ def test_lists_from_a_pipe_are_not_held_back(measured_model, tmp_path, monkeypat
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb", buffering=0) as pipe:
         monkeypatch.setattr("sys.stdin", stdin)
-        items = score_answers.read_ahead(Answers("-")) if pipe.write(b'{"prompt": "p", "answers": ["a", "b"]}\n') else None
-        scored = score_answers.score_stream(items, "lists", lambda items: np.array([0.5, 0.7]), read_scale(measured_model))
+        items = scored_records.read_ahead(Answers("-")) if pipe.write(b'{"prompt": "p", "answers": ["a", "b"]}\n') else None
+        scored = scored_records.score_stream(items, "lists", lambda items: np.array([0.5, 0.7]), read_scale(measured_model))
         assert next(scored)[1].ranks.tolist() == [2, 1]
 
 
@@ -224,7 +226,9 @@ def test_a_terminal_is_shown_nothing_that_it_would_obey(bare_model, tmp_path, mo
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr("sys.stdout", terminal)
         assert score_answers.main(["--model", str(bare_model), str(tmp_path / "a.csv")]) == 0
-        shown = os.read(ours, 10_000).decode()
+        shown = ""
+        while shown.count("\n") < 2:  # a terminal passes on what it is given piece by piece
+            shown += os.read(ours, 10_000).decode()
     os.close(ours)
     assert "read,␛[31mred," in shown and "\x1b" not in shown
 
@@ -252,7 +256,7 @@ def test_a_file_that_changes_meanwhile_is_noticed(answers):
         return np.zeros(len(items), dtype=np.float32)
 
     with pytest.raises(score_answers.InputError, match="answers.csv: changed while it was being scored; start again"):
-        list(score_answers.score_file(str(answers), score_answers.file_stamp(answers), score, RewardScale()))
+        list(scored_records.score_file(str(answers), scored_records.file_stamp(answers), score, RewardScale()))
 
 
 @pytest.mark.parametrize(

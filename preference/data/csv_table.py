@@ -8,20 +8,18 @@ import codecs
 import csv
 import hashlib
 import io
-import itertools
 import os
 import re
-import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from preference.data.text_files import OTHER_MARKS, place_of, read_bytes
 from preference.errors import InputError
 from preference.wording import counted, shorten
 
 COLUMNS = ["prompt", "answer", "rank"]
 MESSAGES_SHOWN = 20
-PIPE_PATIENCE = 10.0  # seconds that a pipe may take until a program writes to it
 
 _BLOCK = 1 << 20  # bytes
 _UNWRITABLE = re.compile(r"[\0\ud800-\udfff]")
@@ -91,34 +89,74 @@ def iterate_table(path: str | Path, required: Sequence[str] = COLUMNS, optional:
 
 def _rows(path: str | Path, data: bytes, required: Sequence[str], optional: Sequence[str]) -> Iterator[Row]:
     """Give the header and then the rows below it."""
-    reader = csv.reader(_lines(data), strict=True)
+    for line, cells in parse_rows(
+        str(path),
+        _lines(data),
+        lambda line, columns, text: _check_header(path, line, columns, required, optional),
+        other_separator=lambda text: _has_other_separator(text, required),
+        header=f"be {','.join(required)}",
+    ):
+        yield Row(line, cells)
+
+
+def parse_rows(
+    name: str,
+    lines: Iterable[str],
+    check_header: Callable[[int, list[str], str], None],
+    *,
+    other_separator: Callable[[str], bool],
+    header: str,
+    patient: bool = True,
+    most: int | None = None,
+) -> Iterator[tuple[int, list[str]]]:
+    """Give the names of the columns and then each row's cells, with the line on which they start; rows of empty cells are skipped.
+
+    Args:
+        check_header: called with the header's line, the names and the text; raises CsvError.
+        other_separator: tells whether a first line that is no CSV is separated by something else than commas.
+        header: what the first line of an empty file must do, for the message.
+        patient: read on after a row with the wrong number of cells, to name all such rows, or `most` of them and one.
+    """
     columns: list[str] = []
-    problems = []
-    start = 1
+    problems: list[str] = []
+    first_lines: list[str] = []  # of the row that is being read
+
+    def noted() -> Iterator[str]:
+        for line in lines:
+            if not first_lines:
+                first_lines.append(line)
+            yield line
+
+    reader, start = csv.reader(noted(), strict=True), 1
     try:
         for cells in reader:
             line, start = start, reader.line_num + 1
+            text = first_lines.pop()
             if not any(cells) or (columns and not any(map(str.strip, cells))):
                 continue
             if not columns:
-                columns = [name.strip() for name in cells]
-                _check_header(path, line, columns, required, optional)
-                yield Row(line, columns)
+                columns = [cell.strip() for cell in cells]
+                check_header(line, columns, text)
+                yield line, columns
             elif len(cells) != len(columns):
                 problems.append(
-                    f"{path}:{line}: {counted(len(cells), 'cell')} where the header has {len(columns)}: {shorten(','.join(cells))};"
+                    f"{name}:{line}: {counted(len(cells), 'cell')} where the header has {len(columns)}: {shorten(','.join(cells))};"
                     f" {_remedy_for_count(cells, len(columns))}"
                 )
+                if not patient:
+                    break
             elif not problems:
-                yield Row(line, cells)
+                yield line, cells
+            if most is not None and len(problems) > most:
+                break
     except csv.Error:
-        text = next(itertools.islice(_lines(data), start - 1, None)).rstrip("\r\n")
-        if not columns and _has_other_separator(text, required):
-            problems.append(_not_commas(path, start, text))
+        text = first_lines[0].rstrip("\r\n") if first_lines else ""
+        if not columns and other_separator(text):
+            problems.append(not_commas(name, start, text))
         else:
-            problems.append(f'{path}:{start}: unbalanced quotes: {shorten(text)}; write a cell that contains quotes "like ""this"" one"')
+            problems.append(f'{name}:{start}: unbalanced quotes: {shorten(text)}; write a cell that contains quotes "like ""this"" one"')
     if not columns and not problems:
-        problems.append(f"{path}:1: the file is empty; its first line must be {','.join(required)}")
+        problems.append(f"{name}:1: the file is empty; its first line must {header}")
     if problems:
         raise CsvError(problems)
 
@@ -163,7 +201,9 @@ class _Lines(list[str]):
 
 def _read_bytes(path: str | Path) -> bytes:
     try:
-        return read_pipe(path) if Path(path).is_fifo() else Path(path).read_bytes()
+        return read_bytes(path)
+    except InputError as error:  # a pipe that nobody writes to
+        problem = str(error).removeprefix(f"{path}: ")
     except FileNotFoundError:
         if os.path.islink(path):
             problem = f"a link to {os.readlink(path)!r}, which does not exist; correct the link, or name another file"
@@ -174,27 +214,16 @@ def _read_bytes(path: str | Path) -> bytes:
     raise CsvError([f"{path}: {problem}"])
 
 
-def read_pipe(path: str | Path) -> bytes:
-    """Read a pipe, such as the shell's `<(...)`, to its end. Opening it the usual way would wait for a writer for ever."""
-    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as pipe:
-        select.select([pipe], [], [], PIPE_PATIENCE)
-        start = pipe.read(1)  # None: a program has opened the pipe and is still busy
-        if start == b"":
-            raise CsvError([f"{path}: a pipe that no program has written to; start the program that writes it first, or name a file"])
-        os.set_blocking(pipe.fileno(), True)
-        return (start or b"") + pipe.readall()
-
-
 def _check_encoding(path: str | Path, data: bytes) -> None:
     remedy = "save the file as 'CSV UTF-8'"
-    for mark, name in _OTHER_MARKS.items():
+    for mark, name in OTHER_MARKS.items():
         if data.startswith(mark):
             raise CsvError([f"{path}:1: {name}, not UTF-8: the file starts with the bytes {mark.hex(' ')}; {remedy}"])
     if (nul := data.find(b"\0")) >= 0:
-        line, place = _place(data, nul)
+        line, place = place_of(data, nul)
         raise CsvError([f"{path}:{line}: not text: a NUL byte {place}; delete it, or {remedy}"])
     if (wrong := _first_not_utf8(data)) is not None:
-        line, place = _place(data, wrong)
+        line, place = place_of(data, wrong)
         raise CsvError([f"{path}:{line}: not UTF-8: byte 0x{data[wrong]:02x} {place}; {remedy}"])
 
 
@@ -210,16 +239,6 @@ def _first_not_utf8(data: bytes) -> int | None:
     return None
 
 
-_OTHER_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-
-
-def _place(data: bytes, position: int) -> tuple[int, str]:
-    """Return the line of the byte at `position`, and words for where on the line it stands."""
-    lines = (data[:position] + b".").splitlines()
-    before = lines[-1][:-1].decode("utf-8-sig", "replace")
-    return len(lines), f"after {shorten(before[-30:])}" if before else "at the start of the line"
-
-
 def _lines(data: bytes) -> io.TextIOWrapper:
     """Return the lines of a UTF-8 file; they end with LF, CR LF or CR, which stay as they are."""
     return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
@@ -233,7 +252,7 @@ def _check_header(path: str | Path, line: int, columns: list[str], required: Seq
         if name not in columns
     ]
     if problems and _has_other_separator(found, required):
-        problems = [_not_commas(path, line, found)]
+        problems = [not_commas(path, line, found)]
     twice = [name for name in dict.fromkeys([*required, *optional]) if columns.count(name) > 1]
     problems += [f"{path}:{line}: two columns are named {name!r}; rename one" for name in twice]
     if problems:
@@ -246,7 +265,8 @@ def _has_other_separator(header: str, required: Sequence[str]) -> bool:
     return any(name in some for some in names for name in required)
 
 
-def _not_commas(path: str | Path, line: int, header: str) -> str:
+def not_commas(path: str | Path, line: int, header: str) -> str:
+    """Return the message for a header whose columns are separated by something else than commas."""
     return f"{path}:{line}: the columns are not separated by commas: {shorten(header)}; save the file as comma-separated CSV"
 
 

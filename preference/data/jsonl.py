@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from preference.data.csv_table import read_pipe
+from preference.data.text_files import read_bytes
 from preference.errors import InputError
 
 
@@ -56,7 +56,7 @@ def drop_cut_line(path: Path) -> None:
 def read_text(path: str | Path) -> str:
     """Return the text of a UTF-8 file, with or without a byte-order mark; raise InputError if it cannot be read."""
     try:
-        return (read_pipe(path) if Path(path).is_fifo() else Path(path).read_bytes()).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name") from None
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ import pytest
 from conftest import run_script
 
 from data.strange_files import GOOD, PAIR, RIGHT, WRONG
-from preference.data import csv_table
+from preference.data import text_files
 from preference.data.csv_table import CsvError, check_texts, format_rows, read_table
 from preference.data.rankings import read_rankings
 
@@ -144,7 +144,7 @@ def pipe(tmp_path):
 @pytest.mark.parametrize("pieces", [[GOOD], ["", GOOD[:25], GOOD[25:]], [GOOD, "q,x,1\n" * 20_000]])
 def test_a_pipe_is_read_once_to_its_end(pipe, pieces, monkeypatch):
     """Also one whose writer starts late, stops between pieces for longer than the patience, or writes more than a pipe holds."""
-    monkeypatch.setattr(csv_table, "PIPE_PATIENCE", 1.0)
+    monkeypatch.setattr(text_files, "PIPE_PATIENCE", 1.0)
 
     def write():
         time.sleep(0.1)
@@ -161,7 +161,7 @@ def test_a_pipe_is_read_once_to_its_end(pipe, pieces, monkeypatch):
 
 
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for_in_silence(pipe, monkeypatch):
-    monkeypatch.setattr(csv_table, "PIPE_PATIENCE", 0.1)
+    monkeypatch.setattr(text_files, "PIPE_PATIENCE", 0.1)
     assert problems_of(pipe) == "FILE: a pipe that no program has written to; start the program that writes it first, or name a file"
 
 

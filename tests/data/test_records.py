@@ -11,7 +11,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference.data.records import KINDS, STREAM, open_writer, read_records
+from preference.data.record_writers import open_writer
+from preference.data.records import KINDS, STREAM, read_records
 from preference.errors import InputError
 
 ROWS = [
@@ -68,7 +69,8 @@ def test_no_bytes_give_a_traceback(tmp_path_factory, data, ending):
 def test_standard_input_is_recognised_by_its_first_bytes_and_standard_output_gets_the_same(tmp_path, kind):
     path = write(tmp_path / "table", ROWS, kind)
     copy = (
-        "from preference.data.records import *\nr = read_records('-')\nwith open_writer('-', r.kind, r.columns, schema=r.schema) as w:\n"
+        "from preference.data.record_writers import *\nfrom preference.data.records import *\n"
+        "r = read_records('-')\nwith open_writer('-', r.kind, r.columns, schema=r.schema) as w:\n"
         "    for record in r: w.write(record)\nassert not r.rereadable"
     )
     done = subprocess.run([sys.executable, "-c", copy], input=path.read_bytes(), capture_output=True, cwd=ROOT)
@@ -90,10 +92,10 @@ def test_the_first_records_come_before_the_last_are_written(monkeypatch):
 def test_a_named_pipe_is_read_and_one_without_a_writer_is_refused(tmp_path, monkeypatch):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    monkeypatch.setattr("preference.data.records.PIPE_PATIENCE", 0.05)
+    monkeypatch.setattr("preference.data.text_files.PIPE_PATIENCE", 0.05)
     with pytest.raises(InputError, match="pipe: a pipe that no program has written to"):
         read_records(pipe)
-    monkeypatch.setattr("preference.data.records.PIPE_PATIENCE", 10)
+    monkeypatch.setattr("preference.data.text_files.PIPE_PATIENCE", 10)
     writer = threading.Thread(target=pipe.write_bytes, args=[b'{"prompt": "p"}\n'])
     writer.start()
     records = read_records(pipe)

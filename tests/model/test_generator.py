@@ -23,29 +23,6 @@ PROMPTS = ["make good coffee", "why", "tell me why reading matters and what good
 
 
 @pytest.fixture(scope="session")
-def tiny_gpt2(tmp_path_factory):
-    """A GPT-2 folder with random weights, without chat template and padding token, as DialoGPT has it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {character: i for i, character in enumerate([*alphabet, "<|endoftext|>"])}
-    backend = Tokenizer(models.BPE(vocabulary, []))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    folder = tmp_path_factory.mktemp("tiny") / "gpt2"
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", bos_token="<|endoftext|>")
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=len(vocabulary), n_positions=128, n_embd=32, n_layer=2, n_head=2, eos_token_id=len(alphabet), bos_token_id=len(alphabet),
-        initializer_range=0.3,
-    )  # fmt: skip
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def generator(tiny_gpt2):
     return Generator(BaseModel("tiny", "tiny", "folder", tiny_gpt2))
 
