@@ -286,6 +286,14 @@ def _limits(evidence: Evidence) -> list[str]:
     return lines
 
 
+_PAIR_AS_CHAT = """\
+
+def pair(prompt, answer):
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+"""
+
+
 def _use(evidence: Evidence, folder: str) -> list[str]:
     model = f'"{folder}"' if re.fullmatch(r"[\w.-]+", folder) else repr(folder)
     reads_chats = bool(evidence.trained.reward_model.tokenizer.chat_template)  # a decoder
@@ -302,26 +310,19 @@ from transformers import pipeline
 MODEL = {model}  # this folder, or the model's name on the Hub
 reward = pipeline("text-classification", model=MODEL)
 {ask}"""
-    if reads_chats:  # of pairs of texts CrossEncoder would leave out the chat template
-        define = """\
-
-def pair(prompt, answer):
-    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-
-"""
-        rank = ""
+    if reads_chats:  # of a pair of texts CrossEncoder would leave out the chat template
+        helper, pair, rank = _PAIR_AS_CHAT, "pair", ""
     else:
-        define, rank = "", '\nprint(model.rank("Name a prime number", ["Bananas are yellow.", "7"]))'
-    name = "pair" if reads_chats else ""
+        helper, pair, rank = "", "", '\nprint(model.rank("Name a prime number", ["Bananas are yellow.", "7"]))'
     sentence_transformers = f"""\
 from sentence_transformers import CrossEncoder
-{define}
+{helper}
 MODEL = {model}  # this folder, or the model's name on the Hub
 model = CrossEncoder(MODEL)
-print(model.predict([{name}("Name a prime number", "7"), {name}("Name a prime number", "Bananas are yellow.")])){rank}"""
+print(model.predict([{pair}("Name a prime number", "7"), {pair}("Name a prime number", "Bananas are yellow.")])){rank}"""
     texts = f"""\
 def reward(prompts, completions, **kwargs):
-    return model.predict([{name}(prompt, answer) for prompt, answer in zip(prompts, completions)]).tolist()
+    return model.predict([{pair}(prompt, answer) for prompt, answer in zip(prompts, completions)]).tolist()
 
 # trainer = GRPOTrainer(…, reward_funcs=[reward])"""
     project = f"""\
