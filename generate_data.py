@@ -35,7 +35,7 @@ from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
 from preference.threads import settle_waiting
-from preference.wording import as_command, counted, plain
+from preference.wording import as_command, counted, flag_with, plain
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
 AGAIN_FLAGS = ["data", "again", "log", "guidelines", "seed"]  # those that say what --again does
@@ -181,11 +181,6 @@ def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) ->
         elif value != parser.get_default(name):
             words += flag_with(flag, value)
     return as_command(words)
-
-
-def flag_with(flag: str, value: object) -> list[str]:
-    """Return the words that give a flag its value, also where the value looks like a flag."""
-    return [f"{flag}={value}"] if str(value).startswith("-") else [flag, str(value)]
 
 
 def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_only: bool, recheck: float) -> int:

@@ -34,7 +34,7 @@ from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.ranking.agreement import self_agreement
 from preference.threads import settle_waiting
 from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
-from preference.wording import as_command, counted, plain
+from preference.wording import as_command, counted, flag_with, plain
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 
@@ -135,7 +135,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     if learning_curve:
         print(f"picture     {plain(files.curve_plot)}")
     if top:
-        print(f"look again  {as_command(['python', 'generate_data.py', *flag('--data', files.data), *flag('--again', files.output)])}")
+        print(f"look again  {as_command(['python', 'generate_data.py', *flag_with('--data', files.data), *flag_with('--again', files.output)])}")
     print(f"train       {train_command(files.data, base_model, settings)}")
 
 
@@ -154,22 +154,13 @@ def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
 def train_command(data: str, base_model: str, settings: TrainingSettings) -> str:
     """Return the command that trains on all of the rankings as they were reviewed."""
     default = TrainingSettings()
-    words = ["python", "reward_model_trainer.py", *flag("--data", data)]
+    words = ["python", "reward_model_trainer.py", *flag_with("--data", data)]
     if base_model != REWARD_MODEL_DEFAULT:
-        words += flag("--base-model", base_model)
+        words += flag_with("--base-model", base_model)
     for field in fields(settings):
         if (value := getattr(settings, field.name)) != getattr(default, field.name):
-            words += flag("--" + field.name.replace("_", "-"), value)
+            words += flag_with("--" + field.name.replace("_", "-"), value)
     return as_command(words)
-
-
-def flag(name: str, value: object) -> list[str]:
-    """Return a flag and its value as words of a command; a value that looks like a flag is joined to its own.
-
-    >>> flag("--data", "my.csv"), flag("--data", "-my.csv")
-    (['--data', 'my.csv'], ['--data=-my.csv'])
-    """
-    return [f"{name}={value}"] if str(value).startswith("-") else [name, str(value)]
 
 
 def check_outputs(files: Files, *, draws: bool) -> None:

@@ -73,6 +73,15 @@ def as_command(words: Iterable[str]) -> str:
     return " ".join(shlex.quote(word) if plain(word) == word else _ansi_quoted(word) for word in words)
 
 
+def flag_with(name: str, value: object) -> list[str]:
+    """Return a flag and its value as words of a command; a value that looks like a flag is joined to its own.
+
+    >>> flag_with("--data", "my.csv"), flag_with("--data", "-my.csv")
+    (['--data', 'my.csv'], ['--data=-my.csv'])
+    """
+    return [f"{name}={value}"] if str(value).startswith("-") else [name, str(value)]
+
+
 def _ansi_quoted(word: str) -> str:
     shown = []
     for character in word:
