@@ -149,7 +149,7 @@ def _read_compared(records: Records, numbered: Iterable[tuple[int, dict[str, Any
     problems: list[str] = []
     count, wrong = 0, 0
     try:
-        gathering = stack.enter_context(Gathering(one_answer=known.one_answer))
+        gathering = stack.enter_context(Gathering(one_answer=known.layout == "rows"))
         for number, record in numbered:
             count += 1
             try:

@@ -9,11 +9,13 @@ Reads CSV, JSONL, JSON or Parquet, from a file or from a pipe ("-"), and writes 
   training answers have a lower reward);
 - prompt, answers (a list, as in candidates.jsonl): plus the lists rewards, ranks_in_prompt and percentiles; in a CSV each answer
   becomes a row;
-- prompt, chosen, rejected: plus reward_chosen, reward_rejected, margin, and the probability that a person prefers the chosen one.
+- prompt, chosen, rejected: plus reward_chosen, reward_rejected, margin, and the probability that a person prefers the chosen one;
+- records of every other format that convert_rankings.py reads (HH-RLHF, UltraFeedback, RewardBench, HelpSteer, Nectar, arena votes, ...;
+  scored answers with --score NAME): the same additions, for their answers in the order in which they stand.
 
 The rows of a prompt may stand anywhere in a file, which is read three times: to check, to score and to write. A pipe is scored as it
 comes; there the rows of a prompt must follow each other, and each list is ranked by itself. Any number of records takes the same
-memory, but for about 60 bytes per answer of a file. Labelled answers (with rank, or chosen and rejected) are kept in memory, and how
+memory, but for about 60 bytes per answer of a file. Labelled answers (ranks, scores, chosen and rejected) are kept in memory, and how
 the rewards agree with their labels is printed at the end.
 """
 
@@ -60,6 +62,7 @@ class Job:
     device: str
     precision: str
     best: bool  # write only each prompt's best answer
+    labels: str | None = None  # the column of scores, where each record is one answer
 
 
 def run(job: Job) -> None:
@@ -67,7 +70,10 @@ def run(job: Job) -> None:
     # 1. What there is to score. A file is checked as a whole before any work is done.
     from preference.evaluation.scored_records import file_stamp, read_ahead, score_file, score_stream
 
-    answers = Answers(job.data)
+    def read() -> Answers:
+        return Answers(job.data, job.labels)
+
+    answers = read()
     is_file, total, stamp = answers.records.rereadable, None, None
     if is_file:
         stamp = file_stamp(job.data)
@@ -83,22 +89,22 @@ def run(job: Job) -> None:
     raise_on_interrupt()
     with progress_bar(total) as advance:
         score = scorer(model, advance)
-        scored = score_file(job.data, stamp, score, scale) if windows is None else score_stream(windows, answers.layout, score, scale)
+        scored = score_file(job.data, stamp, score, scale, read) if windows is None else score_stream(windows, answers.layout, score, scale)
         if note := not_known(scale, answers.layout):
             print(f"{plain(job.model)}: {note}", file=sys.stderr)
 
         # 3. Scoring and writing.
-        judge = make_judge(answers.layout) if answers.labelled else None
+        judge = make_judge() if answers.labelled else None
         kind = kind_of_target(job.output, answers.records.kind)
         flat = answers.layout == "lists" and (kind == "csv" or job.best)
-        columns = columns_per_answer(answers.columns) if flat else list(answers.columns)
+        columns = columns_per_answer(answers.columns, answers.known) if flat else list(answers.columns)
         added = [name for name in ADDED["rows" if flat else answers.layout] if name not in unknown_columns(scale)]
         with open_writer(job.output, kind, [*columns, *added], schema=answers.records.schema) as writer:
             for item, scores in scored:
                 if judge:
                     judge.add(item, scores.rewards)
-                for own, its in one_per_answer(item, scores) if flat else [(item, scores)]:
-                    if its.best[0] or not job.best:
+                for own, its in one_per_answer(item, scores, answers.known) if flat else [(item, scores)]:
+                    if not job.best or its.best[:1].any():
                         writer.write(with_scores(own, "rows" if flat else answers.layout, its))
 
     # 4. Judging the model by the labels.
@@ -161,10 +167,10 @@ def progress_bar(total: int | None) -> Iterator[Callable[[int], object]]:
         yield lambda scored: progress.advance(task, scored)
 
 
-def make_judge(layout: str) -> "Judge":
+def make_judge() -> "Judge":
     from preference.evaluation.judging import Judge
 
-    return Judge(layout)
+    return Judge()
 
 
 def print_agreement(judge: "Judge", scale: "RewardScale", to: Any) -> None:
@@ -232,12 +238,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "data", metavar="answers.csv", nargs="?",
-        help="CSV, JSONL, JSON or Parquet with prompt and answer, prompt and a list of answers, or prompt, chosen and rejected; - is standard input",
+        help="CSV, JSONL, JSON or Parquet with prompt and answer, prompt and a list of answers, prompt, chosen and rejected, or in another"
+        " format that convert_rankings.py reads; - is standard input",
     )  # fmt: skip
     parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
     parser.add_argument("--output", default=STREAM, help="where the scored records go; the ending may tell another format; - is standard output")
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
     parser.add_argument("--best", action="store_true", help="write only the best answer to each prompt")
+    parser.add_argument("--score", metavar="NAME", help="the column of a person's scores, where each record is one answer; the model is judged by it")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the processor is faster in it")
     by_hand = parser.add_argument_group("scoring by hand")
@@ -253,7 +261,9 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("give either a file or --prompt with --answer")
     if (args.answer is None) != (args.prompt is None):
         parser.error("--prompt and --answer go together")
-    job = Job(args.data, args.output, args.model, args.device, args.precision, args.best)
+    if args.score is not None and args.data is None:
+        parser.error("--score names a column of a file")
+    job = Job(args.data, args.output, args.model, args.device, args.precision, args.best, args.score)
     try:
         check_output(job.output, args.force)
         if args.prompt is None:

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT, read_csv, run_script
+from known_formats import write
 
 import score_answers
 from preference.data.answers import Answers
@@ -157,6 +158,34 @@ def test_ranks_judge_the_model_on_the_prompts_that_it_was_not_trained_on(tiny_re
     assert "left out: 2 answers without a rank" in done.stderr and "no agreement table" in done.stderr
 
 
+def test_another_format_gets_its_scores_and_the_table(measured_model, tmp_path):
+    coffee = {"context": [{"role": "user", "content": "make good coffee"}], "response1": "Coffee hot.", "response2": "grind fresh beans"}
+    votes = [coffee | {"overall_preference": 2, "domain": "stem"}, coffee | {"overall_preference": 0, "domain": "code"}]
+    write(tmp_path / "votes.jsonl", votes)
+    done = run_script("score_answers.py", "--model", measured_model, "votes.jsonl", cwd=tmp_path)
+    expected = rewards_of(measured_model, [("make good coffee", "Coffee hot."), ("make good coffee", "grind fresh beans")])
+    scored = [json.loads(line) for line in done.stdout.splitlines()]
+    for vote, record in zip(votes, scored, strict=True):
+        assert record.pop("rewards") == pytest.approx(expected, abs=1e-5) and len(record.pop("percentiles")) == 2
+        assert sorted(record.pop("ranks_in_prompt")) == [1, 3] and record == vote  # each answer stands there twice
+    assert f"pairwise accuracy [95 % interval]   {float(expected[1] > expected[0]):.3f}" in done.stderr
+    done = run_script("score_answers.py", "--model", measured_model, "votes.jsonl", "--output", "rows.csv", "--best", cwd=tmp_path)
+    (row,) = read_csv(tmp_path / "rows.csv")
+    assert list(row) == ["prompt", "answer", "rank", "domain", "reward", "rank_in_prompt", "percentile"]
+    assert (row["prompt"], row["rank_in_prompt"]) == ("make good coffee", "1") and row["answer"] == ["Coffee hot.", "grind fresh beans"][
+        expected[1] > expected[0]
+    ]
+
+
+def test_a_pair_that_compares_nothing_comes_back_without_scores(measured_model, tmp_path):
+    same = "\n\nHuman: make good coffee\n\nAssistant: grind fresh beans"
+    write(tmp_path / "hh.csv", [{"chosen": same, "rejected": same}, {"chosen": same, "rejected": same + " slowly"}])
+    done = run_script("score_answers.py", "--model", measured_model, "hh.csv", cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [bool(row["margin"]) for row in rows] == [False, True] and rows[0]["chosen"] == same
+    assert "left out: 1 record with identical answers" in done.stderr and "test (1 prompt)" in done.stderr
+
+
 def test_scoring_by_hand_prints_the_best_first_and_the_odds(measured_model, tmp_path):
     texts = ["grind fresh beans", "Coffee \x1b[31mhot."]
     given = [part for text in texts for part in ("--answer", text)]
@@ -256,14 +285,14 @@ def test_a_file_that_changes_meanwhile_is_noticed(answers):
         return np.zeros(len(items), dtype=np.float32)
 
     with pytest.raises(score_answers.InputError, match="answers.csv: changed while it was being scored; start again"):
-        list(scored_records.score_file(str(answers), scored_records.file_stamp(answers), score, RewardScale()))
+        list(scored_records.score_file(str(answers), scored_records.file_stamp(answers), score, RewardScale(), lambda: Answers(answers)))
 
 
 @pytest.mark.parametrize(
     "name, text, message",
     [
         ("a.csv", "prompt,text\np,a\n", "a.csv:1: no 'answer' among 'prompt,text'; it must have prompt and answer, or prompt and a list of answers,"
-         " or prompt, chosen and rejected"),
+         " or prompt, chosen and rejected, or be in another format of docs/formats.md (scored answers with --score NAME)"),
         ("a.csv", "prompt,answer\np,a\np,\n ,b\n", "a.csv:3: empty answer: ''; write the text or delete the row\n"
          "a.csv:4: empty prompt: ' '; write the text or delete the row"),
         ("a.csv", "prompt,answer,reward\np,a,1\n", "a.csv:1: 'reward' exists already; rename or delete it"),
@@ -273,8 +302,8 @@ def test_a_file_that_changes_meanwhile_is_noticed(answers):
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p"}\n', "a.jsonl:2: no answer among prompt; give every record the same keys"),
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b", "reward": 1}\n', "a.jsonl:2: 'reward' exists already; rename or"
          " delete it"),
-        ("a.json", '[{"prompt": "p", "chosen": [{"role": "user"}], "rejected": "b"}]', "a.json, row 1: chosen is not a text: \"[{'role': 'user'}]\";"
-         " convert the file first with `python convert_rankings.py`"),
+        ("a.json", '[{"prompt": "p", "chosen": "a", "rejected": "b"}, {"prompt": "p", "chosen": [{"role": "user"}], "rejected": "b"}]',
+         "a.json, row 2: chosen is not a text: \"[{'role': 'user'}]\"; convert the file first with `python convert_rankings.py`"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_gets_plain_messages_and_nothing_is_written(tmp_path, name, text, message):

@@ -32,6 +32,7 @@ _LABEL = r"(?:System|User|Assistant|Tool): "
 _TURN = re.compile(rf"(?:\A|\n\n)({_LABEL})")
 _LIKE_A_TURN = re.compile(rf"(?<=\n\n)(?=\\*{_LABEL})")
 _ESCAPED = re.compile(rf"(?<=\n\n)\\(?=\\*{_LABEL})")
+HUMAN = "\n\nHuman:"  # what a dialogue of HH-RLHF begins with
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _HELPSTEER_TURN = re.compile(r"\n<extra_id_1>(User|Assistant)\n")
 
@@ -111,7 +112,7 @@ def read_hh(text: str) -> list[Turn] | None:
     >>> read_hh("\\n\\nHuman: Hi!\\n\\nAssistant:")
     [Turn(role='user', text='Hi!'), Turn(role='assistant', text='')]
     """
-    if not text.startswith("\n\nHuman:"):
+    if not text.startswith(HUMAN):
         return None
     _, *pieces = _HH_TURN.split(text)
     return [Turn(_ROLES[role.lower()], said.strip()) for role, said in zip(pieces[::2], pieces[1::2], strict=True)]

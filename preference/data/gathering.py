@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from preference.data.csv_table import find_unwritable
 from preference.data.dialogues import Unreadable
-from preference.data.rankings import Ranking
+from preference.data.rankings import Ranking, dense_ranks
 from preference.data.source_formats import Compared, NoComparison
 from preference.wording import shorten
 
@@ -138,15 +138,13 @@ class Gathering:
         if "" in given:
             del given[""]
         kept = {answer: next(iter(some)) for answer, some in given.items() if len(some) == 1}
-        levels = sorted(set(kept.values()))
-        if len(levels) < 2:
+        if len(set(kept.values())) < 2:
             raise NoComparison(
                 "an empty text" if "" in answers else TWO_PLACES if len(kept) < len(given) else "only ties" if len(kept) > 1 else "only one answer"
             )
         if len(kept) < len(given):
             self.left_out[TWO_PLACES] += 1
-        position = {level: i for i, level in enumerate(levels, 1)}
-        return list(kept), [position[rank] for rank in kept.values()]
+        return list(kept), list(dense_ranks(list(kept.values())))
 
 
 def ranking_of(pairs: list[list[str]]) -> tuple[list[str], list[int]] | None:

@@ -6,7 +6,7 @@ sources, or several people who ranked the same answers. Without the column a pro
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,6 +184,16 @@ def parse_rank(text: str) -> int | None:
     """
     match = _RANK.fullmatch(text.strip())
     return int(match[1]) if match and len(match[1]) <= _RANK_DIGITS else None
+
+
+def dense_ranks(levels: Sequence[float]) -> list[int]:
+    """Return ranks from 1 without gaps for numbers of which lower is better.
+
+    >>> dense_ranks([-4.0, 0.5, -4.0])
+    [1, 2, 1]
+    """
+    position = {level: i for i, level in enumerate(sorted(set(levels)), 1)}
+    return [position[level] for level in levels]
 
 
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from preference.data.dialogues import (
     ASSISTANT,
+    HUMAN,
     Turn,
     Unreadable,
     as_text,
@@ -53,7 +54,7 @@ class SourceFormat:
     read: Callable[[Record], Compared] | None  # None: rows of the CSV contract, which `rankings.RankedRows` checks
     note: str = ""
     fits: Callable[[Record], bool] = lambda record: True  # asked of the first record
-    one_answer: bool = False  # in a record; those of one prompt and rater are ranked against each other
+    layout: str = "lists"  # of one record: rows (one answer; those of one prompt and rater are ranked against each other), lists or pairs
 
 
 def find_format(columns: list[str], first: Record, score: str | None = None) -> SourceFormat:
@@ -69,7 +70,7 @@ def find_format(columns: list[str], first: Record, score: str | None = None) -> 
     if score is not None:
         if "prompt" not in columns or answer is None or score not in columns:
             raise InputError(f"--score {score}: needs the columns prompt, {score} and one of {', '.join(ANSWERS)}; there are {', '.join(columns)}")
-        return SourceFormat("scored answer", ("prompt", answer, score), partial(read_scored, answer=answer, score=score), one_answer=True)
+        return SourceFormat("scored answer", ("prompt", answer, score), partial(read_scored, answer=answer, score=score), layout="rows")
     for known in SOURCES:
         if set(known.columns) <= set(columns) and known.fits(first):
             return known
@@ -245,12 +246,12 @@ def read_labelled_list(record: Record) -> Compared:
 def read_scored(record: Record, answer: str, score: str) -> Compared:
     """One answer with a score, higher is better. https://huggingface.co/datasets/nvidia/HelpSteer2"""
     prompt = given(record, "prompt")
-    text = as_text(read_helpsteer(prompt)) if isinstance(prompt, str) and not prompt.startswith("\n\nHuman:") else prompt_text(prompt)
+    text = as_text(read_helpsteer(prompt)) if isinstance(prompt, str) and not prompt.startswith(HUMAN) else prompt_text(prompt)
     return Compared(text, [answer_text(given(record, answer))], [-number(record, score)])
 
 
-def _holds_lists(*names: str) -> Callable[[Record], bool]:
-    return lambda record: all(isinstance(record.get(name), (list, dict)) for name in names)
+def _holds_chats(record: Record) -> bool:
+    return all(isinstance(record.get(side), (list, dict)) for side in ("chosen", "rejected"))
 
 
 def _holds_lists_of_texts(record: Record) -> bool:
@@ -263,10 +264,10 @@ def _holds_ranks(record: Record) -> bool:
 
 
 def _holds_dialogues(record: Record) -> bool:
-    return str(record.get("chosen")).startswith("\n\nHuman:")
+    return str(record.get("chosen")).startswith(HUMAN)
 
 
-RANKED = SourceFormat("ranked answer", ("prompt", "answer", "rank"), None, one_answer=True)
+RANKED = SourceFormat("ranked answer", ("prompt", "answer", "rank"), None, layout="rows")
 _PAIR = ("prompt", "chosen", "rejected")
 
 SOURCES = [
@@ -278,16 +279,16 @@ SOURCES = [
     SourceFormat("labelled list", ("query", "docs", "labels"), read_labelled_list, " (sentence-transformers)"),
     SourceFormat("HelpSteer3 preference", ("context", "response1", "response2", "overall_preference"), read_helpsteer3),
     SourceFormat("arena vote", ("conversation_a", "conversation_b", "winner"), read_arena),
-    SourceFormat("LLaMA-Factory pair", ("instruction", "chosen", "rejected"), read_alpaca, " (alpaca)"),
-    SourceFormat("LLaMA-Factory pair", ("conversations", "chosen", "rejected"), read_sharegpt, " (sharegpt)"),
+    SourceFormat("LLaMA-Factory pair", ("instruction", "chosen", "rejected"), read_alpaca, " (alpaca)", layout="pairs"),
+    SourceFormat("LLaMA-Factory pair", ("conversations", "chosen", "rejected"), read_sharegpt, " (sharegpt)", layout="pairs"),
     SourceFormat("RewardBench 2 row", _PAIR, read_rewardbench_2, fits=_holds_lists_of_texts),
-    SourceFormat("RewardBench row", (*_PAIR, SUBSET), read_pair),
-    SourceFormat("UltraFeedback pair", (*_PAIR, "score_chosen", "score_rejected"), read_ultrafeedback, " (binarized)"),
-    SourceFormat("TRL preference pair", _PAIR, read_pair, " (conversational)", fits=_holds_lists("chosen", "rejected")),
-    SourceFormat("TRL preference pair", _PAIR, read_pair, " (standard)"),
-    SourceFormat("HH-RLHF dialogue pair", ("chosen", "rejected"), read_pair, fits=_holds_dialogues),
-    SourceFormat("TRL preference pair", _PAIR[1:], read_pair, " (conversational, implicit prompt)", fits=_holds_lists("chosen", "rejected")),
-    SourceFormat("TRL preference pair", _PAIR[1:], read_pair, " (standard, implicit prompt)"),
+    SourceFormat("RewardBench row", (*_PAIR, SUBSET), read_pair, layout="pairs"),
+    SourceFormat("UltraFeedback pair", (*_PAIR, "score_chosen", "score_rejected"), read_ultrafeedback, " (binarized)", layout="pairs"),
+    SourceFormat("TRL preference pair", _PAIR, read_pair, " (conversational)", fits=_holds_chats, layout="pairs"),
+    SourceFormat("TRL preference pair", _PAIR, read_pair, " (standard)", layout="pairs"),
+    SourceFormat("HH-RLHF dialogue pair", ("chosen", "rejected"), read_pair, fits=_holds_dialogues, layout="pairs"),
+    SourceFormat("TRL preference pair", _PAIR[1:], read_pair, " (conversational, implicit prompt)", fits=_holds_chats, layout="pairs"),
+    SourceFormat("TRL preference pair", _PAIR[1:], read_pair, " (standard, implicit prompt)", layout="pairs"),
 ]
 
 

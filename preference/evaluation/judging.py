@@ -1,12 +1,12 @@
-"""Rewards of labelled answers, gathered record by record, to judge the model by: ranks, or a chosen and a rejected answer."""
+"""Rewards of labelled answers, gathered record by record, to judge the model by: ranks, scores, or a chosen and a rejected answer."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from preference.data.answers import Scorable
-from preference.data.rankings import Ranking, parse_rank
+from preference.data.rankings import Ranking, dense_ranks
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.wording import counted
 
@@ -14,29 +14,21 @@ from preference.wording import counted
 class Judge:
     """Gathers labelled answers and their rewards, all of which it holds in memory."""
 
-    def __init__(self, layout: str):
-        self.layout = layout
+    def __init__(self) -> None:
         self.unlabelled = 0  # answers without a valid rank
-        self._answers: dict[tuple[str, str], list[tuple[str, int, float]]] = {}
+        self.left_out: Counter[str] = Counter()  # why -> records
+        self._answers: dict[tuple[str, str | int], list[tuple[str, float, float]]] = {}
 
     def add(self, item: Scorable, rewards: Sequence[float]) -> None:
-        """Add the answers of one record with their rewards."""
-        ranks = self._ranks(item)
-        # Each pair is a ranking of its own.
-        group = str(len(self._answers)) if self.layout == "pairs" else str(item.record.get("group") or "").strip()
-        for answer, rank, reward in zip(item.answers, ranks, rewards, strict=True):
+        """Add the answers of one record with their rewards: several are a ranking of their own, single ones belong to their prompt and group."""
+        if item.left_out:
+            self.left_out[item.left_out] += 1
+        group = item.group if len(item.answers) == 1 else len(self._answers)
+        for answer, rank, reward in zip(item.answers, item.ranks, rewards, strict=True):
             if rank is None:
                 self.unlabelled += 1
             else:
                 self._answers.setdefault((item.prompt.strip(), group), []).append((answer, rank, float(reward)))
-
-    def _ranks(self, item: Scorable) -> Sequence[int | None]:
-        if self.layout == "pairs":
-            return [1, 2]
-        given: Any = item.record.get("ranks") if self.layout == "lists" else [item.record.get("rank")]
-        if not isinstance(given, list) or len(given) != len(item.answers):
-            return [None] * len(item.answers)
-        return [None if rank is None or isinstance(rank, bool) else parse_rank(str(rank)) for rank in given]
 
     def evaluate(self, was_seen: Callable[[str], bool]) -> tuple[Evaluation | None, list[str]]:
         """Evaluate the rewards on the prompts that the model was not trained on.
@@ -57,9 +49,9 @@ class Judge:
             if was_seen(prompt):
                 seen.add(prompt)
                 continue
-            kept.append(Ranking(prompt, list(texts), list(ranks), group))
+            kept.append(Ranking(prompt, list(texts), dense_ranks(ranks), str(group)))
             rewards += values
-        notes = []
+        notes = [f"left out: {counted(count, 'record')} with {why}" for why, count in self.left_out.most_common()]
         if self.unlabelled:
             notes.append(f"left out: {counted(self.unlabelled, 'answer')} without a rank, which must be a positive whole number")
         if seen:

@@ -27,16 +27,16 @@ def file_stamp(path: str) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def score_file(path: str, stamp: object, score: Score, scale: RewardScale) -> Scored:
-    """Score a file that does not change meanwhile; the answers to a prompt are ranked wherever they stand."""
+def score_file(path: str, stamp: object, score: Score, scale: RewardScale, read: Callable[[], Answers]) -> Scored:
+    """Score a file that does not change meanwhile, and which `read` opens; the answers to a prompt are ranked wherever they stand."""
     rewards, prompts = array("f"), array("Q")
-    for window in in_windows(Answers(path)):
+    for window in in_windows(read()):
         rewards.extend(score(window).tolist())
         prompts.extend(number_of(item.prompt) for item in window for _ in item.answers)
     values = np.frombuffer(rewards, dtype=np.float32)
     ranks, best = rank_within(np.frombuffer(prompts, dtype=np.uint64), values)
     end = 0
-    for item in Answers(path):
+    for item in read():
         start, end = end, end + len(item.answers)
         if end > len(values) or (start == 0 and file_stamp(path) != stamp):
             break

@@ -1,11 +1,15 @@
-import pytest
+import hashlib
 
-from preference.data.answers import scorable
+import pytest
+from conftest import run_script
+from known_formats import KNOWN, SCORED, write
+
+from preference.data.answers import Answers, scorable
 from preference.evaluation.judging import Judge
 
 
 def judge(layout, records, rewards):
-    judge = Judge(layout)
+    judge = Judge()
     for record, some in zip(records, rewards, strict=True):
         judge.add(scorable(record, layout, "here"), some)
     return judge
@@ -33,3 +37,23 @@ def test_each_pair_is_a_ranking_and_prompts_trained_on_are_left_out():
 def test_lists_have_ranks_beside_them(ranks, judged):
     evaluation, notes = judge("lists", [{"prompt": "p", "answers": ["a", "b"], "ranks": ranks}], [[0.1, 0.2]]).evaluate(lambda prompt: False)
     assert (evaluation is not None) == judged and bool(notes) != judged
+
+
+def judge_file(path, score=None):
+    """Judge a model whose rewards are those of chance, but the same for the same texts."""
+    judge = Judge()
+    for item in Answers(path, score):
+        judge.add(item, [hashlib.sha256(f"{item.prompt.strip()}\n{answer.strip()}".encode()).digest()[0] / 256 for answer in item.answers])
+    return judge.evaluate(lambda prompt: False)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize("name", [*KNOWN, "scored answers"])
+def test_other_formats_are_judged_as_if_they_had_been_converted(tmp_path, name, kind):
+    records, score = (SCORED, "helpfulness") if name == "scored answers" else (KNOWN[name][0], None)
+    write(source := tmp_path / f"data.{kind}", records)
+    run_script("convert_rankings.py", source, "rankings.csv", *(["--score", score] if score else []), cwd=tmp_path)
+    evaluation, _ = judge_file(source, score)
+    converted, _ = judge_file(tmp_path / "rankings.csv")
+    assert evaluation.metrics.pairs > 0
+    assert evaluation.metrics == converted.metrics
