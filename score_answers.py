@@ -176,7 +176,7 @@ def make_judge() -> "Judge":
 def print_agreement(judge: "Judge", scale: "RewardScale", to: Any) -> None:
     """Print the trainer's agreement table, checks and closing sentence for the labelled answers that the model was not trained on."""
     from preference.evaluation.tables import print_report
-    from preference.training.record import prompt_digest
+    from preference.training.seen_prompts import prompt_digest
 
     seen = scale.seen_prompts
     evaluation, notes = judge.evaluate(lambda prompt: seen is not None and prompt_digest(prompt) in seen)

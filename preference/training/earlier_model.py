@@ -11,7 +11,7 @@ from preference.evaluation.comparison import Comparison, compare
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import split_rewards
 from preference.model.reward_model import RewardModel
-from preference.training.record import prompt_digest
+from preference.training.seen_prompts import prompt_digest
 from preference.training.saving import previous_folder
 from preference.wording import as_command
 

@@ -1,6 +1,5 @@
 """What a model's folder says of the model to programs: metrics.json, and the rewards row by row."""
 
-import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import predicted_ranks, split_rewards
 from preference.training.evidence import Evidence, find_calibration, reward_quantiles
+from preference.training.seen_prompts import prompt_digest, seen_by
 
 REWARD_COLUMNS = ["part", "prompt", "answer", "rank", "reward", "predicted_rank"]
 _PACKAGES = ("torch", "transformers", "datasets", "accelerate", "pandas", "numpy", "scipy")
@@ -29,11 +29,11 @@ def metrics_record(evidence: Evidence) -> dict:
         baselines["cross_validation"] = {"longest_answer": review["longest"], "shortest_answer": review["shortest"]}
     test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
     shared = {ranking.prompt for ranking in data.rankings} & test_prompts
-    seen = sorted({prompt_digest(ranking.prompt) for ranking in evidence.training_part})
+    training = {prompt_digest(ranking.prompt) for ranking in evidence.training_part}
     quantiles, scored = reward_quantiles(evidence)
     return {
         "data": {
-            "path": data.path, "rows": data.rows, "prompts": len(data.prompts), "training_prompts": len(seen), "raters": count_raters(data.rankings),
+            "path": data.path, "rows": data.rows, "prompts": len(data.prompts), "training_prompts": len(training), "raters": count_raters(data.rankings),
             "left_out": len(data.left_out_prompts) + len(shared), "duplicate_rows": len(data.duplicate_rows),
             "sha256": data.sha256, "test_path": tests.path if tests else None, "test_sha256": tests.sha256 if tests else None,
         },
@@ -49,14 +49,9 @@ def metrics_record(evidence: Evidence) -> dict:
         "reward_quantiles": quantiles,
         "reward_quantiles_answers": scored,
         "machine": machine_record(trained.settings.device),
-        "seen_prompts": seen,
+        "seen_prompts": sorted(training | seen_by(trained.base)),
         "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     }  # fmt: skip
-
-
-def prompt_digest(prompt: str) -> str:
-    """Return 16 hexadecimal digits that stand for a prompt in `metrics.json`."""
-    return hashlib.sha256(prompt.encode()).hexdigest()[:16]
 
 
 def count_raters(rankings: Sequence[Ranking]) -> int:
