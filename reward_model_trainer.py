@@ -27,7 +27,7 @@ from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
 from preference.data.rankings import Rankings, read_rankings
-from preference.data.splits import split_by_prompt
+from preference.data.splits import split_by_prompt, train_on_seen
 from preference.durable_files import locked, recover_folder, write_atomically
 from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
@@ -74,6 +74,12 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     settle_waiting()
     base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
+    from preference.training.seen_prompts import prompt_digest, seen_by
+
+    seen_before = seen_by(base)
+    if known := {prompt for prompt in {*rankings.prompts, *test_prompts} if prompt_digest(prompt) in seen_before}:
+        say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
+        parts = train_on_seen(usable, parts, known.__contains__)
     from preference.training.progress import ShowProgress, TensorBoardLog
     from preference.training.train import train
 
@@ -99,7 +105,10 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     from preference.training.saving import remove_checkpoints, save_and_verify
 
     training_part = [usable[i] for i in parts.training]
-    unseen = {"test": tests.rankings if tests else [], "validation": [usable[i] for i in parts.validation]}
+    unseen = {
+        "test": [ranking for ranking in tests.rankings if ranking.prompt not in known] if tests else [],
+        "validation": [usable[i] for i in parts.validation],
+    }
     seen = sorted(random.Random(settings.seed).sample(parts.training, min(len(parts.training), SEEN_RANKINGS)))
     shown = {part: some for part, some in unseen.items() if some} or {"training": [usable[i] for i in seen]}
     evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]

@@ -12,6 +12,8 @@ import torch
 from conftest import ROOT, read_csv, run_process, run_script
 from safetensors.torch import load_file
 
+from preference.training.seen_prompts import prompt_digest
+
 TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2]
 
 
@@ -367,6 +369,24 @@ def test_only_prompts_that_neither_model_was_trained_on_are_compared(folder, tin
     train(folder, *arguments)
     done = train(folder, *arguments, "--test-data", "later.csv")
     assert "of the pairs of 1 prompt that neither was trained on" in done.stdout
+
+
+def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilbert):
+    train(folder, "--base-model", tiny_distilbert, "--max-steps", 2, "--output-dir", "first")
+    seen = json.loads((folder / "first" / "metrics.json").read_text())["seen_prompts"]
+    (folder / "both.csv").write_bytes((folder / "training_data.csv").read_bytes() + (folder / "test_data.csv").read_bytes().split(b"\n", 1)[1])
+    (folder / "test_data.csv").unlink()
+    done = train(folder, "--data", "both.csv", "--base-model", "first", "--max-steps", 2, "--validation-fraction", 0.8, "--output-dir", "second")
+    assert "warning: first was trained on 4 of these prompts already: none of them counts as unseen\n" in done.stdout
+    prompts = {row["prompt"] for row in read_csv(folder / "second" / "rewards.csv") if row["part"] == "validation"}
+    assert 0 < len(prompts) <= 4 and not {prompt_digest(prompt) for prompt in prompts} & {*seen}
+    everything = {prompt_digest(row["prompt"]) for row in read_csv(folder / "both.csv")}
+    assert {*json.loads((folder / "second" / "metrics.json").read_text())["seen_prompts"]} == everything - {
+        prompt_digest(prompt) for prompt in prompts
+    }
+    (folder / "training_data.csv").rename(folder / "later.csv")
+    done = train(folder, "--data", "both.csv", "--test-data", "later.csv", "--base-model", "first", "--max-steps", 2, "--output-dir", "third")
+    assert json.loads((folder / "third" / "metrics.json").read_text())["test"]["prompts"] == 1
 
 
 def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder, tiny_distilbert):

@@ -1,7 +1,7 @@
 """Which rankings are trained on and which are held out: by prompt, so that no prompt is on both sides."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from preference.data.rankings import Ranking
@@ -30,3 +30,14 @@ def split_by_prompt(rankings: Sequence[Ranking], fraction: float, seed: int) -> 
         [i for i, ranking in enumerate(rankings) if ranking.prompt not in validation],
         [i for i, ranking in enumerate(rankings) if ranking.prompt in validation],
     )
+
+
+def train_on_seen(rankings: Sequence[Ranking], parts: Parts, was_seen: Callable[[str], bool]) -> Parts:
+    """Move the validation rankings whose prompts the base model has seen to the training part: they are no evidence.
+
+    >>> rankings = [Ranking(prompt, ["x", "y"], [1, 2]) for prompt in "abc"]
+    >>> train_on_seen(rankings, Parts([1], [0, 2]), lambda prompt: prompt == "c")
+    Parts(training=[1, 2], validation=[0])
+    """
+    validation = [i for i in parts.validation if not was_seen(rankings[i].prompt)]
+    return Parts(sorted({*parts.training, *parts.validation} - {*validation}), validation)

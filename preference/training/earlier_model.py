@@ -11,8 +11,8 @@ from preference.evaluation.comparison import Comparison, compare
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import split_rewards
 from preference.model.reward_model import RewardModel
-from preference.training.seen_prompts import prompt_digest
 from preference.training.saving import previous_folder
+from preference.training.seen_prompts import prompt_digest
 from preference.wording import as_command
 
 

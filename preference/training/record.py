@@ -33,8 +33,8 @@ def metrics_record(evidence: Evidence) -> dict:
     quantiles, scored = reward_quantiles(evidence)
     return {
         "data": {
-            "path": data.path, "rows": data.rows, "prompts": len(data.prompts), "training_prompts": len(training), "raters": count_raters(data.rankings),
-            "left_out": len(data.left_out_prompts) + len(shared), "duplicate_rows": len(data.duplicate_rows),
+            "path": data.path, "rows": data.rows, "prompts": len(data.prompts), "training_prompts": len(training),
+            "raters": count_raters(data.rankings), "left_out": len(data.left_out_prompts) + len(shared), "duplicate_rows": len(data.duplicate_rows),
             "sha256": data.sha256, "test_path": tests.path if tests else None, "test_sha256": tests.sha256 if tests else None,
         },
         "base_model": {"asked": trained.base.asked, "used": trained.base.used, "source": trained.base.source},
