@@ -24,7 +24,7 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
+from preference.arguments import HelpFormatter, Parser, at_least, settings_from
 from preference.data.csv_table import CsvTable, read_table
 from preference.data.folds import folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
@@ -33,7 +33,8 @@ from preference.errors import InputError
 from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
 from preference.ranking.agreement import self_agreement
 from preference.threads import settle_waiting
-from preference.training.settings import OBJECTIVES, PRECISIONS, TrainingSettings
+from preference.training.settings import TrainingSettings
+from preference.training.training_arguments import add_training_arguments
 from preference.wording import as_command, counted, flag_with, plain
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
@@ -185,7 +186,6 @@ def duration(seconds: float) -> str:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    default = TrainingSettings()
     parser = Parser(
         prog="review_rankings.py", description="Say how far your rankings can be trusted, and which to look at again.", formatter_class=HelpFormatter
     )
@@ -199,20 +199,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="also train on an eighth, a quarter and a half of the rankings, to tell whether more would help; takes about four times as long",
     )  # fmt: skip
     curve.add_argument("--curve-plot", type=Path, default=Path("learning_curve.png"), help="the picture of it; an earlier one is replaced")
-    training = parser.add_argument_group("training (as in reward_model_trainer.py)")
-    training.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
-    training.add_argument("--objective", choices=OBJECTIVES, default=default.objective, help="the loss")
-    training.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
-    training.add_argument("--max-steps", type=at_least(1), default=default.max_steps, help="stop each fold after this many steps")
-    rest = {
-        "epochs": above(0), "min_steps": at_least(0), "batch_size": at_least(1), "learning_rate": above(0), "head_learning_rate": above(0),
-        "freeze_layers": at_least(-1), "validation_fraction": from_to(0, 1, below=True),
-    }  # fmt: skip
-    for name, kind in rest.items():
-        training.add_argument("--" + name.replace("_", "-"), type=kind, default=getattr(default, name), help="as there")
-    training.add_argument("--seed", type=int, default=default.seed, help="of the folds and of each training")
-    training.add_argument("--device", default=default.device, help="cpu, cuda or mps")
-    training.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")
+    add_training_arguments(parser, title="training of each fold", split="the folds")
     return parser
 
 

@@ -209,3 +209,10 @@ def test_every_setting_of_a_training_can_be_reviewed_and_reaches_the_command_tha
     command = shlex.split(review_rankings.train_command("d.csv", "b", settings))
     again = parser.parse_args(command[2:])
     assert settings_from(TrainingSettings, again) == settings and (again.data, again.base_model) == ("d.csv", "b")
+
+
+def test_the_help_says_of_every_setting_what_the_trainer_says():
+    said = [{action.dest: action.help for action in script.build_parser()._actions} for script in (review_rankings, reward_model_trainer)]
+    names = [field.name for field in fields(TrainingSettings) if field.name in said[1] and field.name != "seed"]
+    assert len(names) == 12 and all(said[0][name] == said[1][name] for name in ["base_model", *names])
+    assert said[0]["seed"] == "random seed for the folds, the order and the new layer"

@@ -1,0 +1,53 @@
+"""The arguments of a training, which all scripts that train share. Imports nothing heavy, so that `--help` answers at once."""
+
+import argparse
+
+from preference.arguments import above, at_least, from_to
+from preference.model.base_models import REWARD_MODEL_DEFAULT
+from preference.training.settings import FEW_RANKINGS, OBJECTIVES, PRECISIONS, TrainingSettings
+
+
+def add_training_arguments(
+    parser: argparse.ArgumentParser, *, title: str = "training", split: str = "the split"
+) -> argparse._ArgumentGroup:  # argparse has no public name for it
+    """Add `--base-model` and the settings of a training to `parser`, in the groups model, training and machine.
+
+    Args:
+        title: of the group of the training itself.
+        split: what the seed decides besides each training.
+
+    Returns:
+        The group `title`, for what a script adds to it.
+    """
+    default = TrainingSettings()
+    what = parser.add_argument_group("model")
+    what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
+    what.add_argument(
+        "--objective", choices=OBJECTIVES, default=default.objective,
+        help="the loss; each compares the answers to one prompt. bradley-terry did as well as regression where measured (two and"
+        " four answers per prompt, 5 to 400 prompts); plackett-luce uses the likelihood of the whole order",
+    )  # fmt: skip
+    what.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
+    how = parser.add_argument_group(title)
+    how.add_argument("--epochs", type=above(0), default=default.epochs, help="passes over the training part")
+    how.add_argument("--min-steps", type=at_least(0), default=default.min_steps, help="train at least this many steps, however few the rows")
+    how.add_argument("--max-steps", type=at_least(1), default=default.max_steps, help="stop after this many steps")
+    how.add_argument(
+        "--batch-size", type=at_least(1), default=default.batch_size, help="answers per step, over all processes; a prompt's answers stay together"
+    )
+    how.add_argument("--learning-rate", type=above(0), default=default.learning_rate, help="learning rate of the pretrained layers")
+    how.add_argument("--head-learning-rate", type=above(0), default=default.head_learning_rate, help="learning rate of the new output layer")
+    how.add_argument(
+        "--freeze-layers", type=at_least(-1), default=default.freeze_layers, metavar="N",
+        help="keep the embeddings and the N lowest layers as pretrained; -1 trains everything"
+        f" (default: a third of the layers; 0 from {FEW_RANKINGS} rankings to train on)",
+    )  # fmt: skip
+    how.add_argument(
+        "--validation-fraction", type=from_to(0, 1, below=True), default=default.validation_fraction,
+        help="share of the prompts held out to choose the best weights",
+    )  # fmt: skip
+    how.add_argument("--seed", type=int, default=default.seed, help=f"random seed for {split}, the order and the new layer")
+    where = parser.add_argument_group("machine")
+    where.add_argument("--device", default=default.device, help="cpu, cuda or mps")
+    where.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")
+    return how
