@@ -69,10 +69,18 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     base = find_base_model(base_model)
     print(plain(base.note or f"base model: {base.used} ({base.source})"), flush=True)
 
-    from preference.training.cross_validation import cross_validate, estimate_seconds, known_folds, save_outcome, steps_of
+    from preference.training.cross_validation import (
+        check_unseen,
+        cross_validate,
+        estimate_seconds,
+        known_folds,
+        save_outcome,
+        steps_of,
+    )
     from preference.training.progress import ShowFolds
 
     raise_on_interrupt()
+    check_unseen(rankings, base)
     every = [*folds, *(fold for some in smaller for fold in some)]
     known = known_folds(rankings, every, base, settings)
     new = [fold for fold in every if fold not in known]

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 from dataclasses import fields
 
 import pytest
@@ -130,6 +131,26 @@ def test_what_is_not_a_review_is_not_overwritten(folder, tiny_distilbert):
     assert "exists and is not a review" in review(folder, tiny_distilbert, "--output", "picture.png", status=2).stderr
     done = review(folder, tiny_distilbert, "--output", "nowhere/review.csv", status=2)
     assert done.stderr == "error: --output nowhere/review.csv: no folder nowhere; create it, or choose another --output\n"
+
+
+def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_training(folder, tiny_distilbert, tiny_reward_model, tmp_path):
+    before = kept_folds()
+    done = review(folder, tiny_distilbert, "--base-model", tiny_reward_model, status=2)
+    assert done.stderr == (
+        f"error: --base-model {tiny_reward_model}: was trained on 4 of the 8 prompts of these rankings, so no model that starts from it can be asked"
+        f" about prompts that it never saw; review with the base model that it started from ({tiny_distilbert}), or review rankings that it has"
+        " not seen\n"
+    )
+    assert kept_folds() == before and not (folder / "review.csv").exists()
+    shutil.copytree(tiny_reward_model, tmp_path / "model")
+    record = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    (tmp_path / "model" / "metrics.json").write_text(json.dumps({"seen_prompts": record["seen_prompts"], "base_model": []}))
+    assert "that it started from, or review" in review(folder, tiny_distilbert, "--base-model", "model", status=2).stderr
+
+
+def test_a_reward_model_can_be_the_base_where_it_has_not_seen_the_prompts(folder, tiny_distilbert, tiny_reward_model, sample_folder):
+    (folder / "data.csv").write_text((sample_folder / "test_data.csv").read_text())
+    assert "cross-validation (3 prompts)" in review(folder, tiny_distilbert, "--base-model", tiny_reward_model, "--max-steps", 1).stdout
 
 
 def test_one_prompt_cannot_be_reviewed(folder, tiny_distilbert):

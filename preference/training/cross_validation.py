@@ -16,14 +16,17 @@ from preference.data.folds import Fold
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.durable_files import locked, write_atomically
+from preference.errors import InputError
 from preference.evaluation.metrics import split_rewards
 from preference.machine import cache_folder, remove_old
 from preference.model.base_models import BaseModel
 from preference.model.reward_model import RewardModel
 from preference.training.encoded_table import digest_of
 from preference.training.resuming import last_checkpoint
+from preference.training.seen_prompts import prompt_digest, seen_by
 from preference.training.settings import TrainingSettings
 from preference.training.train import plan_schedule, train
+from preference.wording import counted
 
 _FORMAT = "2"  # changes with what training makes of the same settings
 _FREE = ("validation_fraction", "device", "precision")  # settings that an outcome is known whatever they are
@@ -77,6 +80,27 @@ def cross_validate(
         by_ranking |= dict(zip(fold.held_out, split_rewards(held_out, rewards), strict=True))
         on_fold(steps_of(rankings, fold.parts, settings))
     return np.concatenate([by_ranking[i] for i in range(len(rankings))]).astype(np.float32)
+
+
+def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
+    """Raise InputError where `base` is a reward model that was trained on any prompt of `rankings`: every fold would start from what it holds out."""
+    seen, prompts = seen_by(base), {ranking.prompt for ranking in rankings}
+    known = sum(prompt_digest(prompt) in seen for prompt in prompts)
+    if known:
+        raise InputError(
+            f"--base-model {base.asked}: was trained on {known} of the {counted(len(prompts), 'prompt')} of these rankings, so no model that starts"
+            f" from it can be asked about prompts that it never saw; review with the base model that it started from{_origin(base)}, or review"
+            " rankings that it has not seen"
+        )
+
+
+def _origin(base: BaseModel) -> str:
+    """Return the name of the base model that a reward model started from, in brackets, or "" where its folder does not tell."""
+    try:
+        name = json.loads((base.path / "metrics.json").read_text(encoding="utf-8"))["base_model"]["used"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return f" ({name})" if isinstance(name, str) else ""
 
 
 def known_folds(rankings: Sequence[Ranking], folds: Sequence[Fold], base: BaseModel, settings: TrainingSettings) -> list[Fold]:
