@@ -34,7 +34,7 @@ from preference.data.gathering import Gathered, Gathering
 from preference.data.rankings import GROUP, RankedRows
 from preference.data.record_writers import kind_of_target, open_writer
 from preference.data.records import KINDS, STREAM, Records, read_records
-from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, known_formats, rater_of, subset_of
+from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, known_formats, name_of, rater_of, subset_of
 from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pairs_of
 from preference.durable_files import back_up
 from preference.errors import InputError
@@ -117,7 +117,7 @@ def _read_ranked(records: Records, numbered: Iterable[tuple[int, dict[str, Any]]
     subsets: dict[tuple[str, str], str] = {}
     for number, record in numbered:
         texts = {name: record.get(name) for name in ("prompt", "answer", "rank", GROUP, SUBSET)}
-        given = {name: "" if value is None else value if isinstance(value, str) else str(value) for name, value in texts.items()}
+        given = {name: value if isinstance(value, str) else name_of(value) for name, value in texts.items()}
         for name, text in given.items():
             if name in ("prompt", "answer") and texts[name] is not None and not isinstance(texts[name], str):
                 rows.report(number, f"{name} is not a text: {shorten(text)}; write a text")

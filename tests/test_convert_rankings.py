@@ -20,7 +20,7 @@ def best_to_worst(ranking: Ranking) -> tuple:
     return ranking.prompt, ranking.group, *(level[0] if len(level) == 1 else level for level in levels)
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "parquet", "json"])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "json", "csv"])
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_others_have_becomes_rankings(tmp_path, name, kind):
     records, expected, read = KNOWN[name]
@@ -67,6 +67,29 @@ def test_several_raters_of_the_same_answers_keep_their_own_rankings(tmp_path):
     write(tmp_path / "alone.jsonl", [{"prompt": "p", "completion": answer, "score": score} for _, answer, score in rows])
     done = run_script("convert_rankings.py", "alone.jsonl", "none.csv", "--score", "score", cwd=tmp_path, status=2)
     assert done.stderr == "error: alone.jsonl: 4 records, and no comparison: 1 with answers listed twice with different ranks\n"
+
+
+def test_raters_may_have_numbers_which_a_table_with_gaps_makes_floats(tmp_path):
+    rows = [(1.0, "a", 5), (1.0, "b", 1), (2.0, "a", 2), (2.0, "b", 3), (None, "a", 1), (None, "b", 4)]
+    write(tmp_path / "rated.parquet", [{"prompt": "p", "answer": a, "score": score, "group": "", "annotator_id": who} for who, a, score in rows])
+    run_script("convert_rankings.py", "rated.parquet", "out.csv", "--score", "score", cwd=tmp_path)
+    expected = [("p", "1", "a", "b"), ("p", "2", "b", "a"), ("p", "", "b", "a")]
+    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == expected
+    write(tmp_path / "ranked.parquet", [{"prompt": "p", "answer": a, "rank": 6 - score, "group": who} for who, a, score in rows])
+    run_script("convert_rankings.py", "ranked.parquet", "ranked.csv", cwd=tmp_path)
+    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "ranked.csv").rankings] == expected
+
+
+def test_messages_in_pythons_notation_are_refused(tmp_path):
+    (tmp_path / "pandas.csv").write_text("""context,response1,response2,overall_preference\n"[{'role': 'user', 'content': 'Hi'}]",a,b,1\n""")
+    done = run_script("convert_rankings.py", "pandas.csv", "out.csv", cwd=tmp_path, status=2)
+    assert done.stderr.startswith("error: pandas.csv:2: messages in Python's notation, not in JSON: ")
+    (tmp_path / "pairs.csv").write_text("""prompt,chosen,rejected\np,"[{'role': 'user', 'content': 'Hi'}]","[{'role': 'user', 'content': 'Ho'}]"\n""")
+    assert "pairs.csv:2: messages in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    code = 'prompt,chosen,rejected\np,"[{""id"": 1}]","[""a""]"\n'  # an answer that is JSON
+    (tmp_path / "code.csv").write_text(code)
+    run_script("convert_rankings.py", "code.csv", "code_out.csv", cwd=tmp_path)
+    assert [row["answer"] for row in read_csv(tmp_path / "code_out.csv")] == ['[{"id": 1}]', '["a"]']
 
 
 def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):

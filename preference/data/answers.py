@@ -13,7 +13,7 @@ from typing import Any
 from preference.data.dialogues import HUMAN, Unreadable
 from preference.data.rankings import GROUP, dense_ranks, parse_rank
 from preference.data.records import Records, read_records
-from preference.data.source_formats import NoComparison, SourceFormat, find_format, rater_of
+from preference.data.source_formats import NoComparison, SourceFormat, find_format, holds_lists_of_texts, messages_in, rater_of
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 
@@ -136,7 +136,11 @@ def _holds_texts(first: dict[str, Any]) -> bool:
     """Say whether prompt and answers of a record are meant to be plain texts: no messages, no dialogue, no answers that have ranks."""
     listed = first.get("answers")
     parts = [first.get("chosen"), first.get("rejected"), *(listed if isinstance(listed, list) else [])]
-    return not any(isinstance(part, (list, dict)) for part in parts) and not str(first.get("prompt")).startswith(HUMAN)
+    try:
+        structured = holds_lists_of_texts(first) or any(isinstance(part, (list, dict)) or messages_in(part) for part in parts)
+    except Unreadable:
+        structured = True
+    return not structured and not str(first.get("prompt")).startswith(HUMAN)
 
 
 def find_layout(names: Sequence[str], place: str) -> str:

@@ -6,6 +6,7 @@ and the order in which they are tried.
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from preference.data.dialogues import (
 from preference.errors import InputError
 from preference.wording import shorten
 
+_LIKE_MESSAGES = re.compile(r"""\s*(\[\s*)?\{\s*(?P<quote>["'])(role|content|from|value)(?P=quote)\s*:""")
 RATERS = ("group", "annotator", "annotator_id", "rater", "judge")  # columns that say who ranked
 SUBSET = "subset"  # the column that is kept
 ANSWERS = ("response", "answer", "completion", "output")  # columns that hold one scored answer
@@ -97,7 +99,18 @@ def subset_of(record: Record) -> str:
 
 def rater_of(record: Record) -> str:
     """Return who ranked, where a column says so, or ""."""
-    return next((str(record[name]).strip() for name in RATERS if isinstance(record.get(name), (str, int))), "")
+    return next(filter(None, (name_of(record.get(column)) for column in RATERS)), "")
+
+
+def name_of(value: Any) -> str:
+    """Return a value that names something as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
+
+    >>> name_of(" Ann "), name_of(2.0), name_of(2.5), name_of(None), name_of(math.nan)
+    ('Ann', '2', '2.5', '', '')
+    """
+    if isinstance(value, float):
+        value = "" if math.isnan(value) else int(value) if value.is_integer() else value
+    return str(value).strip() if isinstance(value, (str, int, float)) else ""
 
 
 # Pairs
@@ -109,10 +122,11 @@ def read_pair(record: Record) -> Compared:
     Without a prompt it is the common beginning of both, up to the end of a word or a turn; so it is where the prompt is a text, and
     the others are whole chats. https://huggingface.co/docs/trl/dataset_formats#preference
     """
-    prompt, chosen, rejected = record.get("prompt"), given(record, "chosen"), given(record, "rejected")
+    prompt = given(record, "prompt") if "prompt" in record else None
+    chosen, rejected = given(record, "chosen"), given(record, "rejected")
     if isinstance(chosen, str) and isinstance(rejected, str):
         if "prompt" in record:
-            return pair(prompt_text(given(record, "prompt")), chosen, rejected)
+            return pair(prompt_text(prompt), chosen, rejected)
         if (one := read_hh(chosen)) and (other := read_hh(rejected)):
             return whole_chats(one, other)
         start = common_words(chosen, rejected)
@@ -213,7 +227,8 @@ def read_openhermes(record: Record) -> Compared:
     if sorted(of_each) == list(range(len(answers))):
         by_position: list[float] = [of_each.index(i) for i in range(len(answers))]
         if by_position != of_each and record.get("chosen") and record.get("rejected"):
-            ends = [end if isinstance(end, str) else read_messages(end)[-1].text for end in (record["chosen"], record["rejected"])]
+            given_ends = (given(record, side) for side in ("chosen", "rejected"))
+            ends = [end if isinstance(end, str) else read_messages(end)[-1].text for end in given_ends]
 
             def agrees(some: list[float]) -> bool:
                 return [answers[some.index(rank)] for rank in (0, len(answers) - 1)] == ends
@@ -251,11 +266,17 @@ def read_scored(record: Record, answer: str, score: str) -> Compared:
 
 
 def _holds_chats(record: Record) -> bool:
-    return all(isinstance(record.get(side), (list, dict)) for side in ("chosen", "rejected"))
+    try:
+        return all(isinstance(given(record, side), (list, dict)) for side in ("chosen", "rejected"))
+    except Unreadable:  # which reading it will say
+        return False
 
 
-def _holds_lists_of_texts(record: Record) -> bool:
+def holds_lists_of_texts(record: Record) -> bool:
+    """Say whether `chosen` and `rejected` are lists of texts, in a CSV as JSON text."""
     sides = [record.get(side) for side in ("chosen", "rejected")]
+    if SUBSET in record and all(isinstance(side, str) and side.startswith('["') for side in sides):
+        return True
     return all(isinstance(side, list) and all(isinstance(one, str) for one in side) for side in sides)
 
 
@@ -281,7 +302,7 @@ SOURCES = [
     SourceFormat("arena vote", ("conversation_a", "conversation_b", "winner"), read_arena),
     SourceFormat("LLaMA-Factory pair", ("instruction", "chosen", "rejected"), read_alpaca, " (alpaca)", layout="pairs"),
     SourceFormat("LLaMA-Factory pair", ("conversations", "chosen", "rejected"), read_sharegpt, " (sharegpt)", layout="pairs"),
-    SourceFormat("RewardBench 2 row", _PAIR, read_rewardbench_2, fits=_holds_lists_of_texts),
+    SourceFormat("RewardBench 2 row", _PAIR, read_rewardbench_2, fits=holds_lists_of_texts),
     SourceFormat("RewardBench row", (*_PAIR, SUBSET), read_pair, layout="pairs"),
     SourceFormat("UltraFeedback pair", (*_PAIR, "score_chosen", "score_rejected"), read_ultrafeedback, " (binarized)", layout="pairs"),
     SourceFormat("TRL preference pair", _PAIR, read_pair, " (conversational)", fits=_holds_chats, layout="pairs"),
@@ -296,10 +317,31 @@ SOURCES = [
 
 
 def given(record: Record, name: str) -> Any:
-    """Return a value that must be there; nothing at all counts as an empty text."""
+    """Return a value that must be there; nothing at all counts as an empty text, and messages may be written as JSON text."""
     if name not in record:
         raise Unreadable(f"no {name!r}; give every record one")
-    return "" if record[name] is None else record[name]
+    value = record[name]
+    return "" if value is None else value if (messages := messages_in(value)) is None else messages
+
+
+def messages_in(value: Any) -> list | dict | None:
+    """Return the messages, or the message, that a text writes as JSON, as a CSV holds them; None for any other text, and for what is no text.
+
+    Raises:
+        Unreadable: the text writes them as Python does, not as JSON.
+    """
+    if not isinstance(value, str) or not (start := _LIKE_MESSAGES.match(value)):
+        return None
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = None
+    several = found if isinstance(found, list) else [found]
+    if all(isinstance(one, dict) and ({"role", "content"} <= one.keys() or {"from", "value"} <= one.keys()) for one in several):
+        return found
+    if start["quote"] == "'":
+        raise Unreadable(f"messages in Python's notation, not in JSON: {shorten(value)}; write the data as JSONL or Parquet instead")
+    return None
 
 
 def listed(record: Record, name: str) -> list:
