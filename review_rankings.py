@@ -99,7 +99,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
 
     import numpy as np
 
-    from preference.evaluation.calibration import calibrate, chance_calibration_error
+    from preference.evaluation.calibration import calibrate, chance_calibration_error, odds_in_words, why_no_odds
     from preference.evaluation.disputes import disputes_of, expected_disputes
     from preference.evaluation.evaluation import evaluate
     from preference.evaluation.learning_curve import describe_gain, fit_curve, measured_points
@@ -125,9 +125,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     print(
         "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,\n"
         "so the accuracy is, if anything, an underestimate.\n\n"
-        f"P(preferred) = sigmoid(margin / {calibration.temperature:.2f}); expected calibration error {calibration.error_before:.3f} before,"
-        f" {calibration.error_after:.3f} after temperature scaling\n({by_chance:.3f} is what chance alone would show on"
-        f" {counted(calibration.pairs, 'pair')} even if every probability were right)\n"
+        f"{odds_in_words(calibration, evaluation.metrics.prompts, by_chance)}\n"
     )
     if learning_curve:
         points = measured_points(rankings, [*smaller, folds], [*of_smaller, rewards])
@@ -136,7 +134,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         print(textwrap.fill(describe_gain(curve, evaluation.metrics.prompts), 118) + "\n")
     print_reversed(rankings, find_reversed(rankings, rewards))
     print_disputes(rankings, rewards, disputes, top)
-    if top:
+    if top and not why_no_odds(calibration.temperature, evaluation.metrics.prompts):
         threshold = float(np.sort(disputes)[-top])
         strong = expected_disputes(rankings, rewards, threshold, calibration.temperature, seed=settings.seed)
         print(f"By these probabilities, chance alone would give about {strong:.0f} disputes as strong as these {top}.")

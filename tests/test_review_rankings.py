@@ -6,6 +6,7 @@ import shlex
 import shutil
 from dataclasses import fields
 
+import numpy as np
 import pytest
 from conftest import read_csv, run_script
 
@@ -41,7 +42,8 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     assert "cross-validation: 8 folds by prompt, about " in done.stdout
     assert "cross-validation (8 prompts)" in done.stdout and "is, if anything, an underestimate" in done.stdout
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
-    assert "chance alone would give about" in done.stdout
+    assert "\n8 are too few prompts for odds: it takes at least 10.\n" in done.stdout
+    assert "P(preferred)" not in done.stdout and "chance alone" not in done.stdout
     assert "look again  python generate_data.py --data data.csv --again review.csv\n" in done.stdout
     command = next(line for line in done.stdout.splitlines() if line.startswith("train       python ")).removeprefix("train       python ")
     given_flags = ["--base-model", str(tiny_distilbert), "--max-steps", "6", "--max-length", "64", "--precision", "fp32"]
@@ -59,6 +61,29 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
         assert float(some[0]["dispute"]) == pytest.approx(wrong, abs=1e-3)
         predicted = sorted(some, key=lambda row: int(row["predicted_rank"]))
         assert [float(row["reward"]) for row in predicted] == sorted(rewards, reverse=True)
+
+
+def know_folds(path, tiny_distilbert) -> None:
+    """Keep rewards for all folds of a review of `path`, as if models had been trained: minus the rank, with noise."""
+    from preference.data.folds import folds_by_prompt
+    from preference.data.rankings import read_rankings
+    from preference.model.base_models import find_base_model
+    from preference.training.cross_validation import fold_key
+
+    rankings, settings = read_rankings(path).rankings, TrainingSettings(precision="fp32", max_length=64, max_steps=6)
+    generator = np.random.default_rng(0)
+    for fold in folds_by_prompt(rankings, settings.validation_fraction, settings.seed):
+        ranks = np.concatenate([rankings[i].ranks for i in fold.held_out])
+        kept = cache_folder("folds") / f"{fold_key(rankings, fold, find_base_model(str(tiny_distilbert)), settings)}.json"
+        kept.write_text(json.dumps((generator.normal(0, 1.5, len(ranks)) - ranks).tolist()))
+
+
+def test_ten_prompts_give_odds_and_say_how_many_disputes_chance_alone_would_give(folder, tiny_distilbert):
+    rows = [[f"prompt {i}", f"answer {rank}", rank] for i in range(10) for rank in range(1, 5)]
+    (folder / "data.csv").write_text(format_rows([COLUMNS, *rows]))
+    know_folds(folder / "data.csv", tiny_distilbert)
+    done = review(folder, tiny_distilbert)
+    assert "P(preferred) = sigmoid(margin / " in done.stdout and "chance alone would give about" in done.stdout
 
 
 def test_known_folds_are_not_trained_again_and_an_edit_trains_only_what_it_touches(folder, tiny_distilbert):

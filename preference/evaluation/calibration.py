@@ -9,7 +9,9 @@ from scipy.special import expit, log_expit
 
 from preference.data.rankings import Ranking
 from preference.evaluation.metrics import split_rewards
+from preference.wording import counted
 
+LEAST_PROMPTS = 10  # unseen; of fewer, a temperature says nothing
 _LOWEST, _HIGHEST = 0.01, 100.0  # temperatures
 _DRAWS = 50  # of rankings, for the error that chance makes
 
@@ -39,6 +41,44 @@ def calibrate(margins: Sequence[np.ndarray] | np.ndarray) -> Calibration:
     together = np.concatenate(parts)
     after = held_out_calibration_error(parts) if len(parts) > 1 else None
     return Calibration(fit_temperature(together), calibration_error(together, 1.0), after, len(together))
+
+
+def why_no_odds(temperature: float, prompts: int) -> str:
+    """Return why a temperature that was fitted on `prompts` unseen prompts gives no odds, or "" where it does.
+
+    A temperature near an end of the range of `fit_temperature` was not found there: the range stopped it.
+
+    >>> why_no_odds(0.8, prompts=4)
+    '4 are too few prompts for odds: it takes at least 10'
+    """
+    if prompts < LEAST_PROMPTS:
+        return f"{prompts} are too few prompts for odds: it takes at least {LEAST_PROMPTS}"
+    if 2 * _LOWEST <= temperature <= _HIGHEST / 2:
+        return ""
+    return f"so {'few' if temperature < 1 else 'many'} pairs are ordered wrongly that no temperature fits, and the rewards give no odds"
+
+
+def odds_in_words(calibration: Calibration, prompts: int, by_chance: float) -> str:
+    """Return one paragraph on the odds, of `prompts` unseen prompts, and on how far they can be trusted.
+
+    Args:
+        by_chance: see `chance_calibration_error`.
+    """
+    before, after = calibration.error_before, calibration.error_after
+    if reason := why_no_odds(calibration.temperature, prompts):
+        return f"{reason[0].upper()}{reason[1:]}."
+    if after is None:
+        errors = f"expected calibration error {before:.3f} before temperature scaling, not known after it"
+    elif after < before:
+        errors = f"expected calibration error {before:.3f} before, {after:.3f} after temperature scaling"
+    else:
+        errors = (
+            f"expected calibration error {before:.3f} without the temperature,\n{after:.3f} with one of the other prompts: scaling does not help here"
+        )
+    return (
+        f"P(preferred) = sigmoid(margin / {calibration.temperature:.2f}); {errors}\n({by_chance:.3f} is what chance alone would show on"
+        f" {counted(calibration.pairs, 'pair')} even if every probability were right)"
+    )
 
 
 def win_probability(margin: float | np.ndarray, temperature: float) -> float | np.ndarray:

@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from preference.data.rankings import Ranking, Rankings
-from preference.evaluation.calibration import calibrate
+from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, why_no_odds
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import pair_margins, split_rewards
 from preference.model.reward_model import RewardModel
 from preference.training.train import Trained
 from preference.wording import counted
 
-LEAST_PROMPTS = 10  # with fewer unseen prompts a temperature says nothing
 QUANTILE_ANSWERS = 60  # scoring takes time; a percentile is then within 7 points of that among all answers in two of three cases
 _PARTS = 10  # the prompts are dealt to so many parts, each judged by the temperature of the others
-_LEAST_TEMPERATURE = 0.02  # a lower one: no pair was ordered wrongly, so that no finite temperature fits
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,12 @@ def count_review(evaluations: list[Evaluation], review: dict | None) -> list[Eva
 def find_calibration(evidence: Evidence) -> dict | None:
     """Return the temperature of P(A preferred to B) = sigmoid((reward A − reward B) / temperature), and how well it fits.
 
-    It is that of the review, which has more prompts, where there is one; else it is fitted on the unseen parts.
+    It is that of the review, which has more prompts, where there is one of enough prompts; else it is fitted on the unseen parts.
 
     Returns:
-        The entry `calibration` of metrics.json; None where the evidence is too little.
+        The entry `calibration` of metrics.json; None where the evidence is too little (see `why_no_odds`).
     """
-    if evidence.review:
+    if evidence.review and evidence.review["prompts"] >= LEAST_PROMPTS:
         found = evidence.review | {"fitted_on": "cross-validation"}
     else:
         by_prompt: dict[str, list[np.ndarray]] = {}
@@ -82,7 +80,7 @@ def find_calibration(evidence: Evidence) -> dict | None:
         fitted = calibrate([np.concatenate(prompts[number::_PARTS]) for number in range(_PARTS)])
         found = vars(fitted) | {"prompts": len(prompts), "fitted_on": " and ".join(e.part for e in evidence.unseen)}
     names = ("temperature", "fitted_on", "prompts", "pairs", "error_before", "error_after")
-    return {name: found[name] for name in names} if found["temperature"] >= _LEAST_TEMPERATURE else None
+    return None if why_no_odds(found["temperature"], found["prompts"]) else {name: found[name] for name in names}
 
 
 def reward_quantiles(evidence: Evidence) -> tuple[list[float], int]:

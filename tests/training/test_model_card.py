@@ -24,11 +24,11 @@ SEEN = [Ranking("make coffee", ["water", "beans", "coffee hot"], [2, 1, 3]), Ran
 UNSEEN = [Ranking(f"why is the sky blue {i}", ["light scatters", "well well well well", "blue"], [1, 2, 3]) for i in range(12)]
 REWARDS = np.random.default_rng(0).normal([1.0, 0.0, -1.0], 0.7, size=(12, 3)).astype(np.float32).ravel()
 METRICS = {
-    "prompts": 2, "answers": 5, "pairs": 4, "pairwise_accuracy": 0.75, "pairwise_accuracy_95": [0.5, 1.0], "accuracy_where_longer_is_better": None,
+    "prompts": 10, "answers": 25, "pairs": 40, "pairwise_accuracy": 0.75, "pairwise_accuracy_95": [0.5, 1.0], "accuracy_where_longer_is_better": None,
     "accuracy_where_shorter_is_better": None, "length_controlled_accuracy": None, "kendall_tau": 0.5, "spearman_rho": 0.5, "best_of_n_hit_rate": 0.5,
 }  # fmt: skip
 REVIEW = {"metrics": METRICS, "longest": METRICS | {"pairwise_accuracy": 0.6}, "shortest": METRICS | {"pairwise_accuracy": 0.4}} | {
-    "temperature": 0.8, "error_before": 0.1, "error_after": 0.05, "pairs": 4, "prompts": 2, "folds": 2,
+    "temperature": 0.8, "error_before": 0.1, "error_after": 0.05, "pairs": 40, "prompts": 10, "folds": 5,
 }  # fmt: skip
 
 
@@ -143,12 +143,24 @@ def test_a_review_gives_the_odds_and_a_row_of_the_table(evidence_of, tmp_path):
     evidence = evidence_of([], None, review=REVIEW)
     record = metrics_record(evidence)
     assert record["calibration"] == {name: REVIEW.get(name, "cross-validation") for name in record["calibration"]}
-    assert record["cross_validation"] == METRICS | {"folds": 2}
+    assert record["cross_validation"] == METRICS | {"folds": 5}
     assert record["baselines"]["cross_validation"]["longest_answer"]["pairwise_accuracy"] == 0.6
     content, card = card_of(evidence, tmp_path)
-    assert "| cross-validation | 2 | **0.750** | 0.500 to 1.000 | 0.600 | 0.400 |" in content
-    assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 2 prompts"
+    assert "| cross-validation | 10 | **0.750** | 0.500 to 1.000 | 0.600 | 0.400 |" in content
+    assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 10 prompts"
     assert "Two answers to a prompt that it was trained on:" in content and "sigmoid((reward of A − reward of B) / 0.80)" in content
+
+
+@pytest.mark.parametrize("few", [{"prompts": 9}, {"temperature": 0.0101}, {"temperature": 99.9}])
+def test_a_review_that_tells_no_temperature_gives_no_odds(evidence_of, tmp_path, few):
+    evidence = evidence_of([], None, review=REVIEW | few)
+    assert metrics_record(evidence)["calibration"] is None
+    assert "How likely a person prefers the answer with the higher reward is not known" in card_of(evidence, tmp_path)[0]
+
+
+def test_many_unseen_prompts_give_the_odds_where_the_review_has_too_few(evidence_of):
+    calibration = metrics_record(evidence_of(review=REVIEW | {"prompts": 9}))["calibration"]
+    assert calibration["fitted_on"] == "test" and calibration["prompts"] == 12
 
 
 def test_without_unseen_prompts_the_card_claims_nothing(evidence_of, tmp_path):
