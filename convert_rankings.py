@@ -34,7 +34,7 @@ from preference.data.gathering import Gathered, Gathering
 from preference.data.rankings import GROUP, RankedRows
 from preference.data.record_writers import kind_of_target, open_writer
 from preference.data.records import KINDS, STREAM, Records, read_records
-from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, known_formats, name_of, rater_of, subset_of
+from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, name_of, rater_of, subset_of
 from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pairs_of
 from preference.durable_files import back_up
 from preference.errors import InputError
@@ -102,13 +102,16 @@ def read_source(source: str, score: str | None, stack: contextlib.ExitStack) -> 
     numbered = records.numbered()
     number, first = next(numbered, (0, None))
     if first is None:
-        raise InputError(f"{records.source}: holds no records; known formats are\n{known_formats()}")
+        raise InputError(f"{records.source}: has no records; write one per ranking, or per answer")
     try:
         known = find_format(records.columns or list(first), first, score)
     except InputError as error:
         raise InputError(f"{records.source}: {error}") from None
     numbered = _with_progress(itertools.chain([(number, first)], numbered))
-    return _read_ranked(records, numbered) if known is RANKED else _read_compared(records, numbered, known, stack)
+    found = _read_ranked(records, numbered) if known is RANKED else _read_compared(records, numbered, known, stack)
+    if records.cut_short:
+        found.left_out[f"an end that was cut short ({records.cut_short})"] += 1
+    return found
 
 
 def _read_ranked(records: Records, numbered: Iterable[tuple[int, dict[str, Any]]]) -> Found:

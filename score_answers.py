@@ -5,8 +5,8 @@
     python score_answers.py --prompt "Name a prime number" --answer "7" --answer "Bananas are yellow."
 
 Reads CSV, JSONL, JSON or Parquet, from a file or from a pipe ("-"), and writes the same records in the same order and format:
-- prompt, answer: plus reward (higher is better), rank_in_prompt (1 is the prompt's best) and percentile (how many per cent of the
-  training answers have a lower reward);
+- prompt, answer: plus reward (higher is better), rank_in_prompt (1 is the prompt's best; an answer that stands there several times counts
+  once) and percentile (how many per cent of the training answers have a lower reward);
 - prompt, answers (a list, as in candidates.jsonl): plus the lists rewards, ranks_in_prompt and percentiles; in a CSV each answer
   becomes a row;
 - prompt, chosen, rejected: plus reward_chosen, reward_rejected, margin, and the probability that a person prefers the chosen one;
@@ -106,6 +106,9 @@ def run(job: Job) -> None:
                 for own, its in one_per_answer(item, scores, answers.known) if flat else [(item, scores)]:
                     if not job.best or its.best[:1].any():
                         writer.write(with_scores(own, "rows" if flat else answers.layout, its))
+
+    if place := answers.records.cut_short:
+        print(f"warning: {plain(place)}: the last line was cut short, and is left out", file=sys.stderr)
 
     # 4. Judging the model by the labels.
     if judge:

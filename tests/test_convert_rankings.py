@@ -92,6 +92,13 @@ def test_messages_in_pythons_notation_are_refused(tmp_path):
     assert [row["answer"] for row in read_csv(tmp_path / "code_out.csv")] == ['[{"id": 1}]', '["a"]']
 
 
+def test_tables_that_hold_their_records_in_another_way_are_told_apart(tmp_path):
+    (tmp_path / "columns.json").write_text('{"prompt": {"0": "p"}, "chosen": {"0": "a"}, "rejected": {"0": "b"}}')
+    assert 'to_json(..., orient="records", lines=True)' in error_of(tmp_path, "columns.json", "out.csv")
+    (tmp_path / "inside.json").write_text('{"train": [{"prompt": "p", "chosen": "a", "rejected": "b"}]}')
+    assert "its records may be those in 'train': write that list alone" in error_of(tmp_path, "inside.json", "out.csv")
+
+
 def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):
     pairs = [("a", "b", "ann"), ("b", "c", "ann"), ("c", "a", "bob"), ("a", "b", "ann 1")]
     write(tmp_path / "pairs.jsonl", [{"prompt": " p", "chosen": better, "rejected": worse, "annotator": who} for better, worse, who in pairs])
@@ -191,7 +198,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
     assert lines[0] == "error: data.jsonl: of no known format: the columns are 'text, label'; known are"
     assert len(lines) > 15 and "  arena votes" in [line[:13] for line in lines]
     (tmp_path / "empty.jsonl").write_text("")
-    assert error_of(tmp_path, "empty.jsonl", "out.csv").startswith("error: empty.jsonl: holds no records; known formats are\n")
+    assert error_of(tmp_path, "empty.jsonl", "out.csv") == "error: empty.jsonl: has no records; write one per ranking, or per answer\n"
 
 
 def test_answers_without_ranks_say_what_is_missing(tmp_path):

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, read_csv, run_script
+from conftest import ROOT, read_csv, run_process, run_script
 from known_formats import write
 
 import score_answers
@@ -167,7 +167,7 @@ def test_another_format_gets_its_scores_and_the_table(measured_model, tmp_path):
     scored = [json.loads(line) for line in done.stdout.splitlines()]
     for vote, record in zip(votes, scored, strict=True):
         assert record.pop("rewards") == pytest.approx(expected, abs=1e-5) and len(record.pop("percentiles")) == 2
-        assert sorted(record.pop("ranks_in_prompt")) == [1, 3] and record == vote  # each answer stands there twice
+        assert sorted(record.pop("ranks_in_prompt")) == [1, 2] and record == vote
     assert f"pairwise accuracy [95 % interval]   {float(expected[1] > expected[0]):.3f}" in done.stderr
     done = run_script("score_answers.py", "--model", measured_model, "votes.jsonl", "--output", "rows.csv", "--best", cwd=tmp_path)
     (row,) = read_csv(tmp_path / "rows.csv")
@@ -175,6 +175,25 @@ def test_another_format_gets_its_scores_and_the_table(measured_model, tmp_path):
     assert (row["prompt"], row["rank_in_prompt"]) == ("make good coffee", "1") and row["answer"] == ["Coffee hot.", "grind fresh beans"][
         expected[1] > expected[0]
     ]
+
+
+def test_what_several_people_ranked_is_ranked_once(measured_model, tmp_path):
+    rows = [["make good coffee", answer, "1", who] for who in "ab" for answer in ("Coffee hot.", "grind fresh beans", "books")]
+    with open(tmp_path / "raters.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["prompt", "answer", "rank", "group"], *rows])
+    for run, source in ((run_script, "raters.csv"), (run_process, "-")):
+        done = run("score_answers.py", "--model", measured_model, source, cwd=tmp_path, stdin=(tmp_path / "raters.csv").read_text())
+        ranks = [int(row["rank_in_prompt"]) for row in csv.DictReader(io.StringIO(done.stdout))]
+        assert ranks[:3] == ranks[3:] and sorted(ranks[:3]) == [1, 2, 3]
+
+
+def test_a_line_that_was_cut_short_is_named(measured_model, tmp_path):
+    (tmp_path / "cut.jsonl").write_text('{"prompt": "read", "answers": ["books", "N/A"]}\n{"prompt": "re')
+    done = run_script("score_answers.py", "--model", measured_model, "cut.jsonl", cwd=tmp_path)
+    assert done.stdout.count("\n") == 1 and done.stderr == "warning: cut.jsonl:2: the last line was cut short, and is left out\n"
+    (tmp_path / "pairs.jsonl").write_text('{"prompt": "read", "chosen": "books", "rejected": "N/A"}\n{"prompt": "re')
+    done = run_script("convert_rankings.py", "pairs.jsonl", "out.csv", cwd=tmp_path)
+    assert done.stdout.endswith("left out: 1 with an end that was cut short (pairs.jsonl:2)\n")
 
 
 def test_a_pair_that_compares_nothing_comes_back_without_scores(measured_model, tmp_path):
@@ -297,7 +316,9 @@ def test_a_file_that_changes_meanwhile_is_noticed(answers):
          "a.csv:4: empty prompt: ' '; write the text or delete the row"),
         ("a.csv", "prompt,answer,reward\np,a,1\n", "a.csv:1: 'reward' exists already; rename or delete it"),
         ("a.csv", "", "a.csv:1: the file is empty; its first line must name the columns"),
-        ("a.jsonl", "", "a.jsonl: has no records; write one object per prompt or per answer"),
+        ("a.jsonl", "", "a.jsonl: has no records; write one per prompt or per answer"),
+        ("a.csv", "prompt,answer\n", "a.csv: has no records; write one per prompt or per answer"),
+        ("a.json", '{\n "prompt": "p"\n}\n', "a.json:1: not JSON: '{'; an object over several lines; write each on one line, or all as a list"),
         ("a.jsonl", '{"prompt": "p", "answers": "a"}\n', "a.jsonl:1: answers is not a list of texts: 'a'; write [\"one\", \"two\"]"),
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p"}\n', "a.jsonl:2: no answer among prompt; give every record the same keys"),
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b", "reward": 1}\n', "a.jsonl:2: 'reward' exists already; rename or"

@@ -86,14 +86,13 @@ class Answers:
         self.records: Records = read_records(source)
         numbered = self.records.numbered()
         first = next(numbered, None)
-        self._numbered = itertools.chain([first] if first else [], numbered)
+        if first is None:
+            raise InputError(f"{self.records.source}: has no records; write one per prompt or per answer")
+        self._numbered = itertools.chain([first], numbered)
+        self.columns, place = list(first[1]), self.records.at(first[0])
         if self.records.columns is not None:
             self.columns, place = self.records.columns, self.records.at(1) if self.records.kind == "csv" else self.records.source
-        elif first:
-            self.columns, place = list(first[1]), self.records.at(first[0])
-        else:
-            raise InputError(f"{self.records.source}: has no records; write one object per prompt or per answer")
-        self.known = _other_format(self.columns, first[1] if first else {}, score, place)
+        self.known = _other_format(self.columns, first[1], score, place)
         self.layout = self.known.layout if self.known else find_layout(self.columns, place)
         if taken := [name for name in ADDED[self.layout] if name in self.columns]:
             raise InputError(f"{place}: {taken[0]!r} exists already; rename or delete it")

@@ -37,6 +37,7 @@ class Records:
         columns: the names of the columns; None for JSONL and JSON, whose records may differ.
         schema: the types of a Parquet file's columns (a `pyarrow.Schema`), else None.
         rereadable: whether `read_records` of the same source gives the same records once more: no pipe.
+        cut_short: the place of a last line that was cut short and left out, known when all records are read; "" where there is none.
     """
 
     def __init__(
@@ -44,20 +45,25 @@ class Records:
         source: str,
         kind: str,
         columns: list[str] | None,
-        numbered: Iterator[tuple[int, dict[str, Any]]],
+        numbered: Iterator[tuple[int, dict[str, Any]]] | Iterator[tuple[int, dict[str, Any] | None]],
         *,
         rereadable: bool,
         schema: Any = None,
     ):
         self.source, self.kind, self.columns, self.schema, self.rereadable = source, kind, columns, schema, rereadable
         self._numbered = numbered
+        self.cut_short = ""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (record for _, record in self._numbered)
+        return (record for _, record in self.numbered())
 
     def numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Iterate over (number, record); the number is the line on which the record starts, or its row in JSON and Parquet."""
-        return self._numbered
+        for number, record in self._numbered:
+            if record is None:
+                self.cut_short = self.at(number)
+            else:
+                yield number, record
 
     def at(self, number: int) -> str:
         """Name the place of a record in messages.
@@ -205,16 +211,19 @@ def _csv_rows(name: str, file: Any, *, patient: bool) -> Iterator[tuple[int, lis
     )
 
 
-def _json_lines(name: str, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(name: str, file: Any) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Give each line's number and object; None for a last line without its end, as a crash leaves it."""
     for number, line in enumerate(_lines(name, file), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
-            if not line.endswith(("\n", "\r")):
-                return  # no line end: a crash cut it short
-            raise InputError(f"{name}:{number}: not JSON: {shorten(line.rstrip())}; write one object per line") from None
+            if number > 1 and not line.endswith(("\n", "\r")):
+                yield number, None
+                return
+            remedy = "an object over several lines; write each on one line, or all as a list" if line.strip() == "{" else "write one object per line"
+            raise InputError(f"{name}:{number}: not JSON: {shorten(line.rstrip())}; {remedy}") from None
         if not isinstance(record, dict):
             raise InputError(f"{name}:{number}: not a JSON object: {shorten(line.rstrip())}; write one object per line")
         yield number, record

@@ -68,6 +68,8 @@ def find_format(columns: list[str], first: Record, score: str | None = None) -> 
     Raises:
         InputError: none fits; the message lists those that are known.
     """
+    if first and all(isinstance(value, dict) and all(name.isdecimal() for name in value) for value in first.values()):
+        raise InputError('a table by its columns, as pandas writes it; write its records: to_json(..., orient="records", lines=True)')
     answer = next((name for name in ANSWERS if name in columns), None)
     if score is not None:
         if "prompt" not in columns or answer is None or score not in columns:
@@ -81,6 +83,10 @@ def find_format(columns: list[str], first: Record, score: str | None = None) -> 
     if "prompt" in columns and answer is not None:
         others = [name for name in columns if name not in ("prompt", answer)]
         raise InputError(f"answers without ranks; name the column of scores with --score, one of: {', '.join(others) or 'there is none'}")
+    if inside := [name for name, value in first.items() if isinstance(value, list) and value and isinstance(value[0], dict)]:
+        raise InputError(
+            f"of no known format; its records may be those in {inside[0]!r}: write that list alone. Known formats are\n{known_formats()}"
+        )
     raise InputError(f"of no known format: the columns are {shorten(', '.join(columns), 200)}; known are\n{known_formats()}")
 
 

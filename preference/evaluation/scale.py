@@ -69,20 +69,28 @@ def _digests(value: object) -> frozenset[str] | None:
     return frozenset(value) if isinstance(value, list) and all(isinstance(digest, str) for digest in value) else None
 
 
-def rank_within(prompts: np.ndarray, rewards: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Rank each reward among those of its prompt, 1 is the highest; equal rewards share the better rank.
 
     Args:
         prompts: shape (answers,), a number for each prompt; its answers may stand apart.
         rewards: shape (answers,).
+        answers: shape (answers,), a number for each answer to a prompt; one that several people ranked stands there several
+            times, and counts once. None: no answer stands there twice.
 
     Returns:
         The ranks, and whether each is the prompt's best (of equal ones the first): both of shape (answers,).
 
-    >>> ranks, best = rank_within(np.array([7, 8, 7, 7]), np.array([0.9, 0.1, 0.9, 0.5]))
+    >>> ranks, best = rank_within(np.array([7, 8, 7, 7]), np.array([0.9, 0.1, 0.9, 0.5]), np.array([1, 2, 1, 3]))
     >>> ranks.tolist(), best.tolist()
-    ([1, 1, 1, 3], [True, True, False, False])
+    ([1, 1, 1, 2], [True, True, False, False])
     """
+    if answers is not None:
+        _, first, place = np.unique(answers, return_index=True, return_inverse=True)
+        ranks, chosen = rank_within(prompts[first], rewards[first])
+        best = np.zeros(len(rewards), dtype=bool)
+        best[first] = chosen
+        return ranks[place], best
     order = np.lexsort((-rewards, prompts))  # stable
     prompts, rewards = prompts[order], rewards[order]
     positions, new_prompt = np.arange(len(order), dtype=np.int32), np.ones(len(order), dtype=bool)

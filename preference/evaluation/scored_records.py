@@ -29,12 +29,13 @@ def file_stamp(path: str) -> tuple[int, int, int]:
 
 def score_file(path: str, stamp: object, score: Score, scale: RewardScale, read: Callable[[], Answers]) -> Scored:
     """Score a file that does not change meanwhile, and which `read` opens; the answers to a prompt are ranked wherever they stand."""
-    rewards, prompts = array("f"), array("Q")
+    rewards, prompts, texts = array("f"), array("Q"), array("Q")
     for window in in_windows(read()):
         rewards.extend(score(window).tolist())
         prompts.extend(number_of(item.prompt) for item in window for _ in item.answers)
+        texts.extend(number_of(item.prompt, answer) for item in window for answer in item.answers)
     values = np.frombuffer(rewards, dtype=np.float32)
-    ranks, best = rank_within(np.frombuffer(prompts, dtype=np.uint64), values)
+    ranks, best = rank_within(np.frombuffer(prompts, dtype=np.uint64), values, np.frombuffer(texts, dtype=np.uint64))
     end = 0
     for item in read():
         start, end = end, end + len(item.answers)
@@ -67,7 +68,8 @@ def rank_run(run: list[tuple[Scorable, Any]], scale: RewardScale) -> Scored:
     if not run:
         return
     values, end = np.concatenate([rewards for _, rewards in run]), 0
-    ranks, best = rank_within(np.zeros(len(values)), values)
+    texts = np.array([number_of(item.prompt, answer) for item, _ in run for answer in item.answers], dtype=np.uint64)
+    ranks, best = rank_within(np.zeros(len(values)), values, texts)
     for item, _ in run:
         start, end = end, end + len(item.answers)
         yield item, make_scores(item, values[start:end], ranks[start:end], best[start:end], scale)
@@ -79,9 +81,9 @@ def make_scores(item: Scorable, rewards: Any, ranks: Any, best: Any, scale: Rewa
     return Scores(rewards, ranks, best, scale.percentiles(rewards), probability)
 
 
-def number_of(prompt: str) -> int:
-    """Return a number of 64 bits that stands for a prompt; white space around it does not count."""
-    return int.from_bytes(hashlib.blake2b(prompt.strip().encode("utf-8", "surrogatepass"), digest_size=8).digest())
+def number_of(*texts: str) -> int:
+    """Return a number of 64 bits that stands for a prompt, or a prompt and an answer; white space around them does not count."""
+    return int.from_bytes(hashlib.blake2b("\0".join(map(str.strip, texts)).encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 def in_windows(items: Iterable[Scorable]) -> Iterator[list[Scorable]]:

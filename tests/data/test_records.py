@@ -165,7 +165,7 @@ def test_json_lines_in_a_file_called_json_and_a_last_line_that_a_crash_cut_short
     path = tmp_path / "t.json"
     path.write_text('{"a": 1}\n{"a": 2}\n{"a": ')
     records = read_records(path)
-    assert (records.kind, list(records)) == ("jsonl", [{"a": 1}, {"a": 2}])
+    assert (records.kind, list(records), records.cut_short) == ("jsonl", [{"a": 1}, {"a": 2}], f"{path}:3")
 
 
 def test_line_ends_and_a_byte_order_mark(tmp_path):
