@@ -28,14 +28,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
+from preference.arguments import HelpFormatter, Parser, above, at_least, command_line, from_to, settings_from
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates, read_prompts
 from preference.data.jsonl import prepare_file, read_text
 from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
 from preference.threads import settle_waiting
-from preference.wording import as_command, counted, flag_with, plain
+from preference.wording import counted, flag_with, plain
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
 AGAIN_FLAGS = ["data", "again", "log", "guidelines", "seed"]  # those that say what --again does
@@ -167,20 +167,16 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def command_line(script: str, args: argparse.Namespace, names: Iterable[str]) -> str:
-    """Return a command for the shell that runs `script`, with every argument of `names` that differs from its default.
-
-    A script in another folder than the current one is named with its path.
-    """
-    path, parser = Path(__file__).resolve().with_name(script), build_parser()
-    words = ["python", script if path.parent == Path.cwd() else str(path)]
+def given(args: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """Return every argument of `names` that differs from its default, as words of a command."""
+    parser, words = build_parser(), []
     for name in names:
         flag, value = "--" + name.replace("_", "-"), getattr(args, name)
         if value is True:
             words.append(flag)
         elif value != parser.get_default(name):
             words += flag_with(flag, value)
-    return as_command(words)
+    return words
 
 
 def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_only: bool, recheck: float) -> int:
@@ -329,10 +325,14 @@ def main(argv: list[str] | None = None) -> int:
     generator = LazyGenerator(args.generator, args.device, settings_from(SamplingSettings, args))
     files = settings_from(Files, args)
     names = AGAIN_FLAGS if files.again else [name for name in vars(args) if name != "generate_only"]
-    review = command_line("review_rankings.py", args, ["data"])
+    reviewed = given(args, ["data"])
     if files.again and files.again != Path("review.csv"):
-        review += " " + as_command(flag_with("--output", files.again))
-    commands = Commands(command_line("generate_data.py", args, names), command_line("reward_model_trainer.py", args, ["data"]), review)
+        reviewed += flag_with("--output", files.again)
+    commands = Commands(
+        rank=command_line("generate_data.py", given(args, names)),
+        train=command_line("reward_model_trainer.py", given(args, ["data"])),
+        review=command_line("review_rankings.py", reviewed),
+    )
     try:
         if files.again is None:
             return run(files, generator, commands, generate_only=args.generate_only, recheck=args.recheck)
@@ -343,7 +343,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
-        print(f"\nstopped; what was done so far is saved\ncontinue:  {command_line('generate_data.py', args, vars(args))}", file=sys.stderr)
+        print(f"\nstopped; what was done so far is saved\ncontinue:  {command_line('generate_data.py', given(args, vars(args)))}", file=sys.stderr)
         return 130
 
 

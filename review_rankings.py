@@ -24,7 +24,7 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, at_least, settings_from
+from preference.arguments import HelpFormatter, Parser, at_least, command_line, settings_from
 from preference.data.csv_table import CsvTable, read_table
 from preference.data.folds import folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
@@ -35,7 +35,7 @@ from preference.ranking.agreement import self_agreement
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments
-from preference.wording import as_command, counted, flag_with, plain
+from preference.wording import counted, flag_with, plain
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 
@@ -142,7 +142,8 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     if learning_curve:
         print(f"picture     {plain(files.curve_plot)}")
     if top:
-        print(f"look again  {as_command(['python', 'generate_data.py', *flag_with('--data', files.data), *flag_with('--again', files.output)])}")
+        look_again = [*flag_with("--data", files.data), *flag_with("--again", files.output)]
+        print(f"look again  {command_line('generate_data.py', look_again)}")
     print(f"train       {train_command(files.data, base_model, settings)}")
 
 
@@ -161,13 +162,13 @@ def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
 def train_command(data: str, base_model: str, settings: TrainingSettings) -> str:
     """Return the command that trains on all of the rankings as they were reviewed."""
     default = TrainingSettings()
-    words = ["python", "reward_model_trainer.py", *flag_with("--data", data)]
+    words = flag_with("--data", data)
     if base_model != REWARD_MODEL_DEFAULT:
         words += flag_with("--base-model", base_model)
     for field in fields(settings):
         if (value := getattr(settings, field.name)) != getattr(default, field.name):
             words += flag_with("--" + field.name.replace("_", "-"), value)
-    return as_command(words)
+    return command_line("reward_model_trainer.py", words)
 
 
 def check_outputs(files: Files, *, draws: bool) -> None:

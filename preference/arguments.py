@@ -1,11 +1,14 @@
-"""Command-line arguments: types that have a range, help that shows the defaults, complaints that are harmless to print."""
+"""Command-line arguments: types that have a range, help that shows the defaults, harmless complaints, and commands to type next."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from preference.wording import plain
+from preference.wording import as_command, plain
+
+SCRIPTS = Path(__file__).resolve().parent.parent  # the folder in which they lie
 
 Settings = TypeVar("Settings")
 
@@ -28,6 +31,11 @@ def settings_from(kind: type[Settings], args: argparse.Namespace) -> Settings:
     """Return a settings dataclass of type `kind`, each field from the argument of the same name, where there is one."""
     values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(kind) if hasattr(args, field.name)}  # type: ignore[arg-type]
     return kind(**values)
+
+
+def command_line(script: str, words: Iterable[str]) -> str:
+    """Return a shell command that runs `script` with these arguments; one in another folder than the current one is named with its path."""
+    return as_command(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
 
 
 def at_least(least: int) -> Callable[[str], int]:

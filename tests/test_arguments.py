@@ -1,8 +1,10 @@
 import argparse
+import shlex
 
 import pytest
+from conftest import ROOT
 
-from preference.arguments import above, at_least, from_to
+from preference.arguments import above, at_least, command_line, from_to
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,10 @@ def test_ranges(check, good, bad):
             check(text)
     with pytest.raises(ValueError):
         check("x")
+
+
+def test_a_script_is_named_with_its_path_where_it_lies_in_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert command_line("x.py", ["--data", "my data.csv"]) == "python x.py --data 'my data.csv'"
+    monkeypatch.chdir(tmp_path)
+    assert command_line("x.py", []) == shlex.join(["python", str(ROOT / "x.py")])

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from conftest import read_csv, run_script
+from conftest import ROOT, read_csv, run_script
 
 import review_rankings
 import reward_model_trainer
@@ -32,6 +32,14 @@ def review(folder, tiny_distilbert, *arguments, status=0):
     return run_script("review_rankings.py", "--data", "data.csv", "--base-model", tiny_distilbert, *TINY, *arguments, cwd=folder, status=status)
 
 
+def told(done, word: str) -> list[str]:
+    """The words after `python` of the command that a line of the report tells to type."""
+    [line] = [line for line in done.stdout.splitlines() if line.startswith(word)]
+    python, *words = shlex.split(line.removeprefix(word))
+    assert python == "python"
+    return words
+
+
 def kept_folds() -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (cache_folder() / "folds").glob("*.json")}
 
@@ -44,10 +52,9 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
     assert "\n8 are too few prompts for odds: it takes at least 10.\n" in done.stdout
     assert "P(preferred)" not in done.stdout and "chance alone" not in done.stdout
-    assert "look again  python generate_data.py --data data.csv --again review.csv\n" in done.stdout
-    command = next(line for line in done.stdout.splitlines() if line.startswith("train       python ")).removeprefix("train       python ")
+    assert told(done, "look again") == [str(ROOT / "generate_data.py"), "--data", "data.csv", "--again", "review.csv"]
     given_flags = ["--base-model", str(tiny_distilbert), "--max-steps", "6", "--max-length", "64", "--precision", "fp32"]
-    assert shlex.split(command) == ["reward_model_trainer.py", "--data", "data.csv", *given_flags]
+    assert told(done, "train") == [str(ROOT / "reward_model_trainer.py"), "--data", "data.csv", *given_flags]
     assert (folder / "data.csv").read_bytes() == before
     given, rows = read_csv(folder / "data.csv"), read_csv(folder / "review.csv")
     assert list(rows[0]) == [*COLUMNS, "note", "reward", "predicted_rank", "dispute"]
@@ -219,7 +226,7 @@ def test_a_review_can_be_reviewed_and_its_columns_are_not_doubled(four_prompts, 
     review(four_prompts, tiny_distilbert)
     done = review(four_prompts, tiny_distilbert, "--data", "review.csv", "--output", "second.csv")
     assert list(read_csv(four_prompts / "second.csv")[0]) == [*COLUMNS, "note", "reward", "predicted_rank", "dispute"]
-    assert "train       python reward_model_trainer.py --data review.csv " in done.stdout
+    assert told(done, "train")[1:3] == ["--data", "review.csv"]
 
 
 def test_an_edit_while_the_models_train_does_not_change_the_review(four_prompts, tiny_distilbert, monkeypatch):
