@@ -328,6 +328,7 @@ def main(argv: list[str] | None = None) -> int:
     reviewed = given(args, ["data"])
     if files.again and files.again != Path("review.csv"):
         reviewed += flag_with("--output", files.again)
+    reviewed += given(args, ["log"])
     commands = Commands(
         rank=command_line("generate_data.py", given(args, names)),
         train=command_line("reward_model_trainer.py", given(args, ["data"])),

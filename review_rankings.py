@@ -42,12 +42,16 @@ PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 
 @dataclass(frozen=True)
 class Files:
-    """What is read and written; `curve_plot` only for a learning curve."""
+    """What is read and written; `curve_plot` only for a learning curve. A `log` of None stands for the one beside `data`."""
 
     data: str
-    log: Path
+    log: Path | None
     output: Path
     curve_plot: Path
+
+    @property
+    def log_path(self) -> Path:
+        return self.log or Path(self.data).with_name("ranking_log.jsonl")
 
 
 def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, learning_curve: bool) -> None:
@@ -64,7 +68,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them") from None
     smaller = smaller_folds(rankings, folds, settings.validation_fraction, settings.seed) if learning_curve else []
     check_outputs(files, draws=learning_curve)
-    again = self_agreement(files.log, rankings, data=files.data)
+    again = self_agreement(files.log_path, rankings, data=files.data)
     settle_waiting()
     base = find_base_model(base_model)
     print(plain(base.note or f"base model: {base.used} ({base.source})"), flush=True)
@@ -142,7 +146,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     if learning_curve:
         print(f"picture     {plain(files.curve_plot)}")
     if top:
-        look_again = [*flag_with("--data", files.data), *flag_with("--again", files.output)]
+        look_again = [*flag_with("--data", files.data), *flag_with("--again", files.output), *(flag_with("--log", files.log) if files.log else [])]
         print(f"look again  {command_line('generate_data.py', look_again)}")
     print(f"train       {train_command(files.data, base_model, settings)}")
 
@@ -212,8 +216,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    if args.log is None:
-        args.log = Path(args.data).with_name("ranking_log.jsonl")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), top=args.top, learning_curve=args.learning_curve)

@@ -244,6 +244,12 @@ def test_an_edit_while_the_models_train_does_not_change_the_review(four_prompts,
     assert sorted(row["note"] for row in read_csv(four_prompts / "review.csv")) == sorted(row["note"] for row in before)
 
 
+def test_the_log_that_was_given_is_given_again(folder, tiny_distilbert):
+    know_folds(folder / "data.csv", tiny_distilbert)
+    done = review(folder, tiny_distilbert, "--log=-my log.jsonl")
+    assert told(done, "look again")[1:] == ["--data", "data.csv", "--again", "review.csv", "--log=-my log.jsonl"]
+
+
 def test_a_pipe_is_refused(folder, tiny_distilbert):
     os.mkfifo(folder / "pipe")
     done = review(folder, tiny_distilbert, "--data", "pipe", status=2)

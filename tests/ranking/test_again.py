@@ -242,7 +242,7 @@ def test_the_commands_that_are_told(folder):
     assert "Be ␛[31mstrict." in done.stdout
     told = {line.partition(":")[0]: shlex.split(line.partition(":")[2])[2:] for line in done.stdout.splitlines() if ":  " in line}
     assert told["continue"] == ["--data", "my.csv", "--again", "my 'own' review.csv", "--log", "a log.jsonl", "--guidelines=-g.txt", "--seed", "7"]
-    assert told["review"] == ["--data", "my.csv", "--output", "my 'own' review.csv"] and told["train"] == ["--data", "my.csv"]
+    assert told["review"] == ["--data", "my.csv", "--output", "my 'own' review.csv", "--log", "a log.jsonl"] and told["train"] == ["--data", "my.csv"]
     done = run_script("generate_data.py", *told["continue"], cwd=folder, stdin="4 3 2 1\n\n\n4 3 2 1\n\n\n")
     assert "3 done, 0 left" in done.stdout and "continue:" not in done.stdout
     done = run_script("generate_data.py", *told["continue"], cwd=folder, stdin="")
