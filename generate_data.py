@@ -35,6 +35,7 @@ from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
 from preference.threads import settle_waiting
+from preference.training.training_arguments import kept_words
 from preference.wording import counted, flag_with, plain
 
 DEFAULT_CANDIDATES = Path("candidates.jsonl")
@@ -325,14 +326,12 @@ def main(argv: list[str] | None = None) -> int:
     generator = LazyGenerator(args.generator, args.device, settings_from(SamplingSettings, args))
     files = settings_from(Files, args)
     names = AGAIN_FLAGS if files.again else [name for name in vars(args) if name != "generate_only"]
-    reviewed = given(args, ["data"])
-    if files.again and files.again != Path("review.csv"):
-        reviewed += flag_with("--output", files.again)
-    reviewed += given(args, ["log"])
+    output = flag_with("--output", files.again) if files.again and files.again != Path("review.csv") else []
+    trained = kept_words(files.again) if files.again else []  # as the review was, so that its folds and its odds are known
     commands = Commands(
         rank=command_line("generate_data.py", given(args, names)),
-        train=command_line("reward_model_trainer.py", given(args, ["data"])),
-        review=command_line("review_rankings.py", reviewed),
+        train=command_line("reward_model_trainer.py", [*given(args, ["data"]), *trained]),
+        review=command_line("review_rankings.py", [*given(args, ["data"]), *output, *given(args, ["log"]), *trained]),
     )
     try:
         if files.again is None:

@@ -21,7 +21,7 @@ import os
 import sys
 import textwrap
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, at_least, command_line, settings_from
@@ -30,11 +30,11 @@ from preference.data.folds import folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
 from preference.durable_files import write_atomically
 from preference.errors import InputError
-from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
+from preference.model.base_models import find_base_model
 from preference.ranking.agreement import self_agreement
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
-from preference.training.training_arguments import add_training_arguments
+from preference.training.training_arguments import add_training_arguments, keep_words, training_words
 from preference.wording import counted, flag_with, plain
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
@@ -122,6 +122,8 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     by_chance = chance_calibration_error(rankings, rewards, calibration.temperature, seed=settings.seed)
     top = min(top, int((disputes > 0).sum()))
     write_atomically(files.output, review_csv(table, rankings, rewards, disputes))
+    words = training_words(base_model, settings)
+    keep_words(files.output, words)
     outcome = {name: asdict(getattr(evaluation, name)) for name in ("metrics", "longest", "shortest")} | asdict(calibration)
     save_outcome(rankings, base, settings, outcome | {"prompts": evaluation.metrics.prompts, "folds": len(folds)})
 
@@ -148,7 +150,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     if top:
         look_again = [*flag_with("--data", files.data), *flag_with("--again", files.output), *(flag_with("--log", files.log) if files.log else [])]
         print(f"look again  {command_line('generate_data.py', look_again)}")
-    print(f"train       {train_command(files.data, base_model, settings)}")
+    print(f"train       {command_line('reward_model_trainer.py', [*flag_with('--data', files.data), *words])}")
 
 
 def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
@@ -161,18 +163,6 @@ def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
     for warning in rankings.warnings():
         print(f"warning: {plain(warning)}")
     return rankings.rankings, table
-
-
-def train_command(data: str, base_model: str, settings: TrainingSettings) -> str:
-    """Return the command that trains on all of the rankings as they were reviewed."""
-    default = TrainingSettings()
-    words = flag_with("--data", data)
-    if base_model != REWARD_MODEL_DEFAULT:
-        words += flag_with("--base-model", base_model)
-    for field in fields(settings):
-        if (value := getattr(settings, field.name)) != getattr(default, field.name):
-            words += flag_with("--" + field.name.replace("_", "-"), value)
-    return command_line("reward_model_trainer.py", words)
 
 
 def check_outputs(files: Files, *, draws: bool) -> None:

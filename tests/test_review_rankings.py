@@ -16,6 +16,7 @@ from preference.arguments import settings_from
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.machine import cache_folder
 from preference.training.settings import TrainingSettings
+from preference.training.training_arguments import kept_words, training_words
 
 TINY = ["--precision", "fp32", "--max-length", 64, "--max-steps", 6]
 
@@ -250,6 +251,28 @@ def test_the_log_that_was_given_is_given_again(folder, tiny_distilbert):
     assert told(done, "look again")[1:] == ["--data", "data.csv", "--again", "review.csv", "--log=-my log.jsonl"]
 
 
+def test_after_ranking_again_the_next_review_and_the_training_have_the_settings_of_the_review(folder, tiny_distilbert):
+    know_folds(folder / "data.csv", tiny_distilbert)
+    (folder / "other").mkdir()
+    first = review(folder, tiny_distilbert, "--output", "other/review.csv")
+    settings = ["--base-model", str(tiny_distilbert), "--max-steps", "6", "--max-length", "64", "--precision", "fp32"]
+
+    def next_commands(cwd, review_csv) -> list[list[str]]:
+        done = run_script("generate_data.py", "--data", folder / "data.csv", "--again", review_csv, cwd=cwd, stdin="4 3 2 1\n\nq\n")
+        return [told(done, word)[1:] for word in ("review:", "train:")]
+
+    data = ["--data", str(folder / "data.csv")]
+    assert told(first, "train")[1:] == ["--data", "data.csv", *settings]
+    assert next_commands(folder, "other/review.csv") == [[*data, "--output", "other/review.csv", *settings], [*data, *settings]]
+    assert next_commands(folder / "other", "review.csv") == [[*data, *settings], [*data, *settings]]
+    kept = max(cache_folder("reviews").glob("*.words.json"), key=lambda path: path.stat().st_mtime_ns)
+    for damaged in (b"", b'["--max', b"[1]", b'{"a": 1}', b"\xff", b"[" * 100_000):
+        kept.write_bytes(damaged)
+        assert kept_words(folder / "other" / "review.csv") == []
+    kept.unlink()
+    assert next_commands(folder / "other", "review.csv") == [data, data]
+
+
 def test_a_pipe_is_refused(folder, tiny_distilbert):
     os.mkfifo(folder / "pipe")
     done = review(folder, tiny_distilbert, "--data", "pipe", status=2)
@@ -265,9 +288,8 @@ def test_every_setting_of_a_training_can_be_reviewed_and_reaches_the_command_tha
     settings = settings_from(TrainingSettings, review_rankings.build_parser().parse_args(words))
     flags = {action.dest for action in parser._actions}
     assert all(getattr(settings, field.name) != field.default for field in fields(TrainingSettings) if field.name in flags)
-    command = shlex.split(review_rankings.train_command("d.csv", "b", settings))
-    again = parser.parse_args(command[2:])
-    assert settings_from(TrainingSettings, again) == settings and (again.data, again.base_model) == ("d.csv", "b")
+    again = parser.parse_args(training_words("b", settings))
+    assert settings_from(TrainingSettings, again) == settings and again.base_model == "b"
 
 
 def test_the_help_says_of_every_setting_what_the_trainer_says():

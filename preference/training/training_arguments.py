@@ -1,10 +1,19 @@
-"""The arguments of a training, which all scripts that train share. Imports nothing heavy, so that `--help` answers at once."""
+"""The arguments of a training, which all scripts that train share, and those of a review, kept. Imports nothing heavy: `--help` answers at once."""
 
 import argparse
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
 
 from preference.arguments import above, at_least, from_to
+from preference.durable_files import write_atomically
 from preference.model.base_models import REWARD_MODEL_DEFAULT
 from preference.training.settings import FEW_RANKINGS, OBJECTIVES, PRECISIONS, TrainingSettings
+from preference.wording import flag_with
 
 
 def add_training_arguments(
@@ -51,3 +60,40 @@ def add_training_arguments(
     where.add_argument("--device", default=default.device, help="cpu, cuda or mps")
     where.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")
     return how
+
+
+def training_words(base_model: str, settings: TrainingSettings) -> list[str]:
+    """Return the arguments that differ from their defaults, as words of a command.
+
+    >>> training_words("distilbert-base-uncased", TrainingSettings(max_length=48))
+    ['--max-length', '48']
+    """
+    default = TrainingSettings()
+    words = flag_with("--base-model", base_model) if base_model != REWARD_MODEL_DEFAULT else []
+    for field in fields(settings):
+        if (value := getattr(settings, field.name)) != getattr(default, field.name):
+            words += flag_with("--" + field.name.replace("_", "-"), value)
+    return words
+
+
+def keep_words(review: Path, words: Iterable[str]) -> None:
+    """Keep the words that a review was trained with, for the next one and for the training after it; where nothing can be written, forget them."""
+    with contextlib.suppress(OSError, RuntimeError):
+        kept = _kept(review)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, json.dumps(list(words)))
+
+
+def kept_words(review: Path) -> list[str]:
+    """Return the words that the review in the file `review` was trained with; none where they are not known, or the record is damaged."""
+    try:
+        words = json.loads(_kept(review).read_text(encoding="utf-8"))
+    except (OSError, RuntimeError, ValueError):
+        return []
+    return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else []
+
+
+def _kept(review: Path) -> Path:
+    """Return where the words of a review are kept: in the folder of `preference.machine.cache_folder`, which takes seconds to import."""
+    key = hashlib.sha256(os.fsencode(review.resolve())).hexdigest()[:32]
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preference" / "reviews" / f"{key}.words.json"
