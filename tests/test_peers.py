@@ -148,11 +148,13 @@ def test_grpo_with_the_reward_function(beside, encoder):
 
 
 def test_grpo_scores_something_else_with_the_folder_of_an_encoder(beside, encoder):
-    """Why docs/recipes.md warns: TRL joins prompt and completion without [CLS] and [SEP]. When this fails, the warning can go."""
+    """Why docs/recipes.md warns: TRL joins prompt and completion without [CLS] and [SEP], and refuses chats. When this fails, the warning can go."""
     beside(encoder)
     exec(recipe("TRL: the folder of a decoder").replace("trainer.train()", ""), found := {})
     ours = RewardModel.load(encoder).score(PROMPTS, ANSWERS)
     assert np.abs(rewards_in(found["trainer"], PROMPTS, ANSWERS) - ours).max() > 0.1
+    with pytest.raises(ValueError, match="chat_template"):
+        rewards_in(found["trainer"], *as_chats(PROMPTS, ANSWERS))
 
 
 def test_grpo_with_the_folder_of_a_decoder(beside, decoder):

@@ -258,6 +258,17 @@ def test_lists_from_a_pipe_are_not_held_back(measured_model, tmp_path, monkeypat
         assert next(scored)[1].ranks.tolist() == [2, 1]
 
 
+def test_parquet_goes_through_a_pipe(measured_model, tmp_path):
+    write(tmp_path / "given.parquet", [{"prompt": "read", "answers": ["books", "N/A"], "seed": 7}])
+    with open(tmp_path / "given.parquet", "rb") as given, open(tmp_path / "scored.parquet", "wb") as scored:
+        command = [sys.executable, ROOT / "score_answers.py", "--model", measured_model, "-"]
+        subprocess.run(command, stdin=given, stdout=scored, check=True, cwd=tmp_path)
+    (record,) = read_records(tmp_path / "scored.parquet")
+    assert record.pop("rewards") == pytest.approx(rewards_of(measured_model, [("read", "books"), ("read", "N/A")]), abs=1e-5)
+    assert sorted(record.pop("ranks_in_prompt")) == [1, 2] and len(record.pop("percentiles")) == 2
+    assert record == {"prompt": "read", "answers": ["books", "N/A"], "seed": 7}
+
+
 def test_a_reader_that_has_enough_ends_it_quietly(bare_model, answers, monkeypatch, capsys):
     reading, writing = os.pipe()
     os.close(reading)
