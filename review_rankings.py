@@ -26,7 +26,7 @@ from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, at_least, command_line, settings_from
 from preference.data.csv_table import CsvTable, read_table
-from preference.data.folds import folds_by_prompt, smaller_folds
+from preference.data.folds import LEAST_FOR_CURVE, folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
 from preference.durable_files import write_atomically
 from preference.errors import InputError
@@ -67,6 +67,10 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     except ValueError:
         raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them") from None
     smaller = smaller_folds(rankings, folds, settings.validation_fraction, settings.seed) if learning_curve else []
+    if learning_curve and not smaller:
+        prompts = len({ranking.prompt for ranking in rankings})
+        print(f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out")
+        learning_curve = False
     check_outputs(files, draws=learning_curve)
     again = self_agreement(files.log_path, rankings, data=files.data)
     settle_waiting()

@@ -216,6 +216,14 @@ def test_a_learning_curve_says_whether_more_would_help_and_continues_where_it_wa
     assert "4 folds by prompt; 4 of them known" in review(four_prompts, tiny_distilbert, "--seed", 9).stdout  # without the curve
 
 
+def test_three_prompts_give_no_learning_curve(folder, tiny_distilbert, sample_folder):
+    shutil.copy(sample_folder / "test_data.csv", folder / "data.csv")
+    know_folds(folder / "data.csv", tiny_distilbert)
+    done = review(folder, tiny_distilbert, "--learning-curve")
+    assert "warning: a learning curve takes at least 4 prompts, and there are 3; it is left out\n" in done.stdout
+    assert "ore rankings" not in done.stdout and "picture" not in done.stdout and not (folder / "learning_curve.png").exists()
+
+
 def test_a_picture_that_cannot_be_drawn_is_refused_before_any_work(folder, tiny_distilbert):
     done = review(folder, tiny_distilbert, "--learning-curve", "--curve-plot", "curve.txt", status=2)
     assert done.stderr.startswith("error: --curve-plot curve.txt: unsupported image type; use .png")

@@ -11,6 +11,7 @@ FOLDS = 5
 LEAST_PROMPTS = 10  # with fewer, each prompt is a fold of its own
 SHARES = (0.125, 0.25, 0.5)  # of the prompts that a fold trains on, for a learning curve
 LEAST_SHARE = 2  # prompts
+LEAST_FOR_CURVE = LEAST_SHARE + 2  # prompts: one is held out, and of the others `LEAST_SHARE` are fewer than all
 
 
 class Fold(NamedTuple):
@@ -49,7 +50,7 @@ def smaller_folds(rankings: Sequence[Ranking], folds: Sequence[Fold], validation
     """Return `folds` with each of `SHARES` of the prompts to train on, fewest first; what is held out stays.
 
     The prompts of a smaller share are among those of a larger one. A share that rounds to as few prompts as a smaller one, or
-    to all of them, is left out; none has fewer than `LEAST_SHARE`.
+    to all of them, is left out; none has fewer than `LEAST_SHARE`. Below `LEAST_FOR_CURVE` prompts there is none.
     """
     smaller: dict[tuple[int, ...], list[Fold]] = {}
     for share in SHARES:

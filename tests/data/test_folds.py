@@ -1,6 +1,6 @@
 import pytest
 
-from preference.data.folds import folds_by_prompt, shrink_fold, smaller_folds, trained_prompts
+from preference.data.folds import LEAST_FOR_CURVE, folds_by_prompt, shrink_fold, smaller_folds, trained_prompts
 from preference.data.rankings import Ranking
 
 
@@ -56,6 +56,7 @@ def test_shares_that_are_alike_are_trained_once(prompts, shares):
     some = synthetic_rankings(prompts)
     folds = folds_by_prompt(some, 0.2, seed=1)
     assert [trained_prompts(some, smaller[0]) for smaller in smaller_folds(some, folds, 0.2, seed=1)] == shares
+    assert bool(shares) == (prompts >= LEAST_FOR_CURVE)
 
 
 def test_a_whole_share_is_the_fold_itself():
