@@ -84,11 +84,14 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         known_folds,
         save_outcome,
         steps_of,
+        warn_of_cut,
     )
     from preference.training.progress import ShowFolds
 
     raise_on_interrupt()
     check_unseen(rankings, base)
+    if warning := warn_of_cut(rankings, base, settings):
+        print(plain(warning))
     every = [*folds, *(fold for some in smaller for fold in some)]
     known = known_folds(rankings, every, base, settings)
     new = [fold for fold in every if fold not in known]

@@ -48,7 +48,7 @@ def kept_folds() -> dict[str, int]:
 def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     before = (folder / "data.csv").read_bytes()
     done = review(folder, tiny_distilbert)
-    assert "cross-validation: 8 folds by prompt, about " in done.stdout
+    assert "cross-validation: 8 folds by prompt, about " in done.stdout and done.stdout.count(" answers were cut at 64 tokens, ") == 1
     assert "cross-validation (8 prompts)" in done.stdout and "is, if anything, an underestimate" in done.stdout
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
     assert "\n8 are too few prompts for odds: it takes at least 10.\n" in done.stdout
@@ -152,6 +152,14 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
     rewards = {(row["prompt"], row["group"], row["answer"]): row["reward"] for row in reviewed}
     assert all(rewards[prompt, "ann", answer] == rewards[prompt, "bob", answer] for prompt, _, answer in rewards)
     assert any(disputes[prompt, "ann"] != disputes[prompt, "bob"] for prompt, _ in disputes)
+
+
+def test_answers_that_are_cut_are_counted_as_the_trainer_counts_them_also_where_no_fold_is_left_to_train(folder, tiny_distilbert):
+    know_folds(folder / "data.csv", tiny_distilbert)
+    trained = run_script("reward_model_trainer.py", "--data", "data.csv", "--base-model", tiny_distilbert, *TINY, cwd=folder)
+    [warning] = [line for line in trained.stdout.splitlines() if " answers were cut at 64 tokens, the longer of prompt and answer first; to " in line]
+    reviewed = review(folder, tiny_distilbert).stdout
+    assert "8 of them known" in reviewed and reviewed.splitlines().count(warning) == 1
 
 
 def test_what_is_not_a_review_is_not_overwritten(folder, tiny_distilbert):

@@ -20,8 +20,9 @@ from preference.errors import InputError
 from preference.evaluation.metrics import split_rewards
 from preference.machine import cache_folder, remove_old
 from preference.model.base_models import BaseModel
+from preference.model.fine_tuning import load_base_model
 from preference.model.reward_model import RewardModel
-from preference.training.encoded_table import digest_of
+from preference.training.encoded_table import digest_of, encode_rankings, warn_of_cut_answers
 from preference.training.resuming import last_checkpoint
 from preference.training.seen_prompts import prompt_digest, seen_by
 from preference.training.settings import TrainingSettings
@@ -101,6 +102,12 @@ def _origin(base: BaseModel) -> str:
     except (OSError, ValueError, LookupError, TypeError):
         return ""
     return f" ({name})" if isinstance(name, str) else ""
+
+
+def warn_of_cut(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings) -> str | None:
+    """Return what a training of `rankings` would say of answers that are too long for it, also where no fold is left to train."""
+    _, tokenizer = load_base_model(base.path, seed=settings.seed)
+    return warn_of_cut_answers(encode_rankings(rankings, tokenizer, settings.max_length), rankings, settings.max_length)
 
 
 def known_folds(rankings: Sequence[Ranking], folds: Sequence[Fold], base: BaseModel, settings: TrainingSettings) -> list[Fold]:

@@ -15,6 +15,7 @@ from preference.data.rankings import Ranking
 from preference.durable_files import writing_to
 from preference.machine import cache_folder, remove_old
 from preference.model.encoding import encode_pairs, input_names
+from preference.wording import name_some, shorten
 
 _TABLE_FORMAT = "1"
 _RANKINGS_AT_ONCE = 256
@@ -44,6 +45,16 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
         table = Dataset.from_file(str(path))
     os.utime(path)
     return table
+
+
+def warn_of_cut_answers(encoded: Dataset, rankings: Sequence[Ranking], max_length: int) -> str | None:
+    """Return a warning where answers were cut in `encoded`, the table of `rankings` at `max_length` tokens."""
+    cut = encoded["truncated"][:]
+    if not sum(cut):
+        return None
+    prompts = name_some(dict.fromkeys(shorten(ranking.prompt) for ranking, count in zip(rankings, cut, strict=True) if count))
+    answers = sum(len(ranking.answers) for ranking in rankings)
+    return f"warning: {sum(cut)} of {answers} answers were cut at {max_length} tokens, the longer of prompt and answer first; to {prompts}"
 
 
 def digest_of(rankings: Sequence[Ranking]) -> str:

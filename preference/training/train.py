@@ -21,12 +21,12 @@ from preference.model.head import standardise_rewards
 from preference.model.reward_model import RewardModel, score_encoded
 from preference.processes import PROCESS, PROCESSES
 from preference.training.demands import say_time, warn_of_memory, warn_of_weights
-from preference.training.encoded_table import digest_of, encode_rankings, split_answers
+from preference.training.encoded_table import digest_of, encode_rankings, split_answers, warn_of_cut_answers
 from preference.training.objectives import LOSSES
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.resuming import CHECKPOINTS_KEPT, begin_run, check_space, last_checkpoint, started_settings, steps_done
 from preference.training.settings import TrainingSettings, layers_to_freeze
-from preference.wording import counted, name_some, shorten
+from preference.wording import counted
 
 EVALUATE_EVERY = 20  # steps
 SCALE_RANKINGS = 16  # put the rewards on their scale: of the validation part, whose rewards are known, or else of training
@@ -138,12 +138,8 @@ def train(
     # 3. Token ids, made by one process for all.
     with arguments.main_process_first(local=False):
         encoded = encode_rankings(rankings, tokenizer, settings.max_length)
-    if truncated := sum(encoded["truncated"]):
-        prompts = name_some(dict.fromkeys(shorten(rankings[i].prompt) for i, count in enumerate(encoded["truncated"]) if count))
-        answers = sum(len(ranking.answers) for ranking in rankings)
-        on_message(
-            f"warning: {truncated} of {answers} answers were cut at {settings.max_length} tokens, the longer of prompt and answer first; to {prompts}"
-        )
+    if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
+        on_message(warning)
 
     # 4. Training.
     on_message(
@@ -201,7 +197,7 @@ def train(
         best_step=best_step,
         epochs=schedule.steps / schedule.steps_per_epoch,
         frozen_layers=frozen_layers,
-        truncated_answers=truncated,
+        truncated_answers=sum(encoded["truncated"]),
         scaled_on_answers=len(rewards),
         seconds=round(seconds, 2),
         ranked_answers_per_second=round(steps_here * train_answers / schedule.steps_per_epoch / seconds, 2),
