@@ -141,7 +141,7 @@ class RankingStore:
         """
         cells = self._rank_cells()
         if cells.ranks(prompt, group) != dict(zip(answers, old_ranks, strict=True)):
-            raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since")
+            raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since; press s to go on")
         self.log.add(event, prompt=prompt, group=group, answers=answers, ranks=ranks, old_ranks=old_ranks, **details, csv_sha256=cells.sha256)
         if ranks == old_ranks:
             return

@@ -193,6 +193,23 @@ def test_rows_edited_while_they_are_on_the_screen_are_not_overwritten(folder, st
     assert not [event for event in log_of(folder) if event["event"] == "reranked"]
 
 
+def test_a_person_whose_rows_were_edited_meanwhile_is_told_how_to_go_on(folder):
+    terminal = Terminal(folder, "--data", "my.csv", "--again", "review.csv")
+    terminal.wait_for("\n> ")
+    path = folder / "my.csv"
+    path.write_text(path.read_text().replace("p1,alpha,1", "p1,alpha,2"))
+    terminal.type("2 1 4 3")
+    terminal.wait_for("or n to cancel: ")
+    terminal.type("")
+    terminal.wait_for("not saved: my.csv: the rows of 'p1' have been changed since; press s to go on")
+    terminal.type("s")
+    terminal.wait_for("skipped 1")
+    terminal.wait_for("\n> ")
+    assert "p3" in terminal.shown()
+    terminal.type("q")
+    assert "0 done, 3 left (1 skipped" in terminal.summary() and "p1,alpha,2" in path.read_text()
+
+
 def test_further_columns_duplicates_gaps_and_groups_stay(tmp_path):
     text = (
         '\ufeffgroup,rank,note,answer,prompt\r\nann,1.0,"x, ""y""",alpha,p0\r\nann,3.0,,beta,p0\r\nbob,1,b,alpha,p0\r\nbob,2,,beta,p0\r\n'
