@@ -214,4 +214,4 @@ def number_in(argument: str, most: int) -> int | None:
 
 UNDO, SKIP = Command("undo the last ranking; again: the one before", undo), Command("skip for later", skip)
 VIEW = Command("show answer N whole; v alone shows the prompt", view, takes_number=True)
-HELP, QUIT = Command("this help", show_help), Command("save and quit, like Ctrl-C and Ctrl-D", leave)
+HELP, QUIT = Command("this help", show_help), Command("save and quit, like Ctrl-D; Ctrl-C ends without the statistics", leave)

@@ -8,6 +8,8 @@ import pytest
 from conftest import run_script
 from pseudo_terminal import PROMPTS, SCRIPT, Terminal, prompts_and_answers, ranks_of
 
+from preference.ranking.commands import RankingDialogue
+
 folder = pytest.fixture(prompts_and_answers)
 
 
@@ -22,6 +24,8 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
     assert terminal.child.exitstatus == (130 if key == "\x03" else 0) and "Traceback" not in rest
     assert "1 done, 5 left" in rest and f"continue: python {SCRIPT} --candidates c.jsonl train:" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
+    assert ("position: " in rest) == (key == "\x04")  # the statistics, as the help says
+    assert "like Ctrl-D; Ctrl-C ends without the statistics" in RankingDialogue.help_text()
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
