@@ -16,7 +16,7 @@ class Comparison:
     """Pairwise accuracies on rankings that neither model was trained on.
 
     `difference_95` is the 95 % interval of after − before, from a bootstrap over prompts. `changed` are the prompts whose
-    highest reward belongs to another answer now.
+    highest reward belongs to another answer now. `validation_prompts` of the prompts chose the new model's weights.
     """
 
     prompts: int
@@ -24,19 +24,27 @@ class Comparison:
     after: float
     difference_95: tuple[float, float]
     changed: list[str]
+    validation_prompts: int = 0
 
     def in_words(self) -> str:
         """Return one sentence: better, worse, or not to be told apart."""
         low, high = self.difference_95
+        those = "the validation prompts among them" if self.validation_prompts < self.prompts else "these validation prompts"
+        flattered = f"; {those} chose the new weights, which flatters it a little" if self.validation_prompts else ""
         outcome = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
         return (
             f"The new model is {outcome} the previous one: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} that neither"
-            f" was trained on, against {self.before:.3f} (difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})."
+            f" was trained on, against {self.before:.3f} (difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
+            f"{flattered}."
         )
 
 
-def compare(rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, seed: int = 0) -> Comparison:
-    """Compare the rewards of two models for all answers to `rankings`, each of shape (answers,)."""
+def compare(rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, validation_prompts: int = 0, seed: int = 0) -> Comparison:
+    """Compare the rewards of two models for all answers to `rankings`, each of shape (answers,).
+
+    Args:
+        validation_prompts: how many of the prompts chose the weights of the model that gave `after`.
+    """
     old, new = count_pairs(rankings, before), count_pairs(rankings, after)
     changed = [
         ranking.prompt
@@ -44,4 +52,4 @@ def compare(rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, 
         if int(was.argmax()) != int(is_now.argmax())
     ]
     interval = bootstrap_interval(new.right - old.right, old.pairs, seed=seed)
-    return Comparison(len(old.pairs), old.accuracy(), new.accuracy(), interval, list(dict.fromkeys(changed)))
+    return Comparison(len(old.pairs), old.accuracy(), new.accuracy(), interval, list(dict.fromkeys(changed)), validation_prompts)

@@ -25,3 +25,11 @@ def test_the_same_rewards_are_no_difference():
     comparison = compare(synthetic_rankings(5), rewards, rewards)
     assert comparison.difference_95 == (0, 0) and comparison.changed == []
     assert "is not clearly different from the previous one" in comparison.in_words()
+
+
+def test_validation_prompts_are_said_to_flatter_the_new_model():
+    rankings, rewards = synthetic_rankings(5), np.array([3.0, 1, 2] * 5)
+    said = {count: compare(rankings, rewards, rewards, validation_prompts=count).in_words() for count in (0, 2, 5)}
+    assert said[0].endswith("95 % interval +0.000 to +0.000).")
+    assert said[2].endswith("+0.000); the validation prompts among them chose the new weights, which flatters it a little.")
+    assert said[5].endswith("+0.000); these validation prompts chose the new weights, which flatters it a little.")
