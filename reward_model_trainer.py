@@ -25,14 +25,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, above, at_least, from_to, settings_from
+from preference.arguments import HelpFormatter, Parser, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt, train_on_seen
 from preference.durable_files import locked, recover_folder, write_atomically
 from preference.errors import InputError
-from preference.model.base_models import REWARD_MODEL_DEFAULT, find_base_model
+from preference.model.base_models import find_base_model
 from preference.threads import settle_waiting
-from preference.training.settings import FEW_RANKINGS, OBJECTIVES, PRECISIONS, TrainingSettings
+from preference.training.settings import TrainingSettings
+from preference.training.training_arguments import add_training_arguments
 from preference.wording import counted, name_some, plain, shorten
 
 TEST_DATA = Path("test_data.csv")
@@ -180,7 +181,6 @@ def check_outputs(files: Files) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    default = TrainingSettings()
     parser = Parser(
         prog="reward_model_trainer.py",
         description="Fine-tune a reward model on ranked answers, evaluate it on unseen prompts, and plot its rewards.",
@@ -193,37 +193,8 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
     files.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder for TensorBoard")
     files.add_argument("--dataset-name", metavar="USER/NAME", default=None, help="name of these rankings on the Hugging Face Hub, for the model card")
-    what = parser.add_argument_group("model")
-    what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
-    what.add_argument(
-        "--objective", choices=OBJECTIVES, default=default.objective,
-        help="the loss; each compares the answers to one prompt. bradley-terry did as well as regression where measured (two and"
-        " four answers per prompt, 5 to 400 prompts); plackett-luce uses the likelihood of the whole order",
-    )  # fmt: skip
-    what.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
-    how = parser.add_argument_group("training")
-    how.add_argument("--epochs", type=above(0), default=default.epochs, help="passes over the training part")
-    how.add_argument("--min-steps", type=at_least(0), default=default.min_steps, help="train at least this many steps, however few the rows")
-    how.add_argument("--max-steps", type=at_least(1), default=default.max_steps, help="stop after this many steps")
-    how.add_argument(
-        "--batch-size", type=at_least(1), default=default.batch_size, help="answers per step, over all processes; a prompt's answers stay together"
-    )
-    how.add_argument("--learning-rate", type=above(0), default=default.learning_rate, help="learning rate of the pretrained layers")
-    how.add_argument("--head-learning-rate", type=above(0), default=default.head_learning_rate, help="learning rate of the new output layer")
-    how.add_argument(
-        "--freeze-layers", type=at_least(-1), default=default.freeze_layers, metavar="N",
-        help="keep the embeddings and the N lowest layers as pretrained; -1 trains everything"
-        f" (default: a third of the layers; 0 from {FEW_RANKINGS} rankings to train on)",
-    )  # fmt: skip
-    how.add_argument(
-        "--validation-fraction", type=from_to(0, 1, below=True), default=default.validation_fraction,
-        help="share of the prompts held out to choose the best weights",
-    )  # fmt: skip
-    how.add_argument("--seed", type=int, default=default.seed, help="random seed for the split, the order and the new layer")
+    how = add_training_arguments(parser)
     how.add_argument("--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped")
-    where = parser.add_argument_group("machine")
-    where.add_argument("--device", default=default.device, help="cpu, cuda or mps")
-    where.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")
     return parser
 
 

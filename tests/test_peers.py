@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ CHAT = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{{ eos_token }
 POLICY = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the recipes train; here a tiny model in a folder of that name
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPES = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").split("\n## ")[1:]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # of transformers to TRL
@@ -113,6 +115,36 @@ def test_a_decoder_scores_chats_in_both(beside, decoder):
     np.testing.assert_allclose(found["CrossEncoder"]("reward_model_final").predict(found["chats"]), ours, atol=1e-4)
     chats = found["reward"].tokenizer.apply_chat_template(found["chats"], tokenize=False)
     np.testing.assert_allclose([one["score"] for one in found["reward"](chats)], ours, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+def test_the_lines_of_the_readme(beside, kind, encoder, decoder):
+    """As they stand there; only told to use the CPU."""
+    from datasets import Dataset
+    from sentence_transformers import CrossEncoder
+    from transformers import pipeline
+    from trl import GRPOConfig, GRPOTrainer, RewardConfig, RewardTrainer
+
+    beside(encoder if kind == "encoder" else decoder)
+    (pipe, pair, function, folder, train_on) = re.search(r"## In other libraries.*?```python\n(.*?)```", README, re.S)[1].splitlines()
+    cpu = {"use_cpu": True, "bf16": False, "report_to": "none"}
+    grpo = GRPOConfig("policy", num_generations=2, per_device_train_batch_size=2, **cpu)
+    prompts, completions = as_chats(PROMPTS, ANSWERS)
+    chats = Dataset.from_list([{"prompt": prompt} for prompt in prompts])
+    pairs = Dataset.from_list([{"chosen": prompts[0] + completions[0], "rejected": prompts[0] + completions[1]}])
+    names = {
+        "pipeline": pipeline, "CrossEncoder": CrossEncoder, "RewardModel": RewardModel, "policy": POLICY, "prompts": chats, "chats": chats,
+        "pairs": pairs,
+        "GRPOTrainer": partial(GRPOTrainer, args=grpo), "RewardTrainer": partial(RewardTrainer, args=RewardConfig("trained_on", **cpu)),
+    }  # fmt: skip
+    ours = RewardModel.load("reward_model_final").score(PROMPTS, ANSWERS)
+    np.testing.assert_allclose(rewards_in(eval(function, names), prompts, completions), ours, atol=1e-4)
+    if kind == "encoder":
+        assert eval(pipe, names)["score"] == pytest.approx(ours[0], abs=1e-4)
+        assert eval(pair, names)[0] == pytest.approx(ours[0], abs=1e-4)
+    else:
+        np.testing.assert_allclose(rewards_in(eval(folder, names), prompts, completions), ours, atol=1e-4)
+        assert eval(train_on, names).model.num_labels == 1
 
 
 def as_chats(prompts, answers) -> tuple[list, list]:
