@@ -95,6 +95,8 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     every = [*folds, *(fold for some in smaller for fold in some)]
     known = known_folds(rankings, every, base, settings)
     new = [fold for fold in every if fold not in known]
+    if new and sys.stdout.isatty():  # a person is waiting
+        print("estimating the time …", flush=True)
     estimate = f", about {duration(estimate_seconds(rankings, new, base, settings))}" if new else ""
     done = f"; {len(known)} of them known from earlier" if known else ""
     fewer = f", {len(every) - len(folds)} of them with fewer rankings" if smaller else ""

@@ -1,4 +1,5 @@
 import contextlib
+import io
 import json
 import os
 import re
@@ -49,6 +50,7 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     before = (folder / "data.csv").read_bytes()
     done = review(folder, tiny_distilbert)
     assert "cross-validation: 8 folds by prompt, about " in done.stdout and done.stdout.count(" answers were cut at 64 tokens, ") == 1
+    assert "estimating" not in done.stdout
     assert "cross-validation (8 prompts)" in done.stdout and "is, if anything, an underestimate" in done.stdout
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
     assert "\n8 are too few prompts for odds: it takes at least 10.\n" in done.stdout
@@ -192,6 +194,22 @@ def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_training(f
 def test_a_reward_model_can_be_the_base_where_it_has_not_seen_the_prompts(folder, tiny_distilbert, tiny_reward_model, sample_folder):
     (folder / "data.csv").write_text((sample_folder / "test_data.csv").read_text())
     assert "cross-validation (3 prompts)" in review(folder, tiny_distilbert, "--base-model", tiny_reward_model, "--max-steps", 1).stdout
+
+
+def test_a_person_at_a_terminal_is_told_why_nothing_happens_yet(folder, tiny_distilbert, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    (folder / "data.csv").write_text("prompt,answer,rank\np,mode,1\np,light,2\nq,light,1\nq,blue,2\n")
+    monkeypatch.chdir(folder)
+    arguments = ["--data", "data.csv", "--base-model", str(tiny_distilbert), "--max-steps", "1", "--max-length", "64"]
+    with contextlib.redirect_stdout(Terminal()) as screen:
+        assert review_rankings.main(arguments) == 0
+    assert "estimating the time …\ncross-validation: 2 folds by prompt, about " in screen.getvalue()
+    with contextlib.redirect_stdout(Terminal()) as screen:
+        assert review_rankings.main(arguments) == 0
+    assert "estimating" not in screen.getvalue()  # nothing is trained
 
 
 def test_one_prompt_cannot_be_reviewed(folder, tiny_distilbert):

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from preference.data.rankings import read_rankings
 from preference.errors import InputError
 from preference.machine import cache_folder
 from preference.model.base_models import find_base_model
-from preference.training.cross_validation import cross_validate, fold_key, known_folds, known_outcome, save_outcome
+from preference.training.cross_validation import cross_validate, estimate_seconds, fold_key, known_folds, known_outcome, save_outcome
 from preference.training.settings import TrainingSettings
 
 TINY = TrainingSettings(max_length=64, max_steps=3, precision="fp32")
@@ -67,3 +68,13 @@ def test_two_reviews_do_not_train_the_same_fold_at_once(rankings, base):
     with FileLock(f"{kept}.lock"), pytest.raises(InputError, match="another review is training on the same rankings; wait until it has ended"):
         cross_validate(rankings, folds, base, TINY)
     assert len(cross_validate(rankings, folds, base, TINY)) == sum(len(ranking.answers) for ranking in rankings)
+
+
+def test_the_estimate_counts_what_a_fold_takes_besides_its_steps(rankings, base):
+    folds = folds_by_prompt(rankings, TINY.validation_fraction, TINY.seed)
+    estimate = estimate_seconds(rankings, folds, base, TINY)
+    start = time.perf_counter()
+    cross_validate(rankings, folds, base, TINY)
+    seconds = time.perf_counter() - start
+    assert seconds / 3 < estimate < 6 * seconds  # whatever else this machine does
+    assert estimate_seconds(rankings, [], base, TINY) == 0
