@@ -1,6 +1,5 @@
 """The model that stood in the output folder before this training: what it gave, and how to restore it."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from preference.errors import InputError
 from preference.evaluation.comparison import Comparison, compare
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import split_rewards
+from preference.evaluation.scale import read_scale
 from preference.model.reward_model import RewardModel
 from preference.training.saving import previous_folder
 from preference.training.seen_prompts import prompt_digest
@@ -24,18 +24,18 @@ def compare_with_earlier(
     Returns:
         None where there is no earlier model that can be loaded, or no such prompt.
     """
-    record = output_dir / "metrics.json"
-    try:
-        seen = json.loads(record.read_text(encoding="utf-8"))["seen_prompts"]
-    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: no reason to lose the new model
+    seen = read_scale(output_dir).seen_prompts
+    if seen is None:  # no record, or a damaged one: no reason to lose the new model
         return None
-    seen, rankings, after = set(seen), [], []
+    rankings, after, chose_weights = [], [], set()
     for evaluation in evaluations:
         if evaluation.unseen:
             for ranking, rewards in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
                 if prompt_digest(ranking.prompt) not in seen:
                     rankings.append(ranking)
                     after.append(rewards)
+                    if evaluation.part == "validation":
+                        chose_weights.add(ranking.prompt)
     if not rankings:
         return None
     try:
@@ -43,7 +43,7 @@ def compare_with_earlier(
     except InputError as error:
         on_message(f"warning: the earlier model cannot be compared: {error}")
         return None
-    return compare(rankings, before, np.concatenate(after), seed=seed)
+    return compare(rankings, before, np.concatenate(after), validation_prompts=len(chose_weights), seed=seed)
 
 
 def restore_command(output_dir: Path) -> str:
