@@ -34,7 +34,8 @@ from preference.data.gathering import Gathered, Gathering
 from preference.data.rankings import GROUP, RankedRows
 from preference.data.record_writers import kind_of_target, open_writer
 from preference.data.records import KINDS, STREAM, Records, read_records
-from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, name_of, rater_of, subset_of
+from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, rater_of, subset_of
+from preference.data.source_values import name_of
 from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pairs_of
 from preference.durable_files import back_up
 from preference.errors import InputError

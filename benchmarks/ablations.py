@@ -40,9 +40,9 @@ def _replacements(ablation: str | None) -> list[tuple[str, Callable]]:
     if ablation == DROPOUT:
         return [("preference.training.train.load_base_model", _load_with_dropout)]
     if ablation == FUSED_ATTENTION:
-        return [("preference.model.unpadding.attend_by_matmul", _fused_attention)]
+        return [("preference.model.attention.attend_by_matmul", _fused_attention)]
     if ablation == WHOLE_LAST_LAYER:
-        return [("preference.model.unpadding.run_layers", _run_whole_layers)]
+        return [("preference.model.attention.run_layers", _run_whole_layers)]
     return []
 
 
@@ -68,7 +68,7 @@ def _fused_attention(query, key, value, tokens: int, dropout: float):
 
 def _run_whole_layers(layers: Sequence[Callable], tokens, lengths: list[int]):
     """`run_layers`, but computing the last layer for all tokens."""
-    from preference.model.unpadding import first_tokens
+    from preference.model.attention import first_tokens
 
     for layer in layers:
         tokens = layer(tokens, lengths)

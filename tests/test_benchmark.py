@@ -188,14 +188,14 @@ def test_an_ablation_changes_what_it_names_and_nothing_else(tiny_request, tmp_pa
 def test_an_ablation_ends_with_its_training(tiny_request, tmp_path):
     from ablations import ablated
 
-    from preference.model import unpadding
+    from preference.model import attention
     from preference.training import ranking_trainer, train
 
-    originals = (train.load_base_model, unpadding.run_layers, unpadding.attend_by_matmul, ranking_trainer.chunk_cost_of)
+    originals = (train.load_base_model, attention.run_layers, attention.attend_by_matmul, ranking_trainer.chunk_cost_of)
     for ablation in ABLATIONS:
         with ablated(ablation):
             pass
-    assert (train.load_base_model, unpadding.run_layers, unpadding.attend_by_matmul, ranking_trainer.chunk_cost_of) == originals
+    assert (train.load_base_model, attention.run_layers, attention.attend_by_matmul, ranking_trainer.chunk_cost_of) == originals
 
 
 def test_padded_together_means_one_forward_pass_per_step(tiny_request):

@@ -8,8 +8,8 @@ PACKAGE = ROOT / "preference"
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("[a-z]*.py"))
 WITH_EXAMPLES = {
     "data.answers", "data.candidates", "data.csv_table", "data.dialogues", "data.folds", "data.gathering", "data.rankings", "data.records",
-    "data.source_formats", "data.splits", "data.target_formats", "evaluation.calibration", "evaluation.disputes", "evaluation.metrics",
-    "evaluation.reversed_ranks", "evaluation.scale", "model.encoding", "model.unpadding", "model.unpadding_modernbert",
+    "data.source_values", "data.splits", "data.target_formats", "evaluation.calibration", "evaluation.disputes", "evaluation.metrics",
+    "evaluation.reversed_ranks", "evaluation.scale", "model.attention", "model.encoding", "model.unpadding_modernbert",
     "ranking.again_commands", "ranking.agreement", "ranking.dialogue", "ranking.order", "ranking.rank_cells", "ranking.terminal",
     "training.batching", "training.earlier_model", "training.model_card", "training.objectives", "training.record", "training.resuming",
     "training.saving", "training.settings", "training.train", "wording",

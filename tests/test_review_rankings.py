@@ -14,8 +14,8 @@ from conftest import ROOT, read_csv, run_script
 import review_rankings
 import reward_model_trainer
 from preference.arguments import settings_from
+from preference.cache import cache_folder
 from preference.data.csv_table import COLUMNS, format_rows
-from preference.machine import cache_folder
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import kept_words, training_words
 

@@ -212,7 +212,7 @@ def test_prompts_of_the_test_data_are_not_trained_on(folder, tiny_distilbert):
 
 
 def test_the_encoded_answers_follow_which_prompts_the_test_data_takes_away(folder, tiny_distilbert):
-    from preference.machine import cache_folder
+    from preference.cache import cache_folder
 
     rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
     test = (folder / "test_data.csv").read_text()
@@ -412,7 +412,7 @@ def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kep
                "accuracy_where_longer_is_better": 0.9, "accuracy_where_shorter_is_better": 0.5, "length_controlled_accuracy": 0.7,
                "kendall_tau": 0.6, "spearman_rho": 0.7, "best_of_n_hit_rate": 0.8}  # fmt: skip
     outcome = {"metrics": metrics, "longest": metrics | {"pairwise_accuracy": 0.75}, "shortest": metrics | {"pairwise_accuracy": 0.25}}
-    outcome |= {"temperature": 0.9, "error_before": 0.1, "error_after": 0.05, "pairs": 30, "prompts": 5, "folds": 5}
+    outcome |= {"temperature": 0.9, "error_before": 0.1, "error_after": 0.05, "pairs": 30, "prompts": 10, "folds": 5}
     save_outcome(read_rankings(folder / "training_data.csv").rankings, find_base_model(str(tiny_distilbert)), settings, outcome)
     found = (
         "5 models, each trained without some of the prompts, ordered 0.800 [0.700, 0.900] of the pairs of all 5 prompts correctly"

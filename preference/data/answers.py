@@ -13,7 +13,8 @@ from typing import Any
 from preference.data.dialogues import HUMAN, Unreadable
 from preference.data.rankings import GROUP, dense_ranks, parse_rank
 from preference.data.records import Records, read_records
-from preference.data.source_formats import NoComparison, SourceFormat, find_format, holds_lists_of_texts, messages_in, rater_of
+from preference.data.source_formats import NoComparison, SourceFormat, find_format, holds_lists_of_texts, rater_of
+from preference.data.source_values import messages_in
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from preference.model import unpadding
+from preference.model import attention
 
 
 class Block(NamedTuple):
@@ -44,13 +44,13 @@ class ModernBertLayer:
         Args:
             tokens: shape (tokens, width).
         """
-        attention, dropout = self.attention, self.attention.attention_dropout if self.attention.training else 0.0
-        parts = attention.Wqkv(self.layer.attn_norm(tokens)).unflatten(1, (3, -1, attention.head_dim)).permute(1, 2, 0, 3)
+        own, dropout = self.attention, self.attention.attention_dropout if self.attention.training else 0.0
+        parts = own.Wqkv(self.layer.attn_norm(tokens)).unflatten(1, (3, -1, own.head_dim)).permute(1, 2, 0, 3)
         if read is None:
             parts = torch.cat([rotate(parts[:2], self.cos, self.sin), parts[2:]])
             texts = parts.split(lengths, dim=2)
             if self.blocks is None:
-                attended = [unpadding.attend(text, None, dropout) for text in texts]
+                attended = [attention.attend(text, None, dropout) for text in texts]
             else:
                 attended = [attend_nearby(text, blocks, dropout) for text, blocks in zip(texts, self.blocks, strict=True)]
         else:
@@ -58,9 +58,9 @@ class ModernBertLayer:
             parts = torch.cat([rotate(parts[1:2], self.cos[1:], self.sin[1:]), parts[2:]])
             reach = None if self.blocks is None else self.attention.sliding_window
             texts = [text[:, :, :reach] for text in parts.split(lengths, dim=2)]
-            attended = [unpadding.attend(text, query, dropout) for text, query in zip(texts, queries, strict=True)]
+            attended = [attention.attend(text, query, dropout) for text, query in zip(texts, queries, strict=True)]
             tokens = tokens[read]
-        tokens = tokens + attention.out_drop(attention.Wo(torch.cat(attended)))
+        tokens = tokens + own.out_drop(own.Wo(torch.cat(attended)))
         return tokens + self.layer.mlp(self.layer.mlp_norm(tokens))
 
 
@@ -71,10 +71,10 @@ def rotate(parts: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def attend_nearby(parts: Tensor, blocks: list[Block], dropout: float) -> Tensor:
-    """Attention within one text, of each token to those near it: see `preference.model.unpadding.attend`."""
+    """Attention within one text, of each token to those near it: see `preference.model.attention.attend`."""
     tokens = parts.shape[2]
     if not blocks:
-        return unpadding.attend(parts, None, dropout)
+        return attention.attend(parts, None, dropout)
     by_matmul = parts.dtype == torch.bfloat16
     query, key, value = F.pad(parts, (0, 0, 0, blocks[-1].seen.stop - tokens)).unbind()
     attended = []
@@ -96,7 +96,7 @@ def cut_into_blocks(tokens: int, window: int) -> list[Block]:
     """
     if tokens <= window + 1:
         return []
-    padded = tokens + -tokens % unpadding.ALIGNMENT
+    padded = tokens + -tokens % attention.ALIGNMENT
     position = torch.arange(padded)
     blocks = []
     for start in range(0, padded, 2 * window):
@@ -138,7 +138,7 @@ def forward_unpadded(
     tokens = model.embeddings(input_ids=input_ids[present])
     layers = layers_for(model, tokens, lengths)
     if config.classifier_pooling == "cls":
-        rows = unpadding.run_layers(layers, tokens, lengths)
+        rows = attention.run_layers(layers, tokens, lengths)
         return BaseModelOutput(last_hidden_state=model.final_norm(rows)[:, None])
     for layer in layers:
         tokens = layer(tokens, lengths)

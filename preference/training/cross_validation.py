@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from transformers import TrainerCallback
 
+from preference.cache import cache_folder, remove_old
 from preference.data.folds import Fold
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.durable_files import locked, write_atomically
 from preference.errors import InputError
 from preference.evaluation.metrics import split_rewards
-from preference.machine import cache_folder, remove_old
 from preference.model.base_models import BaseModel
 from preference.model.fine_tuning import load_base_model
 from preference.model.reward_model import RewardModel

@@ -11,9 +11,9 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 from transformers import PreTrainedTokenizerBase
 
+from preference.cache import cache_folder, remove_old
 from preference.data.rankings import Ranking
 from preference.durable_files import writing_to
-from preference.machine import cache_folder, remove_old
 from preference.model.encoding import encode_pairs, input_names
 from preference.wording import name_some, shorten
 

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from preference.arguments import above, at_least, from_to
+from preference.cache import cache_folder
 from preference.durable_files import write_atomically
 from preference.model.base_models import REWARD_MODEL_DEFAULT
 from preference.training.settings import FEW_RANKINGS, OBJECTIVES, PRECISIONS, TrainingSettings
@@ -30,7 +31,7 @@ def add_training_arguments(
     """
     default = TrainingSettings()
     what = parser.add_argument_group("model")
-    what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, or a name on the Hugging Face Hub")
+    what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, a GGUF file, or a name on the Hugging Face Hub")
     what.add_argument(
         "--objective", choices=OBJECTIVES, default=default.objective,
         help="the loss; each compares the answers to one prompt. bradley-terry did as well as regression where measured (two and"
@@ -78,22 +79,18 @@ def training_words(base_model: str, settings: TrainingSettings) -> list[str]:
 
 def keep_words(review: Path, words: Iterable[str]) -> None:
     """Keep the words that a review was trained with, for the next one and for the training after it; where nothing can be written, forget them."""
-    with contextlib.suppress(OSError, RuntimeError):
-        kept = _kept(review)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(kept, json.dumps(list(words)))
+    with contextlib.suppress(OSError):
+        write_atomically(_kept(review), json.dumps(list(words)))
 
 
 def kept_words(review: Path) -> list[str]:
     """Return the words that the review in the file `review` was trained with; none where they are not known, or the record is damaged."""
     try:
         words = json.loads(_kept(review).read_text(encoding="utf-8"))
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, ValueError):
         return []
     return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else []
 
 
 def _kept(review: Path) -> Path:
-    """Return where the words of a review are kept: in the folder of `preference.machine.cache_folder`, which takes seconds to import."""
-    key = hashlib.sha256(os.fsencode(review.resolve())).hexdigest()[:32]
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preference" / "reviews" / f"{key}.words.json"
+    return cache_folder("reviews") / f"{hashlib.sha256(os.fsencode(review.resolve())).hexdigest()[:32]}.words.json"

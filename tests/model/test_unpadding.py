@@ -5,8 +5,9 @@ import torch
 import transformers
 from transformers.models.modernbert import modeling_modernbert
 
+from preference.model.attention import attend, first_tokens
 from preference.model.encoding import CHUNK_COST_CPU, chunk_cost_of
-from preference.model.unpadding import FAMILIES, attend, first_tokens, runs_unpadded, unpad_layers
+from preference.model.unpadding import FAMILIES, runs_unpadded, unpad_layers
 from preference.model.unpadding_modernbert import cut_into_blocks
 
 SMALL = {"vocab_size": 50, "pad_token_id": 0, "num_labels": 1}

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from preference.cache import cache_folder
 from preference.data.folds import folds_by_prompt
 from preference.data.rankings import read_rankings
 from preference.errors import InputError
-from preference.machine import cache_folder
 from preference.model.base_models import find_base_model
 from preference.training.cross_validation import cross_validate, estimate_seconds, fold_key, known_folds, known_outcome, save_outcome
 from preference.training.settings import TrainingSettings

@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 from transformers import AutoTokenizer
 
+from preference.cache import cache_folder
 from preference.data.rankings import Ranking
-from preference.machine import cache_folder
 from preference.training.encoded_table import encode_rankings
 
 RANKINGS = [Ranking("make coffee", ["grind beans", "water", "wait"], [1, 2, 2]), Ranking("read books", ["reading " * 90, "no"], [2, 1])]
