@@ -123,7 +123,7 @@ def train(
     frozen_layers = freeze_lower_layers(model, layers_to_freeze(settings, len(parts.training)))
     longest = getattr(model.config, "max_position_embeddings", settings.max_length)
     if settings.max_length > longest:
-        raise InputError(f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens")
+        raise InputError(f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens; give --max-length {longest}")
     tokenizer.model_max_length = settings.max_length  # saved with the model, so that every loader truncates as training did
 
     # 2. How long, and from where.

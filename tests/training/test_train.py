@@ -72,7 +72,7 @@ def test_a_reward_model_as_base_keeps_its_output_layer(rankings, tiny_reward_mod
 
 
 def test_texts_longer_than_the_model_takes_are_refused(rankings, tiny_distilbert, tmp_path):
-    with pytest.raises(InputError, match="--max-length 65: .* takes at most 64 tokens"):
+    with pytest.raises(InputError, match="--max-length 65: .* takes at most 64 tokens; give --max-length 64"):
         train(
             rankings, Parts([0], []), find_base_model(str(tiny_distilbert)), TrainingSettings(max_length=65), checkpoints=tmp_path / "c"
         )  # fmt: skip
