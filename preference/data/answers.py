@@ -14,7 +14,7 @@ from preference.data.dialogues import HUMAN, Unreadable
 from preference.data.rankings import GROUP, dense_ranks, parse_rank
 from preference.data.records import Records, read_records
 from preference.data.source_formats import NoComparison, SourceFormat, find_format, holds_lists_of_texts, rater_of
-from preference.data.source_values import messages_in
+from preference.data.source_values import messages_in, name_of
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 
@@ -170,7 +170,7 @@ def scorable(record: dict[str, Any], layout: str, place: str) -> Scorable:
     """
     prompt = _text(record, "prompt", place)
     _check_names(record, layout, place)
-    group = str(record.get(GROUP) or "").strip()
+    group = name_of(record.get(GROUP))
     if layout != "lists":
         texts = [_text(record, name, place) for name in _NEEDED[layout]]
         return Scorable(record, prompt, texts, place, [1, 2] if layout == "pairs" else [_rank(record.get("rank"))], group)
