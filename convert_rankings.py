@@ -35,7 +35,7 @@ from preference.data.rankings import GROUP, RankedRows
 from preference.data.record_writers import kind_of_target, open_writer
 from preference.data.records import KINDS, STREAM, Records, read_records
 from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, rater_of, subset_of
-from preference.data.source_values import name_of
+from preference.data.source_values import from_cells, name_of
 from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pairs_of
 from preference.durable_files import back_up
 from preference.errors import InputError
@@ -103,9 +103,12 @@ def read_source(source: str, score: str | None, stack: contextlib.ExitStack) -> 
     numbered = records.numbered()
     number, first = next(numbered, (0, None))
     if first is None:
-        raise InputError(f"{records.source}: has no records; write one per ranking, or per answer")
+        cut = f"; line {records.cut_short.rpartition(':')[2]} was cut short" if records.cut_short else ""
+        raise InputError(f"{records.source}: has no records{cut}; write one per ranking, or per answer")
     try:
-        known = find_format(records.columns or list(first), first, score)
+        known = find_format(records.columns or list(first), from_cells(first) if records.kind == "csv" else first, score)
+    except Unreadable as problem:
+        raise InputError(f"{records.at(number)}: {problem}") from None
     except InputError as error:
         raise InputError(f"{records.source}: {error}") from None
     numbered = _with_progress(itertools.chain([(number, first)], numbered))
@@ -121,13 +124,14 @@ def _read_ranked(records: Records, numbered: Iterable[tuple[int, dict[str, Any]]
     subsets: dict[tuple[str, str], str] = {}
     for number, record in numbered:
         texts = {name: record.get(name) for name in ("prompt", "answer", "rank", GROUP, SUBSET)}
-        given = {name: value if isinstance(value, str) else name_of(value) for name, value in texts.items()}
+        given = {name: str(value) if isinstance(value, (list, dict)) else name_of(value) for name, value in texts.items()}
+        given |= {name: value for name, value in texts.items() if isinstance(value, str)}
         for name, text in given.items():
             if name in ("prompt", "answer") and texts[name] is not None and not isinstance(texts[name], str):
                 rows.report(number, f"{name} is not a text: {shorten(text)}; write a text")
             elif what := find_unwritable(text):
                 rows.report(number, f"{what} in {shorten(text)}; remove it")
-        rows.add(number, given["prompt"], given["answer"], given["rank"], given[GROUP])
+        rows.add(number, given["prompt"], given["answer"], given["rank"], given[GROUP] or rater_of(record))
         if given[SUBSET]:
             subsets.setdefault((given["prompt"].strip(), given[GROUP].strip()), given[SUBSET])
     rankings, left_out = rows.rankings()
@@ -157,8 +161,9 @@ def _read_compared(records: Records, numbered: Iterable[tuple[int, dict[str, Any
         for number, record in numbered:
             count += 1
             try:
+                compared = known.read(from_cells(record) if records.kind == "csv" else record)
                 of_a_ranking = GROUP in record and "chosen" in known.columns
-                gathering.add(known.read(record), rater_of(record), subset_of(record), of_a_ranking=of_a_ranking)
+                gathering.add(compared, rater_of(record), subset_of(record), of_a_ranking=of_a_ranking)
             except NoComparison as reason:
                 gathering.left_out[str(reason)] += 1
             except Unreadable as problem:

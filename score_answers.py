@@ -15,7 +15,7 @@ Reads CSV, JSONL, JSON or Parquet, from a file or from a pipe ("-"), and writes 
 
 The rows of a prompt may stand anywhere in a file, which is read three times: to check, to score and to write. A pipe is scored as it
 comes; there the rows of a prompt must follow each other, and each list is ranked by itself. Any number of records takes the same
-memory, but for about 60 bytes per answer of a file. Labelled answers (ranks, scores, chosen and rejected) are kept in memory, and how
+memory, but for about 100 bytes per answer of a file. Labelled answers (ranks, scores, chosen and rejected) are kept in memory, and how
 the rewards agree with their labels is printed at the end.
 """
 
@@ -80,6 +80,9 @@ def run(job: Job) -> None:
         total = check_all(answers)
     if job.best and answers.layout == "pairs":
         raise InputError("--best needs answers to choose from, not pairs of chosen and rejected")
+    kind = kind_of_target(job.output, answers.records.kind)
+    flat = answers.layout == "lists" and (kind == "csv" or job.best)
+    columns = columns_per_answer(answers.columns, answers.known, job.data) if flat else list(answers.columns)
     windows = None if is_file else read_ahead(answers)  # while the model is loaded
 
     # 2. The model.
@@ -95,9 +98,6 @@ def run(job: Job) -> None:
 
         # 3. Scoring and writing.
         judge = make_judge() if answers.labelled else None
-        kind = kind_of_target(job.output, answers.records.kind)
-        flat = answers.layout == "lists" and (kind == "csv" or job.best)
-        columns = columns_per_answer(answers.columns, answers.known) if flat else list(answers.columns)
         added = [name for name in ADDED["rows" if flat else answers.layout] if name not in unknown_columns(scale)]
         with open_writer(job.output, kind, [*columns, *added], schema=answers.records.schema) as writer:
             for item, scores in scored:

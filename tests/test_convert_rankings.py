@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 from conftest import ROOT, read_csv, run_process, run_script
-from known_formats import KNOWN, SCORED, SKY, USER, write
+from known_formats import KNOWN, NIGHT, SCORED, SKY, USER, write
 
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.records import read_records
@@ -83,9 +83,11 @@ def test_raters_may_have_numbers_which_a_table_with_gaps_makes_floats(tmp_path):
 def test_messages_in_pythons_notation_are_refused(tmp_path):
     (tmp_path / "pandas.csv").write_text("""context,response1,response2,overall_preference\n"[{'role': 'user', 'content': 'Hi'}]",a,b,1\n""")
     done = run_script("convert_rankings.py", "pandas.csv", "out.csv", cwd=tmp_path, status=2)
-    assert done.stderr.startswith("error: pandas.csv:2: messages in Python's notation, not in JSON: ")
+    assert done.stderr.startswith("error: pandas.csv:2: a list in Python's notation, not in JSON: ")
     (tmp_path / "pairs.csv").write_text("""prompt,chosen,rejected\np,"[{'role': 'user', 'content': 'Hi'}]","[{'role': 'user', 'content': 'Ho'}]"\n""")
-    assert "pairs.csv:2: messages in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    assert "pairs.csv:2: a list in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    (tmp_path / "bench.csv").write_text("""prompt,chosen,rejected,subset\np,['a'],"['b', 'c']",s\n""")
+    assert "bench.csv:2: a list in Python's notation" in run_script("convert_rankings.py", "bench.csv", "out.csv", cwd=tmp_path, status=2).stderr
     code = 'prompt,chosen,rejected\np,"[{""id"": 1}]","[""a""]"\n'  # an answer that is JSON
     (tmp_path / "code.csv").write_text(code)
     run_script("convert_rankings.py", "code.csv", "code_out.csv", cwd=tmp_path)
@@ -97,6 +99,21 @@ def test_tables_that_hold_their_records_in_another_way_are_told_apart(tmp_path):
     assert 'to_json(..., orient="records", lines=True)' in error_of(tmp_path, "columns.json", "out.csv")
     (tmp_path / "inside.json").write_text('{"train": [{"prompt": "p", "chosen": "a", "rejected": "b"}]}')
     assert "its records may be those in 'train': write that list alone" in error_of(tmp_path, "inside.json", "out.csv")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv"])
+def test_answers_that_happen_to_be_json_stay_texts(tmp_path, kind):
+    answers = ["{'value': 1, 'next': None}", '{"role": "admin", "content": "x"}', '["a", "b"]', "[1, 2]"]
+    pairs = [{"prompt": "p", "chosen": answer, "rejected": "no"} for answer in answers]
+    write(tmp_path / f"code.{kind}", pairs)
+    run_script("convert_rankings.py", f"code.{kind}", "out.csv", cwd=tmp_path)
+    assert [row["answer"] for row in read_csv(tmp_path / "out.csv") if row["rank"] == "1"] == answers
+
+
+def test_a_prompt_that_is_a_chat_already_stays_as_it_is(tmp_path):
+    write(tmp_path / "scored.csv", [{"prompt": NIGHT, "response": answer, "score": score} for answer, score in (("dark", 1), ("black", 2))])
+    run_script("convert_rankings.py", "scored.csv", "out.csv", "--score", "score", cwd=tmp_path)
+    assert {row["prompt"] for row in read_csv(tmp_path / "out.csv")} == {NIGHT}
 
 
 def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):
@@ -159,6 +176,9 @@ def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
         ({"context": "p", "response1": "a", "response2": "b", "overall_preference": 4}, "overall_preference is '4'; it must be from -3 to 3"),
         ({"conversation_a": [USER], "conversation_b": [USER], "winner": "me"}, "winner is 'me'; write one of model_a, model_b, tie, "),
         ({"conversation_a": "[", "conversation_b": [USER], "winner": "tie"}, "'conversation_a' is not JSON: '['; write a list"),
+        ({"instruction": "a", "input": "", "chosen": "b", "rejected": "c", "history": [["q", 5]]}, "not a text: '5'; write a text"),
+        ({"conversations": [{"from": "human", "value": "a"}], "chosen": "b", "rejected": "c", "system": 5}, "not a text: '5'; write a text"),
+        ({"conversations": [{"from": "system", "value": ""}], "chosen": "b", "rejected": "c", "system": "s"}, "no message with a text; write at"),
         ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 docs; give each doc a label"),
         ({"query": "q", "docs": ["a", "b"], "labels": [1, "x"]}, "'labels' is not a number: 'x'; write a number"),
         ({"query": "q", "docs": ["a", 2], "labels": [1, 0]}, "not a text: '2'; write a text"),

@@ -196,6 +196,22 @@ def test_a_line_that_was_cut_short_is_named(measured_model, tmp_path):
     assert done.stdout.endswith("left out: 1 with an end that was cut short (pairs.jsonl:2)\n")
 
 
+def test_lists_and_messages_in_the_cells_of_a_csv_are_read(measured_model, tmp_path):
+    write(tmp_path / "lists.csv", [{"prompt": "make good coffee", "answers": ["Coffee hot.", "grind fresh beans"], "ranks": [2, 1]}])
+    write(
+        tmp_path / "pairs.csv",
+        [{"prompt": [{"role": "user", "content": "make good coffee"}], "chosen": "grind fresh beans", "rejected": "Coffee hot."}],
+    )
+    hot, fresh = rewards_of(measured_model, [("make good coffee", "Coffee hot."), ("make good coffee", "grind fresh beans")])
+    done = run_script("score_answers.py", "--model", measured_model, "lists.csv", cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["answer"], row["rank"]) for row in rows] == [("Coffee hot.", "2"), ("grind fresh beans", "1")]
+    assert [float(row["reward"]) for row in rows] == pytest.approx([hot, fresh], abs=1e-5)
+    done = run_script("score_answers.py", "--model", measured_model, "pairs.csv", cwd=tmp_path)
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert float(row["margin"]) == pytest.approx(fresh - hot, abs=1e-5) and json.loads(row["prompt"])[0]["role"] == "user"
+
+
 def test_a_pair_that_compares_nothing_comes_back_without_scores(measured_model, tmp_path):
     same = "\n\nHuman: make good coffee\n\nAssistant: grind fresh beans"
     write(tmp_path / "hh.csv", [{"chosen": same, "rejected": same}, {"chosen": same, "rejected": same + " slowly"}])
@@ -329,6 +345,14 @@ def test_a_file_that_changes_meanwhile_is_noticed(answers):
         ("a.csv", "", "a.csv:1: the file is empty; its first line must name the columns"),
         ("a.jsonl", "", "a.jsonl: has no records; write one per prompt or per answer"),
         ("a.csv", "prompt,answer\n", "a.csv: has no records; write one per prompt or per answer"),
+        ("a.csv", 'prompt,chosen,rejected\n"[{\'role\': \'user\', \'content\': \'Hi\'}]",a,b\n', "a.csv:2: a list in Python's notation, not in JSON:"
+         " \"[{'role': 'user', 'content': 'Hi'}]\"; write the data as JSONL or Parquet instead"),
+        ("a.jsonl", '{"query": "q", "docs": ["a", "b"], "labels": [1, 0], "answer": "gold"}\n',
+         "a.jsonl: 'answer' exists already, and each answer would get one; rename or delete it"),
+        ("a.jsonl", '{"prompt": "\\ud83d", "answer": "a"}\n', "a.jsonl:1: half of a surrogate pair in '\\ud83d'; remove it"),
+        ("a.jsonl", '\n{"prompt": "p', "a.jsonl: has no records; line 2 was cut short; write one per prompt or per answer"),
+        ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b",}', "a.jsonl:2: not JSON: '{\"prompt\": \"p\", \"answer\":"
+         " \"b\",}'; write one object per line"),
         ("a.json", '{\n "prompt": "p"\n}\n', "a.json:1: not JSON: '{'; an object over several lines; write each on one line, or all as a list"),
         ("a.jsonl", '{"prompt": "p", "answers": "a"}\n', "a.jsonl:1: answers is not a list of texts: 'a'; write [\"one\", \"two\"]"),
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p"}\n', "a.jsonl:2: no answer among prompt; give every record the same keys"),

@@ -6,15 +6,16 @@ Records of the other formats that `preference.data.source_formats` knows have th
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from preference.data.csv_table import find_unwritable
 from preference.data.dialogues import HUMAN, Unreadable
-from preference.data.rankings import GROUP, dense_ranks, parse_rank
+from preference.data.rankings import dense_ranks, parse_rank
 from preference.data.records import Records, read_records
-from preference.data.source_formats import NoComparison, SourceFormat, find_format, holds_lists_of_texts, rater_of
-from preference.data.source_values import messages_in, name_of
+from preference.data.source_formats import NoComparison, SourceFormat, find_format, rater_of
+from preference.data.source_values import SIDES, from_cells
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 
@@ -88,12 +89,14 @@ class Answers:
         numbered = self.records.numbered()
         first = next(numbered, None)
         if first is None:
-            raise InputError(f"{self.records.source}: has no records; write one per prompt or per answer")
+            cut = f"; line {self.records.cut_short.rpartition(':')[2]} was cut short" if self.records.cut_short else ""
+            raise InputError(f"{self.records.source}: has no records{cut}; write one per prompt or per answer")
         self._numbered = itertools.chain([first], numbered)
         self.columns, place = list(first[1]), self.records.at(first[0])
         if self.records.columns is not None:
             self.columns, place = self.records.columns, self.records.at(1) if self.records.kind == "csv" else self.records.source
-        self.known = _other_format(self.columns, first[1], score, place)
+        self._in_cells = self.records.kind == "csv"  # JSON
+        self.known = _other_format(self.columns, _decoded(first[1]) if self._in_cells else first[1], score, place)
         self.layout = self.known.layout if self.known else find_layout(self.columns, place)
         if taken := [name for name in ADDED[self.layout] if name in self.columns]:
             raise InputError(f"{place}: {taken[0]!r} exists already; rename or delete it")
@@ -101,7 +104,15 @@ class Answers:
 
     def _read(self, number: int, record: dict[str, Any]) -> Scorable:
         place = self.records.at(number)
-        return scorable_of(record, self.known, place) if self.known else scorable(record, self.layout, place)
+        try:
+            decoded = from_cells(record) if self._in_cells and (self.known or self.layout != "rows") else record
+            item = scorable_of(decoded, self.known, place) if self.known else scorable(decoded, self.layout, place)
+        except Unreadable as problem:
+            raise InputError(f"{place}: {problem}") from None
+        for text in (item.prompt, *item.answers):
+            if what := find_unwritable(text):
+                raise InputError(f"{place}: {what} in {shorten(text)}; remove it")
+        return replace(item, record=record) if decoded is not record else item
 
     def __iter__(self) -> Iterator[Scorable]:
         """Read on. InputError is raised for a record that lacks a text, with its place."""
@@ -118,6 +129,14 @@ class Answers:
         return answers, problems
 
 
+def _decoded(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the first record of a CSV with what its cells hold; as it is where that cannot be read, which reading it will say."""
+    try:
+        return from_cells(record)
+    except Unreadable:
+        return record
+
+
 def _other_format(columns: Sequence[str], first: dict[str, Any], score: str | None, place: str) -> SourceFormat | None:
     """Return the format of a table in other people's format, or None where its columns and its first record are in one of the layouts."""
     names = set(columns)
@@ -127,7 +146,7 @@ def _other_format(columns: Sequence[str], first: dict[str, Any], score: str | No
     try:
         return find_format(list(columns), first, score)
     except InputError as error:
-        if score is None:
+        if score is None and not layouts:
             return None  # find_layout says what is missing
         raise InputError(f"{place}: {error}") from None
 
@@ -135,12 +154,8 @@ def _other_format(columns: Sequence[str], first: dict[str, Any], score: str | No
 def _holds_texts(first: dict[str, Any]) -> bool:
     """Say whether prompt and answers of a record are meant to be plain texts: no messages, no dialogue, no answers that have ranks."""
     listed = first.get("answers")
-    parts = [first.get("chosen"), first.get("rejected"), *(listed if isinstance(listed, list) else [])]
-    try:
-        structured = holds_lists_of_texts(first) or any(isinstance(part, (list, dict)) or messages_in(part) for part in parts)
-    except Unreadable:
-        structured = True
-    return not structured and not str(first.get("prompt")).startswith(HUMAN)
+    parts = [first.get("prompt"), first.get("chosen"), first.get("rejected"), *(listed if isinstance(listed, list) else [])]
+    return not any(isinstance(part, (list, dict)) for part in parts) and not str(first.get("prompt")).startswith(HUMAN)
 
 
 def find_layout(names: Sequence[str], place: str) -> str:
@@ -170,29 +185,29 @@ def scorable(record: dict[str, Any], layout: str, place: str) -> Scorable:
     """
     prompt = _text(record, "prompt", place)
     _check_names(record, layout, place)
-    group = name_of(record.get(GROUP))
-    if layout != "lists":
-        texts = [_text(record, name, place) for name in _NEEDED[layout]]
-        return Scorable(record, prompt, texts, place, [1, 2] if layout == "pairs" else [_rank(record.get("rank"))], group)
+    if layout == "rows":
+        return Scorable(record, prompt, [_text(record, "answer", place)], place, [_rank(record.get("rank"))], rater_of(record))
+    if layout == "pairs":
+        if any(side in record and not (record[side] or "") for side in SIDES):
+            return Scorable(record, prompt, [], place, left_out="an empty text")
+        return Scorable(record, prompt, [_text(record, side, place) for side in SIDES], place, [1, 2])
     answers, ranks = record.get("answers"), record.get("ranks")
     if not isinstance(answers, list) or not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
         raise InputError(f'{place}: answers is not a list of texts: {shorten(str(answers))}; write ["one", "two"]')
     given = ranks if isinstance(ranks, list) and len(ranks) == len(answers) else [None] * len(answers)
-    return Scorable(record, prompt, answers, place, [_rank(rank) for rank in given], group)
+    return Scorable(record, prompt, answers, place, [_rank(rank) for rank in given])
 
 
 def scorable_of(record: dict[str, Any], known: SourceFormat, place: str) -> Scorable:
     """Return the answers of one record in somebody else's format, and what it says of them.
 
     Raises:
-        InputError: the record is not as it should be.
+        Unreadable: the record is not as it should be.
     """
     assert known.read is not None
     _check_names(record, known.layout, place)
     try:
         compared = known.read(record)
-    except Unreadable as problem:
-        raise InputError(f"{place}: {problem}") from None
     except NoComparison as reason:
         return Scorable(record, "", [], place, left_out=str(reason))
     if not compared.prompt.strip() or not all(answer.strip() for answer in compared.answers):
@@ -239,6 +254,7 @@ def with_scores(item: Scorable, layout: str, scores: Scores) -> dict[str, Any]:
 def one_per_answer(item: Scorable, scores: Scores, known: SourceFormat | None = None) -> Iterator[tuple[Scorable, Scores]]:
     """Split a record with several answers into one record per answer, as in a CSV; ranks beside the list become `rank`."""
     ranked = known is not None or "ranks" in item.record
+    columns_per_answer(list(item.record), known, item.place)
     rest = {name: value for name, value in item.record.items() if name not in _replaced(known)}
     for i, answer in enumerate(item.answers):
         record = {"prompt": item.prompt, "answer": answer, **({"rank": item.ranks[i]} if ranked else {}), **rest}
@@ -251,14 +267,20 @@ def one_per_answer(item: Scorable, scores: Scores, known: SourceFormat | None = 
         yield Scorable(record, item.prompt, [answer], item.place), own
 
 
-def columns_per_answer(columns: Sequence[str], known: SourceFormat | None = None) -> list[str]:
+def columns_per_answer(columns: Sequence[str], known: SourceFormat | None = None, place: str = "") -> list[str]:
     """Return the columns of what `one_per_answer` makes of records with `columns`.
 
     >>> columns_per_answer(["id", "prompt", "answers", "ranks"])
     ['prompt', 'answer', 'rank', 'id']
+
+    Raises:
+        InputError: one of the records' own columns would have the name of a new one.
     """
-    ranked = ["rank"] if known or "ranks" in columns else []
-    return ["prompt", "answer", *ranked, *(name for name in columns if name not in _replaced(known))]
+    new = ["prompt", "answer", *(["rank"] if known or "ranks" in columns else [])]
+    rest = [name for name in columns if name not in _replaced(known)]
+    if taken := [name for name in rest if name in {*new, *ADDED["rows"]}]:
+        raise InputError(f"{place}: {taken[0]!r} exists already, and each answer would get one; rename or delete it")
+    return new + rest
 
 
 def _replaced(known: SourceFormat | None) -> set[str]:

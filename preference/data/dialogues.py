@@ -103,7 +103,20 @@ def read_messages(value: Any) -> list[Turn]:
         text = _text_of(content)
         if text.strip() or role != "system":
             turns.append(Turn(role, text))
+    if not turns:
+        raise Unreadable("no message with a text; write at least one")
     return turns
+
+
+def are_messages(value: Any) -> bool:
+    """Say whether a value is a list of messages, or one message, with roles that `read_messages` knows.
+
+    >>> are_messages([{"role": "user", "content": "Hi"}]), are_messages([{"role": "admin", "content": "Hi"}]), are_messages(["Hi"])
+    (True, False, False)
+    """
+    messages = value if isinstance(value, list) else [value]
+    pairs = [(one.get("role", one.get("from")), "content" in one or "value" in one) for one in messages if isinstance(one, dict)]
+    return bool(messages) and len(pairs) == len(messages) and all(isinstance(role, str) and role.lower() in _ROLES and told for role, told in pairs)
 
 
 def read_hh(text: str) -> list[Turn] | None:
@@ -119,7 +132,10 @@ def read_hh(text: str) -> list[Turn] | None:
 
 
 def read_helpsteer(text: str) -> list[Turn]:
-    """Return the turns of a prompt as HelpSteer2 writes it: the first one bare, the others after `<extra_id_1>Assistant` and the like."""
+    """Return the turns of a prompt as HelpSteer2 writes it: the first one bare, the others after `<extra_id_1>Assistant` and the like.
+
+    A text without these is one turn.
+    """
     first, *pieces = _HELPSTEER_TURN.split(text)
     return [Turn(USER, first), *(Turn(_ROLES[role.lower()], said) for role, said in zip(pieces[::2], pieces[1::2], strict=True))]
 

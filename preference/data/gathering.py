@@ -5,7 +5,7 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -131,20 +131,32 @@ class Gathering:
                 yield one.answers, one.ranks, one.subset
 
     def _settled(self, answers: list[str], ranks: list[float]) -> tuple[list[str], list[float]]:
-        """Return answers once each, with ranks from 1 without gaps; leave out empty ones and those with two ranks."""
-        given: dict[str, set[float]] = {}
-        for answer, rank in zip(answers, ranks, strict=True):
-            given.setdefault(answer, set()).add(rank)
-        if "" in given:
-            del given[""]
-        kept = {answer: next(iter(some)) for answer, some in given.items() if len(some) == 1}
-        if len(set(kept.values())) < 2:
-            raise NoComparison(
-                "an empty text" if "" in answers else TWO_PLACES if len(kept) < len(given) else "only ties" if len(kept) > 1 else "only one answer"
-            )
-        if len(kept) < len(given):
+        kept, levels, twice = settle(answers, ranks)
+        if twice:
             self.left_out[TWO_PLACES] += 1
-        return list(kept), list(dense_ranks(list(kept.values())))
+        return [answers[i] for i in kept], list(levels)
+
+
+def settle(answers: Sequence[str], ranks: Sequence[float]) -> tuple[list[int], list[int], bool]:
+    """Keep each answer once, without empty ones and those to which two ranks are given.
+
+    Returns:
+        The positions of the answers that are kept, their ranks from 1 without gaps, and whether any had two ranks.
+
+    >>> settle(["a", "b", "a", "c", "c"], [2, 5, 2, 1, 3])
+    ([0, 1], [1, 2], True)
+
+    Raises:
+        NoComparison: nothing is compared by what is left.
+    """
+    given: dict[str, set[float]] = {}
+    for answer, rank in zip(answers, ranks, strict=True):
+        given.setdefault(answer, set()).add(rank)
+    kept = [answers.index(answer) for answer, some in given.items() if answer and len(some) == 1]
+    twice = any(len(some) > 1 for answer, some in given.items() if answer)
+    if len({ranks[i] for i in kept}) < 2:
+        raise NoComparison("an empty text" if "" in given else TWO_PLACES if twice else "only ties" if len(kept) > 1 else "only one answer")
+    return kept, dense_ranks([ranks[i] for i in kept]), twice
 
 
 def ranking_of(pairs: list[list[str]]) -> tuple[list[str], list[int]] | None:

@@ -219,7 +219,7 @@ def _json_lines(name: str, file: Any) -> Iterator[tuple[int, dict[str, Any] | No
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
-            if number > 1 and not line.endswith(("\n", "\r")):
+            if number > 1 and not line.endswith(("\n", "\r", "}")):
                 yield number, None
                 return
             remedy = "an object over several lines; write each on one line, or all as a list" if line.strip() == "{" else "write one object per line"

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from preference.data.dialogues import ASSISTANT, HUMAN, Turn, Unreadable, as_text, common_turns, read_helpsteer, read_hh, read_messages
-from preference.data.source_values import Record, answer_text, given, listed, name_of, number, prompt_text, texts
+from preference.data.source_values import SIDES, SUBSET, Record, answer_text, given, listed, name_of, number, prompt_text, texts
 from preference.errors import InputError
 from preference.wording import shorten
 
 RATERS = ("group", "annotator", "annotator_id", "rater", "judge")  # columns that say who ranked
-SUBSET = "subset"  # the column that is kept
 ANSWERS = ("response", "answer", "completion", "output")  # columns that hold one scored answer
 
 
@@ -152,12 +151,12 @@ def read_alpaca(record: Record) -> Compared:
     https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md#preference-dataset
     """
     said = "\n".join(filter(None, texts([given(record, "instruction"), record.get("input")])))
-    turns = [Turn("system", record["system"])] if record.get("system") else []
+    turns = [Turn("system", text) for text in texts([record.get("system")]) if text]
     for exchange in listed(record, "history") if record.get("history") else []:
         if not isinstance(exchange, list) or len(exchange) != 2:
             raise Unreadable(f'history has {shorten(str(exchange))}; write [["question", "answer"], ...]')
-        turns += [Turn("user", exchange[0]), Turn(ASSISTANT, exchange[1])]
-    texts([turn.text for turn in turns])
+        question, answer = texts(exchange)
+        turns += [Turn("user", question), Turn(ASSISTANT, answer)]
     return pair(as_text([*turns, Turn("user", said)]), *(answer_text(given(record, side)) for side in ("chosen", "rejected")))
 
 
@@ -165,7 +164,7 @@ def read_sharegpt(record: Record) -> Compared:
     """A chat in `conversations`, and its two ends. https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md#preference-dataset-1"""
     turns = read_messages(listed(record, "conversations"))
     if record.get("system") and turns[0].role != "system":
-        turns = [Turn("system", given(record, "system")), *turns]
+        turns = [Turn("system", *texts([record["system"]])), *turns]
     return pair(as_text(turns), *(answer_text(given(record, side), after=turns) for side in ("chosen", "rejected")))
 
 
@@ -240,23 +239,17 @@ def read_labelled_list(record: Record) -> Compared:
 def read_scored(record: Record, answer: str, score: str) -> Compared:
     """One answer with a score, higher is better. https://huggingface.co/datasets/nvidia/HelpSteer2"""
     prompt = given(record, "prompt")
-    text = as_text(read_helpsteer(prompt)) if isinstance(prompt, str) and not prompt.startswith(HUMAN) else prompt_text(prompt)
+    turns = read_helpsteer(prompt) if isinstance(prompt, str) else []
+    text = as_text(turns) if len(turns) > 1 else prompt_text(prompt)
     return Compared(text, [answer_text(given(record, answer))], [-number(record, score)])
 
 
 def _holds_chats(record: Record) -> bool:
-    try:
-        return all(isinstance(given(record, side), (list, dict)) for side in ("chosen", "rejected"))
-    except Unreadable:  # which reading it will say
-        return False
+    return all(isinstance(record.get(side), (list, dict)) for side in SIDES)
 
 
-def holds_lists_of_texts(record: Record) -> bool:
-    """Say whether `chosen` and `rejected` are lists of texts, in a CSV as JSON text."""
-    sides = [record.get(side) for side in ("chosen", "rejected")]
-    if SUBSET in record and all(isinstance(side, str) and side.startswith('["') for side in sides):
-        return True
-    return all(isinstance(side, list) and all(isinstance(one, str) for one in side) for side in sides)
+def _holds_lists_of_texts(record: Record) -> bool:
+    return all(isinstance(record.get(side), list) and all(isinstance(one, str) for one in record[side]) for side in SIDES)
 
 
 def _holds_ranks(record: Record) -> bool:
@@ -281,7 +274,7 @@ SOURCES = [
     SourceFormat("arena vote", ("conversation_a", "conversation_b", "winner"), read_arena),
     SourceFormat("LLaMA-Factory pair", ("instruction", "chosen", "rejected"), read_alpaca, " (alpaca)", layout="pairs"),
     SourceFormat("LLaMA-Factory pair", ("conversations", "chosen", "rejected"), read_sharegpt, " (sharegpt)", layout="pairs"),
-    SourceFormat("RewardBench 2 row", _PAIR, read_rewardbench_2, fits=holds_lists_of_texts),
+    SourceFormat("RewardBench 2 row", _PAIR, read_rewardbench_2, fits=_holds_lists_of_texts),
     SourceFormat("RewardBench row", (*_PAIR, SUBSET), read_pair, layout="pairs"),
     SourceFormat("UltraFeedback pair", (*_PAIR, "score_chosen", "score_rejected"), read_ultrafeedback, " (binarized)", layout="pairs"),
     SourceFormat("TRL preference pair", _PAIR, read_pair, " (conversational)", fits=_holds_chats, layout="pairs"),

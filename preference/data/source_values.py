@@ -5,40 +5,52 @@ import math
 import re
 from typing import Any
 
-from preference.data.dialogues import ASSISTANT, Turn, Unreadable, as_text, read_hh, read_messages
+from preference.data.dialogues import ASSISTANT, Turn, Unreadable, are_messages, as_text, read_hh, read_messages
 from preference.wording import shorten
 
-_LIKE_MESSAGES = re.compile(r"""\s*(\[\s*)?\{\s*(?P<quote>["'])(role|content|from|value)(?P=quote)\s*:""")
+_PYTHONS = re.compile(r"\s*\[\s*(\{\s*'(role|content|from|value)'\s*:|'.*'\s*\]\s*$)", re.S)  # a list as Python writes it, not JSON
+SIDES = ("chosen", "rejected")
+SUBSET = "subset"  # a column that is kept
 
 Record = dict[str, Any]
 
 
-def given(record: Record, name: str) -> Any:
-    """Return a value that must be there; nothing at all counts as an empty text, and messages may be written as JSON text."""
-    if name not in record:
-        raise Unreadable(f"no {name!r}; give every record one")
-    value = record[name]
-    return "" if value is None else value if (messages := messages_in(value)) is None else messages
+def from_cells(record: Record) -> Record:
+    """Return a record of a CSV with its cells as other kinds of file hold them: messages, lists of answers and their ranks are JSON there.
 
+    Any other text stays a text, also one that happens to be JSON.
 
-def messages_in(value: Any) -> list | dict | None:
-    """Return the messages, or the message, that a text writes as JSON, as a CSV holds them; None for any other text, and for what is no text.
+    >>> from_cells({"prompt": '[{"role": "user", "content": "Hi"}]', "chosen": '{"id": 1}', "answers": '["a", "b"]'})
+    {'prompt': [{'role': 'user', 'content': 'Hi'}], 'chosen': '{"id": 1}', 'answers': ['a', 'b']}
 
     Raises:
-        Unreadable: the text writes them as Python does, not as JSON.
+        Unreadable: a cell holds such a list as Python writes it.
     """
-    if not isinstance(value, str) or not (start := _LIKE_MESSAGES.match(value)):
-        return None
+    in_lists = {"answers", "ranks"} | ({*SIDES} if SUBSET in record and all(_is_bracketed(record.get(side)) for side in SIDES) else set())
+    return {name: _from_cell(value, name in in_lists) if isinstance(value, str) and value[:1] in "[{ " else value for name, value in record.items()}
+
+
+def _is_bracketed(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("[") and value.endswith("]")
+
+
+def _from_cell(text: str, may_be_list: bool) -> Any:
     try:
-        found = json.loads(value)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    several = found if isinstance(found, list) else [found]
-    if all(isinstance(one, dict) and ({"role", "content"} <= one.keys() or {"from", "value"} <= one.keys()) for one in several):
+    if are_messages(found) or (may_be_list and isinstance(found, list)):
         return found
-    if start["quote"] == "'":
-        raise Unreadable(f"messages in Python's notation, not in JSON: {shorten(value)}; write the data as JSONL or Parquet instead")
-    return None
+    if (python := _PYTHONS.match(text)) and (python[2] or may_be_list):
+        raise Unreadable(f"a list in Python's notation, not in JSON: {shorten(text)}; write the data as JSONL or Parquet instead")
+    return text
+
+
+def given(record: Record, name: str) -> Any:
+    """Return a value that must be there; nothing at all counts as an empty text."""
+    if name not in record:
+        raise Unreadable(f"no {name!r}; give every record one")
+    return "" if record[name] is None else record[name]
 
 
 def listed(record: Record, name: str) -> list:

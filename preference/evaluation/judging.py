@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from preference.data.answers import Scorable
-from preference.data.rankings import Ranking, dense_ranks
+from preference.data.gathering import TWO_PLACES, settle
+from preference.data.rankings import Ranking
+from preference.data.source_formats import NoComparison
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.wording import counted
 
@@ -28,7 +30,7 @@ class Judge:
             if rank is None:
                 self.unlabelled += 1
             else:
-                self._answers.setdefault((item.prompt.strip(), group), []).append((answer, rank, float(reward)))
+                self._answers.setdefault((item.prompt.strip(), group), []).append((answer.strip(), rank, float(reward)))
 
     def evaluate(self, was_seen: Callable[[str], bool]) -> tuple[Evaluation | None, list[str]]:
         """Evaluate the rewards on the prompts that the model was not trained on.
@@ -42,16 +44,23 @@ class Judge:
         kept: list[Ranking] = []
         rewards: list[float] = []
         seen: set[str] = set()
-        for (prompt, group), answers in self._answers.items():
-            texts, ranks, values = zip(*answers, strict=True)
-            if len(set(ranks)) < 2:
+        left_out: Counter[str] = Counter()  # why -> rankings
+        for (prompt, group), told in self._answers.items():
+            texts, ranks, values = zip(*told, strict=True)
+            try:
+                places, levels, twice = settle(texts, ranks)
+            except NoComparison as reason:
+                left_out[str(reason)] += 1
                 continue
+            if twice:
+                left_out[TWO_PLACES] += 1
             if was_seen(prompt):
                 seen.add(prompt)
                 continue
-            kept.append(Ranking(prompt, list(texts), dense_ranks(ranks), str(group)))
-            rewards += values
+            kept.append(Ranking(prompt, [texts[i] for i in places], levels, str(group)))
+            rewards += [values[i] for i in places]
         notes = [f"left out: {counted(count, 'record')} with {why}" for why, count in self.left_out.most_common()]
+        notes += [f"left out: {counted(count, 'ranking')} with {why}" for why, count in left_out.most_common()]
         if self.unlabelled:
             notes.append(f"left out: {counted(self.unlabelled, 'answer')} without a rank, which must be a positive whole number")
         if seen:

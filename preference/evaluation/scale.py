@@ -84,12 +84,14 @@ def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray | 
     >>> ranks, best = rank_within(np.array([7, 8, 7, 7]), np.array([0.9, 0.1, 0.9, 0.5]), np.array([1, 2, 1, 3]))
     >>> ranks.tolist(), best.tolist()
     ([1, 1, 1, 2], [True, True, False, False])
+    >>> rank_within(np.array([7, 7]), np.array([0.5, 0.5]), np.array([9, 1]))[1].tolist()
+    [True, False]
     """
     if answers is not None:
         _, first, place = np.unique(answers, return_index=True, return_inverse=True)
-        ranks, chosen = rank_within(prompts[first], rewards[first])
-        best = np.zeros(len(rewards), dtype=bool)
-        best[first] = chosen
+        order = np.argsort(first)  # as they stand: of equal rewards, the first is the best
+        ranks, best = np.empty(len(first), dtype=np.int32), np.zeros(len(rewards), dtype=bool)
+        ranks[order], best[first[order]] = rank_within(prompts[first[order]], rewards[first[order]])
         return ranks[place], best
     order = np.lexsort((-rewards, prompts))  # stable
     prompts, rewards = prompts[order], rewards[order]

@@ -21,7 +21,7 @@ def test_rows_of_one_prompt_and_group_are_a_ranking():
     evaluation, notes = judge("rows", records, [[0.9], [0.1], [0.0], [0.9], [0.5], [0.3]]).evaluate(lambda prompt: False)
     assert [(r.prompt, r.group, r.answers, r.ranks) for r in evaluation.rankings] == [("p", "x", ["a", "b"], [1, 2]), ("p", "y", ["a", "c"], [2, 1])]
     assert evaluation.metrics.pairwise_accuracy == 0.5 and evaluation.part == "test"
-    assert notes == ["left out: 1 answer without a rank, which must be a positive whole number"]
+    assert notes == ["left out: 1 ranking with only one answer", "left out: 1 answer without a rank, which must be a positive whole number"]
 
 
 def test_each_pair_is_a_ranking_and_prompts_trained_on_are_left_out():
@@ -57,3 +57,23 @@ def test_other_formats_are_judged_as_if_they_had_been_converted(tmp_path, name, 
     converted, _ = judge_file(tmp_path / "rankings.csv")
     assert evaluation.metrics.pairs > 0
     assert evaluation.metrics == converted.metrics
+
+
+def test_what_converting_leaves_out_is_no_evidence_here_either(tmp_path):
+    pairs = [("p", "a", "b"), ("p", "a", "a "), ("q", "a", ""), ("q", "c", "d")]
+    write(tmp_path / "pairs.jsonl", [dict(zip(("prompt", "chosen", "rejected"), pair, strict=True)) for pair in pairs])
+    evaluation, notes = judge_file(tmp_path / "pairs.jsonl")
+    assert evaluation.metrics.pairs == 2
+    assert notes == ["left out: 1 record with an empty text", "left out: 1 ranking with answers listed twice with different ranks"]
+    twice = [("p", "a", 3), ("p", "b", 1), ("p", "a", 2), ("p", "c", 2), ("q", "e", 1), ("q", "f", 1)]
+    write(tmp_path / "scored.csv", [dict(zip(("prompt", "response", "score"), row, strict=True)) for row in twice])
+    evaluation, notes = judge_file(tmp_path / "scored.csv", "score")
+    assert evaluation.metrics.pairs == 1 and len(notes) == 2  # b against c
+
+
+def test_raters_of_ranked_answers_keep_apart(tmp_path):
+    rows = [("p", "a", 1, "Ann"), ("p", "b", 2, "Ann"), ("p", "a", 2, "Bo"), ("p", "b", 1, "Bo")]
+    write(tmp_path / "ranked.csv", [dict(zip(("prompt", "answer", "rank", "annotator"), row, strict=True)) for row in rows])
+    assert judge_file(tmp_path / "ranked.csv")[0].metrics.pairwise_accuracy == 0.5
+    run_script("convert_rankings.py", "ranked.csv", "rankings.csv", cwd=tmp_path)
+    assert judge_file(tmp_path / "rankings.csv")[0].metrics == judge_file(tmp_path / "ranked.csv")[0].metrics
