@@ -99,7 +99,7 @@ def _origin(base: BaseModel) -> str:
     """Return the name of the base model that a reward model started from, in brackets, or "" where its folder does not tell."""
     try:
         name = json.loads((base.path / "metrics.json").read_text(encoding="utf-8"))["base_model"]["used"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return ""
     return f" ({name})" if isinstance(name, str) else ""
 

@@ -87,7 +87,7 @@ def kept_words(review: Path) -> list[str]:
     """Return the words that the review in the file `review` was trained with; none where they are not known, or the record is damaged."""
     try:
         words = json.loads(_kept(review).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else []
 
