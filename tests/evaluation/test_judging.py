@@ -47,7 +47,7 @@ def judge_file(path, score=None):
     return judge.evaluate(lambda prompt: False)
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv"])
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
 @pytest.mark.parametrize("name", [*KNOWN, "scored answers"])
 def test_other_formats_are_judged_as_if_they_had_been_converted(tmp_path, name, kind):
     records, score = (SCORED, "helpfulness") if name == "scored answers" else (KNOWN[name][0], None)
