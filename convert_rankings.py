@@ -103,10 +103,9 @@ def read_source(source: str, score: str | None, stack: contextlib.ExitStack) -> 
     numbered = records.numbered()
     number, first = next(numbered, (0, None))
     if first is None:
-        cut = f"; line {records.cut_short.rpartition(':')[2]} was cut short" if records.cut_short else ""
-        raise InputError(f"{records.source}: has no records{cut}; write one per ranking, or per answer")
+        raise records.none_found("write one per ranking, or per answer")
     try:
-        known = find_format(records.columns or list(first), from_cells(first) if records.kind == "csv" else first, score)
+        known = find_format(records.columns or list(first), from_cells(first, records.kind), score)
     except Unreadable as problem:
         raise InputError(f"{records.at(number)}: {problem}") from None
     except InputError as error:
@@ -123,15 +122,14 @@ def _read_ranked(records: Records, numbered: Iterable[tuple[int, dict[str, Any]]
     rows = RankedRows(records.at, "line" if records.kind in ("csv", "jsonl") else "row")
     subsets: dict[tuple[str, str], str] = {}
     for number, record in numbered:
-        texts = {name: record.get(name) for name in ("prompt", "answer", "rank", GROUP, SUBSET)}
-        given = {name: str(value) if isinstance(value, (list, dict)) else name_of(value) for name, value in texts.items()}
-        given |= {name: value for name, value in texts.items() if isinstance(value, str)}
+        texts = {name: record.get(name) for name in ("prompt", "answer", "rank", SUBSET)} | {GROUP: rater_of(record)}
+        given = {name: "" if value is None else name_of(value) if isinstance(value, float) else str(value) for name, value in texts.items()}
         for name, text in given.items():
             if name in ("prompt", "answer") and texts[name] is not None and not isinstance(texts[name], str):
                 rows.report(number, f"{name} is not a text: {shorten(text)}; write a text")
             elif what := find_unwritable(text):
                 rows.report(number, f"{what} in {shorten(text)}; remove it")
-        rows.add(number, given["prompt"], given["answer"], given["rank"], given[GROUP] or rater_of(record))
+        rows.add(number, given["prompt"], given["answer"], given["rank"], given[GROUP])
         if given[SUBSET]:
             subsets.setdefault((given["prompt"].strip(), given[GROUP].strip()), given[SUBSET])
     rankings, left_out = rows.rankings()
@@ -161,7 +159,7 @@ def _read_compared(records: Records, numbered: Iterable[tuple[int, dict[str, Any
         for number, record in numbered:
             count += 1
             try:
-                compared = known.read(from_cells(record) if records.kind == "csv" else record)
+                compared = known.read(from_cells(record, records.kind))
                 of_a_ranking = GROUP in record and "chosen" in known.columns
                 gathering.add(compared, rater_of(record), subset_of(record), of_a_ranking=of_a_ranking)
             except NoComparison as reason:

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import tracemalloc
+from decimal import Decimal
 
 import pytest
 from conftest import ROOT, read_csv, run_process, run_script
@@ -78,6 +79,15 @@ def test_raters_may_have_numbers_which_a_table_with_gaps_makes_floats(tmp_path):
     write(tmp_path / "ranked.parquet", [{"prompt": "p", "answer": a, "rank": 6 - score, "group": who} for who, a, score in rows])
     run_script("convert_rankings.py", "ranked.parquet", "ranked.csv", cwd=tmp_path)
     assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "ranked.csv").rankings] == expected
+
+
+def test_a_rater_named_in_another_column_keeps_the_subset_and_ranks_may_be_decimals(tmp_path):
+    rows = [("a", 1, "Ann"), ("b", 2, "Ann"), ("a", 2, "Bo"), ("b", 1, "Bo")]
+    records = [{"prompt": "p", "answer": answer, "rank": Decimal(rank), "annotator": who, "subset": f"of {who}"} for answer, rank, who in rows]
+    write(tmp_path / "ranked.parquet", records)
+    run_script("convert_rankings.py", "ranked.parquet", "out.csv", cwd=tmp_path)
+    written = [(row["answer"], row["rank"], row["group"], row["subset"]) for row in read_csv(tmp_path / "out.csv")]
+    assert written == [(answer, str(rank), who, f"of {who}") for answer, rank, who in rows]
 
 
 def test_messages_in_pythons_notation_are_refused(tmp_path):

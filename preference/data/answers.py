@@ -4,6 +4,7 @@ rows: `prompt`, `answer`. lists: `prompt` and `answers`, a list of texts, as in 
 Records of the other formats that `preference.data.source_formats` knows have the same layouts, under other names.
 """
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ ADDED = {
     "lists": ["rewards", "ranks_in_prompt", "percentiles"],
     "pairs": ["reward_chosen", "reward_rejected", "margin", "probability"],
 }
-_NEEDED = {"rows": ["answer"], "lists": ["answers"], "pairs": ["chosen", "rejected"]}
+_NEEDED = {"rows": ["answer"], "lists": ["answers"], "pairs": [*SIDES]}
 _SCORES_OF_PAIRS = {"score_chosen", "score_rejected"}  # equal ones are a tie, which only the reader of that format knows
 
 
@@ -89,14 +90,15 @@ class Answers:
         numbered = self.records.numbered()
         first = next(numbered, None)
         if first is None:
-            cut = f"; line {self.records.cut_short.rpartition(':')[2]} was cut short" if self.records.cut_short else ""
-            raise InputError(f"{self.records.source}: has no records{cut}; write one per prompt or per answer")
+            raise self.records.none_found("write one per prompt or per answer")
         self._numbered = itertools.chain([first], numbered)
         self.columns, place = list(first[1]), self.records.at(first[0])
         if self.records.columns is not None:
             self.columns, place = self.records.columns, self.records.at(1) if self.records.kind == "csv" else self.records.source
-        self._in_cells = self.records.kind == "csv"  # JSON
-        self.known = _other_format(self.columns, _decoded(first[1]) if self._in_cells else first[1], score, place)
+        told = first[1]
+        with contextlib.suppress(Unreadable):  # which reading it will say
+            told = from_cells(told, self.records.kind)
+        self.known = _other_format(self.columns, told, score, place)
         self.layout = self.known.layout if self.known else find_layout(self.columns, place)
         if taken := [name for name in ADDED[self.layout] if name in self.columns]:
             raise InputError(f"{place}: {taken[0]!r} exists already; rename or delete it")
@@ -105,14 +107,14 @@ class Answers:
     def _read(self, number: int, record: dict[str, Any]) -> Scorable:
         place = self.records.at(number)
         try:
-            decoded = from_cells(record) if self._in_cells and (self.known or self.layout != "rows") else record
-            item = scorable_of(decoded, self.known, place) if self.known else scorable(decoded, self.layout, place)
+            told = record if self.layout == "rows" and not self.known else from_cells(record, self.records.kind)
+            item = scorable_of(told, self.known, place) if self.known else scorable(told, self.layout, place)
         except Unreadable as problem:
             raise InputError(f"{place}: {problem}") from None
         for text in (item.prompt, *item.answers):
             if what := find_unwritable(text):
                 raise InputError(f"{place}: {what} in {shorten(text)}; remove it")
-        return replace(item, record=record) if decoded is not record else item
+        return replace(item, record=record) if told is not record else item
 
     def __iter__(self) -> Iterator[Scorable]:
         """Read on. InputError is raised for a record that lacks a text, with its place."""
@@ -127,14 +129,6 @@ class Answers:
             except InputError as error:
                 problems.append(str(error))
         return answers, problems
-
-
-def _decoded(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the first record of a CSV with what its cells hold; as it is where that cannot be read, which reading it will say."""
-    try:
-        return from_cells(record)
-    except Unreadable:
-        return record
 
 
 def _other_format(columns: Sequence[str], first: dict[str, Any], score: str | None, place: str) -> SourceFormat | None:
@@ -154,7 +148,7 @@ def _other_format(columns: Sequence[str], first: dict[str, Any], score: str | No
 def _holds_texts(first: dict[str, Any]) -> bool:
     """Say whether prompt and answers of a record are meant to be plain texts: no messages, no dialogue, no answers that have ranks."""
     listed = first.get("answers")
-    parts = [first.get("prompt"), first.get("chosen"), first.get("rejected"), *(listed if isinstance(listed, list) else [])]
+    parts = [*map(first.get, ("prompt", *SIDES)), *(listed if isinstance(listed, list) else [])]
     return not any(isinstance(part, (list, dict)) for part in parts) and not str(first.get("prompt")).startswith(HUMAN)
 
 

@@ -65,6 +65,11 @@ class Records:
             else:
                 yield number, record
 
+    def none_found(self, remedy: str) -> InputError:
+        """Return the error to raise where the source turned out to hold no record."""
+        cut = f"; line {self.cut_short.rpartition(':')[2]} was cut short" if self.cut_short else ""
+        return InputError(f"{self.source}: has no records{cut}; {remedy}")
+
     def at(self, number: int) -> str:
         """Name the place of a record in messages.
 

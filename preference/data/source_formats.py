@@ -100,11 +100,10 @@ def read_pair(record: Record) -> Compared:
     Without a prompt it is the common beginning of both, up to the end of a word or a turn; so it is where the prompt is a text, and
     the others are whole chats. https://huggingface.co/docs/trl/dataset_formats#preference
     """
-    prompt = given(record, "prompt") if "prompt" in record else None
-    chosen, rejected = given(record, "chosen"), given(record, "rejected")
+    prompt, chosen, rejected = record.get("prompt"), given(record, "chosen"), given(record, "rejected")
     if isinstance(chosen, str) and isinstance(rejected, str):
         if "prompt" in record:
-            return pair(prompt_text(prompt), chosen, rejected)
+            return pair(prompt_text(given(record, "prompt")), chosen, rejected)
         if (one := read_hh(chosen)) and (other := read_hh(rejected)):
             return whole_chats(one, other)
         start = common_words(chosen, rejected)
@@ -157,7 +156,7 @@ def read_alpaca(record: Record) -> Compared:
             raise Unreadable(f'history has {shorten(str(exchange))}; write [["question", "answer"], ...]')
         question, answer = texts(exchange)
         turns += [Turn("user", question), Turn(ASSISTANT, answer)]
-    return pair(as_text([*turns, Turn("user", said)]), *(answer_text(given(record, side)) for side in ("chosen", "rejected")))
+    return pair(as_text([*turns, Turn("user", said)]), *(answer_text(given(record, side)) for side in SIDES))
 
 
 def read_sharegpt(record: Record) -> Compared:
@@ -165,7 +164,7 @@ def read_sharegpt(record: Record) -> Compared:
     turns = read_messages(listed(record, "conversations"))
     if record.get("system") and turns[0].role != "system":
         turns = [Turn("system", *texts([record["system"]])), *turns]
-    return pair(as_text(turns), *(answer_text(given(record, side), after=turns) for side in ("chosen", "rejected")))
+    return pair(as_text(turns), *(answer_text(given(record, side), after=turns) for side in SIDES))
 
 
 def read_arena(record: Record) -> Compared:
@@ -205,8 +204,7 @@ def read_openhermes(record: Record) -> Compared:
     if sorted(of_each) == list(range(len(answers))):
         by_position: list[float] = [of_each.index(i) for i in range(len(answers))]
         if by_position != of_each and record.get("chosen") and record.get("rejected"):
-            given_ends = (given(record, side) for side in ("chosen", "rejected"))
-            ends = [end if isinstance(end, str) else read_messages(end)[-1].text for end in given_ends]
+            ends = [end if isinstance(end, str) else read_messages(end)[-1].text for end in map(record.get, SIDES)]
 
             def agrees(some: list[float]) -> bool:
                 return [answers[some.index(rank)] for rank in (0, len(answers) - 1)] == ends

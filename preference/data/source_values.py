@@ -15,17 +15,19 @@ SUBSET = "subset"  # a column that is kept
 Record = dict[str, Any]
 
 
-def from_cells(record: Record) -> Record:
+def from_cells(record: Record, kind: str) -> Record:
     """Return a record of a CSV with its cells as other kinds of file hold them: messages, lists of answers and their ranks are JSON there.
 
-    Any other text stays a text, also one that happens to be JSON.
+    Any other text stays a text, also one that happens to be JSON; and a record of another kind of file stays as it is.
 
-    >>> from_cells({"prompt": '[{"role": "user", "content": "Hi"}]', "chosen": '{"id": 1}', "answers": '["a", "b"]'})
+    >>> from_cells({"prompt": '[{"role": "user", "content": "Hi"}]', "chosen": '{"id": 1}', "answers": '["a", "b"]'}, "csv")
     {'prompt': [{'role': 'user', 'content': 'Hi'}], 'chosen': '{"id": 1}', 'answers': ['a', 'b']}
 
     Raises:
         Unreadable: a cell holds such a list as Python writes it.
     """
+    if kind != "csv":
+        return record
     in_lists = {"answers", "ranks"} | ({*SIDES} if SUBSET in record and all(_is_bracketed(record.get(side)) for side in SIDES) else set())
     return {name: _from_cell(value, name in in_lists) if isinstance(value, str) and value[:1] in "[{ " else value for name, value in record.items()}
 
