@@ -130,6 +130,14 @@ def sample_folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def folder(tmp_path, sample_folder) -> Path:
+    """The test's own folder, with a copy of the sample."""
+    for name in ("training_data.csv", "test_data.csv"):
+        shutil.copy(sample_folder / name, tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def tiny_reward_model(tiny_distilbert, sample_folder) -> Path:
     """A reward model trained for 20 steps from the tiny DistilBERT."""
@@ -204,3 +212,11 @@ def run_process(name: str, *arguments, cwd: Path, status: int = 0, stdin: str | 
 def read_csv(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2]  # for tiny models
+
+
+def train(folder: Path, *arguments, status: int = 0) -> Done:
+    """Train with the settings for tiny models."""
+    return run_script("reward_model_trainer.py", *TINY, *arguments, cwd=folder, status=status)

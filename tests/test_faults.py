@@ -1,19 +1,11 @@
 """A file that cannot be written is one line in every script, and what was there before stays. (Training and ranking have tests of their own.)"""
 
 import os
-import shutil
 
 import pytest
 from conftest import run_script
 
 REVIEW = ["--data", "training_data.csv", "--max-length", 64, "--max-steps", 1]
-
-
-@pytest.fixture
-def folder(tmp_path, sample_folder):
-    for name in ("training_data.csv", "test_data.csv"):
-        shutil.copy(sample_folder / name, tmp_path)
-    return tmp_path
 
 
 def refused(folder, script: str, *arguments) -> str:

@@ -29,13 +29,6 @@ def processes():
     return context
 
 
-@pytest.fixture
-def folder(tmp_path, sample_folder):
-    for name in ("training_data.csv", "test_data.csv"):
-        shutil.copy(sample_folder / name, tmp_path)
-    return tmp_path
-
-
 def train_in(folder: Path, arguments: list, ready) -> None:
     """Run the trainer as a process of its own; it says when it begins."""
     import reward_model_trainer
