@@ -32,6 +32,8 @@ class Terminal:
         files = [] if {"--candidates", "--again"} & set(arguments) else ["--candidates", "c.jsonl"]
         env = os.environ | {"TERM": "xterm-256color", "EDITOR": "true"} | environment
         env.pop("PYTHONUNBUFFERED", None)  # Python then loses the rest of a line whose writing a signal interrupts
+        for size in ("COLUMNS", "LINES"):  # pytest-xdist's own, which would count for more than the terminal's
+            env.pop(size, None)
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(
