@@ -19,7 +19,6 @@ if __name__ == "__main__":
 import argparse
 import os
 import sys
-import textwrap
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,9 +34,10 @@ from preference.ranking.agreement import self_agreement
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments, keep_words, training_words
-from preference.wording import counted, flag_with, plain
+from preference.wording import counted, filled, flag_with, plain
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
+LEAST_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
 
     import numpy as np
 
-    from preference.evaluation.calibration import calibrate, chance_calibration_error, odds_in_words, why_no_odds
+    from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, chance_calibration_error, odds_in_words, why_no_odds
     from preference.evaluation.disputes import disputes_of, expected_disputes
     from preference.evaluation.evaluation import evaluate
     from preference.evaluation.learning_curve import describe_gain, fit_curve, measured_points
@@ -129,7 +129,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     of_ranking = [pair_margins(ranking, values) for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
     calibration = calibrate([np.concatenate([of_ranking[i] for i in fold.held_out]) for fold in folds])
     by_chance = chance_calibration_error(rankings, rewards, calibration.temperature, seed=settings.seed)
-    top = min(top, int((disputes > 0).sum()))
+    top = min(top, int((disputes > LEAST_DISPUTE * rewards.std()).sum()))
     write_atomically(files.output, review_csv(table, rankings, rewards, disputes))
     words = training_words(base_model, settings)
     keep_words(files.output, words)
@@ -146,19 +146,24 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         points = measured_points(rankings, [*smaller, folds], [*of_smaller, rewards])
         curve = fit_curve(points, models=len(folds))
         plot_learning_curve(points, curve, evaluation, files.curve_plot, again=again)
-        print(textwrap.fill(describe_gain(curve, evaluation.metrics.prompts), 118) + "\n")
+        print(filled(describe_gain(curve, evaluation.metrics.prompts)) + "\n")
     print_reversed(rankings, find_reversed(rankings, rewards))
     print_disputes(rankings, rewards, disputes, top)
     if top and not why_no_odds(calibration.temperature, evaluation.metrics.prompts):
         threshold = float(np.sort(disputes)[-top])
-        strong = expected_disputes(rankings, rewards, threshold, calibration.temperature, seed=settings.seed)
-        print(f"By these probabilities, chance alone would give about {strong:.0f} disputes as strong as these {top}.")
+        as_these, as_first = (
+            expected_disputes(rankings, rewards, strength, calibration.temperature, seed=settings.seed) for strength in (threshold, disputes.max())
+        )
+        first = f", and about {as_first:.1f} as strong as the first" if top > 1 else ""
+        print(f"By these probabilities, chance alone would give about {as_these:.0f} disputes as strong as these {top}{first}.")
     print(f"\n{counted(len(every), 'fold')} in {duration(seconds)}\nreview      {plain(files.output)}")
     if learning_curve:
         print(f"picture     {plain(files.curve_plot)}")
     if top:
         look_again = [*flag_with("--data", files.data), *flag_with("--again", files.output), *(flag_with("--log", files.log) if files.log else [])]
         print(f"look again  {command_line('generate_data.py', look_again)}")
+    if evaluation.metrics.prompts >= LEAST_PROMPTS and settings.validation_fraction == TrainingSettings().validation_fraction:
+        words = [*words, "--validation-fraction", "0"]  # this review is the evidence: no ranking need be kept from the training
     print(f"train       {command_line('reward_model_trainer.py', [*flag_with('--data', files.data), *words])}")
 
 

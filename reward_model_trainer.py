@@ -34,7 +34,7 @@ from preference.model.base_models import find_base_model
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments
-from preference.wording import counted, name_some, plain, shorten
+from preference.wording import counted, filled, name_some, plain, shorten
 
 TEST_DATA = Path("test_data.csv")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
@@ -115,7 +115,8 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]
     review = known_outcome(usable, base, settings)
     evidence = Evidence(rankings, tests, training_part, trained, count_review(evaluations, review), review)
-    comparison = compare_with_earlier(files.output_dir, evaluations, on_message=say)
+    not_compared: list[str] = []
+    comparison = compare_with_earlier(files.output_dir, evaluations, on_message=not_compared.append)
 
     picture = draw_picture(evidence, files.plot.suffix.lower(), on_message=say)
     record = metrics_record(evidence)
@@ -135,11 +136,11 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
 
         print_report(evidence.evaluations)
         if review and evidence.unseen:
-            say(f"\nCross-validation of the same rankings: {review_in_words(review)}.")
-        if comparison:
-            say(f"\n{comparison.in_words()}")
-            if comparison.changed:
-                say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
+            say(f"\n{filled(f'Cross-validation of the same rankings: {review_in_words(review)}.')}")
+        for sentence in [comparison.in_words()] if comparison else not_compared:
+            say(f"\n{filled(sentence)}")
+        if comparison and comparison.changed:
+            say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
         if previous:
             say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
         say(

@@ -225,7 +225,10 @@ def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
         odds = scale.probability(one.rewards[0] - other.rewards[0])
         if odds is not None:
             names = (shorten(one_line(item.answers[0]), 40) for item in (first, second))
-            print("\n{} beats {} with {:.0%}: so often would a person be expected to prefer it".format(*names, odds))
+            print("\n{} beats {} with {:.0%}: a person is expected to prefer it so often".format(*names, odds))
+        elif scale.quantiles is not None:
+            note = "its metrics.json has no odds; a review of ten rankings or more (review_rankings.py), and a training after it, give them"
+            print(f"{plain(job.model)}: {note}", file=sys.stderr)
 
 
 def one_line(text: str) -> str:

@@ -106,6 +106,31 @@ def test_the_yield_trains_on_some_of_the_prompts_with_the_settings_of_the_traine
     assert [r.prompt for r in trained_on[1]] != [r.prompt for r in trained_on[0]]  # each seed draws its own
 
 
+def test_the_yield_is_one_command(data, tiny_distilbert, tmp_path, monkeypatch, capsys):
+    import benchmark
+
+    monkeypatch.setattr(benchmark, "HERE", tmp_path)
+    monkeypatch.setattr(benchmark, "ROOT", tmp_path)
+    monkeypatch.setattr(benchmark, "YIELD_PROMPTS", [3, 100])
+    asked = []
+
+    def measure_tiny(self, request):
+        asked.append(request)
+        settings = request.settings | {"max_steps": 2} | ({"freeze_layers": 1} if request.settings.get("freeze_layers") else {})  # of its 2 layers
+        return measure(replace(request, base_model=str(tiny_distilbert), max_length=MAX_LENGTH, settings=settings))
+
+    monkeypatch.setattr(Measurements, "measure", measure_tiny)
+    assert benchmark.main(["--data", data, "--yield"]) == 0
+    assert [request.prompts for request in asked] == [3] * 4 + [6] * 4  # of the 9 prompts 3 are held out
+    assert [request.settings for request in asked[:4]] == list(benchmark.YIELD_WAYS.values())
+    printed = capsys.readouterr().out
+    assert "on 3 unseen prompts; the longest answer is best: " in printed and "results/results.json" in printed
+    measured = json.loads((tmp_path / "results" / "results.json").read_text())["yield"]["ways"]
+    assert list(measured) == list(benchmark.YIELD_WAYS) and all(list(way) == ["3", "6"] for way in measured.values())
+    first = measured["trained on all of them"]["3"][0]["metrics"]
+    assert f"{first['pairwise_accuracy']:.3f} (" in printed and first["prompts"] == 3
+
+
 def test_the_benchmark_trains_with_the_defaults_of_the_trainer():
     from preference.training.settings import TrainingSettings
 

@@ -14,8 +14,13 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     assert "previous" not in first.stdout and not (folder / "reward_model_final.previous").exists()
     weights = (folder / "reward_model_final" / "model.safetensors").read_bytes()
     second = train(folder, *arguments, "--max-steps", 6)
-    assert "The new model is " in second.stdout and "prompts that neither was trained on" in second.stdout
-    assert "; the validation prompts among them chose the new weights, which flatters it a little." in second.stdout
+    printed = " ".join(second.stdout.split())
+    assert (
+        "Too few prompts to tell the new model from the previous one: " in printed
+        and " of the pairs of 4 prompts that neither was trained on" in printed
+    )
+    assert "; the validation prompts among them chose the new weights, which flatters it a little." in printed
+    assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
     assert f"The previous model is kept until the next training; to restore it: {command}\n" in second.stdout
@@ -31,7 +36,15 @@ def test_only_prompts_that_neither_model_was_trained_on_are_compared(folder, tin
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
     train(folder, *arguments)
     done = train(folder, *arguments, "--test-data", "later.csv")
-    assert "of the pairs of 1 prompt that neither was trained on" in done.stdout
+    assert "of the pairs of 1 prompt that neither was trained on" in " ".join(done.stdout.split())
+
+
+def test_a_retraining_that_cannot_be_compared_says_why(folder, tiny_distilbert):
+    (folder / "test_data.csv").unlink()
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
+    assert "Not compared" not in train(folder, *arguments).stdout
+    said = "Not compared with the previous model: there is no prompt that neither was trained on; keep some aside in test_data.csv"
+    assert said in " ".join(train(folder, *arguments).stdout.split())
 
 
 def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilbert):
@@ -57,7 +70,8 @@ def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder,
     train(folder, *arguments)
     (folder / "reward_model_final" / "metrics.json").write_text('{"cut')
     done = train(folder, *arguments)
-    assert "The new model is" not in done.stdout and "to restore it: " in done.stdout
+    assert "Not compared with the previous model: its metrics.json does not say what it was trained on.\n" in done.stdout
+    assert "to restore it: " in done.stdout
     assert json.loads((folder / "reward_model_final" / "metrics.json").read_text())["training"]["steps"] == 2
 
 
@@ -83,7 +97,10 @@ def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kep
     done = train(folder, *arguments, "--validation-fraction", 0)
     assert f"No prompt was kept from this model; the cross-validation stands for it: {found}" in " ".join(done.stdout.split())
     done = train(folder, *arguments)
-    assert f"Cross-validation of the same rankings: {found}" in done.stdout and "validation (1 prompt)" in done.stdout
+    assert f"Cross-validation of the same rankings: {found}" in " ".join(done.stdout.split()) and "validation (1 prompt)" in done.stdout
     record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert record["calibration"]["temperature"] == 0.9 and record["cross_validation"]["pairwise_accuracy"] == 0.8
     assert "Cross-validation" not in train(folder, *arguments, "--seed", 1).stdout  # another training, so another review
+    header, *rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    (folder / "training_data.csv").write_text("".join([header, *sorted(rows)]))
+    assert "Cross-validation of the same rankings: " in train(folder, *arguments).stdout  # they are the same in another order

@@ -18,6 +18,7 @@ from preference.cache import cache_folder
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import kept_words, training_words
+from review_rankings import LEAST_DISPUTE
 
 TINY = ["--precision", "fp32", "--max-length", 64, "--max-steps", 6]
 
@@ -43,7 +44,8 @@ def told(done, word: str) -> list[str]:
 
 
 def kept_folds() -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (cache_folder() / "folds").glob("*.json")}
+    """The files of the folds that are known: a fold that is trained again is another file of the same name."""
+    return {path.name: path.stat().st_ino for path in (cache_folder() / "folds").glob("*.json")}
 
 
 def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
@@ -73,14 +75,14 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
         assert [float(row["reward"]) for row in predicted] == sorted(rewards, reverse=True)
 
 
-def know_folds(path, tiny_distilbert) -> None:
+def know_folds(path, tiny_distilbert, **changed) -> None:
     """Keep rewards for all folds of a review of `path`, as if models had been trained: minus the rank, with noise."""
     from preference.data.folds import folds_by_prompt
     from preference.data.rankings import read_rankings
     from preference.model.base_models import find_base_model
     from preference.training.cross_validation import fold_key
 
-    rankings, settings = read_rankings(path).rankings, TrainingSettings(precision="fp32", max_length=64, max_steps=6)
+    rankings, settings = read_rankings(path).rankings, TrainingSettings(precision="fp32", max_length=64, max_steps=6, **changed)
     generator = np.random.default_rng(0)
     for fold in folds_by_prompt(rankings, settings.validation_fraction, settings.seed):
         ranks = np.concatenate([rankings[i].ranks for i in fold.held_out])
@@ -93,7 +95,24 @@ def test_ten_prompts_give_odds_and_say_how_many_disputes_chance_alone_would_give
     (folder / "data.csv").write_text(format_rows([COLUMNS, *rows]))
     know_folds(folder / "data.csv", tiny_distilbert)
     done = review(folder, tiny_distilbert)
-    assert "P(preferred) = sigmoid(margin / " in done.stdout and "chance alone would give about" in done.stdout
+    assert "P(preferred) = sigmoid(margin / " in done.stdout
+    strong, disputes, first = re.search(
+        r"chance alone would give about (\d+) disputes as strong as these (\d+), and about (\d\.\d) as strong as the first\.", done.stdout
+    ).groups()
+    rows = read_csv(folder / "review.csv")
+    least = LEAST_DISPUTE * np.std([float(row["reward"]) for row in rows])
+    assert float(first) <= int(strong) and int(disputes) == sum(float(row["dispute"]) > least for row in rows) / 4
+    assert told(done, "train")[-2:] == ["--validation-fraction", "0"]  # all rankings: the review is the evidence
+    done = review(folder, tiny_distilbert, "--top", 1)
+    assert re.search(r"as strong as these 1\.\n", done.stdout)
+
+
+def test_a_review_with_a_validation_fraction_of_its_own_gives_it_on(folder, tiny_distilbert):
+    rows = [[f"prompt {i}", f"answer {rank}", rank] for i in range(10) for rank in range(1, 5)]
+    (folder / "data.csv").write_text(format_rows([COLUMNS, *rows]))
+    know_folds(folder / "data.csv", tiny_distilbert, validation_fraction=0.3)
+    done = review(folder, tiny_distilbert, "--validation-fraction", 0.3)
+    assert "10 prompts" in done.stdout and told(done, "train").count("--validation-fraction") == 1 and "0.3" in told(done, "train")
 
 
 def test_known_folds_are_not_trained_again_and_an_edit_trains_only_what_it_touches(folder, tiny_distilbert):
@@ -146,7 +165,8 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
         for rank in [r["rank"] if rater == "ann" else 5 - int(r["rank"])]
     ]
     (folder / "data.csv").write_text(format_rows([[*COLUMNS, "group"], *grouped]))
-    assert "two raters agree" in review(folder, tiny_distilbert).stdout
+    printed = review(folder, tiny_distilbert).stdout
+    assert "two raters agree" in printed and re.search(r"dispute +prompt +group +you ranked higher", printed)
     reviewed = read_csv(folder / "review.csv")
     assert len(reviewed) == 64
     disputes = {(row["prompt"], row["group"]): float(row["dispute"]) for row in reviewed}
@@ -238,7 +258,7 @@ def test_a_learning_curve_says_whether_more_would_help_and_continues_where_it_wa
     assert "cross-validation: 8 folds by prompt, 4 of them with fewer rankings; 5 of them known from earlier, about " in done.stdout
     assert re.search(r"More rankings .*, of twice as many \(8\) \d\.\d\d, 80 % interval \d", " ".join(done.stdout.split()))
     assert "picture     learning_curve.png\n" in done.stdout and (four_prompts / "learning_curve.png").stat().st_size > 20_000
-    assert re.search(r"yourself, shown 1 prompt again +0\.000 \[0\.000, 0\.000\]", done.stdout)
+    assert re.search(r"yourself, shown 1 prompt again +0\.000 *\n", done.stdout)  # one prompt has no interval
     assert "4 folds by prompt; 4 of them known" in review(four_prompts, tiny_distilbert, "--seed", 9).stdout  # without the curve
 
 

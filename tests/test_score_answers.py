@@ -168,7 +168,7 @@ def test_another_format_gets_its_scores_and_the_table(measured_model, tmp_path):
     for vote, record in zip(votes, scored, strict=True):
         assert record.pop("rewards") == pytest.approx(expected, abs=1e-5) and len(record.pop("percentiles")) == 2
         assert sorted(record.pop("ranks_in_prompt")) == [1, 2] and record == vote
-    assert f"pairwise accuracy [95 % interval]   {float(expected[1] > expected[0]):.3f}" in done.stderr
+    assert f"pairwise accuracy [95 % interval] {float(expected[1] > expected[0]):.3f}" in " ".join(done.stderr.split())
     done = run_script("score_answers.py", "--model", measured_model, "votes.jsonl", "--output", "rows.csv", "--best", cwd=tmp_path)
     (row,) = read_csv(tmp_path / "rows.csv")
     assert list(row) == ["prompt", "answer", "rank", "domain", "reward", "rank_in_prompt", "percentile"]

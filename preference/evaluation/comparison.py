@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preference.data.rankings import Ranking
+from preference.evaluation.evaluation import LEAST_PROMPTS
 from preference.evaluation.metrics import count_pairs, split_rewards
 from preference.statistics import bootstrap_interval
 from preference.wording import counted
@@ -27,15 +28,20 @@ class Comparison:
     validation_prompts: int = 0
 
     def in_words(self) -> str:
-        """Return one sentence: better, worse, or not to be told apart."""
+        """Return one sentence: better, worse, or not to be told apart, which below `LEAST_PROMPTS` prompts is always so."""
         low, high = self.difference_95
         those = "the validation prompts among them" if self.validation_prompts < self.prompts else "these validation prompts"
         flattered = f"; {those} chose the new weights, which flatters it a little" if self.validation_prompts else ""
-        outcome = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
+        if self.prompts < LEAST_PROMPTS:
+            outcome = "Too few prompts to tell the new model from the previous one"
+            evidence = f"at least {LEAST_PROMPTS} are needed"
+        else:
+            which = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
+            outcome = f"The new model is {which} the previous one"
+            evidence = f"difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
         return (
-            f"The new model is {outcome} the previous one: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} that neither"
-            f" was trained on, against {self.before:.3f} (difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
-            f"{flattered}."
+            f"{outcome}: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} that neither was trained on, against"
+            f" {self.before:.3f} ({evidence}){flattered}."
         )
 
 

@@ -67,7 +67,7 @@ def plot_learning_curve(
     axis.set_xscale("log", base=2)
     axis.set_xticks(list(ticks), list(ticks.values()))
     axis.minorticks_off()
-    axis.set_xlabel("ranked prompts that a model is trained on (logarithmic)")
+    axis.set_xlabel("ranked prompts given to a training (logarithmic)")
     axis.set_ylabel("pairwise accuracy on unseen prompts")
     axis.set_title("Would more rankings help?", loc="left", fontweight="bold")
     handles, labels = axis.get_legend_handles_labels()

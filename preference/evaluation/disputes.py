@@ -18,7 +18,7 @@ def dispute_of(ranking: Ranking, rewards: np.ndarray) -> float:
     0.5
     """
     margins = pair_margins(ranking, rewards)
-    return float(-margins[margins < 0].sum())
+    return float(np.maximum(-margins, 0.0).sum())
 
 
 def disputes_of(rankings: Sequence[Ranking], rewards: np.ndarray) -> np.ndarray:

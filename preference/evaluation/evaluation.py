@@ -130,11 +130,13 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards:
     """Say in one plain sentence what the model, or each of the models of a cross-validation, can be trusted with on this evidence."""
     model, it = ("these models", "they") if part == "cross-validation" else ("this model", "it")
     if not checks:
-        return "There were no unseen prompts to test on: do not trust this model with anything yet; rank a few prompts for --test-data."
+        return (
+            "There were no unseen prompts to test on: do not trust this model with anything yet; review the rankings first"
+            " (review_rankings.py), or rank a few prompts for --test-data."
+        )
     low, high = metrics.pairwise_accuracy_95
-    seen = (
-        f"{it} ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, 'unseen prompt')} correctly"
-        f" (95 % interval {low:.0%} to {high:.0%})"
+    seen = f"{it} ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, 'unseen prompt')} correctly" + (
+        f" (95 % interval {low:.0%} to {high:.0%})" if metrics.prompts > 1 else ""
     )
     failed = [check.name for check in checks if check.passed is False]
     if backwards:

@@ -125,7 +125,8 @@ def describe_gain(curve: LearningCurve, prompts: int) -> str:
     return (
         f"{outlook}: a model of these {prompts} ranked prompts is expected to reach {now.mean:.2f}, of twice as many ({2 * prompts})"
         f" {twice.mean:.2f}, 80 % interval {twice.low:.2f} to {twice.high:.2f}, of four times as many ({4 * prompts}) {fourfold.mean:.2f},"
-        f" {fourfold.low:.2f} to {fourfold.high:.2f}; doubling them changes the accuracy by {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})."
+        f" {fourfold.low:.2f} to {fourfold.high:.2f}; doubling them changes the accuracy by {gain.mean:+.3f}"
+        f" (80 % interval {gain.low:+.3f} to {gain.high:+.3f})."
     )
 
 

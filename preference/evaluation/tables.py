@@ -54,7 +54,7 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
 def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
     """Warn of the rankings at `positions`, which look reversed; print nothing where there are none."""
     if positions:
-        names = [shorten(rankings[i].prompt) + (f" (group {shorten(rankings[i].group)})" if rankings[i].group else "") for i in positions]
+        names = [shorten(rankings[i].prompt) + _in_group(rankings[i]) for i in positions]
         verb = "looks" if len(positions) == 1 else "look"
         text = f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n"
         _console().print(plain(text), markup=False, highlight=False)
@@ -64,7 +64,8 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
     """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round."""
     table = Table(title=f"Most disputed of {counted(len(rankings), 'ranking')}", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("dispute", justify="right", min_width=7)
-    for name, width in (("prompt", 28), ("you ranked higher", 36), ("the models prefer", 36)):
+    groups = any(ranking.group for ranking in rankings)
+    for name, width in (("prompt", 28), *([("group", 12)] if groups else []), ("you ranked higher", 36), ("the models prefer", 36)):
         table.add_column(name, max_width=width, no_wrap=True, overflow="ellipsis")
     parts = split_rewards(rankings, rewards)
     for i in np.argsort(-disputes, kind="stable")[:most]:
@@ -72,9 +73,14 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
         margins = np.where(ranks[:, None] < ranks[None, :], parts[i][:, None] - parts[i][None, :], np.inf)
         pair = np.unravel_index(int(margins.argmin()), margins.shape)
         answers = [Text(f"[{ranking.ranks[k]}] {_one_line(ranking.answers[k])}") for k in pair]
-        table.add_row(f"{disputes[i]:.2f}", Text(_one_line(ranking.prompt)), *answers)
+        group = [Text(_one_line(ranking.group))] if groups else []
+        table.add_row(f"{disputes[i]:.2f}", Text(_one_line(ranking.prompt)), *group, *answers)
     if table.row_count:
         _console().print(table)
+
+
+def _in_group(ranking: Ranking) -> str:
+    return f" (group {shorten(ranking.group)})" if ranking.group else ""
 
 
 def _console() -> Console:
@@ -127,9 +133,9 @@ def agreement_table(evaluations: Sequence[Evaluation], *, again: RepeatedAgreeme
     row("  longest answer is best", lambda e: _accuracy(e.longest))
     row("  shortest answer is best", lambda e: _accuracy(e.shortest))
     if again:
-        row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _share(again.share, again.interval))
+        row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _share(again.share, again.interval, again.prompts))
     if any(e.raters for e in unseen):
-        row("  two raters agree", lambda e: _share(e.raters.share, e.raters.interval) if e.raters else "–")
+        row("  two raters agree", lambda e: _share(e.raters.share, e.raters.interval, e.raters.prompts) if e.raters else "–")
         row("    Krippendorff's alpha", lambda e: _number(e.raters.alpha if e.raters else None))
     row("length-controlled accuracy", lambda e: _number(e.metrics.length_controlled_accuracy))
     row("Kendall tau", lambda e: _number(e.metrics.kendall_tau))
@@ -141,11 +147,11 @@ def agreement_table(evaluations: Sequence[Evaluation], *, again: RepeatedAgreeme
 
 
 def _accuracy(metrics: Metrics) -> str:
-    return _share(metrics.pairwise_accuracy, metrics.pairwise_accuracy_95)
+    return _share(metrics.pairwise_accuracy, metrics.pairwise_accuracy_95, metrics.prompts)
 
 
-def _share(share: float, interval: tuple[float, float]) -> str:
-    return f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+def _share(share: float, interval: tuple[float, float], prompts: int) -> str:
+    return f"{share:.3f}" if prompts < 2 else f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"  # one prompt has no spread
 
 
 def _number(value: float | None) -> str:

@@ -198,9 +198,17 @@ class AgainSession(Session):
         return SessionCounts(len(self.done), len(self.queue), len(self.skipped), statistics.median(seconds) if seconds else None)
 
     def outcomes(self) -> list[Outcome]:
-        """Return the earlier, the new and the models' order of each ranking of the review that was ranked again, in the order of the log."""
-        events = [event for event in self.done.values() if event["event"] == "reranked"]
-        return [self.outcome(event) for event in sorted(events, key=self.log.reranked.index)]
+        """Return the earlier, the new and the models' order of each ranking of the review that was ranked again, in the order of the log.
+
+        One that was brought back and then ranked once more is left out: the person knew the models' order.
+        """
+        told, blind = set(), []
+        for event in self.log.events:
+            if event["event"] == "restored":
+                told.add(_key(event))
+            elif event["event"] == "reranked" and event is self.done.get(_key(event)) and _key(event) not in told:
+                blind.append(self.outcome(event))
+        return blind
 
     def outcome(self, event: dict) -> Outcome:
         """Return the three orders of a `reranked` event, as ranks of the answers in the order on the screen."""

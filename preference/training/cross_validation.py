@@ -1,7 +1,9 @@
 """Cross-validation by prompt: every answer gets a reward from a model that never saw its prompt."""
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -132,7 +134,7 @@ def known_outcome(rankings: Sequence[Ranking], base: BaseModel, settings: Traini
     """Return what a cross-validation of the very same rankings found, or None.
 
     It counts whatever the validation part, the device and the precision of its trainings were; all other settings, the base
-    model and the rankings, in their order, are the same. A damaged record counts as none.
+    model and the rankings, in whatever order their rows stand, are the same. A damaged record counts as none.
     """
     try:
         outcome = json.loads(_outcome_path(rankings, base, settings).read_text(encoding="utf-8"))
@@ -143,7 +145,8 @@ def known_outcome(rankings: Sequence[Ranking], base: BaseModel, settings: Traini
 
 def _outcome_path(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings) -> Path:
     same = {name: value for name, value in asdict(settings).items() if name not in _FREE}
-    key = _key(digest_of(rankings), [ranking.group for ranking in rankings], _identity(base), same)
+    sorted_rows = sorted((r.prompt, r.group, sorted(zip(r.answers, r.ranks, strict=True))) for r in rankings)
+    key = _key(sorted_rows, _identity(base), same)
     return cache_folder("reviews") / f"{key}.json"
 
 
@@ -154,6 +157,8 @@ def _kept_rewards(path: Path, held_out: Sequence[Ranking]) -> np.ndarray | None:
     except (OSError, ValueError, TypeError):
         return None
     answers = sum(len(ranking.answers) for ranking in held_out)
+    with contextlib.suppress(OSError):
+        os.utime(path)  # used today: see `remove_old`
     return rewards if rewards.shape == (answers,) and np.isfinite(rewards).all() else None
 
 

@@ -22,10 +22,12 @@ def compare_with_earlier(
     """Compare the new rewards with those of the model that `output_dir` still holds, on prompts that neither was trained on.
 
     Returns:
-        None where there is no earlier model that can be loaded, or no such prompt.
+        None where there is no earlier model; also where it cannot be loaded, or no such prompt is left, which is told to `on_message`.
     """
     seen = read_scale(output_dir).seen_prompts
     if seen is None:  # no record, or a damaged one: no reason to lose the new model
+        if (output_dir / "metrics.json").exists():
+            on_message("Not compared with the previous model: its metrics.json does not say what it was trained on.")
         return None
     rankings, after, chose_weights = [], [], set()
     for evaluation in evaluations:
@@ -37,11 +39,15 @@ def compare_with_earlier(
                     if evaluation.part == "validation":
                         chose_weights.add(ranking.prompt)
     if not rankings:
+        on_message(
+            "Not compared with the previous model: there is no prompt that neither was trained on;"
+            " keep some aside in test_data.csv (or --test-data FILE)."
+        )
         return None
     try:
         before = RewardModel.load(output_dir).score_rankings(rankings)
     except InputError as error:
-        on_message(f"warning: the earlier model cannot be compared: {error}")
+        on_message(f"Not compared with the previous model: {error}")
         return None
     return compare(rankings, before, np.concatenate(after), validation_prompts=len(chose_weights), seed=seed)
 

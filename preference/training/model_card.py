@@ -45,7 +45,8 @@ class Figures:
     def cells(self) -> list[str]:
         (low, high), controlled = self.metrics.pairwise_accuracy_95, self.metrics.length_controlled_accuracy
         return [
-            self.part, str(self.metrics.prompts), f"**{self.metrics.pairwise_accuracy:.3f}**", f"{low:.3f} to {high:.3f}", f"{self.longest:.3f}",
+            self.part, str(self.metrics.prompts), f"**{self.metrics.pairwise_accuracy:.3f}**",
+            f"{low:.3f} to {high:.3f}" if self.metrics.prompts > 1 else "–", f"{self.longest:.3f}",
             f"{self.shortest:.3f}", "–" if controlled is None else f"{controlled:.3f}", f"{self.metrics.kendall_tau:.3f}",
         ]  # fmt: skip
 
@@ -251,7 +252,11 @@ def _meaning(evidence: Evidence, calibration: dict | None) -> list[str]:
         "",
     ]
     if not calibration:
-        return [*lines, "How likely a person prefers the answer with the higher reward is not known: there were too few unseen prompts to tell."]
+        return [
+            *lines,
+            "How likely a person prefers the answer with the higher reward is not known: there were too few unseen prompts to tell, and no"
+            " review of these very rankings (review_rankings.py) that could.",
+        ]
     prompt, higher, lower, difference = typical_pair(evidence.first)
     probability, temperature = win_probability(difference, calibration["temperature"]), calibration["temperature"]
     seen = "to an unseen prompt" if evidence.unseen else "to a prompt that it was trained on"

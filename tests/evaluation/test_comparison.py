@@ -21,15 +21,24 @@ def test_a_better_model_is_called_better_and_the_changed_prompts_are_named():
 
 
 def test_the_same_rewards_are_no_difference():
-    rewards = np.array([3.0, 1, 2] * 5)
-    comparison = compare(synthetic_rankings(5), rewards, rewards)
+    rewards = np.array([3.0, 1, 2] * 6)
+    comparison = compare(synthetic_rankings(6), rewards, rewards)
     assert comparison.difference_95 == (0, 0) and comparison.changed == []
     assert "is not clearly different from the previous one" in comparison.in_words()
 
 
 def test_validation_prompts_are_said_to_flatter_the_new_model():
-    rankings, rewards = synthetic_rankings(5), np.array([3.0, 1, 2] * 5)
-    said = {count: compare(rankings, rewards, rewards, validation_prompts=count).in_words() for count in (0, 2, 5)}
+    rankings, rewards = synthetic_rankings(6), np.array([3.0, 1, 2] * 6)
+    said = {count: compare(rankings, rewards, rewards, validation_prompts=count).in_words() for count in (0, 2, 6)}
     assert said[0].endswith("95 % interval +0.000 to +0.000).")
     assert said[2].endswith("+0.000); the validation prompts among them chose the new weights, which flatters it a little.")
-    assert said[5].endswith("+0.000); these validation prompts chose the new weights, which flatters it a little.")
+    assert said[6].endswith("+0.000); these validation prompts chose the new weights, which flatters it a little.")
+
+
+@pytest.mark.parametrize("prompts", [1, 5])
+def test_few_prompts_tell_nothing_however_clear_they_are(prompts):
+    comparison = compare(synthetic_rankings(prompts), np.array([1.0, 2, 3] * prompts), np.array([3.0, 2, 1] * prompts))
+    assert comparison.in_words() == (
+        f"Too few prompts to tell the new model from the previous one: 1.000 of the pairs of {prompts} prompt{'s' * (prompts > 1)} that neither"
+        " was trained on, against 0.000 (at least 6 are needed)."
+    )

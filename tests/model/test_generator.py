@@ -159,6 +159,7 @@ def test_ctrl_c_while_the_model_is_loaded_for_new_answers_saves_and_quits(tmp_pa
 
 
 @needs_smollm2
+@pytest.mark.slow
 def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a busy machine two threads wait for each other most of the time

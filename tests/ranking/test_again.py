@@ -63,6 +63,18 @@ def log_of(folder) -> list[dict]:
     return [json.loads(line) for line in (folder / "ranking_log.jsonl").read_text().splitlines()]
 
 
+def test_what_was_ranked_again_after_the_models_order_was_seen_tells_nothing(start_session):
+    session = start_session()
+    rank_as(session, "delta", "gamma", "beta", "alpha")  # p1
+    rank_as(session, "beta", "alpha", "gamma", "delta")  # p3
+    assert [outcome.side for outcome in session.outcomes()] == [1, -1]
+    session.undo()  # the screen has shown what the models say of p3
+    rank_as(session, "delta", "gamma", "beta", "alpha")
+    assert [outcome.side for outcome in session.outcomes()] == [1]
+    assert session.counts().done == 2
+    assert [outcome.side for outcome in start_session().outcomes()] == [1]
+
+
 def test_the_whole_way_at_a_terminal(folder):
     before = (folder / "my.csv").read_text()
     terminal = Terminal(folder, "--data", "my.csv", "--again", "review.csv")

@@ -1,3 +1,4 @@
+import os
 import time
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from preference.data.folds import folds_by_prompt
 from preference.data.rankings import read_rankings
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
+from preference.training import cross_validation
 from preference.training.cross_validation import cross_validate, estimate_seconds, fold_key, known_folds, known_outcome, save_outcome
 from preference.training.settings import TrainingSettings
 
@@ -36,6 +38,8 @@ def test_an_outcome_is_known_for_the_very_same_rankings_and_settings_alone(ranki
     save_outcome(rankings, base, TINY, {"temperature": 0.5, "error_after": None})
     for same in (TINY, replace(TINY, validation_fraction=0.0), replace(TINY, device="cuda"), replace(TINY, precision="bf16")):
         assert known_outcome(rankings, base, same) == {"temperature": 0.5, "error_after": None}
+    in_another_order = [replace(ranking, answers=ranking.answers[::-1], ranks=ranking.ranks[::-1]) for ranking in rankings[::-1]]
+    assert known_outcome(in_another_order, base, TINY) is not None  # as a spreadsheet sorts them
     assert known_outcome(rankings, base, replace(TINY, seed=1)) is None
     assert known_outcome(rankings[1:], base, TINY) is None
     assert known_outcome([replace(rankings[0], group="ann"), *rankings[1:]], base, TINY) is None
@@ -49,6 +53,18 @@ def test_a_damaged_outcome_counts_as_none(rankings, base):
     for damaged in (b"", b'{"temperature": 0', b"[1]", b"\xff\xfe"):
         path.write_bytes(damaged)
         assert known_outcome(rankings, base, TINY) is None
+
+
+def test_folds_that_are_used_are_kept(rankings, base, monkeypatch):
+    folds = folds_by_prompt(rankings, TINY.validation_fraction, TINY.seed)
+    rewards = cross_validate(rankings, folds, base, TINY)
+    monkeypatch.setattr(cross_validation, "train", lambda *arguments, **options: pytest.fail("a known fold was trained again"))
+    for _ in range(2):
+        for path in cache_folder("folds").glob("*.json"):
+            os.utime(path, (time.time() - 20 * 86_400,) * 2)
+        assert len(known_folds(rankings, folds, base, TINY)) == len(folds)
+        assert min(path.stat().st_mtime for path in cache_folder("folds").glob("*.json")) > time.time() - 86_400
+    assert (cross_validate(rankings, folds, base, TINY) == rewards).all()
 
 
 def test_a_damaged_fold_is_trained_again(rankings, base):
