@@ -211,7 +211,7 @@ def build_parser() -> argparse.ArgumentParser:
     curve = parser.add_argument_group("learning curve")
     curve.add_argument(
         "--learning-curve", action="store_true",
-        help="also train on an eighth, a quarter and a half of the rankings, to tell whether more would help; takes about four times as long",
+        help="also train on an eighth, a quarter and a half of the rankings, to tell whether more would help; takes two to four times as long",
     )  # fmt: skip
     curve.add_argument("--curve-plot", type=Path, default=Path("learning_curve.png"), help="the picture of it; an earlier one is replaced")
     add_training_arguments(parser, title="training of each fold", split="the folds")

@@ -227,7 +227,7 @@ def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
             names = (shorten(one_line(item.answers[0]), 40) for item in (first, second))
             print("\n{} beats {} with {:.0%}: a person is expected to prefer it so often".format(*names, odds))
         elif scale.quantiles is not None:
-            note = "its metrics.json has no odds; a review of ten rankings or more (review_rankings.py), and a training after it, give them"
+            note = "no odds between answers: they take a review of ten prompts or more (review_rankings.py) before the training"
             print(f"{plain(job.model)}: {note}", file=sys.stderr)
 
 
