@@ -17,7 +17,7 @@ from preference.evaluation.metrics import count_pairs
 
 TYPICAL_GAIN = 0.015  # a doubling: 0.011 in Stiennon et al. 2020 (section 4.3); on AlpacaEval 0.009 for whole answers, 0.03 for their beginnings
 GAIN_SPREAD = 0.015  # standard deviation of the gain a doubling from one person's rankings to the next
-BENDING = 0.015  # standard deviation of the change of that gain over one doubling
+BENDING = 0.02  # standard deviation of the change of that gain over one doubling
 TRAINING_NOISE = 0.01  # standard deviation of the accuracy over seeds and choices of the training prompts, from `FEW` prompts on
 FEW = 25  # below, the variance of that noise grows as 1 / prompts
 PROMPT_NOISE = 0.22  # standard deviation of one prompt's accuracy: counts as much as `PRIOR_PROMPTS` measured prompts
