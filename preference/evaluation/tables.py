@@ -54,7 +54,7 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
 def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
     """Warn of the rankings at `positions`, which look reversed; print nothing where there are none."""
     if positions:
-        names = [shorten(rankings[i].prompt) + _in_group(rankings[i]) for i in positions]
+        names = [shorten(rankings[i].prompt) + (f" (group {shorten(rankings[i].group)})" if rankings[i].group else "") for i in positions]
         verb = "looks" if len(positions) == 1 else "look"
         text = f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n"
         _console().print(plain(text), markup=False, highlight=False)
@@ -77,10 +77,6 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
         table.add_row(f"{disputes[i]:.2f}", Text(_one_line(ranking.prompt)), *group, *answers)
     if table.row_count:
         _console().print(table)
-
-
-def _in_group(ranking: Ranking) -> str:
-    return f" (group {shorten(ranking.group)})" if ranking.group else ""
 
 
 def _console() -> Console:
