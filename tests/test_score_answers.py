@@ -393,3 +393,12 @@ def test_a_model_whose_saving_was_cut_short_between_two_renames_is_found(tiny_re
 def test_arguments_that_do_not_fit_together(tmp_path):
     for arguments in ([], ["--prompt", "p"], ["a.csv", "--prompt", "p", "--answer", "a"], ["a.csv", "--answer", "a"]):
         assert "usage: score_answers.py" in run_script("score_answers.py", *arguments, cwd=tmp_path, status=2).stderr
+
+
+def test_a_model_without_odds_says_what_gives_them(tiny_reward_model, tmp_path):
+    by_hand = ["score_answers.py", "--model", tiny_reward_model, "--prompt", "make good coffee", "--answer", "beans"]
+    done = run_script(*by_hand, "--answer", "water", cwd=tmp_path)
+    assert "beats" not in done.stdout
+    note = "no odds between answers: they take a review of ten prompts or more (review_rankings.py) before the training"
+    assert done.stderr == f"{tiny_reward_model}: {note}\n"
+    assert run_script(*by_hand, cwd=tmp_path).stderr == ""  # one answer needs none
