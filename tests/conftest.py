@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,6 +149,24 @@ def tiny_reward_model(tiny_distilbert, sample_folder) -> Path:
     return sample_folder / "tiny_reward_model"
 
 
+@pytest.fixture(scope="session")
+def measured_model(tiny_reward_model, tmp_path_factory):
+    """The tiny reward model, with a metrics.json that knows its scale."""
+    folder = shutil.copytree(tiny_reward_model, tmp_path_factory.mktemp("measured") / "model")
+    record = json.loads((folder / "metrics.json").read_text())
+    record |= {"reward_quantiles": np.linspace(-3, 3, 101).tolist(), "calibration": {"temperature": 0.5}}
+    (folder / "metrics.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bare_model(tiny_reward_model, tmp_path_factory):
+    """The tiny reward model, without a metrics.json."""
+    folder = shutil.copytree(tiny_reward_model, tmp_path_factory.mktemp("bare") / "model")
+    (folder / "metrics.json").unlink()
+    return folder
+
+
 @pytest.fixture
 def small_files_only():
     """A context in which a file cannot grow beyond a number of bytes: writing fails as on a full disk."""
@@ -220,3 +239,17 @@ TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--h
 def train(folder: Path, *arguments, status: int = 0) -> Done:
     """Train with the settings for tiny models."""
     return run_script("reward_model_trainer.py", *TINY, *arguments, cwd=folder, status=status)
+
+
+def rewards_of(model: Path, rows: list) -> list[float]:
+    """Return the rewards that a reward model's folder gives to pairs of prompt and answer."""
+    from preference.model.reward_model import RewardModel
+
+    return RewardModel.load(model).score([row[0] for row in rows], [row[1] for row in rows]).tolist()
+
+
+def join_sample(folder: Path) -> None:
+    """Write the sample's training and test data as both.csv, and remove test_data.csv, which the trainer would find."""
+    test_rows = (folder / "test_data.csv").read_bytes().split(b"\n", 1)[1]
+    (folder / "both.csv").write_bytes((folder / "training_data.csv").read_bytes() + test_rows)
+    (folder / "test_data.csv").unlink()

@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from conftest import read_csv, train
+from conftest import join_sample, read_csv, train
 
 from preference.training.seen_prompts import prompt_digest
 
@@ -50,8 +50,7 @@ def test_a_retraining_that_cannot_be_compared_says_why(folder, tiny_distilbert):
 def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilbert):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 2, "--output-dir", "first")
     seen = json.loads((folder / "first" / "metrics.json").read_text())["seen_prompts"]
-    (folder / "both.csv").write_bytes((folder / "training_data.csv").read_bytes() + (folder / "test_data.csv").read_bytes().split(b"\n", 1)[1])
-    (folder / "test_data.csv").unlink()
+    join_sample(folder)
     done = train(folder, "--data", "both.csv", "--base-model", "first", "--max-steps", 2, "--validation-fraction", 0.8, "--output-dir", "second")
     assert "warning: first was trained on 4 of these prompts already: none of them counts as unseen\n" in done.stdout
     prompts = {row["prompt"] for row in read_csv(folder / "second" / "rewards.csv") if row["part"] == "validation"}

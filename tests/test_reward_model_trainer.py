@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, TINY, read_csv, run_process, run_script, train
+from conftest import ROOT, TINY, join_sample, read_csv, run_process, run_script, train
 from safetensors.torch import load_file
 
 
@@ -140,8 +140,7 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does(folder, tiny_distilbert):
-    (folder / "both.csv").write_bytes((folder / "training_data.csv").read_bytes() + (folder / "test_data.csv").read_bytes().split(b"\n", 1)[1])
-    (folder / "test_data.csv").unlink()
+    join_sample(folder)
     # 4 prompts to train on are two steps, each with a prompt for both processes; 4 are evaluated by both
     arguments = ["--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 12, "--validation-fraction", 0.5]
     train(folder, *arguments, "--output-dir", "one")

@@ -1,15 +1,11 @@
 import csv
 import io
 import json
-import os
-import pty
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, read_csv, run_process, run_script
+from conftest import read_csv, rewards_of, run_process, run_script
 from known_formats import write
 
 import score_answers
@@ -17,7 +13,7 @@ from preference.data.answers import Answers
 from preference.data.record_writers import open_writer
 from preference.data.records import read_records
 from preference.evaluation import scored_records
-from preference.evaluation.scale import RewardScale, read_scale
+from preference.evaluation.scale import RewardScale
 
 ROWS = [
     ["7", "make good coffee", "grind fresh beans, slowly"],
@@ -32,30 +28,6 @@ def answers(tmp_path):
     with open(tmp_path / "answers.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["id", "prompt", "answer"], *ROWS])
     return tmp_path / "answers.csv"
-
-
-@pytest.fixture(scope="module")
-def measured_model(tiny_reward_model, tmp_path_factory):
-    """The tiny reward model, with a metrics.json that knows its scale."""
-    folder = shutil.copytree(tiny_reward_model, tmp_path_factory.mktemp("measured") / "model")
-    record = json.loads((folder / "metrics.json").read_text())
-    record |= {"reward_quantiles": np.linspace(-3, 3, 101).tolist(), "calibration": {"temperature": 0.5}}
-    (folder / "metrics.json").write_text(json.dumps(record))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def bare_model(tiny_reward_model, tmp_path_factory):
-    """The tiny reward model, without a metrics.json."""
-    folder = shutil.copytree(tiny_reward_model, tmp_path_factory.mktemp("bare") / "model")
-    (folder / "metrics.json").unlink()
-    return folder
-
-
-def rewards_of(model, rows):
-    from preference.model.reward_model import RewardModel
-
-    return RewardModel.load(model).score([row[0] for row in rows], [row[1] for row in rows]).tolist()
 
 
 def test_rows_and_columns_come_back_in_order_with_three_more(answers, measured_model, tmp_path):
@@ -245,84 +217,6 @@ def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_pa
     done = run_script("score_answers.py", "--model", model, "--prompt", "read", "--answer", "books", "--answer", "N/A", cwd=tmp_path)
     assert len(done.stdout.splitlines()) == 3 and "percentile" not in done.stdout
     assert done.stderr == f"{model}: its metrics.json has no rewards of the training answers; no percentile is given\n"
-
-
-def test_a_pipe_is_scored_while_it_is_open(bare_model, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "score_answers.py", "--model", bare_model, "-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, cwd=tmp_path,
-    )  # fmt: skip
-    process.stdin.write("prompt,answer\nread,books\nread,N/A\nmake good coffee,beans\n")
-    lines = [process.stdout.readline().rstrip("\n").split(",") for _ in range(3)]
-    assert lines[0] == ["prompt", "answer", "reward", "rank_in_prompt"]
-    assert [line[:2] for line in lines[1:]] == [["read", "books"], ["read", "N/A"]]
-    assert sorted(line[3] for line in lines[1:]) == ["1", "2"]
-    process.stdin.write("read,again\n")
-    assert process.stdout.readline().startswith("make good coffee,beans,")
-    process.stdin.write("read,\n")  # what is wrong is said after the rows before it
-    left, messages = process.communicate()
-    assert left == "" and process.returncode == 2  # of the last prompt, not all rows may have come
-    assert messages.endswith("error: standard input:6: empty answer: ''; write the text or delete the row\n")
-
-
-def test_lists_from_a_pipe_are_not_held_back(measured_model, tmp_path, monkeypatch, capfd):
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb", buffering=0) as pipe:
-        monkeypatch.setattr("sys.stdin", stdin)
-        items = scored_records.read_ahead(Answers("-")) if pipe.write(b'{"prompt": "p", "answers": ["a", "b"]}\n') else None
-        scored = scored_records.score_stream(items, "lists", lambda items: np.array([0.5, 0.7]), read_scale(measured_model))
-        assert next(scored)[1].ranks.tolist() == [2, 1]
-
-
-def test_parquet_goes_through_a_pipe(measured_model, tmp_path):
-    write(tmp_path / "given.parquet", [{"prompt": "read", "answers": ["books", "N/A"], "seed": 7}])
-    with open(tmp_path / "given.parquet", "rb") as given, open(tmp_path / "scored.parquet", "wb") as scored:
-        command = [sys.executable, ROOT / "score_answers.py", "--model", measured_model, "-"]
-        subprocess.run(command, stdin=given, stdout=scored, check=True, cwd=tmp_path)
-    (record,) = read_records(tmp_path / "scored.parquet")
-    assert record.pop("rewards") == pytest.approx(rewards_of(measured_model, [("read", "books"), ("read", "N/A")]), abs=1e-5)
-    assert sorted(record.pop("ranks_in_prompt")) == [1, 2] and len(record.pop("percentiles")) == 2
-    assert record == {"prompt": "read", "answers": ["books", "N/A"], "seed": 7}
-
-
-def test_a_reader_that_has_enough_ends_it_quietly(bare_model, answers, monkeypatch, capsys):
-    reading, writing = os.pipe()
-    os.close(reading)
-    with open(writing, "w", closefd=False) as stdout:
-        monkeypatch.setattr("sys.stdout", stdout)
-        assert score_answers.main(["--model", str(bare_model), str(answers)]) == 141
-    os.close(writing)
-    assert capsys.readouterr().err.endswith("no percentile is given\n")
-
-
-def test_a_terminal_is_shown_nothing_that_it_would_obey(bare_model, tmp_path, monkeypatch):
-    (tmp_path / "a.csv").write_text("prompt,answer\nread,\x1b[31mred\n")
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as terminal:
-        monkeypatch.setattr("sys.stdout", terminal)
-        assert score_answers.main(["--model", str(bare_model), str(tmp_path / "a.csv")]) == 0
-        shown = ""
-        while shown.count("\n") < 2:  # a terminal passes on what it is given piece by piece
-            shown += os.read(ours, 10_000).decode()
-    os.close(ours)
-    assert "read,␛[31mred," in shown and "\x1b" not in shown
-
-
-@pytest.mark.slow
-def test_many_rows_take_the_memory_of_few(bare_model, tmp_path):
-    for rows in (1_000, 9_000):
-        (tmp_path / f"{rows}.csv").write_text("prompt,answer,note\n" + "".join(f"read {i % 500},books,{'note ' * 1000}\n" for i in range(rows)))
-    script = f"""
-import resource, score_answers
-for rows in (1_000, 9_000):
-    assert score_answers.main(["--model", {str(bare_model)!r}, f"{{rows}}.csv", "--output", "/dev/null", "--precision", "fp32"]) == 0
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True
-    )
-    few, many = map(int, done.stdout.split())
-    assert many - few < 20  # MB; the file has 45
 
 
 def test_a_file_that_changes_meanwhile_is_noticed(answers):
