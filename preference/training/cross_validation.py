@@ -157,9 +157,11 @@ def _kept_rewards(path: Path, held_out: Sequence[Ranking]) -> np.ndarray | None:
     except (OSError, ValueError, TypeError):
         return None
     answers = sum(len(ranking.answers) for ranking in held_out)
+    if rewards.shape != (answers,) or not np.isfinite(rewards).all():
+        return None
     with contextlib.suppress(OSError):
         os.utime(path)  # used today: see `remove_old`
-    return rewards if rewards.shape == (answers,) and np.isfinite(rewards).all() else None
+    return rewards
 
 
 def _identity(base: BaseModel) -> list:
