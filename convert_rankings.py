@@ -10,11 +10,6 @@ says what is written into it. Several rankings of one prompt get a `group` each.
 columns, and what each format can hold.
 """
 
-from preference.processes import end_silently, raise_on_interrupt
-
-if __name__ == "__main__":
-    end_silently()
-
 import argparse
 import contextlib
 import itertools
@@ -39,6 +34,7 @@ from preference.data.source_values import from_cells, name_of
 from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pairs_of
 from preference.durable_files import back_up
 from preference.errors import InputError
+from preference.scripts import run_script
 from preference.wording import plain, shorten
 
 CONVERSATIONAL = "trl-conversational"
@@ -291,21 +287,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    target = choose_target(args.target, args.to, args.kind, args.pairs, force=args.force)
     try:
-        target = choose_target(args.target, args.to, args.kind, args.pairs, force=args.force)
-        raise_on_interrupt()
         run(args.source, target, args.score)
-    except InputError as error:
-        print(f"error: {plain(error)}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # what read standard output has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
-        return 130
+        raise KeyboardInterrupt("nothing was written") from None
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

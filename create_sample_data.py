@@ -7,11 +7,6 @@
 Writes training_data.csv and test_data.csv (columns prompt, answer, rank; 1 is best).
 """
 
-from preference.processes import end_silently, raise_on_interrupt
-
-if __name__ == "__main__":
-    end_silently()
-
 import argparse
 import sys
 from pathlib import Path
@@ -20,6 +15,7 @@ from preference.arguments import HelpFormatter, Parser
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.durable_files import back_up, write_atomically
+from preference.scripts import run_script
 from preference.wording import plain
 
 
@@ -47,32 +43,25 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     samples = {args.training_data: TRAINING_SAMPLE, args.test_data: TEST_SAMPLE}
     contents = {path: as_csv(sample) for path, sample in samples.items()}
-    raise_on_interrupt()
-    try:
-        differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]
-        if differing and not (args.force or args.keep_existing):
-            for path in differing:
-                print(
-                    f"error: {plain(path)} exists and differs from the sample; nothing was written."
-                    " Use --force to replace it (a backup is kept) or --keep-existing to leave it.",
-                    file=sys.stderr,
-                )
-            return 2
-        for path, text in contents.items():
-            if path in differing and args.keep_existing:
-                print(f"{plain(path)}: kept as it is; it differs from the sample")
-                continue
-            if path in differing:
-                print(plain(f"{path}: the old file is kept as {back_up(path)}"))
-            write_atomically(path, text)
-            print(f"{plain(path)}: {len(samples[path])} prompts x 4 ranked answers")
-    except OSError as error:
-        print(f"error: {plain(error.filename)}: {error.strerror}", file=sys.stderr)
+    differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]
+    if differing and not (args.force or args.keep_existing):
+        for path in differing:
+            print(
+                f"error: {plain(path)} exists and differs from the sample; nothing was written."
+                " Use --force to replace it (a backup is kept) or --keep-existing to leave it.",
+                file=sys.stderr,
+            )
         return 2
-    except KeyboardInterrupt:
-        return 130
+    for path, text in contents.items():
+        if path in differing and args.keep_existing:
+            print(f"{plain(path)}: kept as it is; it differs from the sample")
+            continue
+        if path in differing:
+            print(plain(f"{path}: the old file is kept as {back_up(path)}"))
+        write_atomically(path, text)
+        print(f"{plain(path)}: {len(samples[path])} prompts x 4 ranked answers")
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

@@ -11,22 +11,13 @@ ranking that you confirmed is saved, and the next start continues from there. Wi
 review_rankings.py wrote and shows the rankings again that models dispute; a new ranking replaces the earlier one.
 """
 
-from preference.processes import end_silently, raise_on_interrupt
-
-if __name__ == "__main__":
-    end_silently()
-
 import argparse
-import contextlib
-import os
-import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
 
 from preference.arguments import HelpFormatter, Parser, above, at_least, command_line, from_to, settings_from
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates, read_prompts
@@ -34,6 +25,7 @@ from preference.data.jsonl import prepare_file, read_text
 from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT, find_base_model
+from preference.scripts import run_script
 from preference.threads import settle_waiting
 from preference.training.training_arguments import kept_words
 from preference.wording import counted, flag_with, plain
@@ -77,16 +69,15 @@ class LazyGenerator:
 
     @cached_property
     def model(self):
-        with interruptible():
-            settle_waiting()
-            base = find_base_model(self.name)
-            print(plain(base.note or f"generator: {base.used} ({base.source})"), flush=True)
+        settle_waiting()
+        base = find_base_model(self.name)
+        print(plain(base.note or f"generator: {base.used} ({base.source})"), flush=True)
 
-            from preference.machine import check_device
-            from preference.model.generator import Generator
+        from preference.machine import check_device
+        from preference.model.generator import Generator
 
-            check_device(self.device)
-            return Generator(base, self.device)
+        check_device(self.device)
+        return Generator(base, self.device)
 
     def sample_again(self, prompt: str, attempt: int) -> list[str]:
         """Return new candidates for one prompt."""
@@ -137,35 +128,6 @@ def _sample(prompts: list[str], path: Path, generator: LazyGenerator) -> list[Ca
     total = sum(len(one.answers) for one in sampled)
     print(f"{plain(path)}: {counted(total, 'candidate')} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s", flush=True)
     return sampled
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt, also where a library that is being imported swallows it or makes another error of it.
-
-    Modules that are interrupted halfway through their import cannot be imported again; the process has to end then.
-    """
-    pressed = False
-
-    def press(number, frame) -> None:
-        nonlocal pressed
-        pressed = True
-        raise KeyboardInterrupt
-
-    raise_on_interrupt()
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, press)
-    try:
-        yield
-    except BaseException:
-        if pressed:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 def given(args: argparse.Namespace, names: Iterable[str]) -> list[str]:
@@ -261,7 +223,6 @@ def lead(dialogue) -> None:
     """Lead the person through a session, and say how much was done. Statistics are for those who have not pressed Ctrl-C: they take a second."""
     from preference.ranking.summary import print_counts
 
-    raise_on_interrupt()
     start = time.monotonic()
     dialogue.run()
     print_counts(dialogue.session, time.monotonic() - start)
@@ -333,29 +294,16 @@ def main(argv: list[str] | None = None) -> int:
         train=command_line("reward_model_trainer.py", [*given(args, ["data"]), *trained]),
         review=command_line("review_rankings.py", [*given(args, ["data"]), *output, *given(args, ["log"]), *trained]),
     )
-    try:
-        if files.again is None:
+    if files.again is None:
+        try:
             return run(files, generator, commands, generate_only=args.generate_only, recheck=args.recheck)
-        if others := [flag for flag in OTHER_JOBS if getattr(args, flag[2:].replace("-", "_")) not in (None, False, 0.0)]:
-            raise InputError(f"--again shows rankings of --data again; leave out {' and '.join(others)}")
-        return run_again(files, files.again, commands, seed=args.seed)
-    except InputError as error:
-        print(f"error: {plain(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
-        print(f"\nstopped; what was done so far is saved\ncontinue:  {command_line('generate_data.py', given(args, vars(args)))}", file=sys.stderr)
-        return 130
-
-
-def end(status: int) -> NoReturn:
-    """End the process. After Ctrl-C at once: Python takes seconds to take a loaded model and its libraries apart."""
-    if status == 130:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(status)
-    raise SystemExit(status)
+        except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
+            again = command_line("generate_data.py", given(args, vars(args)))
+            raise KeyboardInterrupt(f"what was done so far is saved\ncontinue:  {again}") from None
+    if others := [flag for flag in OTHER_JOBS if getattr(args, flag[2:].replace("-", "_")) not in (None, False, 0.0)]:
+        raise InputError(f"--again shows rankings of --data again; leave out {' and '.join(others)}")
+    return run_again(files, files.again, commands, seed=args.seed)
 
 
 if __name__ == "__main__":
-    end(main())
+    run_script(main)

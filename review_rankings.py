@@ -11,11 +11,6 @@ rankings would help, and by how much, and draws learning_curve.png. Nothing in t
 folds that are done are kept, and the same command continues.
 """
 
-from preference.processes import end_silently, raise_on_interrupt
-
-if __name__ == "__main__":
-    end_silently()
-
 import argparse
 import os
 import sys
@@ -24,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, at_least, command_line, settings_from
+from preference.console import say
 from preference.data.csv_table import CsvTable, read_table
 from preference.data.folds import LEAST_FOR_CURVE, folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
@@ -31,10 +27,11 @@ from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
 from preference.ranking.agreement import self_agreement
+from preference.scripts import run_script
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments, keep_words, training_words
-from preference.wording import counted, filled, flag_with, plain
+from preference.wording import counted, flag_with, plain
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 LEAST_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
@@ -88,7 +85,6 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     )
     from preference.training.progress import ShowFolds
 
-    raise_on_interrupt()
     check_unseen(rankings, base)
     if warning := warn_of_cut(rankings, base, settings):
         print(plain(warning))
@@ -146,7 +142,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         points = measured_points(rankings, [*smaller, folds], [*of_smaller, rewards])
         curve = fit_curve(points, models=len(folds))
         plot_learning_curve(points, curve, evaluation, files.curve_plot, again=again)
-        print(filled(describe_gain(curve, evaluation.metrics.prompts)) + "\n")
+        say(describe_gain(curve, evaluation.metrics.prompts) + "\n")
     print_reversed(rankings, find_reversed(rankings, rewards))
     print_disputes(rankings, rewards, disputes, top)
     if top and not why_no_odds(calibration.temperature, evaluation.metrics.prompts):
@@ -221,19 +217,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    try:
-        run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), top=args.top, learning_curve=args.learning_curve)
-    except InputError as error:
-        print(f"error: {plain(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {plain(error.filename)}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the folds that are done are kept, and the same command continues", file=sys.stderr)
-        return 130
+    run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), top=args.top, learning_curve=args.learning_curve)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

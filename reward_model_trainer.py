@@ -9,32 +9,29 @@ reward_model_final/ (model, tokenizer, model card, metrics.json, rewards.csv), r
 for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_trainer.py …
 """
 
-from preference.processes import PROCESS, end_silently, raise_on_interrupt
-
-if __name__ == "__main__":
-    end_silently()
-
 import argparse
 import contextlib
 import json
 import os
 import random
 import re
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from preference import console
 from preference.arguments import HelpFormatter, Parser, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt, train_on_seen
 from preference.durable_files import locked, recover_folder, write_atomically
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
+from preference.processes import PROCESS
+from preference.scripts import run_script
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments
-from preference.wording import counted, filled, name_some, plain, shorten
+from preference.wording import counted, name_some, shorten
 
 TEST_DATA = Path("test_data.csv")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
@@ -45,7 +42,7 @@ TAKEN = "another training is writing to this folder; wait until it has ended, or
 
 def say(text: str = "") -> None:
     if PROCESS == 0:
-        print(plain(text), flush=True)
+        console.say(text)
 
 
 @dataclass(frozen=True)
@@ -82,17 +79,22 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
         parts = train_on_seen(usable, parts, known.__contains__)
     from preference.training.progress import ShowProgress, TensorBoardLog
+    from preference.training.resuming import last_checkpoint
     from preference.training.train import train
 
-    raise_on_interrupt()
     if PROCESS == 0:
         until_end.enter_context(locked(files.output_dir, TAKEN))
         recover_folder(files.output_dir)
     checkpoints = files.output_dir.with_name(files.output_dir.name + "_checkpoints")
-    trained = train(
-        usable, parts, base, settings, checkpoints=checkpoints, resume=resume, on_message=say,
-        callbacks=[ShowProgress(), TensorBoardLog(files.log_dir / time.strftime("%Y%m%d-%H%M%S"))] if PROCESS == 0 else [],
-    )  # fmt: skip
+    try:
+        trained = train(
+            usable, parts, base, settings, checkpoints=checkpoints, resume=resume, on_message=say,
+            callbacks=[ShowProgress(), TensorBoardLog(files.log_dir / time.strftime("%Y%m%d-%H%M%S"))] if PROCESS == 0 else [],
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if last_checkpoint(checkpoints):
+            raise KeyboardInterrupt("the same command with --resume continues from the last checkpoint") from None
+        raise
     if PROCESS != 0:
         return
 
@@ -136,9 +138,9 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
 
         print_report(evidence.evaluations)
         if review and evidence.unseen:
-            say(f"\n{filled(f'Cross-validation of the same rankings: {review_in_words(review)}.')}")
+            say(f"\n{f'Cross-validation of the same rankings: {review_in_words(review)}.'}")
         for sentence in [comparison.in_words()] if comparison else not_compared:
-            say(f"\n{filled(sentence)}")
+            say(f"\n{sentence}")
         if comparison and comparison.changed:
             say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
         if previous:
@@ -204,17 +206,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.test_data is None and TEST_DATA.exists():
         args.test_data = str(TEST_DATA)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    try:
-        with contextlib.ExitStack() as until_end:
-            run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), resume=args.resume, until_end=until_end)
-    except InputError as error:
-        print(f"error: {plain(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        print(f"\nstopped; {plain(stop) or 'the same command with --resume continues from the last checkpoint'}", file=sys.stderr)
-        return 130
+    with contextlib.ExitStack() as until_end:
+        run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), resume=args.resume, until_end=until_end)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

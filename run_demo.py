@@ -8,17 +8,13 @@ packages are imported once. Writes training_data.csv and test_data.csv (kept
 where you have your own), reward_model_final/, reward_scores_plot.png and logs/.
 """
 
-from preference.processes import end_silently
-
-if __name__ == "__main__":
-    end_silently()
-
 import argparse
 import importlib
 import sys
 import time
 
 from preference.arguments import Parser
+from preference.scripts import run_script
 from preference.wording import as_command
 
 PROMPT = "Explain what a reward model is"
@@ -41,7 +37,7 @@ def demo_commands() -> list[list[str]]:
 
 
 def run(command: list[str]) -> int:
-    """Print one command and run its script's `main`; return its exit status."""
+    """Print one command and run its script's `main`; return its exit status. What the script expects to go wrong is raised."""
     print(f"\n$ python {as_command(command)}", flush=True)
     script, *arguments = command
     return importlib.import_module(script.removesuffix(".py")).main(arguments)
@@ -57,13 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     build_parser().parse_args(argv)
     start = time.perf_counter()
     for command in demo_commands():
-        try:
-            status = run(command)
-        except KeyboardInterrupt:
-            status = 130
-        if status == 130:  # Ctrl-C; the script has said what it means
-            return status
-        if status:
+        if status := run(command):
             print(f"error: {command[0]} ended with status {status}; the demo stops here", file=sys.stderr)
             return status
     print(f"\nDone in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n")
@@ -72,4 +62,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

@@ -19,14 +19,8 @@ memory, but for about 100 bytes per answer of a file. Labelled answers (ranks, s
 the rewards agree with their labels is printed at the end.
 """
 
-from preference.processes import end_silently, raise_on_interrupt
-
-if __name__ == "__main__":
-    end_silently()
-
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +33,7 @@ from preference.data.csv_table import CsvError
 from preference.data.record_writers import kind_of_target, open_writer
 from preference.data.records import STREAM
 from preference.errors import InputError
+from preference.scripts import run_script
 from preference.threads import settle_waiting
 from preference.training.settings import PRECISIONS
 from preference.wording import plain, shorten
@@ -89,7 +84,6 @@ def run(job: Job) -> None:
     settle_waiting()
     precision = "fp32" if job.precision == "auto" and total is not None and total < FEW else job.precision
     model, scale = load(job.model, job.device, precision)
-    raise_on_interrupt()
     with progress_bar(total) as advance:
         score = scorer(model, advance)
         scored = score_file(job.data, stamp, score, scale, read) if windows is None else score_stream(windows, answers.layout, score, scale)
@@ -203,7 +197,6 @@ def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
 
     torch.set_num_threads(1)  # a few texts gain nothing from more
     model, scale = load(job.model, job.device, "fp32" if job.precision == "auto" else job.precision)
-    raise_on_interrupt()
     rewards = scorer(model)(items)
     scored = list(rank_run([(item, rewards[i : i + 1]) for i, item in enumerate(items)], scale))
     if note := not_known(scale, "rows"):
@@ -270,22 +263,14 @@ def main(argv: list[str] | None = None) -> int:
     if args.score is not None and args.data is None:
         parser.error("--score names a column of a file")
     job = Job(args.data, args.output, args.model, args.device, args.precision, args.best, args.score)
+    check_output(job.output, args.force)
     try:
-        check_output(job.output, args.force)
         if args.prompt is None:
             run(job)
         else:
             run_by_hand(args.prompt, args.answer, job)
-        sys.stdout.flush()
-    except InputError as error:
-        print(f"error: {plain(error)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("\nstopped" + ("" if job.output == STREAM else "; nothing was written"), file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our standard output, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a shell counts what a closed pipe ended
+        raise KeyboardInterrupt("" if job.output == STREAM else "nothing was written") from None
     return 0
 
 
@@ -303,4 +288,4 @@ def check_output(output: str, force: bool) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

@@ -1,7 +1,6 @@
 """Words for messages: counts before nouns, long texts cut short, long lists named in part, foreign text made harmless."""
 
 import shlex
-import textwrap
 import unicodedata
 from collections.abc import Iterable
 
@@ -24,11 +23,6 @@ def as_size(size: float) -> str:
     ('2.5 MB', '1.2 GB')
     """
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-def filled(text: str) -> str:
-    """Wrap a sentence to the width of the reports; names and numbers stay whole."""
-    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
 def shorten(value: str, width: int = 60) -> str:

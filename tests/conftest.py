@@ -193,11 +193,13 @@ class Done:
 
 
 def run_script(name: str, *arguments, cwd: Path, status: int | None = 0, stdin: str | None = None) -> Done:
-    """Call the script's `main` in this process, in the folder `cwd`, and check its exit status; None allows 0 and 2.
+    """Call a script in this process, in the folder `cwd`, and check its exit status; None allows 0 and 2.
 
     A start of a process costs seconds of imports; `run_process` is for what needs one.
     """
     main = importlib.import_module(name.removesuffix(".py")).main
+    from preference.scripts import call
+
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2)]
     before, given = Path.cwd(), sys.stdin
     os.chdir(cwd)
@@ -205,7 +207,7 @@ def run_script(name: str, *arguments, cwd: Path, status: int | None = 0, stdin: 
     try:
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             try:
-                returned = main([str(argument) for argument in arguments])
+                returned = call(main, [str(argument) for argument in arguments])
             except SystemExit as exit:  # argparse refuses so
                 returned = exit.code
     finally:

@@ -9,23 +9,17 @@ from conftest import ROOT
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is no signal there")
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in ROOT.glob("*.py")))
-def test_ctrl_c_during_the_imports_ends_silently(tmp_path, script):
-    status, printed = interrupt_after("argparse", tmp_path, script, "--help")
-    assert status == -signal.SIGINT and not printed  # a shell calls it 130
-
-
 @pytest.mark.parametrize("module", ["torch._C", "transformers.utils"])
-def test_ctrl_c_during_the_heavy_imports_ends_silently(tmp_path, sample_folder, module):
+def test_ctrl_c_during_the_heavy_imports_ends_with_one_word(tmp_path, sample_folder, module):
     status, printed = interrupt_after(module, tmp_path, "reward_model_trainer.py", "--data", sample_folder / "training_data.csv")
-    assert status == -signal.SIGINT and not printed
+    assert status == 130 and printed == ["", "stopped"]
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("module", ["torch._C", "preference.training.train"])
 def test_ctrl_c_ends_the_demo_with_status_130(tmp_path, module):
     status, printed = interrupt_after(module, tmp_path, "run_demo.py")
-    assert status == 130 and printed == ["", "stopped; the same command with --resume continues from the last checkpoint"]
+    assert status == 130 and printed == ["", "stopped"]  # there is no checkpoint to resume from yet
 
 
 def interrupt_after(module: str, folder, script: str, *arguments) -> tuple[int, list[str]]:

@@ -15,6 +15,7 @@ from preference.data.answers import Answers
 from preference.data.records import read_records
 from preference.evaluation import scored_records
 from preference.evaluation.scale import read_scale
+from preference.scripts import call
 
 
 def test_a_pipe_is_scored_while_it_is_open(bare_model, tmp_path):
@@ -61,7 +62,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(bare_model, tmp_path, monkeypa
     os.close(reading)
     with open(writing, "w", closefd=False) as stdout:
         monkeypatch.setattr("sys.stdout", stdout)
-        assert score_answers.main(["--model", str(bare_model), str(tmp_path / "a.csv")]) == 141
+        assert call(score_answers.main, ["--model", str(bare_model), str(tmp_path / "a.csv")]) == 141
     os.close(writing)
     assert capsys.readouterr().err.endswith("no percentile is given\n")
 

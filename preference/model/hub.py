@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from preference.durable_files import free_space
-from preference.processes import PROCESS, raise_on_interrupt
+from preference.processes import PROCESS
 from preference.wording import as_size
 
 SECONDS = 7  # an unreachable Hub is noticed within this time, and so is a connection over which nothing arrives
@@ -243,18 +242,11 @@ def _check_space(cache: Path, size: int) -> None:
 
 @contextlib.contextmanager
 def _interrupts(name: str) -> Iterator[None]:
-    """Let Ctrl-C raise within this, whatever it did before; what has arrived stays."""
-    before = signal.getsignal(signal.SIGINT)
-    mine = threading.current_thread() is threading.main_thread()
+    """Say after Ctrl-C what stays."""
     try:
-        if mine:
-            raise_on_interrupt()
         yield
     except KeyboardInterrupt:
         raise DownloadStopped(f"what has arrived of {name} is kept, and the same command continues") from None
-    finally:
-        if mine:
-            signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

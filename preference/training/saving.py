@@ -69,7 +69,8 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
 @contextlib.contextmanager
 def _interrupt_waits(message: str) -> Iterator[None]:
     """Let Ctrl-C wait for the end of this short work, and raise KeyboardInterrupt with `message` then."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
     pressed = []
@@ -77,7 +78,7 @@ def _interrupt_waits(message: str) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
     if pressed:
         raise KeyboardInterrupt(message)
 

@@ -1,0 +1,78 @@
+"""What scripts print: laid out for the width of the terminal, harmless to it, and never a reason to lose work."""
+
+import errno
+import os
+import sys
+import textwrap
+from typing import TYPE_CHECKING, TextIO
+
+from preference.wording import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NARROWEST, WIDEST, IN_A_PIPE = 40, 120, 100  # columns
+_lost: list[OSError] = []  # why standard output could not be written, once it could not
+
+
+def width(stream: TextIO | None = None) -> int:
+    """Return how many columns to use on `stream` (default: standard output): the terminal's, from 40 to 120; 100 in a pipe."""
+    try:
+        columns = os.get_terminal_size((stream or sys.stdout).fileno()).columns
+    except (OSError, ValueError, AttributeError):  # no terminal, or no file
+        return IN_A_PIPE
+    return max(NARROWEST, min(WIDEST, columns or IN_A_PIPE))  # 0: a terminal that does not know
+
+
+def filled(text: str, columns: int) -> str:
+    """Break each line of `text` at spaces to at most `columns`; a word that is longer stays whole.
+
+    >>> filled("error 0.1) of all rankings", 14)
+    'error 0.1) of\\nall rankings'
+    """
+    wrapped = [textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) for line in text.split("\n")]
+    return "\n".join(wrapped)
+
+
+def say(text: object = "", *, wrap: bool = True) -> None:
+    """Print text of any origin: harmless, at once, and broken at spaces to the width of the terminal.
+
+    Where standard output is closed or full, the text is lost and the work goes on; `run_script` returns the status that tells.
+
+    Args:
+        wrap: False for what is copied and pasted, as a command is.
+    """
+    shown = plain(text)
+    try:
+        print(filled(shown, width()) if wrap else shown, flush=True)
+    except OSError as error:
+        lose_output(error)
+
+
+def make_console(*, stderr: bool = False) -> "Console":
+    """Return a rich console of the width to use, in colour only if that is wanted; texts are printed as they are."""
+    from rich.console import Console
+
+    class PatientConsole(Console):
+        def on_broken_pipe(self) -> None:  # rich would end the process
+            lose_output(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+
+    stream = sys.stderr if stderr else sys.stdout
+    return PatientConsole(stderr=stderr, width=width(stream), highlight=False, markup=False, emoji=False)
+
+
+def lose_output(error: OSError) -> None:
+    """Send standard output to nowhere from now on: its reader is gone, or its disk is full."""
+    _lost.append(error)
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # no file
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def output_lost() -> OSError | None:
+    """Return why standard output could not be written since the last call of this, if it could not."""
+    error = _lost[0] if _lost else None
+    _lost.clear()
+    return error
