@@ -12,12 +12,12 @@ from preference.model.base_models import CAREFULLY, check_loaded, loading
 from preference.model.decoders import give_chat_template, give_padding, is_decoder
 from preference.model.encoding import encode_pairs, pad_chunk
 from preference.model.generator import converted_gguf
-from preference.model.head import keep_head_in_fp32
+from preference.model.head import keep_head_in_fp32, output_layer
 from preference.model.unpadding import unpad_layers
 
 
-def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a base model, a folder or a GGUF file, with one new output, and its tokenizer.
+def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
+    """Load a base model, a folder or a GGUF file, with one output, and its tokenizer; say whether the output is pretrained too.
 
     Dropout is 0 everywhere: on a CPU it doubles the time of a step, since its random numbers are drawn on
     one core and it forces attention off the fused path. No code that the folder may hold is run.
@@ -60,7 +60,13 @@ def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, Pr
     keep_head_in_fp32(model)
     # sentence_transformers.CrossEncoder applies a sigmoid to one output unless the config names this.
     model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
-    return model, tokenizer
+    return model, tokenizer, not any(name.endswith(output_name(model)) for name in missing)
+
+
+def output_name(model: PreTrainedModel) -> str:
+    """Return the name of the output layer's weight, as a report of loading has it."""
+    layer = output_layer(model)
+    return next(name for name, module in model.named_modules() if module is layer) + ".weight"
 
 
 def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> int:

@@ -32,6 +32,19 @@ def output_layer(model: PreTrainedModel) -> nn.Linear:
 
 
 @torch.no_grad()
+def set_output(model: PreTrainedModel, weights: np.ndarray, bias: float) -> None:
+    """Let the output layer give `states @ weights + bias`; one without a bias (a decoder's) leaves that out.
+
+    Args:
+        weights: shape (width of the output layer,).
+    """
+    layer = output_layer(model)
+    layer.weight.copy_(torch.as_tensor(weights, dtype=torch.float32)[None])
+    if layer.bias is not None:
+        layer.bias.fill_(bias)
+
+
+@torch.no_grad()
 def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> tuple[float, float]:
     """Change the last layer so that `rewards`, which the model gave, would have mean 0 and standard deviation 1.
 

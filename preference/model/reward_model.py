@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
 from preference.model.base_models import CAREFULLY, check_loaded, loading
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
-from preference.model.head import keep_head_in_fp32
+from preference.model.head import keep_head_in_fp32, output_layer
 from preference.model.unpadding import unpad_layers
 
 _TEXTS_AT_ONCE = 1024
@@ -104,7 +104,6 @@ class RewardModel:
         return preference_reward
 
 
-@torch.inference_mode()
 def score_encoded(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -116,20 +115,52 @@ def score_encoded(
     on_progress: Callable[[int], object] = lambda scored: None,
 ) -> np.ndarray:
     """Return the rewards of encoded pairs, shape (pairs,), in the order given. Leaves the model in evaluation mode."""
-    model.eval()
-    if one_by_one:
-        chunks = [[i] for i in range(len(pairs))]
-    else:
-        chunks = plan_chunks([len(pair["input_ids"]) for pair in pairs], chunk_cost_of(model, device))
     rewards = np.empty(len(pairs), dtype=np.float32)
+    for chunk, inputs in _in_chunks(model, tokenizer, pairs, device, precision, one_by_one):
+        rewards[chunk] = rewards_of_chunks(model, [inputs]).cpu().numpy()
+        on_progress(len(chunk))
+    return rewards
+
+
+def read_states(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[dict],
+    *,
+    device: str,
+    precision: str = "fp32",
+    on_progress: Callable[[int], object] = lambda read: None,
+) -> np.ndarray:
+    """Return what the output layer reads of each encoded pair: shape (pairs, width), float32, in the order given."""
+    layer, read = output_layer(model), []
+    states = np.empty((len(pairs), layer.in_features), dtype=np.float32)
+    hook = layer.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+    try:
+        for chunk, inputs in _in_chunks(model, tokenizer, pairs, device, precision):
+            read.clear()
+            model(**inputs)
+            found = read[0]
+            if found.ndim == 3:  # a decoder's head reads every token; the last one of the text counts
+                found = found[torch.arange(len(found)), inputs["attention_mask"].sum(dim=1) - 1]
+            states[chunk] = found.float().cpu().numpy()
+            on_progress(len(chunk))
+    finally:
+        hook.remove()
+    return states
+
+
+def _in_chunks(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[dict], device: str, precision: str, one_by_one: bool = False
+) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    """Give the positions of pairs of like length, and their inputs on the device, in evaluation mode and without gradients."""
+    model.eval()
+    lengths = [len(pair["input_ids"]) for pair in pairs]
+    chunks = [[i] for i in range(len(pairs))] if one_by_one else plan_chunks(lengths, chunk_cost_of(model, device))
     autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16")
-    with autocast:
+    with torch.inference_mode(), autocast:
         for chunk in chunks:
             inputs = pad_chunk(tokenizer, [pairs[i] for i in chunk])
-            inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-            rewards[chunk] = rewards_of_chunks(model, [inputs]).cpu().numpy()
-            on_progress(len(chunk))
-    return rewards
+            yield chunk, {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
 def check_reward_model_folder(folder: str | Path) -> None:

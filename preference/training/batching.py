@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from preference.errors import InputError
@@ -87,7 +88,7 @@ class RankingCollator:
 
     def __call__(self, rankings: Sequence[dict]) -> dict:
         answers = [answer for ranking in rankings for answer in split_answers(ranking)]
-        chunks = plan_chunks([len(answer["input_ids"]) for answer in answers], self.chunk_cost)
+        chunks, padded = self.chunks_of(answers)
         place = {answer: position for position, answer in enumerate(i for chunk in chunks for i in chunk)}
         widest = max(len(ranking["ranks"]) for ranking in rankings)
         positions = torch.zeros(len(rankings), widest, dtype=torch.long)
@@ -97,5 +98,19 @@ class RankingCollator:
             for column, rank in enumerate(ranking["ranks"]):
                 positions[row, column], ranks[row, column] = place[answer], rank
                 answer += 1
-        padded = [pad_chunk(self.tokenizer, [answers[i] for i in chunk]) for chunk in chunks]
         return {"chunks": padded, "positions": positions, "ranks": ranks}
+
+    def chunks_of(self, answers: Sequence[dict]) -> tuple[list[list[int]], list[dict[str, Tensor]]]:
+        """Return chunks of answers, by their positions, and the model inputs of each."""
+        chunks = plan_chunks([len(answer["input_ids"]) for answer in answers], self.chunk_cost)
+        return chunks, [pad_chunk(self.tokenizer, [answers[i] for i in chunk]) for chunk in chunks]
+
+
+class StatesCollator(RankingCollator):
+    """The same for rankings whose answers are states, shape (answers, width), instead of token ids: one chunk."""
+
+    def __init__(self) -> None:
+        pass
+
+    def chunks_of(self, answers: Sequence[dict]) -> tuple[list[list[int]], list[dict[str, Tensor]]]:
+        return [list(range(len(answers)))], [{"states": torch.from_numpy(np.stack([answer["states"] for answer in answers]))}]

@@ -1,5 +1,7 @@
 """What a running training shows: one progress bar, and the log for TensorBoard."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -34,21 +36,12 @@ class ShowProgress(TrainerCallback):
         self.bar.stop()
 
 
-class ShowFolds(TrainerCallback):
-    """One bar on standard error, where that is a terminal, over the steps of all folds."""
-
-    def __init__(self, steps: int, folds: int):
-        self.bar = _bar("cross-validation")
-        self.folds, self.done, self.steps_done = folds, 0, 0
-        self.task = self.bar.add_task(f"fold 1 of {folds}", total=steps)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.bar.update(self.task, completed=self.steps_done + state.global_step)
-
-    def end_fold(self, steps: int) -> None:
-        """Count a fold as done, which took `steps`."""
-        self.done, self.steps_done = self.done + 1, self.steps_done + steps
-        self.bar.update(self.task, completed=self.steps_done, description=f"fold {min(self.done + 1, self.folds)} of {self.folds}")
+@contextlib.contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Show a bar on standard error, where that is a terminal; give the function that moves it on."""
+    with _bar(title, MofNCompleteColumn()) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def _bar(title: str, *columns: ProgressColumn) -> Progress:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -22,9 +22,7 @@ from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs, split_rewards
 from preference.model.encoding import chunk_cost_of, rewards_of_chunks
 from preference.model.head import output_layer
-from preference.model.reward_model import score_encoded
-from preference.training.batching import RankingBatchSampler, RankingCollator
-from preference.training.encoded_table import split_answers
+from preference.training.batching import RankingBatchSampler, RankingCollator, StatesCollator
 from preference.training.resuming import checkpoint_size, last_checkpoint
 
 _RANKINGS_AT_ONCE = 256
@@ -55,8 +53,10 @@ class RankingTrainer(Trainer):
     `accelerate launch`: a step's rankings are shared out whole, and the gradient is that of one process.
 
     Args:
+        tokenizer: None where the answers of the data sets are `states` instead of token ids.
         objective: see `preference.training.objectives`.
         train_dataset, validation_dataset: see `preference.training.encoded_table.encode_rankings`; the second may be empty.
+        sizes: answers of each ranking of `train_dataset`.
         validation_rankings: the texts and ranks of `validation_dataset`.
         answers_per_step: over all processes together.
         head_learning_rate: of the layers that the base model does not have pretrained.
@@ -67,25 +67,25 @@ class RankingTrainer(Trainer):
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: nn.Module,
         args: TrainingArguments,
         *,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | None,
         objective: Callable[[Tensor, Tensor], Tensor],
-        train_dataset: Dataset,
-        validation_dataset: Dataset,
+        train_dataset: Dataset | list[dict],
+        validation_dataset: Dataset | list[dict],
+        sizes: Sequence[int],
         validation_rankings: Sequence[Ranking],
         answers_per_step: int,
         head_learning_rate: float,
         callbacks: Sequence[TrainerCallback] = (),
     ):
         super().__init__(model=model, args=args, train_dataset=train_dataset, eval_dataset=validation_dataset)
-        self.objective, self.tokenizer = objective, tokenizer
+        self.objective = objective
+        self.losses: list[Tensor] = []
         self.validation_rankings, self.head_learning_rate = validation_rankings, head_learning_rate
-        self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device)))
-        self.batch_sampler = RankingBatchSampler(
-            [len(ranks) for ranks in train_dataset["ranks"]], answers_per_step, args.seed, args.world_size, args.process_index
-        )
+        self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device))) if tokenizer else StatesCollator()
+        self.batch_sampler = RankingBatchSampler(sizes, answers_per_step, args.seed, args.world_size, args.process_index)
         self.best: Best | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.history: list[dict] = []  # one entry per evaluation: step, accuracy, loss
@@ -115,7 +115,13 @@ class RankingTrainer(Trainer):
             loss = loss * own[0] * self.args.world_size / all_rankings
         if diverged:
             raise self._diverged(self.state.global_step + 1, "the loss is not a finite number")
+        self.losses.append(loss.detach())
         return (loss, rewards) if return_outputs else loss
+
+    @property
+    def mean_loss(self) -> float:
+        """The mean loss of the steps that this trainer ran; of a resumed run those after the checkpoint."""
+        return float(torch.stack(self.losses).mean()) if self.losses else float("nan")
 
     def floating_point_ops(self, inputs) -> int:
         return 0  # the Trainer's estimate would look for one padded batch
@@ -136,18 +142,20 @@ class RankingTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def rewards(self, encoded: Dataset) -> np.ndarray:
+    def rewards(self, encoded: Dataset | list[dict]) -> np.ndarray:
         """Return the rewards of all answers of `encoded`, in order: shape (answers,). Processes share the work."""
-        sizes = [len(ranks) for ranks in encoded["ranks"]]
-        starts = np.cumsum([0, *sizes])
+        self.model.eval()
+        starts = np.cumsum([0, *(len(ranking.answers) for ranking in self.validation_rankings)])
         rewards = np.zeros(starts[-1], dtype=np.float32)
         own = range(self.args.process_index, len(encoded), self.args.world_size)
         for first in range(0, len(own), _RANKINGS_AT_ONCE):
             rows = own[first : first + _RANKINGS_AT_ONCE]
-            pairs = [pair for row in rows for pair in split_answers(encoded[row])]
-            values = iter(score_encoded(self.model, self.tokenizer, pairs, device=str(self.args.device)))
+            inputs = self._prepare_inputs(self.collator([encoded[row] for row in rows]))
+            with torch.inference_mode(), self.accelerator.autocast():
+                values = rewards_of_chunks(self.model, inputs["chunks"])[inputs["positions"]]
+            found = iter(values[inputs["ranks"] > 0].cpu().numpy())
             for row in rows:
-                rewards[starts[row] : starts[row + 1]] = list(islice(values, sizes[row]))
+                rewards[starts[row] : starts[row + 1]] = list(islice(found, starts[row + 1] - starts[row]))
         if self.args.world_size > 1:
             rewards = self.accelerator.reduce(torch.from_numpy(rewards).to(self.args.device)).cpu().numpy()
         return rewards

@@ -1,7 +1,9 @@
 """The folder of an unfinished run: its checkpoints, and the settings that it was started with."""
 
+import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ from safetensors import safe_open
 from transformers import PreTrainedModel
 from transformers.trainer_pt_utils import safe_globals
 
+from preference.data.rankings import Ranking
 from preference.durable_files import free_space, writing_to
 from preference.errors import InputError
 from preference.wording import as_size
@@ -68,6 +71,11 @@ def checkpoint_size(model: PreTrainedModel, *, keeps_best: bool) -> int:
 def model_size(model: PreTrainedModel) -> int:
     """Return how many bytes the weights take."""
     return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def digest_of(rankings: Sequence[Ranking]) -> str:
+    """Return the SHA-256 of the rankings' texts and ranks: the same for the same rankings in the same order."""
+    return hashlib.sha256(json.dumps([[r.prompt, r.answers, r.ranks] for r in rankings]).encode()).hexdigest()
 
 
 def check_space(folder: Path, model: PreTrainedModel, *, checkpoints: int, keeps_best: bool) -> None:

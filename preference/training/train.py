@@ -1,53 +1,67 @@
 """Training: rankings and a base model become a reward model. Prints nothing; messages go to a callback."""
 
 import contextlib
-import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
-from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
-from preference.errors import InputError
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, quiet_transformers
-from preference.model.fine_tuning import freeze_lower_layers, load_base_model
-from preference.model.head import standardise_rewards
+from preference.model.head import set_output, standardise_rewards
 from preference.model.reward_model import RewardModel, score_encoded
 from preference.processes import PROCESS, PROCESSES
-from preference.training.demands import say_time, warn_of_memory, warn_of_weights
-from preference.training.encoded_table import digest_of, encode_rankings, split_answers, warn_of_cut_answers
+from preference.training.encoded_table import encode_rankings, split_answers, warn_of_cut_answers
 from preference.training.objectives import LOSSES
+from preference.training.probe import Probe, fit_probe
 from preference.training.ranking_trainer import RankingTrainer
-from preference.training.resuming import CHECKPOINTS_KEPT, begin_run, check_space, last_checkpoint, started_settings, steps_done
-from preference.training.settings import TrainingSettings, layers_to_freeze
-from preference.wording import counted
+from preference.training.resuming import (
+    CHECKPOINTS_KEPT,
+    begin_run,
+    check_space,
+    digest_of,
+    last_checkpoint,
+    model_size,
+    started_settings,
+    steps_done,
+)
+from preference.training.settings import TrainingSettings
+from preference.training.start import Start, freeze, start_from
+from preference.training.states_model import StatesModel
+from preference.wording import as_size, counted
 
 EVALUATE_EVERY = 20  # steps
-SCALE_RANKINGS = 16  # put the rewards on their scale: of the validation part, whose rewards are known, or else of training
+SCALE_RANKINGS = 16  # put the rewards on their scale where not those of all answers are known
 
 
 @dataclass(frozen=True)
 class Trained:
     """A reward model, and how it was trained.
 
-    `reward_model` has the weights of `best_step`; its rewards are centred and scaled on validation or training answers
-    (`scaled_on_answers` of them). `ranked_answers_per_second` counts the answers of the training part once per epoch, in the
-    time of the steps, the evaluations and the checkpoints.
+    `reward_model` has the weights of `best_step`, where step 0 is the probe, and rewards with mean 0 and standard deviation 1
+    on `scaled_on_answers` of the answers. `rewards` are those of all answers of the rankings, in order, where they are known
+    (the head alone was trained), shape (answers,); the model has then learned from all rankings, the validation part too,
+    and `states` and `start_output` are what its cross-validation takes. `ranked_answers_per_second` counts the answers of the training part once per
+    epoch, in the time of the steps, the evaluations and the checkpoints.
     """
 
     reward_model: RewardModel
     base: BaseModel
     settings: TrainingSettings
+    layers: int  # that the model keeps
+    frozen_layers: int
     steps: int
     best_step: int
     epochs: float  # really trained, which --min-steps and --max-steps change
-    frozen_layers: int
+    training_loss: float  # mean over the steps
     truncated_answers: int
     scaled_on_answers: int
     seconds: float
@@ -55,11 +69,14 @@ class Trained:
     precision: str  # bf16 or fp32
     processes: int
     history: list[dict]  # evaluations of the validation part: step, pairwise_accuracy, loss
+    rewards: np.ndarray | None = None
+    states: np.ndarray | None = None
+    start_output: np.ndarray | None = None
 
     def record(self) -> dict:
-        """Return all of it but the models, as JSON can hold it; what was asked for stands under `settings`."""
-        own = {name: value for name, value in vars(self).items() if name not in ("reward_model", "base", "settings")}
-        return {"settings": asdict(self.settings), **own}
+        """Return all of it but models and arrays, as JSON can hold it; what was asked for stands under `settings`."""
+        left_out = ("reward_model", "base", "settings", "rewards", "states", "start_output")
+        return {"settings": asdict(self.settings), **{name: value for name, value in vars(self).items() if name not in left_out}}
 
 
 @dataclass(frozen=True)
@@ -76,17 +93,15 @@ def plan_schedule(train_answers: int, validation_answers: int, settings: Trainin
     """Plan the steps from the number of answers in both parts.
 
     >>> plan_schedule(16, 4, TrainingSettings())
-    Schedule(steps=60, steps_per_epoch=2, evaluate_every=2, save_every=20)
+    Schedule(steps=60, steps_per_epoch=2, evaluate_every=20, save_every=20)
     """
     steps_per_epoch = max(1, round(train_answers / settings.batch_size))
     steps = max(round(settings.epochs * steps_per_epoch), settings.min_steps)
     if settings.max_steps is not None:
         steps = min(steps, settings.max_steps)
     # Evaluating an answer costs a third of training on it: stay below about a tenth of the training time.
-    affordable = round(10 * validation_answers / (3 * settings.batch_size))
-    evaluate_every = min(steps_per_epoch, max(EVALUATE_EVERY, affordable), steps)
-    save_every = evaluate_every * -(-EVALUATE_EVERY // evaluate_every)
-    return Schedule(steps, steps_per_epoch, evaluate_every, save_every)
+    evaluate_every = min(max(EVALUATE_EVERY, round(10 * validation_answers / (3 * settings.batch_size))), steps)
+    return Schedule(steps, steps_per_epoch, evaluate_every, evaluate_every * -(-EVALUATE_EVERY // evaluate_every))
 
 
 def train(
@@ -100,7 +115,7 @@ def train(
     on_message: Callable[[str], object] = lambda text: None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Trained:
-    """Fine-tune `base` on the training part; keep the weights that do best on the validation part, where there is one.
+    """Fit a probe to the rankings, fine-tune from it, and keep the weights that do best on the validation part, where there is one.
 
     The same arguments give the same model on the same machine, also under `torchrun`.
 
@@ -115,102 +130,193 @@ def train(
             the disk is too full.
         TrainingDiverged: a loss or a reward is not a finite number, or all rewards are equal.
     """
-    # 1. The base model with one new output.
+    # 1. The base model, cut where its states tell most, with one output; and the token ids.
     check_device(settings.device)
-    if warning := warn_of_weights(base.path):
-        on_message(warning)
-    model, tokenizer = load_base_model(base.path, seed=settings.seed)
-    frozen_layers = freeze_lower_layers(model, layers_to_freeze(settings, len(parts.training)))
-    longest = getattr(model.config, "max_position_embeddings", settings.max_length)
-    if settings.max_length > longest:
-        raise InputError(f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens; give --max-length {longest}")
-    tokenizer.model_max_length = settings.max_length  # saved with the model, so that every loader truncates as training did
-
-    # 2. How long, and from where.
-    train_answers, validation_answers = (sum(len(rankings[i].answers) for i in part) for part in parts)
-    schedule = plan_schedule(train_answers, validation_answers, settings)
-    run = {"data": digest_of(rankings), "train_part": parts.training, "base_model": base.used, "frozen_layers": frozen_layers}
-    run |= asdict(settings) | {"steps": schedule.steps}
-    check_space(checkpoints, model, checkpoints=-(-schedule.steps // schedule.save_every), keeps_best=bool(parts.validation))
-    checkpoint, precision = _start_or_resume(checkpoints, run, resume, model, settings, on_message)
-    arguments = _training_arguments(settings, schedule, checkpoints, precision, evaluates=bool(parts.validation))
-
-    # 3. Token ids, made by one process for all.
-    with arguments.main_process_first(local=False):
-        encoded = encode_rankings(rankings, tokenizer, settings.max_length)
+    start = start_from(base, settings, rankings, on_message=on_message)
+    model, tokenizer = start.model, start.tokenizer
+    precision = choose_precision(settings.precision, settings.device, model.config.hidden_size)
+    encoded = encode_rankings(rankings, tokenizer, settings.max_length)
     if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
         on_message(warning)
-
-    # 4. Training.
+    train_answers, validation_answers = (sum(len(rankings[i].answers) for i in part) for part in parts)
+    schedule = plan_schedule(train_answers, validation_answers, settings)
     on_message(
         f"training: {counted(len({rankings[i].prompt for i in parts.training}), 'prompt')}, {train_answers} answers,"
-        f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device}"
-        + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
+        f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device};"
+        f" {start.in_words()}" + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
     )
-    for demand in (
-        warn_of_memory(model, encoded, settings, keeps_best=bool(parts.validation)),
-        say_time(model, encoded, settings, schedule.steps, precision),
-    ):
-        if demand:
-            on_message(demand)
-    trainer = RankingTrainer(
-        model,
-        arguments,
-        tokenizer=tokenizer,
-        objective=LOSSES[settings.objective],
-        train_dataset=encoded.select(parts.training),
-        validation_dataset=encoded.select(parts.validation),
-        validation_rankings=[rankings[i] for i in parts.validation],
-        answers_per_step=settings.batch_size,
-        head_learning_rate=settings.head_learning_rate,
-        callbacks=callbacks if PROCESS == 0 else (),
-    )
-    start = time.perf_counter()
-    with quiet_transformers():
-        try:
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except BaseException:
-            with contextlib.suppress(Exception):  # on a full disk the log cannot end either
-                trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
-            raise
-    seconds = time.perf_counter() - start
 
-    # 5. The best weights, on their scale.
-    best_step = trainer.restore_best()
-    if trainer.best and len(parts.validation) >= SCALE_RANKINGS:
-        rewards = np.asarray(trainer.best.rewards)
+    # 2. The head that explains the training part best, and what is trained from there.
+    job = _Job(rankings, encoded, settings, precision, callbacks)
+    began = time.perf_counter()
+    states: np.ndarray | None = None
+    rewards: np.ndarray | None = None
+    if start.head_only:
+        states = start.states(encoded, settings.device, precision)
+        probe, trainer, best_step = _train_head(job, parts, start, states, checkpoints, schedule)
+        rewards = probe.rewards(states)
+        trainer.check_rewards(rewards, best_step)
+        set_output(model, *probe.standardised(rewards).output())
+        rewards, scaled_on, steps_here = probe.standardised(rewards).rewards(states), len(rewards), schedule.steps
     else:
-        some = sorted(random.Random(settings.seed).sample(parts.training, min(len(parts.training), SCALE_RANKINGS)))
-        pairs = [pair for i in some for pair in split_answers(encoded[i])]
-        rewards = score_encoded(model, tokenizer, pairs, device=settings.device, precision=precision)
-    trainer.check_rewards(rewards, best_step)
-    standardise_rewards(model, rewards)
+        if start.pooled:
+            learned = encoded.select(parts.training)
+            of_learned = start.states(learned, settings.device, precision)
+            set_output(model, *fit_probe(of_learned, [rankings[i] for i in parts.training], settings.objective, start=start.output).output())
+        trainer, best_step, steps_here = _train_layers(job, parts, start, checkpoints, schedule, resume, on_message)
+        scaled_on = _put_on_scale(trainer, job, parts, best_step, model, tokenizer)
+    seconds = time.perf_counter() - began
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # a process that ended earlier would take the others down with it
         torch.distributed.destroy_process_group()
-    steps_here = schedule.steps - steps_done(checkpoint)
     return Trained(
         reward_model=RewardModel(model, tokenizer, device=settings.device, precision="fp32"),
         base=base,
         settings=settings,
+        layers=start.layers,
+        frozen_layers=start.frozen,
         steps=schedule.steps,
         best_step=best_step,
         epochs=schedule.steps / schedule.steps_per_epoch,
-        frozen_layers=frozen_layers,
+        training_loss=trainer.mean_loss,
         truncated_answers=sum(encoded["truncated"]),
-        scaled_on_answers=len(rewards),
+        scaled_on_answers=scaled_on,
         seconds=round(seconds, 2),
         ranked_answers_per_second=round(steps_here * train_answers / schedule.steps_per_epoch / seconds, 2),
         precision=precision,
         processes=PROCESSES,
         history=trainer.history,
+        rewards=rewards,
+        states=states,
+        start_output=start.output,
     )
 
 
-def _start_or_resume(
-    checkpoints: Path, run: dict, resume: bool, model: PreTrainedModel, settings: TrainingSettings, on_message: Callable[[str], object]
-) -> tuple[Path | None, str]:
-    """Return the checkpoint to continue from, if any, and the precision: what the run began with, or what suits the machine."""
+@dataclass(frozen=True)
+class _Job:
+    rankings: Sequence[Ranking]
+    encoded: Dataset
+    settings: TrainingSettings
+    precision: str
+    callbacks: Sequence[TrainerCallback]
+
+
+def _train_head(
+    job: _Job, parts: Parts, start: Start, states: np.ndarray, checkpoints: Path, schedule: Schedule
+) -> tuple[Probe, RankingTrainer, int]:
+    """Train the head alone, on states that are computed already; return what learned from all rankings.
+
+    The validation part tells how many steps from the probe are best, none among them. So many are then repeated on all rankings.
+    """
+    everything = Parts([*range(len(job.rankings))], [])
+    offsets = np.cumsum([len(ranking.answers) for ranking in job.rankings])[:-1]
+    of_rankings = np.split(states, offsets)
+
+    def run(part: Parts, steps: int, callbacks: Sequence[TrainerCallback]) -> tuple[Probe, RankingTrainer, int]:
+        learned = [job.rankings[i] for i in part.training]
+        probe = fit_probe(np.concatenate([of_rankings[i] for i in part.training]), learned, job.settings.objective, start=start.output)
+        rows = [{"ranks": r.ranks, "states": probe.inputs(s)} for r, s in zip(job.rankings, of_rankings, strict=True)]
+        head = StatesModel(probe.weights)
+        plan = replace(schedule, steps=steps, evaluate_every=min(schedule.evaluate_every, steps))
+        arguments = _training_arguments(job.settings, plan, checkpoints, "fp32", evaluates=bool(part.validation), saves=False)
+        trainer = _make_trainer(replace(job, callbacks=callbacks), part, head, None, rows, arguments, new_output=False)
+        _run_trainer(trainer, None)
+        best = trainer.restore_best()
+        return replace(probe, weights=head.weights()), trainer, best
+
+    probe, trainer, best_step = run(parts, schedule.steps, job.callbacks)
+    if parts.validation:
+        if best_step:
+            probe, _, _ = run(everything, best_step, ())
+        else:
+            probe = fit_probe(states, job.rankings, job.settings.objective, start=start.output)
+    return probe, trainer, best_step
+
+
+def _train_layers(
+    job: _Job, parts: Parts, start: Start, checkpoints: Path, schedule: Schedule, resume: bool, on_message: Callable[[str], object]
+) -> tuple[RankingTrainer, int, int]:
+    """Train the model's layers; return the trainer, whose model has the best weights, their step, and how many steps were run."""
+    settings, model = job.settings, start.model
+    if start.pooled:
+        freeze(model, start)
+    run = {"data": digest_of(job.rankings), "train_part": parts.training, "base_model": start.base.used, "frozen_layers": start.frozen}
+    run |= asdict(settings) | {"steps": schedule.steps}
+    check_space(checkpoints, model, checkpoints=-(-schedule.steps // schedule.save_every), keeps_best=bool(parts.validation))
+    if warning := _warn_of_memory(model):
+        on_message(warning)
+    checkpoint, precision = _start_or_resume(checkpoints, run, resume, job.precision, on_message)
+    arguments = _training_arguments(settings, schedule, checkpoints, precision, evaluates=bool(parts.validation), saves=True)
+    trainer = _make_trainer(job, parts, model, start.tokenizer, job.encoded, arguments, new_output=not start.pooled)
+    _run_trainer(trainer, checkpoint)
+    return trainer, trainer.restore_best(), schedule.steps - steps_done(checkpoint)
+
+
+def _make_trainer(
+    job: _Job,
+    parts: Parts,
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase | None,
+    rows: Dataset | list[dict],
+    arguments: TrainingArguments,
+    *,
+    new_output: bool,
+) -> RankingTrainer:
+    select = rows.select if isinstance(rows, Dataset) else lambda part: [rows[i] for i in part]
+    return RankingTrainer(
+        model,
+        arguments,
+        tokenizer=tokenizer,
+        objective=LOSSES[job.settings.objective],
+        train_dataset=select(parts.training),
+        validation_dataset=select(parts.validation),
+        sizes=[len(job.rankings[i].answers) for i in parts.training],
+        validation_rankings=[job.rankings[i] for i in parts.validation],
+        answers_per_step=job.settings.batch_size,
+        head_learning_rate=job.settings.head_learning_rate if new_output else job.settings.learning_rate,
+        callbacks=job.callbacks if PROCESS == 0 else (),
+    )
+
+
+def _run_trainer(trainer: RankingTrainer, checkpoint: Path | None) -> None:
+    with quiet_transformers():
+        try:
+            if checkpoint is None and len(trainer.validation_rankings):
+                trainer.evaluate()  # step 0: fine-tuning that helps nothing leaves the start as it was
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except BaseException:
+            with contextlib.suppress(Exception):  # on a full disk the log cannot end either
+                trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+            raise
+
+
+def _put_on_scale(
+    trainer: RankingTrainer, job: _Job, parts: Parts, best_step: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> int:
+    """Give the rewards mean 0 and standard deviation 1, of the validation part, which are known, or else of some of training; return of how many."""
+    if trainer.best and len(parts.validation) >= SCALE_RANKINGS:
+        rewards = np.asarray(trainer.best.rewards)
+    else:
+        some = np.random.default_rng(job.settings.seed).permutation(parts.training)[:SCALE_RANKINGS]
+        pairs = [pair for i in sorted(some.tolist()) for pair in split_answers(job.encoded[i])]
+        rewards = score_encoded(model, tokenizer, pairs, device=job.settings.device, precision=job.precision)
+    trainer.check_rewards(rewards, best_step)
+    standardise_rewards(model, rewards)
+    return len(rewards)
+
+
+def _warn_of_memory(model: PreTrainedModel) -> str | None:
+    """Return a warning where the gradients and Adam's averages alone exceed the memory that is free."""
+    needed, free = 3 * sum(p.numel() * 4 for p in model.parameters() if p.requires_grad) + model_size(model), psutil.virtual_memory().available
+    return (
+        f"warning: training takes more than {as_size(needed)} of memory, and {as_size(free)} is free; raise --freeze-layers"
+        if needed > free
+        else None
+    )
+
+
+def _start_or_resume(checkpoints: Path, run: dict, resume: bool, precision: str, on_message: Callable[[str], object]) -> tuple[Path | None, str]:
+    """Return the checkpoint to continue from, if any, and the precision: what the run began with, or `precision`."""
     checkpoint = last_checkpoint(checkpoints)
     if resume and checkpoint:
         return checkpoint, started_settings(checkpoints, run)["chosen_precision"]
@@ -218,13 +324,14 @@ def _start_or_resume(
         on_message(f"{checkpoints} holds no checkpoint: starting from the beginning")
     elif checkpoint:
         on_message(f"{checkpoints}: an unfinished run is replaced (--resume would continue it)")
-    precision = choose_precision(settings.precision, settings.device, model.config.hidden_size)
     if PROCESS == 0:
         begin_run(checkpoints, run | {"chosen_precision": precision})
     return None, precision
 
 
-def _training_arguments(settings: TrainingSettings, schedule: Schedule, checkpoints: Path, precision: str, *, evaluates: bool) -> TrainingArguments:
+def _training_arguments(
+    settings: TrainingSettings, schedule: Schedule, checkpoints: Path, precision: str, *, evaluates: bool, saves: bool
+) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=schedule.steps,
@@ -235,6 +342,7 @@ def _training_arguments(settings: TrainingSettings, schedule: Schedule, checkpoi
         max_grad_norm=1.0,
         eval_strategy="steps" if evaluates else "no",
         eval_steps=schedule.evaluate_every,
+        save_strategy="steps" if saves else "no",
         save_steps=schedule.save_every,
         save_total_limit=CHECKPOINTS_KEPT,
         logging_steps=max(1, min(10, schedule.steps // 6)),

@@ -1,0 +1,1 @@
+"""What each script does, from its files to its last line."""

@@ -1,0 +1,150 @@
+"""A linear probe: the head on frozen states that explains a person's rankings best.
+
+Linear probing, then fine-tuning: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution" (arXiv 2202.10054). An objective of linear rewards is convex; L-BFGS finds its minimum.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from preference.data.folds import Fold
+from preference.data.rankings import Ranking
+from preference.evaluation.learning_curve import Point
+from preference.evaluation.metrics import count_pairs
+from preference.training.objectives import LOSSES
+
+# Half of it times the sum of the squared weights is the penalty on the summed loss: a prior that does not depend on the
+# number of rankings, so that on their mean loss it falls with it. Chosen on 12 to 300 rankings, see docs/measurements.md.
+PENALTY = {"regression": 150.0, "bradley-terry": 25.0, "plackett-luce": 25.0}
+_ITERATIONS = 500
+LEAST_SIZE, LEAST_FOR_CURVE = 4, 10  # prompts
+_FITS = 200
+
+
+@dataclass(frozen=True)
+class Probe:
+    """reward = (state - mean) / scale @ weights; `mean`, `scale` and `weights` have shape (width,)."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+
+    def inputs(self, states: np.ndarray) -> np.ndarray:
+        """Return standardised states: shape (answers, width), float32."""
+        return ((states - self.mean) / self.scale).astype(np.float32)
+
+    def rewards(self, states: np.ndarray) -> np.ndarray:
+        """Return the rewards of states of shape (answers, width): shape (answers,), float32."""
+        return (self.inputs(states) @ self.weights).astype(np.float32)
+
+    def standardised(self, rewards: np.ndarray) -> "Probe":
+        """Return the probe whose rewards have standard deviation 1 where this one's are `rewards`."""
+        return Probe(self.mean, self.scale, self.weights / max(float(rewards.std()), 1e-12))
+
+    def output(self) -> tuple[np.ndarray, float]:
+        """Return the weights and the bias of an output layer that reads the states as they are."""
+        weights = self.weights / self.scale
+        return weights, -float(self.mean @ weights)
+
+
+def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, start: np.ndarray | None = None) -> Probe:
+    """Return the probe that minimises the objective, averaged over `rankings`, and the penalty on its weights.
+
+    Args:
+        states: of all answers of `rankings`, in order: shape (answers, width).
+        start: the output layer of a reward model, shape (width,): how much of its rewards to keep is fitted freely, and what
+            is learned besides is penalised.
+
+    Example:
+        >>> probe = fit_probe(np.array([[1.0], [0.0]]), [Ranking("p", ["a", "b"], [1, 2])], "bradley-terry")
+        >>> probe.rewards(np.array([[1.0], [0.0]])).round(2).tolist()
+        [0.02, -0.02]
+    """
+    mean, scale = states.mean(axis=0), states.std(axis=0)
+    scale = np.maximum(scale, 1e-3 * scale.mean()) + np.finfo(np.float32).tiny
+    inputs = torch.from_numpy((states - mean) / scale).double()
+    free = np.zeros((len(scale), 0)) if start is None else _unit(start * scale)[:, None]
+    columns = torch.cat([inputs, inputs @ torch.from_numpy(free).double()], dim=1)
+    positions, ranks = _padded(rankings)
+    loss, penalty = LOSSES[objective], PENALTY[objective] / len(rankings)
+
+    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = torch.tensor(values, requires_grad=True)
+        total = loss((columns @ weights)[positions], ranks) + penalty / 2 * weights[: len(scale)].square().sum()
+        (gradient,) = torch.autograd.grad(total, weights)
+        return total.item(), gradient.numpy()
+
+    found = minimize(value_and_gradient, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+    return Probe(mean, scale, found[: len(scale)] + free @ found[len(scale) :])
+
+
+def cross_validate(
+    states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold], objective: str, *, start: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the reward of each answer by a probe that never saw its prompt: shape (answers,), float32.
+
+    Each fold's rewards are on a scale of their own, on which those that it was fitted to have mean 0 and standard deviation 1.
+    """
+    ends = np.cumsum([0, *(len(ranking.answers) for ranking in rankings)])
+    rewards = np.zeros(len(states), dtype=np.float32)
+    for fold in folds:
+        learned, held_out = (np.concatenate([np.arange(ends[i], ends[i + 1]) for i in part]) for part in (fold.training, fold.held_out))
+        probe = fit_probe(states[learned], [rankings[i] for i in fold.training], objective, start=start)
+        rewards[held_out] = probe.standardised(probe.rewards(states[learned])).rewards(states[held_out])
+    return rewards
+
+
+def measure_curve(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None) -> list[Point]:
+    """Return how accurate probes of few to four fifths of the prompts are on the other fifth: a point for each size, fewest first.
+
+    Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.
+    """
+    prompts = sorted({ranking.prompt for ranking in rankings})
+    held = -(-len(prompts) // 5)
+    sizes = sorted({round(LEAST_SIZE * 2 ** (i / 2)) for i in range(40)} | {len(prompts) - held})
+    sizes = [size for size in sizes if LEAST_SIZE <= size <= len(prompts) - held]
+    if len(prompts) < LEAST_FOR_CURVE:
+        return []
+    of_rankings = np.split(states, np.cumsum([len(ranking.answers) for ranking in rankings])[:-1])
+    of_prompt: dict[str, list[int]] = {prompt: [] for prompt in prompts}
+    for i, ranking in enumerate(rankings):
+        of_prompt[ranking.prompt].append(i)
+    generator = np.random.default_rng(seed)
+    right, pairs, times = np.zeros((len(prompts), len(sizes))), np.zeros(len(prompts)), np.zeros(len(prompts))
+
+    def chosen(numbers: np.ndarray) -> tuple[np.ndarray, list[Ranking]]:
+        those = [i for number in numbers for i in of_prompt[prompts[number]]]
+        return np.concatenate([of_rankings[i] for i in those]), [rankings[i] for i in those]
+
+    for _ in range(max(_FITS // len(sizes), 5)):
+        order = generator.permutation(len(prompts))
+        others, unseen = chosen(order[:held])
+        times[order[:held]] += 1
+        for column, size in enumerate(sizes):
+            learned, known = chosen(order[held : held + size])
+            counts = count_pairs(unseen, fit_probe(learned, known, objective, start=start).rewards(others))
+            right[order[:held], column] += counts.right
+            pairs[order[:held]] = counts.pairs
+    kept = times > 0
+    return [Point(size, right[kept, i] / times[kept], pairs[kept]) for i, size in enumerate(sizes)]
+
+
+def _unit(weights: np.ndarray) -> np.ndarray:
+    return weights / max(float(np.linalg.norm(weights)), 1e-12)
+
+
+def _padded(rankings: Sequence[Ranking]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where each ranking's answers stand among all, and their ranks, 0 for padding: shape (rankings, most answers)."""
+    widest = max(len(ranking.answers) for ranking in rankings)
+    positions, ranks = (torch.zeros(len(rankings), widest, dtype=torch.long) for _ in range(2))
+    first = 0
+    for row, ranking in enumerate(rankings):
+        count = len(ranking.answers)
+        positions[row, :count] = torch.arange(first, first + count)
+        ranks[row, :count] = torch.tensor(ranking.ranks)
+        first += count
+    return positions, ranks

@@ -1,0 +1,50 @@
+"""What a cross-validation of the rankings themselves says: every answer scored by a probe that never saw its prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from preference.data.folds import folds_by_prompt
+from preference.data.rankings import Ranking
+from preference.errors import InputError
+from preference.evaluation.calibration import Calibration, calibrate
+from preference.evaluation.evaluation import Evaluation, evaluate
+from preference.evaluation.metrics import pair_margins, split_rewards
+from preference.model.base_models import BaseModel
+from preference.training.probe import cross_validate
+from preference.training.seen_prompts import prompt_digest, seen_by
+from preference.wording import counted
+
+PART = "cross-validation"
+
+
+@dataclass(frozen=True)
+class Review:
+    """The rewards of all answers and what they prove, the odds that follow from them, and how many models gave them."""
+
+    evaluation: Evaluation
+    calibration: Calibration
+    models: int
+
+
+def review_states(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None) -> Review | None:
+    """Cross-validate probes on the states of all answers, shape (answers, width); None where there is only one prompt."""
+    if len({ranking.prompt for ranking in rankings}) < 2:
+        return None
+    folds = folds_by_prompt(rankings, seed)
+    rewards = cross_validate(states, rankings, folds, objective, start=start)
+    margins = [pair_margins(ranking, values) for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    by_fold = [np.concatenate([margins[i] for i in fold.held_out]) for fold in folds]
+    return Review(evaluate(PART, rankings, rewards, seed=seed), calibrate(by_fold), len(folds))
+
+
+def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
+    """Raise InputError where `base` is a reward model that was trained on a prompt of `rankings`: a probe would start from what it holds out."""
+    seen, prompts = seen_by(base), {ranking.prompt for ranking in rankings}
+    known = sum(prompt_digest(prompt) in seen for prompt in prompts)
+    if known:
+        raise InputError(
+            f"--base-model {base.asked}: was trained on {known} of the {counted(len(prompts), 'prompt')} of these rankings, so no probe of it can be"
+            " asked about prompts that it never saw; review with the base model that it started from, or review rankings that it has not seen"
+        )
