@@ -16,8 +16,8 @@ from preference.statistics import bootstrap_interval
 class RaterAgreement:
     """Agreement between the groups of one prompt that rank the same answers.
 
-    `share` is the share of pairs, untied for both of two raters, that they order alike, and `interval` its 95 % interval from a
-    bootstrap over prompts. A model that is as good as another rater has this accuracy. `alpha` is Krippendorff's alpha for ordinal
+    `share` is the share of pairs, untied for both of two raters, that they order alike, and `interval` its 95 % interval
+    (see `bootstrap_interval`). A model that is as good as another rater has this accuracy. `alpha` is Krippendorff's alpha for ordinal
     values (2011): 1 where all agree, 0 for chance; None where every shared answer has the same rank.
     """
 

@@ -36,7 +36,7 @@ class Metrics:
     answers: int
     pairs: int
     pairwise_accuracy: float
-    pairwise_accuracy_95: tuple[float, float]  # percentile interval of a bootstrap over prompts
+    pairwise_accuracy_95: tuple[float, float]  # see bootstrap_interval
     accuracy_where_longer_is_better: float | None
     accuracy_where_shorter_is_better: float | None
     length_controlled_accuracy: float | None

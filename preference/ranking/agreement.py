@@ -22,7 +22,7 @@ class SelfAgreement:
         prompts: how many were shown twice.
         pairs: their pairs of answers that did not tie the first time.
         share: of these, the ones in the same order the second time; a tie then counts half, as equal rewards do in accuracy.
-        interval: of the share, 95 %, from a bootstrap over prompts.
+        interval: of the share, 95 % (see `bootstrap_interval`).
     """
 
     prompts: int
