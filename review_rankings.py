@@ -65,7 +65,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them") from None
     smaller = smaller_folds(rankings, folds, settings.validation_fraction, settings.seed) if learning_curve else []
     if learning_curve and not smaller:
-        prompts = len({ranking.prompt for ranking in rankings})
+        prompts = len({ranking.key for ranking in rankings})
         print(f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out")
         learning_curve = False
     check_outputs(files, draws=learning_curve)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from preference import console
 from preference.arguments import HelpFormatter, Parser, settings_from
+from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt, train_on_seen
 from preference.durable_files import locked, recover_folder, write_atomically
@@ -61,12 +62,12 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     """The whole job: read, split, train, evaluate, save, plot, report. `until_end` keeps other trainings out of the output folder."""
     check_outputs(files)
     rankings, tests = read_data(files.data, files.test_data)
-    test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
-    usable = [ranking for ranking in rankings.rankings if ranking.prompt not in test_prompts]
+    test_prompts = {ranking.key for ranking in tests.rankings} if tests else set()
+    usable = [ranking for ranking in rankings.rankings if ranking.key not in test_prompts]
 
     parts = split_by_prompt(usable, settings.validation_fraction, settings.seed)
     if not parts.validation and settings.validation_fraction > 0:
-        count = counted(len({ranking.prompt for ranking in usable}), "prompt")
+        count = counted(len({ranking.key for ranking in usable}), "prompt")
         say(f"{count}: too few for a validation part of {settings.validation_fraction:.0%}; training on all of them")
 
     settle_waiting()
@@ -75,9 +76,9 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     from preference.training.seen_prompts import prompt_digest, seen_by
 
     seen_before = seen_by(base)
-    if known := {prompt for prompt in {*rankings.prompts, *test_prompts} if prompt_digest(prompt) in seen_before}:
+    if known := {key for key in {*map(prompt_key, rankings.prompts), *test_prompts} if prompt_digest(key) in seen_before}:
         say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
-        parts = train_on_seen(usable, parts, known.__contains__)
+        parts = train_on_seen(usable, parts, lambda prompt: prompt_key(prompt) in known)
     from preference.training.progress import ShowProgress, TensorBoardLog
     from preference.training.resuming import last_checkpoint
     from preference.training.train import train
@@ -109,7 +110,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
 
     training_part = [usable[i] for i in parts.training]
     unseen = {
-        "test": [ranking for ranking in tests.rankings if ranking.prompt not in known] if tests else [],
+        "test": [ranking for ranking in tests.rankings if ranking.key not in known] if tests else [],
         "validation": [usable[i] for i in parts.validation],
     }
     seen = sorted(random.Random(settings.seed).sample(parts.training, min(len(parts.training), SEEN_RANKINGS)))
@@ -160,10 +161,10 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
     tests = read_rankings(test_data) if test_data else None
     for warning in rankings.warnings() + (tests.warnings() if tests else []):
         say(f"warning: {warning}")
-    shared = {r.prompt for r in rankings.rankings} & {r.prompt for r in tests.rankings} if tests else set()
+    shared = {r.key for r in rankings.rankings} & {r.key for r in tests.rankings} if tests else set()
     if shared:
         say(f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that the test prompts are unseen")
-        if all(ranking.prompt in shared for ranking in rankings.rankings):
+        if all(ranking.key in shared for ranking in rankings.rankings):
             raise InputError(f"{data}: every prompt is also in {test_data}; nothing is left to train on")
     return rankings, tests
 

@@ -33,7 +33,7 @@ def folds_by_prompt(rankings: Sequence[Ranking], validation_fraction: float, see
     Raises:
         ValueError: there is only one prompt.
     """
-    prompts = sorted({ranking.prompt for ranking in rankings})
+    prompts = sorted({ranking.key for ranking in rankings})
     if len(prompts) < 2:
         raise ValueError("cross-validation needs at least two prompts")
     random.Random(seed).shuffle(prompts)
@@ -41,8 +41,8 @@ def folds_by_prompt(rankings: Sequence[Ranking], validation_fraction: float, see
     folds = []
     for number in range(count):
         held_out = set(prompts[number::count])
-        rest = [i for i, ranking in enumerate(rankings) if ranking.prompt not in held_out]
-        folds.append(Fold(_split(rankings, rest, validation_fraction, seed), [i for i, ranking in enumerate(rankings) if ranking.prompt in held_out]))
+        rest = [i for i, ranking in enumerate(rankings) if ranking.key not in held_out]
+        folds.append(Fold(_split(rankings, rest, validation_fraction, seed), [i for i, ranking in enumerate(rankings) if ranking.key in held_out]))
     return folds
 
 
@@ -64,15 +64,15 @@ def smaller_folds(rankings: Sequence[Ranking], folds: Sequence[Fold], validation
 def shrink_fold(rankings: Sequence[Ranking], fold: Fold, share: float, validation_fraction: float, seed: int) -> Fold:
     """Return `fold` with the rounded `share` of the prompts that it trains on, split again as the trainer splits."""
     rest = sorted(i for part in fold.parts for i in part)
-    prompts = sorted({rankings[i].prompt for i in rest})
+    prompts = sorted({rankings[i].key for i in rest})
     random.Random(seed).shuffle(prompts)
     kept = set(prompts[: max(LEAST_SHARE, int(len(prompts) * share + 0.5))])
-    return Fold(_split(rankings, [i for i in rest if rankings[i].prompt in kept], validation_fraction, seed), fold.held_out)
+    return Fold(_split(rankings, [i for i in rest if rankings[i].key in kept], validation_fraction, seed), fold.held_out)
 
 
 def trained_prompts(rankings: Sequence[Ranking], fold: Fold) -> int:
     """Return how many prompts a fold trains on, its validation part included."""
-    return len({rankings[i].prompt for part in fold.parts for i in part})
+    return len({rankings[i].key for part in fold.parts for i in part})
 
 
 def _split(rankings: Sequence[Ranking], rest: Sequence[int], validation_fraction: float, seed: int) -> Parts:

@@ -98,8 +98,9 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarr
             chosen &= longer if longer_is_better else longer.T
         margins = values[:, None] - values[None, :]
         ordered = ((margins > 0) * 1.0 + (margins == 0) * 0.5)[chosen].sum()
-        right[ranking.prompt] = right.get(ranking.prompt, 0.0) + float(ordered)
-        pairs[ranking.prompt] = pairs.get(ranking.prompt, 0.0) + float(chosen.sum())
+        prompt = ranking.key
+        right[prompt] = right.get(prompt, 0.0) + float(ordered)
+        pairs[prompt] = pairs.get(prompt, 0.0) + float(chosen.sum())
     return PairCounts(np.asarray(list(right.values())), np.asarray(list(pairs.values())))
 
 

@@ -87,7 +87,7 @@ def cross_validate(
 
 def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
     """Raise InputError where `base` is a reward model that was trained on any prompt of `rankings`: every fold would start from what it holds out."""
-    seen, prompts = seen_by(base), {ranking.prompt for ranking in rankings}
+    seen, prompts = seen_by(base), {ranking.key for ranking in rankings}
     known = sum(prompt_digest(prompt) in seen for prompt in prompts)
     if known:
         raise InputError(

@@ -37,7 +37,7 @@ def compare_with_earlier(
                     rankings.append(ranking)
                     after.append(rewards)
                     if evaluation.part == "validation":
-                        chose_weights.add(ranking.prompt)
+                        chose_weights.add(ranking.key)
     if not rankings:
         on_message(
             "Not compared with the previous model: there is no prompt that neither was trained on;"

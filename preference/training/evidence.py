@@ -73,7 +73,7 @@ def find_calibration(evidence: Evidence) -> dict | None:
         by_prompt: dict[str, list[np.ndarray]] = {}
         for e in evidence.unseen:
             for ranking, values in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True):
-                by_prompt.setdefault(ranking.prompt, []).append(pair_margins(ranking, values))
+                by_prompt.setdefault(ranking.key, []).append(pair_margins(ranking, values))
         if len(by_prompt) < LEAST_PROMPTS:
             return None
         prompts = [np.concatenate(margins) for margins in by_prompt.values()]

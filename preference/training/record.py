@@ -27,8 +27,8 @@ def metrics_record(evidence: Evidence) -> dict:
     baselines = {e.part: {"longest_answer": asdict(e.longest), "shortest_answer": asdict(e.shortest)} for e in evidence.unseen}
     if review:
         baselines["cross_validation"] = {"longest_answer": review["longest"], "shortest_answer": review["shortest"]}
-    test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
-    shared = {ranking.prompt for ranking in data.rankings} & test_prompts
+    test_prompts = {ranking.key for ranking in tests.rankings} if tests else set()
+    shared = {ranking.key for ranking in data.rankings} & test_prompts
     training = {prompt_digest(ranking.prompt) for ranking in evidence.training_part}
     quantiles, scored = reward_quantiles(evidence)
     return {
@@ -63,7 +63,7 @@ def count_raters(rankings: Sequence[Ranking]) -> int:
     groups: dict[tuple[str, str], set[str]] = {}
     for ranking in rankings:
         for answer in ranking.answers:
-            groups.setdefault((ranking.prompt, answer), set()).add(ranking.group)
+            groups.setdefault((ranking.key, answer), set()).add(ranking.group)
     return len(set().union(*(some for some in groups.values() if len(some) > 1))) or 1
 
 

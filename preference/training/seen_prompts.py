@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Set
 
+from preference.data.prompt_key import prompt_key
 from preference.evaluation.scale import read_scale
 from preference.model.base_models import BaseModel
 
 
 def prompt_digest(prompt: str) -> str:
-    """Return 16 hexadecimal digits that stand for a prompt in `metrics.json`."""
-    return hashlib.sha256(prompt.encode()).hexdigest()[:16]
+    """Return 16 hexadecimal digits that stand for a prompt, and for all that are the same one (see `prompt_key`), in `metrics.json`."""
+    return hashlib.sha256(prompt_key(prompt).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def seen_by(base: BaseModel) -> Set[str]:

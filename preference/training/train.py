@@ -143,7 +143,7 @@ def train(
 
     # 4. Training.
     on_message(
-        f"training: {counted(len({rankings[i].prompt for i in parts.training}), 'prompt')}, {train_answers} answers,"
+        f"training: {counted(len({rankings[i].key for i in parts.training}), 'prompt')}, {train_answers} answers,"
         f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device}"
         + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
     )
