@@ -15,7 +15,7 @@ import argparse
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, at_least, command_line, settings_from
@@ -79,7 +79,6 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
         cross_validate,
         estimate_seconds,
         known_folds,
-        save_outcome,
         steps_of,
         warn_of_cut,
     )
@@ -108,29 +107,27 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
 
     import numpy as np
 
-    from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, chance_calibration_error, odds_in_words, why_no_odds
+    from preference.evaluation.calibration import LEAST_PROMPTS, chance_calibration_error, odds_in_words, why_no_odds
     from preference.evaluation.disputes import disputes_of, expected_disputes
-    from preference.evaluation.evaluation import evaluate
     from preference.evaluation.learning_curve import describe_gain, fit_curve, measured_points
-    from preference.evaluation.metrics import pair_margins, split_rewards
     from preference.evaluation.reversed_ranks import find_reversed
     from preference.evaluation.review_table import review_csv
     from preference.evaluation.tables import print_disputes, print_report, print_reversed
+    from preference.training.review import keep_review, review_of
 
     if learning_curve:
         from preference.evaluation.curve_plot import plot_learning_curve
 
-    evaluation = evaluate("cross-validation", rankings, rewards, seed=settings.seed)
+    held_out = [fold.held_out for fold in folds]
+    review = review_of(rankings, rewards, held_out, seed=settings.seed)
+    evaluation, calibration = review.evaluation, review.calibration
     disputes = disputes_of(rankings, rewards)
-    of_ranking = [pair_margins(ranking, values) for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
-    calibration = calibrate([np.concatenate([of_ranking[i] for i in fold.held_out]) for fold in folds])
     by_chance = chance_calibration_error(rankings, rewards, calibration.temperature, seed=settings.seed)
     top = min(top, int((disputes > LEAST_DISPUTE * rewards.std()).sum()))
     write_atomically(files.output, review_csv(table, rankings, rewards, disputes))
     words = training_words(base_model, settings)
     keep_words(files.output, words)
-    outcome = {name: asdict(getattr(evaluation, name)) for name in ("metrics", "longest", "shortest")} | asdict(calibration)
-    save_outcome(rankings, base, settings, outcome | {"prompts": evaluation.metrics.prompts, "folds": len(folds)})
+    keep_review(rankings, base, settings, rewards, held_out)
 
     print_report([evaluation], answers=False, again=again)
     print(

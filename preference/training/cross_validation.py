@@ -21,18 +21,19 @@ from preference.data.splits import Parts
 from preference.durable_files import locked, write_atomically
 from preference.errors import InputError
 from preference.evaluation.metrics import split_rewards
+from preference.evaluation.record import read_record
 from preference.model.base_models import BaseModel
 from preference.model.fine_tuning import load_base_model
 from preference.model.reward_model import RewardModel
 from preference.training.encoded_table import digest_of, encode_rankings, warn_of_cut_answers
 from preference.training.resuming import last_checkpoint
+from preference.training.review import identity_of
 from preference.training.seen_prompts import prompt_digest, seen_by
 from preference.training.settings import TrainingSettings
 from preference.training.train import plan_schedule, train
 from preference.wording import counted
 
 _FORMAT = "2"  # changes with what training makes of the same settings
-_FREE = ("validation_fraction", "device", "precision")  # settings that an outcome is known whatever they are
 TAKEN = "another review is training on the same rankings; wait until it has ended"
 _TIMED_STEPS = 4
 _EVALUATING = 1.15  # evaluating takes about a tenth of the time of the steps, and scoring what is held out half as much
@@ -90,20 +91,13 @@ def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
     seen, prompts = seen_by(base), {ranking.key for ranking in rankings}
     known = sum(prompt_digest(prompt) in seen for prompt in prompts)
     if known:
+        used = read_record(base.path).base_model.get("used")
+        origin = f" ({used})" if used else ""
         raise InputError(
             f"--base-model {base.asked}: was trained on {known} of the {counted(len(prompts), 'prompt')} of these rankings, so no model that starts"
-            f" from it can be asked about prompts that it never saw; review with the base model that it started from{_origin(base)}, or review"
+            f" from it can be asked about prompts that it never saw; review with the base model that it started from{origin}, or review"
             " rankings that it has not seen"
         )
-
-
-def _origin(base: BaseModel) -> str:
-    """Return the name of the base model that a reward model started from, in brackets, or "" where its folder does not tell."""
-    try:
-        name = json.loads((base.path / "metrics.json").read_text(encoding="utf-8"))["base_model"]["used"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return ""
-    return f" ({name})" if isinstance(name, str) else ""
 
 
 def warn_of_cut(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings) -> str | None:
@@ -122,32 +116,7 @@ def fold_key(rankings: Sequence[Ranking], fold: Fold, base: BaseModel, settings:
     """Return a digest of all that decides a fold's rewards: what it trains on, what it holds out, the base model, the settings."""
     learned = [digest_of([rankings[i] for i in part]) for part in fold.parts]
     scored = [(rankings[i].prompt, rankings[i].answers) for i in fold.held_out]  # whatever their ranks
-    return _key(learned, scored, _identity(base), asdict(settings))
-
-
-def save_outcome(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings, outcome: dict) -> None:
-    """Keep what a cross-validation found, as JSON can hold it, for `known_outcome`."""
-    write_atomically(_outcome_path(rankings, base, settings), json.dumps(outcome))
-
-
-def known_outcome(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings) -> dict | None:
-    """Return what a cross-validation of the very same rankings found, or None.
-
-    It counts whatever the validation part, the device and the precision of its trainings were; all other settings, the base
-    model and the rankings, in whatever order their rows stand, are the same. A damaged record counts as none.
-    """
-    try:
-        outcome = json.loads(_outcome_path(rankings, base, settings).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return outcome if isinstance(outcome, dict) else None
-
-
-def _outcome_path(rankings: Sequence[Ranking], base: BaseModel, settings: TrainingSettings) -> Path:
-    same = {name: value for name, value in asdict(settings).items() if name not in _FREE}
-    sorted_rows = sorted((r.prompt, r.group, sorted(zip(r.answers, r.ranks, strict=True))) for r in rankings)
-    key = _key(sorted_rows, _identity(base), same)
-    return cache_folder("reviews") / f"{key}.json"
+    return _key(learned, scored, identity_of(base), asdict(settings))
 
 
 def _kept_rewards(path: Path, held_out: Sequence[Ranking]) -> np.ndarray | None:
@@ -162,12 +131,6 @@ def _kept_rewards(path: Path, held_out: Sequence[Ranking]) -> np.ndarray | None:
     with contextlib.suppress(OSError):
         os.utime(path)  # used today: see `remove_old`
     return rewards
-
-
-def _identity(base: BaseModel) -> list:
-    """Return what tells a base model from any other: its name, and its files with size and time."""
-    files = [path for path in base.path.iterdir() if path.is_file()] if base.path.is_dir() else [base.path]
-    return [base.used, sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)]
 
 
 def _key(*parts: object) -> str:

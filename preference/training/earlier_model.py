@@ -9,7 +9,7 @@ from preference.errors import InputError
 from preference.evaluation.comparison import Comparison, compare
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import split_rewards
-from preference.evaluation.scale import read_scale
+from preference.evaluation.record import FILE, read_record
 from preference.model.reward_model import RewardModel
 from preference.training.saving import previous_folder
 from preference.training.seen_prompts import prompt_digest
@@ -24,10 +24,10 @@ def compare_with_earlier(
     Returns:
         None where there is no earlier model; also where it cannot be loaded, or no such prompt is left, which is told to `on_message`.
     """
-    seen = read_scale(output_dir).seen_prompts
+    seen = read_record(output_dir).seen_prompts
     if seen is None:  # no record, or a damaged one: no reason to lose the new model
-        if (output_dir / "metrics.json").exists():
-            on_message("Not compared with the previous model: its metrics.json does not say what it was trained on.")
+        if (output_dir / FILE).exists():
+            on_message(f"Not compared with the previous model: its {FILE} does not say what it was trained on.")
         return None
     rankings, after, chose_weights = [], [], set()
     for evaluation in evaluations:
@@ -39,10 +39,7 @@ def compare_with_earlier(
                     if evaluation.part == "validation":
                         chose_weights.add(ranking.key)
     if not rankings:
-        on_message(
-            "Not compared with the previous model: there is no prompt that neither was trained on;"
-            " keep some aside in test_data.csv (or --test-data FILE)."
-        )
+        on_message("Not compared with the previous model: there is no prompt that neither was trained on; keep some aside for --test-data FILE.")
         return None
     try:
         before = RewardModel.load(output_dir).score_rankings(rankings)

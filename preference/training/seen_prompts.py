@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Set
 
 from preference.data.prompt_key import prompt_key
-from preference.evaluation.scale import read_scale
+from preference.evaluation.record import read_record
 from preference.model.base_models import BaseModel
 
 
@@ -15,4 +15,4 @@ def prompt_digest(prompt: str) -> str:
 
 def seen_by(base: BaseModel) -> Set[str]:
     """Return the digests of the prompts that a base model was trained on: none, unless it is the folder of a reward model of this project."""
-    return read_scale(base.path).seen_prompts or frozenset()
+    return frozenset(read_record(base.path).seen_prompts or ())
