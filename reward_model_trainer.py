@@ -42,9 +42,9 @@ SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
 TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", *, wrap: bool = True) -> None:
     if PROCESS == 0:
-        console.say(text)
+        console.say(text, wrap=wrap)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         if comparison and comparison.changed:
             say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
         if previous:
-            say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
+            say("The previous model is kept until the next training; to restore it:")
+            say(restore_command(files.output_dir), wrap=False)
         say(
             f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
             " saved; reloading gives the same rewards"

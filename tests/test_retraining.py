@@ -24,7 +24,7 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
-    assert f"The previous model is kept until the next training; to restore it: {command}\n" in second.stdout
+    assert f"The previous model is kept until the next training; to restore it:\n{command}\n" in second.stdout
     subprocess.run(command, shell=True, cwd=folder, check=True)
     assert (folder / "reward_model_final" / "model.safetensors").read_bytes() == weights
 
@@ -114,30 +114,33 @@ def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kep
 
 
 def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):
-    rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
-    own = ["".join(rows[:1] + [f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in ((1, "good"), (2, "bad"))])]
-    (folder / "mine.csv").write_text("".join(own))
-    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2]
+    own = "prompt,answer,rank\n" + "".join(
+        f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in ((1, "good"), (2, "bad"))
+    )
+    (folder / "mine.csv").write_text(own)
+    (folder / "copy.csv").write_text((folder / "training_data.csv").read_text().replace("Tell me", "TELL  ME"))
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
+    done = train(folder, *arguments, "--data", "mine.csv", "--test-data", "test_data.csv")
+    assert "Judged by the 3 test prompts of test_data.csv, such as 'Explain why the sky is blue'." in done.stdout
+    done = train(folder, *arguments, "--data", "copy.csv")  # the sample's prompts, whatever the file's name
+    assert "Judged by the 3 test prompts of test_data.csv" in done.stdout and "not used" not in done.stdout
+    (folder / "training_data.csv").write_text(own)  # somebody's own, whatever the file's name
     for data in ("mine.csv", "training_data.csv"):
-        done = train(folder, *arguments, "--data", data)
-        printed = " ".join(done.stdout.split())
+        printed = " ".join(train(folder, *arguments, "--data", data).stdout.split())
         assert f"test_data.csv is not used: {data} is not the sample; to judge the model by it, give --test-data test_data.csv" in printed
         assert f"Judged by the 1 validation prompt of {data}, such as 'My own question " in printed
         card = (folder / "reward_model_final" / "README.md").read_text()
         record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
         assert "sky" not in printed + card and record["test"] is None and record["data"]["test_path"] is None
         assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"validation"}
-        sample = (folder / "training_data.csv").read_text()
-        (folder / "training_data.csv").write_text(sample + "My own question,good,1\nMy own question,bad,2\n" + "".join(own[0].splitlines(True)[1:]))
-    done = train(folder, *arguments, "--data", "mine.csv", "--test-data", "test_data.csv")
-    assert "Judged by the 3 test prompts of test_data.csv, such as 'Explain why the sky is blue'." in done.stdout
-    (folder / "copy.csv").write_text(sample.upper())  # the sample's prompts, whatever the file's name
-    assert "Judged by the 3 test prompts of test_data.csv" in train(folder, *arguments, "--data", "copy.csv").stdout
 
 
 def test_prompts_that_were_typed_otherwise_are_no_test_of_the_model(folder, tiny_distilbert):
-    (folder / "capital.csv").write_text((folder / "training_data.csv").read_text().upper() + (folder / "test_data.csv").read_text().split("\n", 1)[1])
-    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 2, "--data", "capital.csv", "--test-data", "training_data.csv")
+    header, *rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    others = (folder / "test_data.csv").read_text().splitlines(keepends=True)[1:]
+    (folder / "capital.csv").write_text("".join([header, *(row.upper() for row in rows), *others]))
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
+    done = train(folder, *arguments, "--data", "capital.csv", "--test-data", "training_data.csv")
     assert "shares 5 prompts with training_data.csv: left out of training" in " ".join(done.stdout.split())
     scored = run_script("score_answers.py", "test_data.csv", "--model", "reward_model_final", "--output", "scored.csv", cwd=folder)
     assert "left out: 3 prompts that the model was trained on" in scored.stdout
