@@ -198,7 +198,7 @@ def write_target(found: Found, target: Target) -> tuple[int, int, int]:
         nonlocal count, rankings
         for ranking, subset in found.rankings:
             rankings += 1
-            prompts.add(hash(ranking.prompt))
+            prompts.add(hash(ranking.key))
             for record in records_of(ranking, pairs_of(ranking, target.pairs) if paired else []):
                 count += 1
                 if target.format != "lists":

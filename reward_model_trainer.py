@@ -4,14 +4,14 @@
     python reward_model_trainer.py
     python reward_model_trainer.py --data my_rankings.csv --objective bradley-terry
 
-Reads training_data.csv (columns prompt, answer, rank; 1 is best) and test_data.csv where it exists. Writes
+Reads training_data.csv (columns prompt, answer, rank; 1 is best), and judges the model by test_data.csv where the training
+prompts are the sample's; your own rankings are judged by a part that is held out, or by --test-data. Writes
 reward_model_final/ (model, tokenizer, model card, metrics.json, rewards.csv), reward_scores_plot.png and logs/
 for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_trainer.py …
 """
 
 import argparse
 import contextlib
-import json
 import os
 import random
 import re
@@ -21,7 +21,9 @@ from pathlib import Path
 
 from preference import console
 from preference.arguments import HelpFormatter, Parser, settings_from
+from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Rankings, read_rankings
+from preference.data.sample import TRAINING_SAMPLE
 from preference.data.splits import split_by_prompt, train_on_seen
 from preference.durable_files import locked, recover_folder, write_atomically
 from preference.errors import InputError
@@ -40,9 +42,9 @@ SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
 TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", *, wrap: bool = True) -> None:
     if PROCESS == 0:
-        console.say(text)
+        console.say(text, wrap=wrap)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Files:
     """What is read and written. `dataset_name` is the name of the data on the Hub, if it is there."""
 
     data: str
-    test_data: str | None  # None: no test data
+    test_data: str | None  # None: see read_data
     dataset_name: str | None
     output_dir: Path
     plot: Path
@@ -61,12 +63,12 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     """The whole job: read, split, train, evaluate, save, plot, report. `until_end` keeps other trainings out of the output folder."""
     check_outputs(files)
     rankings, tests = read_data(files.data, files.test_data)
-    test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
-    usable = [ranking for ranking in rankings.rankings if ranking.prompt not in test_prompts]
+    test_prompts = {ranking.key for ranking in tests.rankings} if tests else set()
+    usable = [ranking for ranking in rankings.rankings if ranking.key not in test_prompts]
 
     parts = split_by_prompt(usable, settings.validation_fraction, settings.seed)
     if not parts.validation and settings.validation_fraction > 0:
-        count = counted(len({ranking.prompt for ranking in usable}), "prompt")
+        count = counted(len({ranking.key for ranking in usable}), "prompt")
         say(f"{count}: too few for a validation part of {settings.validation_fraction:.0%}; training on all of them")
 
     settle_waiting()
@@ -75,9 +77,9 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     from preference.training.seen_prompts import prompt_digest, seen_by
 
     seen_before = seen_by(base)
-    if known := {prompt for prompt in {*rankings.prompts, *test_prompts} if prompt_digest(prompt) in seen_before}:
+    if known := {key for key in {*map(prompt_key, rankings.prompts), *test_prompts} if prompt_digest(key) in seen_before}:
         say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
-        parts = train_on_seen(usable, parts, known.__contains__)
+        parts = train_on_seen(usable, parts, lambda prompt: prompt_key(prompt) in known)
     from preference.training.progress import ShowProgress, TensorBoardLog
     from preference.training.resuming import last_checkpoint
     from preference.training.train import train
@@ -99,35 +101,37 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         return
 
     from preference.evaluation.evaluation import evaluate
+    from preference.evaluation.record import FILE
     from preference.evaluation.tables import print_report
-    from preference.training.cross_validation import known_outcome
     from preference.training.earlier_model import compare_with_earlier, restore_command
-    from preference.training.evidence import Evidence, count_review, review_in_words
+    from preference.training.evidence import Evidence, judged_by
     from preference.training.model_card import Published, draw_picture, model_card
-    from preference.training.record import metrics_record, rewards_csv
+    from preference.training.record import REWARDS, make_record, rewards_csv
+    from preference.training.review import evaluate_seen, review_of
     from preference.training.saving import remove_checkpoints, save_and_verify
 
-    training_part = [usable[i] for i in parts.training]
+    learned = range(len(usable)) if trained.rewards is not None else parts.training
+    training_part = [usable[i] for i in learned]
+    review = review_of(trained, usable, lambda ranking: ranking.key not in known)
     unseen = {
-        "test": [ranking for ranking in tests.rankings if ranking.prompt not in known] if tests else [],
-        "validation": [usable[i] for i in parts.validation],
+        "test": [ranking for ranking in tests.rankings if ranking.key not in known] if tests else [],
+        "validation": [usable[i] for i in parts.validation] if trained.rewards is None else [],
     }
-    seen = sorted(random.Random(settings.seed).sample(parts.training, min(len(parts.training), SEEN_RANKINGS)))
-    shown = {part: some for part, some in unseen.items() if some} or {"training": [usable[i] for i in seen]}
-    evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in shown.items()]
-    review = known_outcome(usable, base, settings)
-    evidence = Evidence(rankings, tests, training_part, trained, count_review(evaluations, review), review)
+    evaluations = [evaluate(part, some, trained.reward_model.score_rankings(some), seed=settings.seed) for part, some in unseen.items() if some] or [
+        evaluate_seen(trained, usable, sorted(random.Random(settings.seed).sample(learned, min(len(learned), SEEN_RANKINGS))))
+    ]
+    evidence = Evidence(rankings, tests, training_part, trained, evaluations, review)
     not_compared: list[str] = []
-    comparison = compare_with_earlier(files.output_dir, evaluations, on_message=not_compared.append)
+    comparison = compare_with_earlier(files.output_dir, evidence.shown, on_message=not_compared.append)
 
     picture = draw_picture(evidence, files.plot.suffix.lower(), on_message=say)
-    record = metrics_record(evidence)
+    record = make_record(evidence)
     published = Published(files.output_dir.resolve().name, files.dataset_name, PICTURE + files.plot.suffix.lower() if picture else None)
-    contents = {"metrics.json": json.dumps(record, indent=2) + "\n", "rewards.csv": rewards_csv(evaluations)}
+    contents: dict[str, str | bytes] = {FILE: record.to_json(), REWARDS: rewards_csv(evidence.shown)}
     contents["README.md"] = model_card(evidence, record, published)
     if published.picture:
         contents[published.picture] = picture
-    previous = save_and_verify(trained.reward_model, files.output_dir, contents, evidence.first)
+    previous = save_and_verify(trained.reward_model, files.output_dir, contents, evaluations[0])
     try:
         remove_checkpoints(checkpoints)
         try:
@@ -136,15 +140,15 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         except OSError as error:
             say(f"warning: {files.plot}: the picture could not be written ({error.strerror})")
 
-        print_report(evidence.evaluations)
-        if review and evidence.unseen:
-            say(f"\n{f'Cross-validation of the same rankings: {review_in_words(review)}.'}")
+        say(judged_by(evidence) + "\n")
+        print_report(evidence.shown)
         for sentence in [comparison.in_words()] if comparison else not_compared:
             say(f"\n{sentence}")
         if comparison and comparison.changed:
             say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
         if previous:
-            say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
+            say("The previous model is kept until the next training; to restore it:")
+            say(restore_command(files.output_dir), wrap=False)
         say(
             f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
             " saved; reloading gives the same rewards"
@@ -155,15 +159,25 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
 
 
 def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | None]:
-    """Read the training and the test CSV, and say what is left out: also prompts that stand in both, which are not trained on."""
+    """Read the training and the test CSV, and say what is left out: also prompts that stand in both, which are not trained on.
+
+    Args:
+        test_data: None is `TEST_DATA`, where that exists and all prompts of `data` are the sample's. It holds the sample's test
+            prompts, as a rule, and says nothing of anybody's own rankings.
+    """
     rankings = read_rankings(data)
+    if test_data is None and TEST_DATA.exists():
+        if {ranking.key for ranking in rankings.rankings} <= set(map(prompt_key, TRAINING_SAMPLE)):
+            test_data = str(TEST_DATA)
+        else:
+            say(f"{TEST_DATA} is not used: {data} is not the sample; to judge the model by it, give --test-data {TEST_DATA}")
     tests = read_rankings(test_data) if test_data else None
     for warning in rankings.warnings() + (tests.warnings() if tests else []):
         say(f"warning: {warning}")
-    shared = {r.prompt for r in rankings.rankings} & {r.prompt for r in tests.rankings} if tests else set()
+    shared = {r.key for r in rankings.rankings} & {r.key for r in tests.rankings} if tests else set()
     if shared:
         say(f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that the test prompts are unseen")
-        if all(ranking.prompt in shared for ranking in rankings.rankings):
+        if all(ranking.key in shared for ranking in rankings.rankings):
             raise InputError(f"{data}: every prompt is also in {test_data}; nothing is left to train on")
     return rankings, tests
 
@@ -191,7 +205,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     files = parser.add_argument_group("files")
     files.add_argument("--data", default="training_data.csv", help="ranked answers to train on")
-    files.add_argument("--test-data", default=None, help=f"ranked answers to unseen prompts (default: {TEST_DATA} where it exists)")
+    files.add_argument(
+        "--test-data",
+        default=None,
+        help=f"ranked answers to unseen prompts (default: {TEST_DATA}, if all prompts of --data are the sample's)",
+    )
     files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
     files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
     files.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder for TensorBoard")
@@ -203,8 +221,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    if args.test_data is None and TEST_DATA.exists():
-        args.test_data = str(TEST_DATA)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     with contextlib.ExitStack() as until_end:
         run(settings_from(Files, args), args.base_model, settings_from(TrainingSettings, args), resume=args.resume, until_end=until_end)

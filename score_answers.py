@@ -144,7 +144,7 @@ def not_known(scale: "RewardScale", layout: str) -> str:
     if scale.quantiles is None and layout != "pairs":
         return "its metrics.json has no rewards of the training answers; no percentile is given"
     if scale.temperature is None and layout == "pairs":
-        return "its metrics.json has no calibration; no probability is given"
+        return f"no probability is given: {scale.no_odds}"
     return ""
 
 
@@ -220,8 +220,7 @@ def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
             names = (shorten(one_line(item.answers[0]), 40) for item in (first, second))
             print("\n{} beats {} with {:.0%}: a person is expected to prefer it so often".format(*names, odds))
         elif scale.quantiles is not None:
-            note = "no odds between answers: they take a review of ten prompts or more (review_rankings.py) before the training"
-            print(f"{plain(job.model)}: {note}", file=sys.stderr)
+            print(plain(f"{job.model}: no odds between answers: {scale.no_odds}"), file=sys.stderr)
 
 
 def one_line(text: str) -> str:

@@ -3,7 +3,8 @@
 import json
 import subprocess
 
-from conftest import join_sample, read_csv, train
+import numpy as np
+from conftest import join_sample, read_csv, run_script, train
 
 from preference.training.seen_prompts import prompt_digest
 
@@ -23,7 +24,7 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
-    assert f"The previous model is kept until the next training; to restore it: {command}\n" in second.stdout
+    assert f"The previous model is kept until the next training; to restore it:\n{command}\n" in second.stdout
     subprocess.run(command, shell=True, cwd=folder, check=True)
     assert (folder / "reward_model_final" / "model.safetensors").read_bytes() == weights
 
@@ -43,7 +44,7 @@ def test_a_retraining_that_cannot_be_compared_says_why(folder, tiny_distilbert):
     (folder / "test_data.csv").unlink()
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
     assert "Not compared" not in train(folder, *arguments).stdout
-    said = "Not compared with the previous model: there is no prompt that neither was trained on; keep some aside in test_data.csv"
+    said = "Not compared with the previous model: there is no prompt that neither was trained on; keep some aside for --test-data FILE."
     assert said in " ".join(train(folder, *arguments).stdout.split())
 
 
@@ -77,29 +78,69 @@ def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder,
 def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kept_from(folder, tiny_distilbert):
     from preference.data.rankings import read_rankings
     from preference.model.base_models import find_base_model
-    from preference.training.cross_validation import save_outcome
+    from preference.training.review import keep_review
     from preference.training.settings import TrainingSettings
 
-    (folder / "test_data.csv").unlink()
-    arguments = ["--base-model", tiny_distilbert, "--max-steps", 7]
+    join_sample(folder)
+    arguments = ["--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 7]
     settings = TrainingSettings(max_length=64, learning_rate=1e-3, head_learning_rate=1e-2, max_steps=7)
-    metrics = {"prompts": 5, "answers": 20, "pairs": 30, "pairwise_accuracy": 0.8, "pairwise_accuracy_95": [0.7, 0.9],
-               "accuracy_where_longer_is_better": 0.9, "accuracy_where_shorter_is_better": 0.5, "length_controlled_accuracy": 0.7,
-               "kendall_tau": 0.6, "spearman_rho": 0.7, "best_of_n_hit_rate": 0.8}  # fmt: skip
-    outcome = {"metrics": metrics, "longest": metrics | {"pairwise_accuracy": 0.75}, "shortest": metrics | {"pairwise_accuracy": 0.25}}
-    outcome |= {"temperature": 0.9, "error_before": 0.1, "error_after": 0.05, "pairs": 30, "prompts": 10, "folds": 5}
-    save_outcome(read_rankings(folder / "training_data.csv").rankings, find_base_model(str(tiny_distilbert)), settings, outcome)
+    rewards = np.tile(np.array([0.0, 1.0, 2.0, 3.0], dtype=np.float32), 8)  # the wrong way round
+    rankings, base = read_rankings(folder / "both.csv").rankings, find_base_model(str(tiny_distilbert))
+    keep_review(rankings, base, settings, rewards, [[i, i + 1] for i in range(0, 8, 2)])
     found = (
-        "5 models, each trained without some of the prompts, ordered 0.800 [0.700, 0.900] of the pairs of all 5 prompts correctly"
-        " (longest answer 0.750, shortest 0.250); trained on fewer prompts than this one, they are if anything worse."
+        "Cross-validation of the same rankings: 4 models, each trained without some of the prompts, ordered 0.000 [0.000, 0.138] of the pairs of"
+        " all 8 prompts correctly (longest answer 0.771, shortest 0.229); trained on fewer prompts than this one, they are if anything worse."
     )
-    done = train(folder, *arguments, "--validation-fraction", 0)
-    assert f"No prompt was kept from this model; the cross-validation stands for it: {found}" in " ".join(done.stdout.split())
-    done = train(folder, *arguments)
-    assert f"Cross-validation of the same rankings: {found}" in " ".join(done.stdout.split()) and "validation (1 prompt)" in done.stdout
+    verdict = "Do not trust these models: they ordered 0% of the pairs of 8 unseen prompts correctly (95 % interval 0% to 14%)."
+    printed = " ".join(train(folder, *arguments, "--validation-fraction", 0).stdout.split())
+    assert "Judged by the 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: this model" in printed
+    assert "Rewards of the cross-validation answers (unseen prompts)" in printed and verdict in printed and found in printed
+    assert f"> {verdict} Your ranks look reversed" in (folder / "reward_model_final" / "README.md").read_text()
     record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert record["calibration"]["temperature"] == 0.9 and record["cross_validation"]["pairwise_accuracy"] == 0.8
+    assert record["verdict"].startswith(verdict) and record["cross_validation"]["pairwise_accuracy"] == 0
+    assert record["calibration"] is None and record["no_odds"] == "8 are too few prompts for odds: it takes at least 10"
+    done = train(folder, *arguments)
+    printed = " ".join(done.stdout.split())
+    assert "Judged by the 2 validation prompts of both.csv" in printed and found in printed and "Rewards of the validation answers" in printed
     assert "Cross-validation" not in train(folder, *arguments, "--seed", 1).stdout  # another training, so another review
-    header, *rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
-    (folder / "training_data.csv").write_text("".join([header, *sorted(rows)]))
+    header, *rows = (folder / "both.csv").read_text().splitlines(keepends=True)
+    (folder / "both.csv").write_text("".join([header, *sorted(rows)]))
     assert "Cross-validation of the same rankings: " in train(folder, *arguments).stdout  # they are the same in another order
+    rows[0], rows[1] = rows[0][:-2] + "2\n", rows[1][:-2] + "1\n"
+    (folder / "both.csv").write_text("".join([header, *rows]))
+    assert "Cross-validation" not in train(folder, *arguments, "--max-steps", 7).stdout
+    record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert record["no_odds"].endswith("odds take at least 10, and the ranks were changed since their review (review_rankings.py)")
+
+
+def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):
+    own = "prompt,answer,rank\n" + "".join(
+        f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in ((1, "good"), (2, "bad"))
+    )
+    (folder / "mine.csv").write_text(own)
+    (folder / "copy.csv").write_text((folder / "training_data.csv").read_text().replace("Tell me", "TELL  ME"))
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
+    done = train(folder, *arguments, "--data", "mine.csv", "--test-data", "test_data.csv")
+    assert "Judged by the 3 test prompts of test_data.csv, such as 'Explain why the sky is blue'." in done.stdout
+    done = train(folder, *arguments, "--data", "copy.csv")  # the sample's prompts, whatever the file's name
+    assert "Judged by the 3 test prompts of test_data.csv" in done.stdout and "not used" not in done.stdout
+    (folder / "training_data.csv").write_text(own)  # somebody's own, whatever the file's name
+    for data in ("mine.csv", "training_data.csv"):
+        printed = " ".join(train(folder, *arguments, "--data", data).stdout.split())
+        assert f"test_data.csv is not used: {data} is not the sample; to judge the model by it, give --test-data test_data.csv" in printed
+        assert f"Judged by the 1 validation prompt of {data}, such as 'My own question " in printed
+        card = (folder / "reward_model_final" / "README.md").read_text()
+        record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+        assert "sky" not in printed + card and record["test"] is None and record["data"]["test_path"] is None
+        assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"validation"}
+
+
+def test_prompts_that_were_typed_otherwise_are_no_test_of_the_model(folder, tiny_distilbert):
+    header, *rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    others = (folder / "test_data.csv").read_text().splitlines(keepends=True)[1:]
+    (folder / "capital.csv").write_text("".join([header, *(row.upper() for row in rows), *others]))
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
+    done = train(folder, *arguments, "--data", "capital.csv", "--test-data", "training_data.csv")
+    assert "shares 5 prompts with training_data.csv: left out of training" in " ".join(done.stdout.split())
+    scored = run_script("score_answers.py", "test_data.csv", "--model", "reward_model_final", "--output", "scored.csv", cwd=folder)
+    assert "left out: 3 prompts that the model was trained on" in scored.stdout

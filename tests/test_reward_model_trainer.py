@@ -213,7 +213,21 @@ def test_the_encoded_answers_follow_which_prompts_the_test_data_takes_away(folde
 
 def test_cut_answers_are_counted(folder, tiny_distilbert):
     done = train(folder, "--base-model", tiny_distilbert, "--max-length", 30, "--max-steps", 1)
-    assert "of 20 answers were cut at 30 tokens, the longer of prompt and answer first" in done.stdout
+    assert "of 20 answers were cut at 30 tokens, the longer of prompt and answer first" in " ".join(done.stdout.split())
+    assert "identical" not in done.stdout
+
+
+def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_named(folder, tiny_distilbert):
+    opening = "reading matters because a good friend listens " * 9
+    rows = [f"Question {i},{opening}{end},{rank}\n" for i in range(3) for rank, end in ((1, "good"), (2, "bad"))]
+    rows += [f"Tied,{opening}{end},{rank}\n" for rank, end in ((1, "good"), (1, "bad"))] + ["Tied,code,2\n"]  # lose nothing
+    (folder / "training_data.csv").write_text("".join(["prompt,answer,rank\n", *rows]))
+    printed = " ".join(train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv").stdout.split())
+    assert "warning: 8 of 9 answers were cut at 64 tokens" in printed
+    assert (
+        "In 3 rankings answers of different ranks are identical up to there, and can only get the same reward; give a larger --max-length, or"
+        " shorten what they share: 'Question 0', 'Question 1', 'Question 2' training: "
+    ) in printed
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")

@@ -293,6 +293,9 @@ def test_a_model_without_odds_says_what_gives_them(tiny_reward_model, tmp_path):
     by_hand = ["score_answers.py", "--model", tiny_reward_model, "--prompt", "make good coffee", "--answer", "beans"]
     done = run_script(*by_hand, "--answer", "water", cwd=tmp_path)
     assert "beats" not in done.stdout
-    note = "no odds between answers: they take a review of ten prompts or more (review_rankings.py) before the training"
+    note = (
+        "no odds between answers: there were 4 unseen prompts, where odds take at least 10, and there was no review (review_rankings.py) of these"
+        " rankings with these settings before the training"
+    )
     assert done.stderr == f"{tiny_reward_model}: {note}\n"
     assert run_script(*by_hand, cwd=tmp_path).stderr == ""  # one answer needs none

@@ -28,7 +28,7 @@ def folds_by_prompt(rankings: Sequence[Ranking], seed: int) -> list[Fold]:
     Raises:
         ValueError: there is only one prompt.
     """
-    prompts = sorted({ranking.prompt for ranking in rankings})
+    prompts = sorted({ranking.key for ranking in rankings})
     if len(prompts) < 2:
         raise ValueError("cross-validation needs at least two prompts")
     random.Random(seed).shuffle(prompts)
@@ -36,6 +36,6 @@ def folds_by_prompt(rankings: Sequence[Ranking], seed: int) -> list[Fold]:
     folds = []
     for number in range(count):
         held_out = set(prompts[number::count])
-        parts = [[i for i, ranking in enumerate(rankings) if (ranking.prompt in held_out) is held] for held in (False, True)]
+        parts = [[i for i, ranking in enumerate(rankings) if (ranking.key in held_out) is held] for held in (False, True)]
         folds.append(Fold(*parts))
     return folds

@@ -3,6 +3,10 @@
 The columns may come in any order, with others between them. A cell is the text that was typed: `N/A`, `nan` and `007`
 are answers. Rows of one prompt with the same group are ranked against each other and with no others: pairs from other
 sources, or several people who ranked the same answers. Without the column a prompt is one ranking.
+
+Rows belong to one ranking if their prompts are the same text, but for white space around it. Prompts that differ in less
+than `prompt_key` tells apart (case, Unicode form, invisible characters) stay rankings of their own, as if they had groups of
+their own: their answers were never compared. They are one prompt to all that counts, splits or judges by prompt.
 """
 
 import re
@@ -11,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from preference.data.csv_table import COLUMNS, CsvError, find_unwritable, format_rows, iterate_table
+from preference.data.prompt_key import prompt_key
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.wording import counted, name_some, shorten
@@ -33,6 +38,11 @@ class Ranking:
     ranks: list[int]
     group: str = ""
 
+    @property
+    def key(self) -> str:
+        """What its prompt has in common with all that are the same prompt: see `prompt_key`."""
+        return prompt_key(self.prompt)
+
 
 @dataclass(frozen=True)
 class Rankings:
@@ -51,8 +61,8 @@ class Rankings:
 
     @property
     def prompts(self) -> list[str]:
-        """The prompts that have a ranking, each once."""
-        return list(dict.fromkeys(ranking.prompt for ranking in self.rankings))
+        """The prompts that have a ranking, each once, as first typed."""
+        return list({ranking.key: ranking.prompt for ranking in reversed(self.rankings)}.values())[::-1]
 
     @property
     def left_out_prompts(self) -> list[str]:

@@ -17,19 +17,20 @@ class Parts(NamedTuple):
 def split_by_prompt(rankings: Sequence[Ranking], fraction: float, seed: int) -> Parts:
     """Split the positions of `rankings` into a training and a validation part.
 
-    All rankings of a prompt go to the same part. The validation part gets the rounded `fraction` of the prompts,
+    All rankings of a prompt (see `prompt_key`) go to the same part. The validation part gets the rounded `fraction` of the prompts,
     and is empty where that rounds to none; at least one prompt is left to train on. Which prompts follows from their texts and
     `seed`: after rows were sorted, added or removed, most of them are held out again, so that two models can be compared on them.
 
     >>> split_by_prompt([Ranking(prompt, ["x", "y"], [1, 2]) for prompt in "aabcd"], 0.25, seed=42)
     Parts(training=[0, 1, 2, 4], validation=[3])
     """
-    prompts = {ranking.prompt for ranking in rankings}
+    prompts = {ranking.key for ranking in rankings}
     held_out = max(0, min(int(len(prompts) * fraction + 0.5), len(prompts) - 1))
-    validation = set(sorted(prompts, key=lambda prompt: hashlib.sha256(f"{seed} {prompt}".encode(errors="surrogatepass")).digest())[:held_out])
+    by_digest = sorted(prompts, key=lambda prompt: hashlib.sha256(f"{seed} {prompt}".encode(errors="surrogatepass")).digest())
+    validation = set(by_digest[:held_out])
     return Parts(
-        [i for i, ranking in enumerate(rankings) if ranking.prompt not in validation],
-        [i for i, ranking in enumerate(rankings) if ranking.prompt in validation],
+        [i for i, ranking in enumerate(rankings) if ranking.key not in validation],
+        [i for i, ranking in enumerate(rankings) if ranking.key in validation],
     )
 
 

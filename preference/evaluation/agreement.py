@@ -16,8 +16,8 @@ from preference.statistics import bootstrap_interval
 class RaterAgreement:
     """Agreement between the groups of one prompt that rank the same answers.
 
-    `share` is the share of pairs, untied for both of two raters, that they order alike, and `interval` its 95 % interval from a
-    bootstrap over prompts. A model that is as good as another rater has this accuracy. `alpha` is Krippendorff's alpha for ordinal
+    `share` is the share of pairs, untied for both of two raters, that they order alike, and `interval` its 95 % interval
+    (see `bootstrap_interval`). A model that is as good as another rater has this accuracy. `alpha` is Krippendorff's alpha for ordinal
     values (2011): 1 where all agree, 0 for chance; None where every shared answer has the same rank.
     """
 
@@ -32,10 +32,12 @@ def rater_agreement(rankings: Sequence[Ranking]) -> RaterAgreement | None:
     """Return how well the groups of each prompt agree on the answers that they share; None where no two share an untied pair."""
     by_prompt: dict[str, list[Ranking]] = defaultdict(list)
     for ranking in rankings:
-        by_prompt[ranking.prompt].append(ranking)
+        by_prompt[ranking.key].append(ranking)
     alike, counts, shared = [], [], []
     for raters in by_prompt.values():
-        agreed, pairs = np.sum([_count_alike(left, right) for left, right in combinations(raters, 2)] or [(0, 0)], axis=0)
+        agreed, pairs = np.sum(
+            [_count_alike(left, right) for left, right in combinations(raters, 2) if left.group != right.group] or [(0, 0)], axis=0
+        )
         if pairs:
             alike.append(agreed)
             counts.append(pairs)
@@ -58,23 +60,39 @@ def _count_alike(left: Ranking, right: Ranking) -> tuple[int, int]:
 
 def _alpha(by_prompt: Sequence[Sequence[Ranking]]) -> float | None:
     """Return Krippendorff's alpha of the ranks among the answers that at least two raters of a prompt share."""
-    units: list[dict[int, float]] = []
+    units: list[dict[str, float]] = []
     for raters in by_prompt:
         counts: dict[str, int] = defaultdict(int)
         for ranking in raters:
             for answer in ranking.answers:
                 counts[answer] += 1
-        of_answer: dict[str, dict[int, float]] = {answer: {} for answer, count in counts.items() if count > 1}
-        for rater, ranking in enumerate(raters):
+        of_answer: dict[str, dict[str, float]] = {answer: {} for answer, count in counts.items() if count > 1}
+        for ranking in raters:
             kept = [(answer, rank) for answer, rank in zip(ranking.answers, ranking.ranks, strict=True) if answer in of_answer]
             among = stats.rankdata([rank for _, rank in kept])  # 1 to the number of shared answers, ties their mean
             for (answer, _), rank in zip(kept, among, strict=True):
-                of_answer[answer][rater] = float(rank)
+                of_answer[answer][ranking.group] = float(rank)
         units += of_answer.values()
     values = sorted({rank for unit in units for rank in unit.values()})
     if len(values) < 2:
         return None
-    import krippendorff
+    return ordinal_alpha(np.array([[list(unit.values()).count(value) for value in values] for unit in units]))
 
-    table = np.array([[list(unit.values()).count(value) for value in values] for unit in units])
-    return float(krippendorff.alpha(value_counts=table, value_domain=values, level_of_measurement="ordinal"))
+
+def ordinal_alpha(counts: np.ndarray) -> float:
+    """Return Krippendorff's alpha for ordinal values (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
+
+    Args:
+        counts: how many raters gave each unit each value, the values in their order: shape (units, values). Units with fewer
+            than two values say nothing.
+
+    >>> round(ordinal_alpha(np.array([[2, 0, 0], [0, 2, 0], [0, 1, 1]])), 3)
+    0.778
+    """
+    counts = counts[counts.sum(axis=1) > 1]
+    weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
+    pairs = counts.T @ weighted - np.diag(weighted.sum(axis=0))  # how often each two values meet in a unit
+    of_value = pairs.sum(axis=0)
+    middle = of_value.cumsum() - of_value / 2  # of the places that a value's raters take when all are put in order
+    distance = (middle[:, None] - middle[None, :]) ** 2
+    return float(1 - (of_value.sum() - 1) * (pairs * distance).sum() / (np.outer(of_value, of_value) * distance).sum())

@@ -8,15 +8,15 @@ import numpy as np
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import LEAST_PROMPTS
 from preference.evaluation.metrics import count_pairs, split_rewards
-from preference.statistics import bootstrap_interval
+from preference.statistics import lead_interval
 from preference.wording import counted
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pairwise accuracies on rankings that neither model was trained on.
+    """Pairwise accuracies on rankings that were kept from both trainings, or from the folds of their cross-validations.
 
-    `difference_95` is the 95 % interval of after − before, from a bootstrap over prompts. `changed` are the prompts whose
+    `difference_95` is the 95 % interval of after − before (see `lead_interval`). `changed` are the prompts whose
     highest reward belongs to another answer now. `validation_prompts` of the prompts chose the new model's weights.
     """
 
@@ -40,7 +40,7 @@ class Comparison:
             outcome = f"The new model is {which} the previous one"
             evidence = f"difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
         return (
-            f"{outcome}: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} that neither was trained on, against"
+            f"{outcome}: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} that were unseen in both trainings, against"
             f" {self.before:.3f} ({evidence}){flattered}."
         )
 
@@ -57,5 +57,5 @@ def compare(rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, 
         for ranking, was, is_now in zip(rankings, split_rewards(rankings, before), split_rewards(rankings, after), strict=True)
         if int(was.argmax()) != int(is_now.argmax())
     ]
-    interval = bootstrap_interval(new.right - old.right, old.pairs, seed=seed)
+    interval = lead_interval(new.right, old.right, old.pairs, seed=seed)
     return Comparison(len(old.pairs), old.accuracy(), new.accuracy(), interval, list(dict.fromkeys(changed)), validation_prompts)

@@ -17,7 +17,7 @@ from preference.evaluation.metrics import (
     measure_spread,
     split_rewards,
 )
-from preference.statistics import bootstrap_interval
+from preference.statistics import lead_interval
 from preference.wording import counted
 
 LEAST_PROMPTS = 6  # below, even a lead on every prompt is chance too often: 2 ** -5 is more than 2.5 %
@@ -68,8 +68,8 @@ def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, see
     """Evaluate the rewards of all answers to `rankings`, on the scale where ranked answers have standard deviation 1.
 
     The checks are score variation, quality sensitivity, ranking ability and generalisation. Generalisation compares the
-    pairwise accuracy with both length baselines. It cannot tell where the 95 % interval of the lead, from a bootstrap
-    over prompts, holds 0, or where there are fewer than `LEAST_PROMPTS` prompts.
+    pairwise accuracy with both length baselines. It cannot tell where the 95 % interval of the lead (see `lead_interval`)
+    holds 0, or where there are fewer than `LEAST_PROMPTS` prompts.
     """
     lengths = answer_lengths(rankings)
     pairs, longest_pairs, shortest_pairs = (count_pairs(rankings, values) for values in (rewards, lengths, -lengths))
@@ -115,7 +115,7 @@ def _check_quality_sensitivity(rankings: Sequence[Ranking], rewards: np.ndarray)
 def _check_generalisation(pairs: PairCounts, baselines: dict[str, PairCounts], seed: int) -> Check:
     leads = {}
     for name, other in baselines.items():
-        leads[name] = (pairs.accuracy() - other.accuracy(), *bootstrap_interval(pairs.right - other.right, pairs.pairs, seed=seed))
+        leads[name] = (pairs.accuracy() - other.accuracy(), *lead_interval(pairs.right, other.right, pairs.pairs, seed=seed))
     name, (lead, low, high) = min(leads.items(), key=lambda item: item[1][0])
     few = len(pairs.pairs) < LEAST_PROMPTS
     return Check(

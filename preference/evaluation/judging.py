@@ -7,6 +7,7 @@ import numpy as np
 
 from preference.data.answers import Scorable
 from preference.data.gathering import TWO_PLACES, settle
+from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Ranking
 from preference.data.source_formats import NoComparison
 from preference.evaluation.evaluation import Evaluation, evaluate
@@ -55,7 +56,7 @@ class Judge:
             if twice:
                 left_out[TWO_PLACES] += 1
             if was_seen(prompt):
-                seen.add(prompt)
+                seen.add(prompt_key(prompt))
                 continue
             kept.append(Ranking(prompt, [texts[i] for i in places], levels, str(group)))
             rewards += [values[i] for i in places]

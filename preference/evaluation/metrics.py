@@ -36,7 +36,7 @@ class Metrics:
     answers: int
     pairs: int
     pairwise_accuracy: float
-    pairwise_accuracy_95: tuple[float, float]  # percentile interval of a bootstrap over prompts
+    pairwise_accuracy_95: tuple[float, float]  # see bootstrap_interval
     accuracy_where_longer_is_better: float | None
     accuracy_where_shorter_is_better: float | None
     length_controlled_accuracy: float | None
@@ -98,8 +98,9 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarr
             chosen &= longer if longer_is_better else longer.T
         margins = values[:, None] - values[None, :]
         ordered = ((margins > 0) * 1.0 + (margins == 0) * 0.5)[chosen].sum()
-        right[ranking.prompt] = right.get(ranking.prompt, 0.0) + float(ordered)
-        pairs[ranking.prompt] = pairs.get(ranking.prompt, 0.0) + float(chosen.sum())
+        prompt = ranking.key
+        right[prompt] = right.get(prompt, 0.0) + float(ordered)
+        pairs[prompt] = pairs.get(prompt, 0.0) + float(chosen.sum())
     return PairCounts(np.asarray(list(right.values())), np.asarray(list(pairs.values())))
 
 

@@ -1,6 +1,5 @@
-"""What a reward means to a person: its rank, its percentile, its odds. The model's folder knows the scale (metrics.json)."""
+"""What a reward means to a person: its rank, its percentile, its odds. The model's folder knows the scale."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from preference.evaluation.calibration import win_probability
+from preference.evaluation.record import FILE, read_record
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,13 @@ class RewardScale:
         quantiles: the 0th to 100th percentile of the rewards of the training answers.
         temperature: P(A preferred to B) = sigmoid((reward A − reward B) / temperature).
         seen_prompts: digests of the prompts that the model was trained on.
+        no_odds: why there is no temperature.
     """
 
     quantiles: np.ndarray | None = None
     temperature: float | None = None
     seen_prompts: frozenset[str] | None = None
+    no_odds: str = f"its {FILE} has no calibration"
 
     def percentiles(self, rewards: np.ndarray | Sequence[float]) -> list[int] | None:
         """Return how many per cent of the training answers have a lower reward.
@@ -40,33 +42,14 @@ class RewardScale:
 
 
 def read_scale(folder: str | Path) -> RewardScale:
-    """Read metrics.json of a model's folder; what is missing or damaged there is None."""
-    try:
-        record = json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict):
-        return RewardScale()
-    return RewardScale(_quantiles(record.get("reward_quantiles")), _temperature(record.get("calibration")), _digests(record.get("seen_prompts")))
-
-
-def _quantiles(value: object) -> np.ndarray | None:
-    try:
-        quantiles = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    right = quantiles.shape == (101,) and np.isfinite(quantiles).all() and (np.diff(quantiles) >= 0).all()
-    return quantiles if right else None
-
-
-def _temperature(value: object) -> float | None:
-    temperature = value.get("temperature") if isinstance(value, dict) else None
-    right = isinstance(temperature, (int, float)) and np.isfinite(temperature) and temperature > 0
-    return float(temperature) if right else None  # type: ignore[arg-type]
-
-
-def _digests(value: object) -> frozenset[str] | None:
-    return frozenset(value) if isinstance(value, list) and all(isinstance(digest, str) for digest in value) else None
+    """Return the scale that metrics.json of a model's folder knows; what is missing or damaged there is None."""
+    record = read_record(folder)
+    return RewardScale(
+        None if record.reward_quantiles is None else np.asarray(record.reward_quantiles),
+        record.calibration.temperature if record.calibration else None,
+        None if record.seen_prompts is None else frozenset(record.seen_prompts),
+        record.no_odds or RewardScale.no_odds,
+    )
 
 
 def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -56,7 +56,7 @@ def review_rankings(files: ReviewFiles, base_model: str, settings: TrainingSetti
         learning_curve: also learn from fewer rankings, to tell whether more would help.
     """
     rankings, table = read_data(files.data)
-    if len({ranking.prompt for ranking in rankings}) < 2:
+    if len({ranking.key for ranking in rankings}) < 2:
         raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them")
     check_outputs(files, draws=learning_curve)
     again = self_agreement(files.log_path, rankings, data=files.data)

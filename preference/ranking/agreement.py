@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 from preference.data.jsonl import read_jsonl
+from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Ranking
 
 
@@ -22,7 +23,7 @@ class SelfAgreement:
         prompts: how many were shown twice.
         pairs: their pairs of answers that did not tie the first time.
         share: of these, the ones in the same order the second time; a tie then counts half, as equal rewards do in accuracy.
-        interval: of the share, 95 %, from a bootstrap over prompts.
+        interval: of the share, 95 % (see `bootstrap_interval`).
     """
 
     prompts: int
@@ -41,7 +42,7 @@ def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path |
     Raises:
         InputError: the log cannot be read.
     """
-    prompts = {ranking.prompt for ranking in rankings}
+    prompts = {ranking.key for ranking in rankings}
     of_csv: dict[str, list[dict]] = {}
     for _, event in read_jsonl(log) if Path(log).exists() else []:
         if data is None or event.get("data") == Path(data).name:
@@ -49,7 +50,7 @@ def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path |
     pairs = []
     for events in of_csv.values():
         for first, second in shown_twice(events):
-            if first["prompt"].strip() in prompts and (same := same_order(first, second))[1]:
+            if prompt_key(first["prompt"]) in prompts and (same := same_order(first, second))[1]:
                 pairs.append(same)
     if not pairs:
         return None

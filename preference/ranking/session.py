@@ -238,7 +238,7 @@ class RankingSession(Session):
         import numpy as np
         from scipy.stats import kendalltau
 
-        from preference.statistics import bootstrap_interval
+        from preference.statistics import lead_interval
 
         first = {event["prompt"]: event for event in self.log.standing if not event["recheck"]}
         taus, exact = [], 0
@@ -257,7 +257,7 @@ class RankingSession(Session):
             first_position_best=float(np.mean([(e["ranks"][0] == 1) / e["ranks"].count(1) for e in first.values()])) if first else None,
             first_position_expected=float(np.mean([1 / len(e["ranks"]) for e in first.values()])) if first else None,
             position_tau=float(np.mean(position)) if position else None,
-            position_tau_95=bootstrap_interval(np.asarray(position), np.ones(len(position))) if enough else None,
+            position_tau_95=lead_interval(np.asarray(position), np.zeros(len(position)), np.ones(len(position))) if enough else None,
         )
 
     def _leave(self) -> None:

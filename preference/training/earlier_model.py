@@ -1,55 +1,55 @@
 """The model that stood in the output folder before this training: what it gave, and how to restore it."""
 
+import contextlib
+import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from preference.errors import InputError
+from preference.data.prompt_key import prompt_key
 from preference.evaluation.comparison import Comparison, compare
-from preference.evaluation.evaluation import Evaluation
+from preference.evaluation.evaluation import UNSEEN, Evaluation
 from preference.evaluation.metrics import split_rewards
-from preference.evaluation.scale import read_scale
-from preference.model.reward_model import RewardModel
+from preference.training.record import REWARDS
 from preference.training.saving import previous_folder
-from preference.training.seen_prompts import prompt_digest
 from preference.wording import as_command
 
 
 def compare_with_earlier(
     output_dir: Path, evaluations: Sequence[Evaluation], *, seed: int = 0, on_message: Callable[[str], object] = lambda text: None
 ) -> Comparison | None:
-    """Compare the new rewards with those of the model that `output_dir` still holds, on prompts that neither was trained on.
+    """Compare the new rewards of unseen prompts with those that the training before kept in rewards.csv, on the same answers.
+
+    Args:
+        output_dir: what still holds the earlier model.
+        evaluations: of the new model, or in a cross-validation of its rankings.
 
     Returns:
-        None where there is no earlier model; also where it cannot be loaded, or no such prompt is left, which is told to `on_message`.
+        None where there is no earlier model; also where both have no unseen prompt in common, which is told to `on_message`.
     """
-    seen = read_scale(output_dir).seen_prompts
-    if seen is None:  # no record, or a damaged one: no reason to lose the new model
-        if (output_dir / "metrics.json").exists():
-            on_message("Not compared with the previous model: its metrics.json does not say what it was trained on.")
+    path = output_dir / REWARDS
+    if not path.exists():
         return None
-    rankings, after, chose_weights = [], [], set()
-    for evaluation in evaluations:
-        if evaluation.unseen:
-            for ranking, rewards in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
-                if prompt_digest(ranking.prompt) not in seen:
-                    rankings.append(ranking)
-                    after.append(rewards)
-                    if evaluation.part == "validation":
-                        chose_weights.add(ranking.prompt)
+    before: dict[tuple[str, str], float] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, csv.Error), open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):  # a damaged one is no reason to lose the new model
+            if row["part"] in UNSEEN:
+                before[prompt_key(row["prompt"]), row["answer"].strip()] = float(row["reward"])
+    rankings, earlier, now, chose_weights = [], [], [], set()
+    for evaluation in (evaluation for evaluation in evaluations if evaluation.unseen):
+        for ranking, rewards in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
+            known = [before.get((ranking.key, answer)) for answer in ranking.answers]
+            if None not in known:
+                rankings.append(ranking)
+                earlier += known
+                now.append(rewards)
+                if evaluation.part == "validation":
+                    chose_weights.add(ranking.key)
     if not rankings:
-        on_message(
-            "Not compared with the previous model: there is no prompt that neither was trained on;"
-            " keep some aside in test_data.csv (or --test-data FILE)."
-        )
+        on_message("Not compared with the previous model: no prompt with the same answers was unseen in both trainings.")
         return None
-    try:
-        before = RewardModel.load(output_dir).score_rankings(rankings)
-    except InputError as error:
-        on_message(f"Not compared with the previous model: {error}")
-        return None
-    return compare(rankings, before, np.concatenate(after), validation_prompts=len(chose_weights), seed=seed)
+    return compare(rankings, np.array(earlier), np.concatenate(now), validation_prompts=len(chose_weights), seed=seed)
 
 
 def restore_command(output_dir: Path) -> str:

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
 from preference.model.encoding import encode_pairs, input_names
-from preference.wording import name_some, shorten
+from preference.wording import counted, name_some, shorten
 
 _RANKINGS_AT_ONCE = 256
 
@@ -47,13 +47,26 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
 
 
 def warn_of_cut_answers(encoded: Dataset, rankings: Sequence[Ranking], max_length: int) -> str | None:
-    """Return a warning where answers were cut in `encoded`, the table of `rankings` at `max_length` tokens."""
+    """Return a warning where answers were cut in `encoded`, the table of `rankings` at `max_length` tokens.
+
+    It also counts the rankings in which answers of different ranks became the same input: what the person saw, no model can.
+    """
     cut = encoded["truncated"][:]
     if not sum(cut):
         return None
     prompts = name_some(dict.fromkeys(shorten(ranking.prompt) for ranking, count in zip(rankings, cut, strict=True) if count))
     answers = sum(len(ranking.answers) for ranking in rankings)
-    return f"warning: {sum(cut)} of {answers} answers were cut at {max_length} tokens, the longer of prompt and answer first; to {prompts}"
+    warning = f"warning: {sum(cut)} of {answers} answers were cut at {max_length} tokens, the longer of prompt and answer first; to {prompts}"
+    alike = []
+    for i in (i for i, count in enumerate(cut) if count > 1):
+        row = encoded[i]
+        inputs = [tuple(ids) for ids in row["input_ids"]]
+        if len({*inputs}) < len({*zip(inputs, row["ranks"], strict=True)}):
+            alike.append(shorten(rankings[i].prompt))
+    if not alike:
+        return warning
+    which = f"In {counted(len(alike), 'ranking')} answers of different ranks are identical up to there, and can only get the same reward"
+    return f"{warning}. {which}; give a larger --max-length, or shorten what they share: {name_some(alike)}"
 
 
 def split_answers(ranking: dict) -> list[dict]:

@@ -103,7 +103,7 @@ def measure_curve(states: np.ndarray, rankings: Sequence[Ranking], objective: st
 
     Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.
     """
-    prompts = sorted({ranking.prompt for ranking in rankings})
+    prompts = sorted({ranking.key for ranking in rankings})
     held = -(-len(prompts) // 5)
     sizes = sorted({round(LEAST_SIZE * 2 ** (i / 2)) for i in range(40)} | {len(prompts) - held})
     sizes = [size for size in sizes if LEAST_SIZE <= size <= len(prompts) - held]
@@ -112,7 +112,7 @@ def measure_curve(states: np.ndarray, rankings: Sequence[Ranking], objective: st
     of_rankings = np.split(states, np.cumsum([len(ranking.answers) for ranking in rankings])[:-1])
     of_prompt: dict[str, list[int]] = {prompt: [] for prompt in prompts}
     for i, ranking in enumerate(rankings):
-        of_prompt[ranking.prompt].append(i)
+        of_prompt[ranking.key].append(i)
     generator = np.random.default_rng(seed)
     right, pairs, times = np.zeros((len(prompts), len(sizes))), np.zeros(len(prompts)), np.zeros(len(prompts))
 

@@ -1,4 +1,4 @@
-"""What a model's folder says of the model to programs: metrics.json, and the rewards row by row."""
+"""What a model's folder says of the model to programs: the record in metrics.json, and the rewards row by row."""
 
 import importlib.metadata
 import platform
@@ -12,46 +12,51 @@ from preference.data.csv_table import format_rows
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import predicted_ranks, split_rewards
+from preference.evaluation.record import DataRecord, Record
 from preference.training.evidence import Evidence, find_calibration, reward_quantiles
 from preference.training.seen_prompts import prompt_digest, seen_by
 
+REWARDS = "rewards.csv"
 REWARD_COLUMNS = ["part", "prompt", "answer", "rank", "reward", "predicted_rank"]
 _PACKAGES = ("torch", "transformers", "datasets", "accelerate", "pandas", "numpy", "scipy")
 
 
-def metrics_record(evidence: Evidence) -> dict:
-    """Return what `metrics.json` holds; of the prompts that the model was trained on it keeps digests."""
+def make_record(evidence: Evidence) -> Record:
+    """Return what `metrics.json` is to hold; of the prompts that the model was trained on it keeps digests."""
     data, tests, trained, review = evidence.data, evidence.tests, evidence.trained, evidence.review
-    by_part: dict[str, dict | None] = {"validation": None, "test": None}
-    by_part |= {e.part: asdict(e.metrics) | asdict(e.spread) for e in evidence.unseen}
-    baselines = {e.part: {"longest_answer": asdict(e.longest), "shortest_answer": asdict(e.shortest)} for e in evidence.unseen}
-    if review:
-        baselines["cross_validation"] = {"longest_answer": review["longest"], "shortest_answer": review["shortest"]}
-    test_prompts = {ranking.prompt for ranking in tests.rankings} if tests else set()
-    shared = {ranking.prompt for ranking in data.rankings} & test_prompts
+    by_part = {e.part: asdict(e.metrics) | asdict(e.spread) for e in evidence.unseen}
+    reviewed = [review.evaluation] if review else []
+    test_prompts = {ranking.key for ranking in tests.rankings} if tests else set()
+    shared = {ranking.key for ranking in data.rankings} & test_prompts
     training = {prompt_digest(ranking.prompt) for ranking in evidence.training_part}
     quantiles, scored = reward_quantiles(evidence)
-    return {
-        "data": {
-            "path": data.path, "rows": data.rows, "prompts": len(data.prompts), "training_prompts": len(training),
-            "raters": count_raters(data.rankings), "left_out": len(data.left_out_prompts) + len(shared), "duplicate_rows": len(data.duplicate_rows),
-            "sha256": data.sha256, "test_path": tests.path if tests else None, "test_sha256": tests.sha256 if tests else None,
+    odds, no_odds = find_calibration(evidence)
+    return Record(
+        data=DataRecord(
+            path=data.path, rows=data.rows, prompts=len(data.prompts), training_prompts=len(training), raters=count_raters(data.rankings),
+            left_out=len(data.left_out_prompts) + len(shared), duplicate_rows=len(data.duplicate_rows), sha256=data.sha256,
+            test_path=tests.path if tests else None, test_sha256=tests.sha256 if tests else None,
+        ),
+        base_model={"asked": trained.base.asked, "used": trained.base.used, "source": trained.base.source},
+        training=trained.record(),
+        validation=by_part.get("validation"),
+        test=by_part.get("test"),
+        cross_validation=asdict(review.evaluation.metrics) | {"folds": review.models} if review else None,
+        baselines={
+            e.part.replace("-", "_"): {"longest_answer": asdict(e.longest), "shortest_answer": asdict(e.shortest)}
+            for e in [*evidence.unseen, *reviewed]
         },
-        "base_model": {"asked": trained.base.asked, "used": trained.base.used, "source": trained.base.source},
-        "training": trained.record(),
-        **by_part,
-        "cross_validation": review["metrics"] | {"folds": review["folds"]} if review else None,
-        "baselines": baselines,
-        "rater_agreement": {e.part: asdict(e.raters) for e in evidence.evaluations if e.raters},
-        "checks": [{"name": c.name, "passed": c.passed, "result": c.result, "evidence": c.evidence} for c in evidence.first.checks],
-        "verdict": evidence.first.verdict,
-        "calibration": find_calibration(evidence),
-        "reward_quantiles": quantiles,
-        "reward_quantiles_answers": scored,
-        "machine": machine_record(trained.settings.device),
-        "seen_prompts": sorted(training | seen_by(trained.base)),
-        "versions": {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
-    }  # fmt: skip
+        rater_agreement={e.part: asdict(e.raters) for e in evidence.evaluations if e.raters},
+        checks=[{"name": c.name, "passed": c.passed, "result": c.result, "evidence": c.evidence} for c in evidence.first.checks],
+        verdict=evidence.first.verdict,
+        calibration=odds,
+        no_odds=no_odds or None,
+        reward_quantiles=quantiles,
+        reward_quantiles_answers=scored,
+        machine=machine_record(trained.settings.device),
+        seen_prompts=sorted(training | seen_by(trained.base)),
+        versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
+    )  # fmt: skip
 
 
 def count_raters(rankings: Sequence[Ranking]) -> int:
@@ -63,7 +68,7 @@ def count_raters(rankings: Sequence[Ranking]) -> int:
     groups: dict[tuple[str, str], set[str]] = {}
     for ranking in rankings:
         for answer in ranking.answers:
-            groups.setdefault((ranking.prompt, answer), set()).add(ranking.group)
+            groups.setdefault((ranking.key, answer), set()).add(ranking.group)
     return len(set().union(*(some for some in groups.values() if len(some) > 1))) or 1
 
 

@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Set
 
-from preference.evaluation.scale import read_scale
+from preference.data.prompt_key import prompt_key
+from preference.evaluation.record import read_record
 from preference.model.base_models import BaseModel
 
 
 def prompt_digest(prompt: str) -> str:
-    """Return 16 hexadecimal digits that stand for a prompt in `metrics.json`."""
-    return hashlib.sha256(prompt.encode()).hexdigest()[:16]
+    """Return 16 hexadecimal digits that stand for a prompt, and for all that are the same one (see `prompt_key`), in `metrics.json`."""
+    return hashlib.sha256(prompt_key(prompt).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def seen_by(base: BaseModel) -> Set[str]:
     """Return the digests of the prompts that a base model was trained on: none, unless it is the folder of a reward model of this project."""
-    return read_scale(base.path).seen_prompts or frozenset()
+    return frozenset(read_record(base.path).seen_prompts or ())

@@ -141,7 +141,7 @@ def train(
     train_answers, validation_answers = (sum(len(rankings[i].answers) for i in part) for part in parts)
     schedule = plan_schedule(train_answers, validation_answers, settings)
     on_message(
-        f"training: {counted(len({rankings[i].prompt for i in parts.training}), 'prompt')}, {train_answers} answers,"
+        f"training: {counted(len({rankings[i].key for i in parts.training}), 'prompt')}, {train_answers} answers,"
         f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device};"
         f" {start.in_words()}" + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
     )

@@ -137,7 +137,7 @@ def test_agreement_tells_a_consistent_person_from_one_who_follows_the_position(s
         rank_by(session, session.current.answers.index)  # whatever stands first is best
     follows = session.agreement()
     assert follows.first_position_best == 1 and follows.first_position_expected == 0.25
-    assert follows.position_tau == pytest.approx(1) and follows.position_tau_95[0] > 0.9
+    assert follows.position_tau == pytest.approx(1) and follows.position_tau_95[0] > 0.8
     assert follows.kendall_tau < 0.6
 
 

@@ -1,10 +1,10 @@
 import os
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from filelock import FileLock
+from preference.training.cross_validation import cross_validate, estimate_seconds, fold_key, known_folds
 
 from preference.cache import cache_folder
 from preference.data.folds import folds_by_prompt
@@ -12,7 +12,6 @@ from preference.data.rankings import read_rankings
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
 from preference.training import cross_validation
-from preference.training.cross_validation import cross_validate, estimate_seconds, fold_key, known_folds, known_outcome, save_outcome
 from preference.training.settings import TrainingSettings
 
 TINY = TrainingSettings(max_length=64, max_steps=3, precision="fp32")
@@ -31,28 +30,6 @@ def rankings(sample_folder):
 @pytest.fixture
 def base(tiny_distilbert):
     return find_base_model(str(tiny_distilbert))
-
-
-def test_an_outcome_is_known_for_the_very_same_rankings_and_settings_alone(rankings, base):
-    assert known_outcome(rankings, base, TINY) is None
-    save_outcome(rankings, base, TINY, {"temperature": 0.5, "error_after": None})
-    for same in (TINY, replace(TINY, validation_fraction=0.0), replace(TINY, device="cuda"), replace(TINY, precision="bf16")):
-        assert known_outcome(rankings, base, same) == {"temperature": 0.5, "error_after": None}
-    in_another_order = [replace(ranking, answers=ranking.answers[::-1], ranks=ranking.ranks[::-1]) for ranking in rankings[::-1]]
-    assert known_outcome(in_another_order, base, TINY) is not None  # as a spreadsheet sorts them
-    assert known_outcome(rankings, base, replace(TINY, seed=1)) is None
-    assert known_outcome(rankings[1:], base, TINY) is None
-    assert known_outcome([replace(rankings[0], group="ann"), *rankings[1:]], base, TINY) is None
-    assert known_outcome([replace(rankings[0], ranks=rankings[0].ranks[::-1]), *rankings[1:]], base, TINY) is None
-    assert known_outcome(rankings, replace(base, used="another"), TINY) is None
-
-
-def test_a_damaged_outcome_counts_as_none(rankings, base):
-    save_outcome(rankings, base, TINY, {"temperature": 0.5})
-    (path,) = cache_folder("reviews").glob("*.json")
-    for damaged in (b"", b'{"temperature": 0', b"[1]", b"\xff\xfe"):
-        path.write_bytes(damaged)
-        assert known_outcome(rankings, base, TINY) is None
 
 
 def test_folds_that_are_used_are_kept(rankings, base, monkeypatch):

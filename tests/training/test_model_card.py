@@ -1,6 +1,6 @@
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,13 +9,16 @@ from huggingface_hub.repocard import metadata_eval_result
 from markdown_it import MarkdownIt
 
 from preference.data.rankings import Ranking, Rankings
+from preference.evaluation.calibration import Calibration
 from preference.evaluation.evaluation import evaluate
+from preference.evaluation.record import Odds
 from preference.model.base_models import BaseModel
 from preference.model.fine_tuning import load_base_model
 from preference.model.reward_model import RewardModel
-from preference.training.evidence import Evidence
+from preference.training.evidence import Evidence, judged_by
 from preference.training.model_card import Published, draw_picture, licence_of, model_card, text
-from preference.training.record import metrics_record
+from preference.training.record import make_record, rewards_csv
+from preference.training.review import Review
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained
 from preference.wording import plain
@@ -23,13 +26,12 @@ from preference.wording import plain
 SEEN = [Ranking("make coffee", ["water", "beans", "coffee hot"], [2, 1, 3]), Ranking("read books", ["yes", "no"], [1, 2])]
 UNSEEN = [Ranking(f"why is the sky blue {i}", ["light scatters", "well well well well", "blue"], [1, 2, 3]) for i in range(12)]
 REWARDS = np.random.default_rng(0).normal([1.0, 0.0, -1.0], 0.7, size=(12, 3)).astype(np.float32).ravel()
-METRICS = {
-    "prompts": 10, "answers": 25, "pairs": 40, "pairwise_accuracy": 0.75, "pairwise_accuracy_95": [0.5, 1.0], "accuracy_where_longer_is_better": None,
-    "accuracy_where_shorter_is_better": None, "length_controlled_accuracy": None, "kendall_tau": 0.5, "spearman_rho": 0.5, "best_of_n_hit_rate": 0.5,
-}  # fmt: skip
-REVIEW = {"metrics": METRICS, "longest": METRICS | {"pairwise_accuracy": 0.6}, "shortest": METRICS | {"pairwise_accuracy": 0.4}} | {
-    "temperature": 0.8, "error_before": 0.1, "error_after": 0.05, "pairs": 40, "prompts": 10, "folds": 5,
-}  # fmt: skip
+REVIEWED = [Ranking(f"make coffee {i}", ["water", "a bean or two"], [1, 2]) for i in range(12)]
+REVIEW = Review(
+    evaluate("cross-validation", REVIEWED, np.tile(np.array([1.0, 0.0, 1.0, 0.0, 0.0, 1.0], dtype=np.float32), 4)),
+    Calibration(temperature=0.8, error_before=0.1, error_after=0.05, pairs=12), models=5,
+)  # fmt: skip
+FEW = replace(REVIEW, evaluation=evaluate("cross-validation", REVIEWED[:9], REVIEW.evaluation.rewards[:18]))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def evidence_of(reward_model, tiny_distilbert):
         )  # fmt: skip
         data = Rankings(path, "0" * 64, 5, seen)
         evaluations = [evaluate("test", unseen, rewards)] if unseen else [evaluate("training", SEEN, np.arange(5, dtype=np.float32))]
-        return Evidence(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review)
+        return Evidence(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review, "nobody reviewed it")
 
     return make
 
@@ -58,7 +60,7 @@ PUBLISHED = Published("my_model", None, None)
 
 
 def card_of(evidence, tmp_path, published=PUBLISHED) -> tuple[str, ModelCard]:
-    (tmp_path / "README.md").write_text(model_card(evidence, metrics_record(evidence), published), encoding="utf-8")
+    (tmp_path / "README.md").write_text(model_card(evidence, make_record(evidence), published), encoding="utf-8")
     card = ModelCard.load(tmp_path / "README.md")
     return card.text, card
 
@@ -119,48 +121,82 @@ def test_a_base_model_of_a_folder_gives_no_path_of_this_machine_away(evidence_of
 def test_the_odds_are_of_a_real_unseen_pair(evidence_of, tmp_path):
     evidence = evidence_of()
     content, _ = card_of(evidence, tmp_path)
-    calibration = metrics_record(evidence)["calibration"]
-    assert calibration["fitted_on"] == "test" and calibration["prompts"] == 12 and calibration["pairs"] == 36
+    calibration = make_record(evidence).calibration
+    assert calibration.fitted_on == "test" and calibration.prompts == 12 and calibration.pairs == 36
     stated, difference = re.search(r"A beats B with (\d+)%: its reward is higher by ([\d.]+)\.", content).groups()
-    assert int(stated) == pytest.approx(100 / (1 + np.exp(-float(difference) / calibration["temperature"])), abs=1)
+    assert int(stated) == pytest.approx(100 / (1 + np.exp(-float(difference) / calibration.temperature)), abs=1)
     a, b = re.search(r"\| A \| (.*) \|\n\| B \| (.*) \|", content).groups()
-    (prompt,) = re.findall(r"why is the sky blue \d+", content)
+    (prompt,) = re.findall(r"\| why is the sky blue \d+", content)
     rewards = dict(zip(UNSEEN[0].answers, REWARDS.reshape(12, 3)[int(prompt.split()[-1])], strict=True))
     assert rewards[a] - rewards[b] == pytest.approx(float(difference), abs=0.01)
 
 
 def test_too_few_unseen_prompts_give_no_odds(evidence_of, tmp_path):
     evidence = evidence_of(UNSEEN[:9], REWARDS[:27])
-    assert metrics_record(evidence)["calibration"] is None
-    assert "there were too few unseen prompts to tell" in card_of(evidence, tmp_path)[0]
+    record = make_record(evidence)
+    assert record.calibration is None
+    assert record.no_odds == "there were 9 unseen prompts, where odds take at least 10, and nobody reviewed it"
+    assert f"the answer with the higher reward is not known: {record.no_odds}." in card_of(evidence, tmp_path)[0]
 
 
 def test_no_odds_are_made_of_pairs_that_are_all_ordered_right(evidence_of):
-    assert metrics_record(evidence_of(rewards=np.tile(np.array([1, 0, -1], dtype=np.float32), 12)))["calibration"] is None
+    record = make_record(evidence_of(rewards=np.tile(np.array([1, 0, -1], dtype=np.float32), 12)))
+    assert record.calibration is None and "so few pairs are ordered wrongly that no temperature fits" in record.no_odds
 
 
 def test_a_review_gives_the_odds_and_a_row_of_the_table(evidence_of, tmp_path):
     evidence = evidence_of([], None, review=REVIEW)
-    record = metrics_record(evidence)
-    assert record["calibration"] == {name: REVIEW.get(name, "cross-validation") for name in record["calibration"]}
-    assert record["cross_validation"] == METRICS | {"folds": 5}
-    assert record["baselines"]["cross_validation"]["longest_answer"]["pairwise_accuracy"] == 0.6
+    record = make_record(evidence)
+    assert record.calibration == Odds(0.8, 0.1, 0.05, 12, 12, "cross-validation") and record.no_odds is None
+    assert record.cross_validation == asdict(REVIEW.evaluation.metrics) | {"folds": 5}
+    assert record.baselines["cross_validation"]["shortest_answer"]["pairwise_accuracy"] == 1
     content, card = card_of(evidence, tmp_path)
-    assert "| cross-validation | 10 | **0.750** | 0.500 to 1.000 | 0.600 | 0.400 |" in content
-    assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 10 prompts"
+    low, high = REVIEW.evaluation.metrics.pairwise_accuracy_95
+    assert f"| cross-validation | 12 | **0.667** | {low:.3f} to {high:.3f} | 0.000 | 1.000 |" in content
+    assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 12 prompts"
     assert "Two answers to a prompt that it was trained on:" in content and "sigmoid((reward of A − reward of B) / 0.80)" in content
 
 
-@pytest.mark.parametrize("few", [{"prompts": 9}, {"temperature": 0.0101}, {"temperature": 99.9}])
-def test_a_review_that_tells_no_temperature_gives_no_odds(evidence_of, tmp_path, few):
-    evidence = evidence_of([], None, review=REVIEW | few)
-    assert metrics_record(evidence)["calibration"] is None
-    assert "How likely a person prefers the answer with the higher reward is not known" in card_of(evidence, tmp_path)[0]
+def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(evidence_of, tmp_path):
+    evidence = evidence_of([], None, review=REVIEW)
+    content, _ = card_of(evidence, tmp_path)
+    assert evidence.first is REVIEW.evaluation and make_record(evidence).verdict == REVIEW.evaluation.verdict
+    assert f"> {REVIEW.evaluation.verdict}\n" in content and REVIEW.evaluation.verdict.startswith("Do not trust these models: they ordered 67%")
+    said = (
+        "Judged by the 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: this model was trained on all of them, but 5 models"
+        " were each trained without some, and scored those."
+    )
+    assert judged_by(evidence) == said and text(said, 400) in content
+    assert [line.split(",")[0] for line in rewards_csv(evidence.shown).splitlines()[1:]] == ["cross-validation"] * 24 + ["training"] * 5
+    assert draw_picture(evidence, ".png") != draw_picture(evidence_of([], None), ".png")
+
+
+def test_it_is_said_whose_prompts_judge(evidence_of):
+    assert judged_by(evidence_of(review=REVIEW)) == "Judged by the 12 test prompts of test.csv, such as 'why is the sky blue 0'."
+    assert judged_by(evidence_of([], None)) == "Judged by no prompt: the 2 prompts of mine.csv, such as 'make coffee', were all trained on."
+    mine = evidence_of(path="folder/mine.csv")
+    mine = replace(mine, tests=None, evaluations=[replace(mine.first, part="validation")])
+    assert judged_by(mine) == "Judged by the 12 validation prompts of mine.csv, such as 'why is the sky blue 0'."
+
+
+@pytest.mark.parametrize(
+    "review, why",
+    [
+        (FEW, "9 are too few prompts for odds: it takes at least 10"),
+        (replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=0.0101)), "so few pairs are ordered wrongly that no temperature fits"),
+        (replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=99.9)), "so many pairs are ordered wrongly that no temperature fits"),
+    ],
+)
+def test_a_review_that_tells_no_temperature_gives_no_odds_and_the_reason(evidence_of, tmp_path, review, why):
+    evidence = evidence_of([], None, review=review)
+    record = make_record(evidence)
+    assert record.calibration is None and record.no_odds.startswith(why)
+    assert f"How likely a person prefers the answer with the higher reward is not known: {why}" in card_of(evidence, tmp_path)[0]
 
 
 def test_many_unseen_prompts_give_the_odds_where_the_review_has_too_few(evidence_of):
-    calibration = metrics_record(evidence_of(review=REVIEW | {"prompts": 9}))["calibration"]
-    assert calibration["fitted_on"] == "test" and calibration["prompts"] == 12
+    calibration = make_record(evidence_of(review=FEW)).calibration
+    assert calibration.fitted_on == "test" and calibration.prompts == 12
 
 
 def test_without_unseen_prompts_the_card_claims_nothing(evidence_of, tmp_path):
@@ -178,15 +214,15 @@ def test_raters_are_counted_where_they_ranked_the_same_answers(evidence_of, tmp_
 def test_the_agreement_of_raters_stands_beside_the_accuracy(evidence_of, tmp_path):
     unseen = [Ranking(r.prompt, r.answers, ranks, group) for r in UNSEEN for group, ranks in (("Ann", [1, 2, 3]), ("Bo", [1, 3, 2]))]
     evidence = evidence_of(unseen, np.repeat(REWARDS.reshape(12, 3), 2, axis=0).ravel())
-    assert metrics_record(evidence)["rater_agreement"]["test"]["share"] == pytest.approx(2 / 3)
-    assert "People who ranked the same answers of the test part order 0.667 [0.667, 0.667] of the pairs alike" in card_of(evidence, tmp_path)[0]
+    assert make_record(evidence).rater_agreement["test"]["share"] == pytest.approx(2 / 3)
+    assert "People who ranked the same answers of the test part order 0.667 [0.467, 0.820] of the pairs alike" in card_of(evidence, tmp_path)[0]
 
 
 def test_the_quantiles_are_of_the_training_answers(evidence_of, reward_model):
-    record = metrics_record(evidence_of())
+    record = make_record(evidence_of())
     rewards = np.sort(reward_model.score_rankings(SEEN))
-    assert len(record["reward_quantiles"]) == 101 and record["reward_quantiles_answers"] == 5
-    assert record["reward_quantiles"][::25] == pytest.approx(rewards, abs=1e-5)
+    assert len(record.reward_quantiles) == 101 and record.reward_quantiles_answers == 5
+    assert record.reward_quantiles[::25] == pytest.approx(rewards, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
