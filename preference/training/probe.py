@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 
 from preference.data.folds import Fold
 from preference.data.rankings import Ranking
 from preference.evaluation.learning_curve import Point
 from preference.evaluation.metrics import count_pairs
+from preference.machine import one_thread
 from preference.training.objectives import LOSSES
 
 # Half of it times the sum of the squared weights is the penalty on the summed loss: a prior that does not depend on the
@@ -72,13 +72,18 @@ def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *
     positions, ranks = _padded(rankings)
     loss, penalty = LOSSES[objective], PENALTY[objective] / len(rankings)
 
-    def value_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = torch.tensor(values, requires_grad=True)
-        total = loss((columns @ weights)[positions], ranks) + penalty / 2 * weights[: len(scale)].square().sum()
-        (gradient,) = torch.autograd.grad(total, weights)
-        return total.item(), gradient.numpy()
+    weights = torch.zeros(columns.shape[1], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=_ITERATIONS, tolerance_change=1e-8, line_search_fn="strong_wolfe")
 
-    found = minimize(value_and_gradient, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS}).x
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        total = loss((columns @ weights)[positions], ranks) + penalty / 2 * weights[: len(scale)].square().sum()
+        total.backward()
+        return total
+
+    with one_thread():  # many small steps, which only wait for a second one
+        optimiser.step(closure)
+    found = weights.detach().numpy()
     return Probe(mean, scale, found[: len(scale)] + free @ found[len(scale) :])
 
 
