@@ -89,8 +89,8 @@ def find_calibration(evidence: Evidence) -> tuple[Odds | None, str]:
         if len(by_prompt) < LEAST_PROMPTS and review:
             return None, why_no_odds(review.calibration.temperature, review.evaluation.metrics.prompts)
         if len(by_prompt) < LEAST_PROMPTS:
-            few = f"{counted(len(by_prompt), 'unseen prompt')}, where odds take at least {LEAST_PROMPTS}"
-            return None, f"there {'was' if len(by_prompt) == 1 else 'were'} {few}, and {evidence.no_review}"
+            unseen = f"{len(by_prompt)} {'was' if len(by_prompt) == 1 else 'were'} unseen"
+            return None, f"at least {LEAST_PROMPTS} prompts are needed: {unseen}, and {evidence.no_review}"
         margins = [np.concatenate(some) for some in by_prompt.values()]
         fitted = calibrate([np.concatenate(margins[number::_PARTS]) for number in range(_PARTS)])
         prompts, fitted_on = len(by_prompt), " and ".join(e.part for e in evidence.unseen)
