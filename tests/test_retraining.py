@@ -71,7 +71,7 @@ def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder,
     (folder / "reward_model_final" / "metrics.json").write_text('{"cut')
     done = train(folder, *arguments)
     assert "Not compared with the previous model: its metrics.json does not say what it was trained on.\n" in done.stdout
-    assert "to restore it: " in done.stdout
+    assert "to restore it:\n" in done.stdout
     assert json.loads((folder / "reward_model_final" / "metrics.json").read_text())["training"]["steps"] == 2
 
 
