@@ -205,11 +205,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     files = parser.add_argument_group("files")
     files.add_argument("--data", default="training_data.csv", help="ranked answers to train on")
-    files.add_argument(
-        "--test-data",
-        default=None,
-        help=f"ranked answers to unseen prompts (default: {TEST_DATA}, if all prompts of --data are the sample's)",
-    )
+    files.add_argument("--test-data", help=f"ranked answers to unseen prompts (default: {TEST_DATA}, if all prompts of --data are the sample's)")
     files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
     files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
     files.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder for TensorBoard")

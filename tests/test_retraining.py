@@ -71,7 +71,7 @@ def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder,
     (folder / "reward_model_final" / "metrics.json").write_text('{"cut')
     done = train(folder, *arguments)
     assert "Not compared with the previous model: its metrics.json does not say what it was trained on.\n" in done.stdout
-    assert "to restore it: " in done.stdout
+    assert "to restore it:\n" in done.stdout
     assert json.loads((folder / "reward_model_final" / "metrics.json").read_text())["training"]["steps"] == 2
 
 
@@ -98,7 +98,7 @@ def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kep
     assert f"> {verdict} Your ranks look reversed" in (folder / "reward_model_final" / "README.md").read_text()
     record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert record["verdict"].startswith(verdict) and record["cross_validation"]["pairwise_accuracy"] == 0
-    assert record["calibration"] is None and record["no_odds"] == "8 are too few prompts for odds: it takes at least 10"
+    assert record["calibration"] is None and record["no_odds"] == "at least 10 prompts are needed, and there were 8"
     done = train(folder, *arguments)
     printed = " ".join(done.stdout.split())
     assert "Judged by the 2 validation prompts of both.csv" in printed and found in printed and "Rewards of the validation answers" in printed
@@ -110,7 +110,7 @@ def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kep
     (folder / "both.csv").write_text("".join([header, *rows]))
     assert "Cross-validation" not in train(folder, *arguments, "--max-steps", 7).stdout
     record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert record["no_odds"].endswith("odds take at least 10, and the ranks were changed since their review (review_rankings.py)")
+    assert record["no_odds"].endswith("2 were unseen, and the ranks were changed since their review (review_rankings.py)")
 
 
 def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):

@@ -55,7 +55,7 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     assert "estimating" not in done.stdout
     assert "cross-validation (8 prompts)" in done.stdout and "is, if anything, an underestimate" in done.stdout
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
-    assert "\n8 are too few prompts for odds: it takes at least 10.\n" in done.stdout
+    assert "\nNo odds: at least 10 prompts are needed, and there were 8.\n" in done.stdout
     assert "P(preferred)" not in done.stdout and "chance alone" not in done.stdout
     assert told(done, "look again") == [str(ROOT / "generate_data.py"), "--data", "data.csv", "--again", "review.csv"]
     given_flags = ["--base-model", str(tiny_distilbert), "--max-steps", "6", "--max-length", "64", "--precision", "fp32"]

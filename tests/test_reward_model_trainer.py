@@ -40,7 +40,8 @@ def test_what_is_printed_and_written(packaged_run):
     folder, done = packaged_run
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("distilbert-base-uncased: ") and lines[0].endswith("; using the packaged all-MiniLM-L6-v2 instead")
+    assert "distilbert-base-uncased: " in lines[0] and "; using the packaged all-MiniLM-L6-v2 instead training: " in " ".join(done.stdout.split())
+    assert "Judged by the 3 test prompts of test_data.csv, such as 'Explain why the sky is blue'." in lines
     for text in ("Sky blue.", "pairwise accuracy [95 % interval]", "longest answer is best", "Kendall tau", "best-of-n hit rate"):
         assert text in done.stdout
     assert [line.split(":")[0].split(maxsplit=1)[1] for line in lines if " tell  " in line or " passed  " in line or "FAILED  " in line]
@@ -69,7 +70,7 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert set(metrics) == {
         "data", "base_model", "training", "validation", "test", "cross_validation", "baselines", "rater_agreement", "checks", "verdict",
-        "calibration", "reward_quantiles", "reward_quantiles_answers", "machine", "seen_prompts", "versions",
+        "calibration", "no_odds", "reward_quantiles", "reward_quantiles_answers", "machine", "seen_prompts", "versions",
     }  # fmt: skip
     assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0
     assert len(metrics["data"]["sha256"]) == 64

@@ -294,7 +294,7 @@ def test_a_model_without_odds_says_what_gives_them(tiny_reward_model, tmp_path):
     done = run_script(*by_hand, "--answer", "water", cwd=tmp_path)
     assert "beats" not in done.stdout
     note = (
-        "no odds between answers: there were 4 unseen prompts, where odds take at least 10, and there was no review (review_rankings.py) of these"
+        "no odds between answers: at least 10 prompts are needed: 4 were unseen, and there was no review (review_rankings.py) of these"
         " rankings with these settings before the training"
     )
     assert done.stderr == f"{tiny_reward_model}: {note}\n"

@@ -49,13 +49,13 @@ def why_no_odds(temperature: float, prompts: int) -> str:
     A temperature near an end of the range of `fit_temperature` was not found there: the range stopped it.
 
     >>> why_no_odds(0.8, prompts=4)
-    '4 are too few prompts for odds: it takes at least 10'
+    'at least 10 prompts are needed, and there were 4'
     """
     if prompts < LEAST_PROMPTS:
-        return f"{prompts} are too few prompts for odds: it takes at least {LEAST_PROMPTS}"
+        return f"at least {LEAST_PROMPTS} prompts are needed, and there were {prompts}"
     if 2 * _LOWEST <= temperature <= _HIGHEST / 2:
         return ""
-    return f"so {'few' if temperature < 1 else 'many'} pairs are ordered wrongly that no temperature fits, and the rewards give no odds"
+    return f"so {'few' if temperature < 1 else 'many'} pairs are ordered wrongly that no temperature fits"
 
 
 def odds_in_words(calibration: Calibration, prompts: int, by_chance: float) -> str:
@@ -66,7 +66,7 @@ def odds_in_words(calibration: Calibration, prompts: int, by_chance: float) -> s
     """
     before, after = calibration.error_before, calibration.error_after
     if reason := why_no_odds(calibration.temperature, prompts):
-        return f"{reason[0].upper()}{reason[1:]}."
+        return f"No odds: {reason}."
     if after is None:
         errors = f"expected calibration error {before:.3f} before temperature scaling, not known after it"
     elif after < before:

@@ -25,7 +25,6 @@ def make_record(evidence: Evidence) -> Record:
     """Return what `metrics.json` is to hold; of the prompts that the model was trained on it keeps digests."""
     data, tests, trained, review = evidence.data, evidence.tests, evidence.trained, evidence.review
     by_part = {e.part: asdict(e.metrics) | asdict(e.spread) for e in evidence.unseen}
-    reviewed = [review.evaluation] if review else []
     test_prompts = {ranking.key for ranking in tests.rankings} if tests else set()
     shared = {ranking.key for ranking in data.rankings} & test_prompts
     training = {prompt_digest(ranking.prompt) for ranking in evidence.training_part}
@@ -44,7 +43,7 @@ def make_record(evidence: Evidence) -> Record:
         cross_validation=asdict(review.evaluation.metrics) | {"folds": review.models} if review else None,
         baselines={
             e.part.replace("-", "_"): {"longest_answer": asdict(e.longest), "shortest_answer": asdict(e.shortest)}
-            for e in [*evidence.unseen, *reviewed]
+            for e in [*evidence.unseen, *([review.evaluation] if review else [])]
         },
         rater_agreement={e.part: asdict(e.raters) for e in evidence.evaluations if e.raters},
         checks=[{"name": c.name, "passed": c.passed, "result": c.result, "evidence": c.evidence} for c in evidence.first.checks],

@@ -99,14 +99,14 @@ def test_held_out_error_uses_the_temperature_of_the_other_folds():
 @pytest.mark.parametrize("margins", [np.array([0.5, 1.0]), np.array([-0.5, -1.0])])
 def test_a_temperature_at_an_end_of_the_range_gives_no_odds(margins):
     few = "few" if margins[0] > 0 else "many"
-    reason = f"so {few} pairs are ordered wrongly that no temperature fits, and the rewards give no odds"
+    reason = f"so {few} pairs are ordered wrongly that no temperature fits"
     assert why_no_odds(fit_temperature(margins), 10) == reason
-    assert odds_in_words(Calibration(fit_temperature(margins), 0.1, 0.05, 2), 10, 0.02) == f"S{reason[1:]}."
+    assert odds_in_words(Calibration(fit_temperature(margins), 0.1, 0.05, 2), 10, 0.02) == f"No odds: {reason}."
 
 
 def test_the_report_names_no_temperature_of_few_prompts_and_no_gain_where_scaling_makes_it_worse():
     better, worse = Calibration(0.8, 0.12, 0.05, 60), Calibration(0.8, 0.05, 0.12, 60)
-    assert why_no_odds(0.8, 10) == "" and odds_in_words(better, 9, 0.03) == "9 are too few prompts for odds: it takes at least 10."
+    assert why_no_odds(0.8, 10) == "" and odds_in_words(better, 9, 0.03) == "No odds: at least 10 prompts are needed, and there were 9."
     said = odds_in_words(better, 10, 0.03)
     assert said.startswith("P(preferred) = sigmoid(margin / 0.80); expected calibration error 0.120 before, 0.050 after temperature scaling\n")
     assert said.endswith("\n(0.030 is what chance alone would show on 60 pairs even if every probability were right)")

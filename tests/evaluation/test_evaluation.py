@@ -1,4 +1,7 @@
+import re
+
 import numpy as np
+import pytest
 
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import evaluate
@@ -72,6 +75,15 @@ def test_the_closing_sentence_follows_the_evidence():
     assert closing(20, [-1, 0, 1]).startswith("Do not trust this model: it ordered 0%")
     assert closing(20, [1, 0, -1]).startswith("Trust this model to put good answers in front of bad ones for prompts like these")
     assert closing(60, [1, 0, -1]).startswith("Trust this model to rank answers to prompts like these")
+
+
+@pytest.mark.parametrize("count", [3, 6, 10, 30])
+def test_all_pairs_right_is_no_certainty(count):
+    evaluation = evaluate("test", rankings(count, longest_first=True), np.asarray([1.0, 0, -1] * count))
+    low, high = evaluation.metrics.pairwise_accuracy_95
+    assert low < 0.95 and high == 1 and f"95 % interval {low:.0%} to 100%" in evaluation.verdict and "100% to" not in evaluation.verdict
+    ends = re.search(r"95 % interval ([+-][\d.]+) to ([+-][\d.]+)", evaluation.checks[-1].evidence).groups()
+    assert float(ends[0]) < 0 < float(ends[1])  # nor is the lead over the longest-answer rule, which is right everywhere too
 
 
 def test_ranks_against_the_rewards_look_reversed_beyond_chance_only():
