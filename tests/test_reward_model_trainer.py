@@ -69,7 +69,7 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert set(metrics) == {
         "data", "base_model", "training", "validation", "test", "cross_validation", "baselines", "rater_agreement", "checks", "verdict",
-        "calibration", "reward_quantiles", "reward_quantiles_answers", "machine", "seen_prompts", "versions",
+        "calibration", "reward_quantiles", "reward_quantiles_answers", "machine", "seen_prompts", "versions", "written_by", "files",
     }  # fmt: skip
     assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0
     assert len(metrics["data"]["sha256"]) == 64
@@ -114,18 +114,18 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     train(folder, *arguments, "--output-dir", "undisturbed")
     command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *map(str, [*TINY, *arguments, "--output-dir", "killed"])]
     run = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while run.poll() is None and not (folder / "killed_checkpoints" / "checkpoint-40" / "trainer_state.json").exists():
+    while run.poll() is None and not (folder / ".killed.unfinished" / "checkpoint-40" / "trainer_state.json").exists():
         time.sleep(0.005)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL, "the run ended before it could be killed"
     assert not (folder / "killed").exists()
-    newest = max((folder / "killed_checkpoints").glob("checkpoint-*"), key=os.path.getmtime)
-    cut_short = folder / "killed_checkpoints" / "checkpoint-180"
+    newest = max((folder / ".killed.unfinished").glob("checkpoint-*"), key=os.path.getmtime)
+    cut_short = folder / ".killed.unfinished" / "checkpoint-180"
     shutil.copytree(newest, cut_short, ignore=shutil.ignore_patterns("trainer_state.json"))  # a checkpoint without its last file
 
     done = train(folder, *arguments, "--output-dir", "killed", "--learning-rate", 2e-3, "--resume", status=2)
     assert done.stderr == (
-        "error: --resume: the unfinished run in killed_checkpoints was started with different --learning-rate; give the same"
+        "error: --resume: the unfinished run in .killed.unfinished was started with different --learning-rate; give the same"
         " arguments and the same CSV, or leave out --resume to start over\n"
     )
     train(folder, *arguments, "--output-dir", "killed", "--resume")
@@ -135,7 +135,7 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
         torch.testing.assert_close(resumed[name], tensor, atol=0, rtol=0)
     histories = [json.loads((folder / name / "metrics.json").read_text())["training"]["history"] for name in ("killed", "undisturbed")]
     assert histories[0] == histories[1]
-    assert not (folder / "killed_checkpoints").exists()
+    assert not (folder / ".killed.unfinished").exists()
 
 
 @pytest.mark.slow
@@ -242,11 +242,11 @@ def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(folder
     with small_files_only(limit):
         done = train(folder, *arguments, status=2)
     assert re.fullmatch(
-        rf"error: reward_model_final_checkpoints/checkpoint-20: cannot be written \({why}\); it takes about 0.5 MB, and \S+ [MG]B is free there;"
+        rf"error: .reward_model_final.unfinished/checkpoint-20: cannot be written \({why}\); it takes about 0.5 MB, and \S+ [MG]B is free there;"
         r" free some space and repeat the command with --resume\n",
         done.stderr,
     )
-    assert [path.name for path in (folder / "reward_model_final_checkpoints").iterdir()] == ["run.json"]
+    assert [path.name for path in (folder / ".reward_model_final.unfinished").iterdir()] == ["run.json"]
     assert {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()} == before
 
 
@@ -261,10 +261,12 @@ def test_a_disk_too_full_for_the_model_costs_no_training(folder, tiny_distilbert
     with monkeypatch.context() as patched:
         patched.setattr(saving, "_write_files", on_a_full_disk)
         done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, status=2)
-    assert "error: " in done.stderr and "reward_model_final.unverified: cannot be written (File too large); it takes about 0.1 MB" in done.stderr
-    assert not list(folder.glob("*.unverified"))
+    assert (
+        "error: " in done.stderr and ".reward_model_final.unfinished/model: cannot be written (File too large); it takes about 0.1 MB" in done.stderr
+    )
+    assert not (folder / ".reward_model_final.unfinished" / "model").exists()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, "--resume")
-    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (folder / "reward_model_final_checkpoints").exists()
+    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (folder / ".reward_model_final.unfinished").exists()
 
 
 def test_a_second_training_on_the_same_folder_is_refused(folder, tiny_distilbert):
@@ -274,7 +276,7 @@ def test_a_second_training_on_the_same_folder_is_refused(folder, tiny_distilbert
         done = train(folder, "--base-model", tiny_distilbert, status=2)
     message = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
     assert done.stderr == f"error: reward_model_final: {message}\n"
-    assert not (folder / "reward_model_final_checkpoints").exists()
+    assert not (folder / ".reward_model_final.unfinished").exists()
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,6 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
     flags = sorted([f"{flag} (now 1e+30)", other], reverse=True)
     assert done.stderr == f"error: training failed at step {step} of 60: {why}; lower {' or '.join(flags)}. No model was saved\n"
     assert {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()} == before
-    assert not list(folder.glob("*.unverified"))
 
 
 @pytest.mark.parametrize(
@@ -301,7 +302,7 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--base-model", "./none"], "error: ./none: no such folder or file; name one that exists"),
         (["--plot", "plot.docx"], "error: --plot plot.docx: unsupported image type; use .png .pdf .svg .jpg .webp"),
         (["--plot", "training_data.csv/plot.png"], "error: --plot training_data.csv/plot.png: its folder cannot be created (File exists)"),
-        (["--output-dir", "mine"], "error: mine: exists and was not written by this trainer; choose another --output-dir"),
+        (["--output-dir", "mine"], "error: mine: was not written by this trainer, and would be replaced; move it, or choose another --output-dir"),
         (["--output-dir", "training_data.csv/model"], "error: training_data.csv/model: cannot be written (File exists)"),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
         (["--epochs", "0"], "argument --epochs: must be above 0, not 0"),

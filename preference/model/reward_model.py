@@ -1,6 +1,5 @@
 """The trained reward model: load it, score answers, put its rewards on a scale."""
 
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
-from preference.durable_files import recover_folder
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
 from preference.model.base_models import CAREFULLY, check_loaded, loading
@@ -133,14 +131,8 @@ def score_encoded(
 
 
 def check_reward_model_folder(folder: str | Path) -> None:
-    """Raise InputError unless `folder` holds a sequence-classification model with one output.
-
-    A model whose saving was cut short between two renames is given its name back (see `replace_folder`).
-    """
+    """Raise InputError unless `folder` holds a sequence-classification model with one output."""
     path = Path(folder)
-    if not path.exists():
-        with contextlib.suppress(OSError):
-            recover_folder(path)
     train = "train one with `python reward_model_trainer.py`"
     if not path.is_dir():
         raise InputError(f"{folder}: no such folder; {train}")

@@ -11,7 +11,7 @@ from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import split_rewards
 from preference.evaluation.scale import read_scale
 from preference.model.reward_model import RewardModel
-from preference.training.saving import previous_folder
+from preference.training.output_folder import previous_folder
 from preference.training.seen_prompts import prompt_digest
 from preference.wording import as_command
 
