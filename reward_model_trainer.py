@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preference import console
-from preference.arguments import HelpFormatter, Parser, settings_from
+from preference.arguments import HelpFormatter, Parser, file_path, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt, train_on_seen
 from preference.durable_files import locked, write_atomically
@@ -199,9 +199,11 @@ def build_parser() -> argparse.ArgumentParser:
     files = parser.add_argument_group("files")
     files.add_argument("--data", default="training_data.csv", help="ranked answers to train on")
     files.add_argument("--test-data", default=None, help=f"ranked answers to unseen prompts (default: {TEST_DATA} where it exists)")
-    files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
-    files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
-    files.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder for TensorBoard")
+    files.add_argument(
+        "--output-dir", type=file_path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced"
+    )
+    files.add_argument("--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
+    files.add_argument("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
     files.add_argument("--dataset-name", metavar="USER/NAME", default=None, help="name of these rankings on the Hugging Face Hub, for the model card")
     how = add_training_arguments(parser)
     how.add_argument("--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped")

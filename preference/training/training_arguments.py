@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from preference.arguments import above, at_least, from_to
+from preference.arguments import above, at_least, from_to, random_seed
 from preference.cache import cache_folder
 from preference.durable_files import write_atomically
 from preference.model.base_models import REWARD_MODEL_DEFAULT
 from preference.training.settings import FEW_RANKINGS, OBJECTIVES, PRECISIONS, TrainingSettings
 from preference.wording import flag_with
+
+LEAST_TOKENS = 8  # a prompt and an answer of two tokens each, and up to four between and around them
 
 
 def add_training_arguments(
@@ -37,16 +39,16 @@ def add_training_arguments(
         help="the loss; each compares the answers to one prompt. bradley-terry did as well as regression where measured (two and"
         " four answers per prompt, 5 to 400 prompts); plackett-luce uses the likelihood of the whole order",
     )  # fmt: skip
-    what.add_argument("--max-length", type=at_least(1), default=default.max_length, help="tokens of prompt and answer together")
+    what.add_argument("--max-length", type=at_least(LEAST_TOKENS), default=default.max_length, help="tokens of prompt and answer together")
     how = parser.add_argument_group(title)
-    how.add_argument("--epochs", type=above(0), default=default.epochs, help="passes over the training part")
+    how.add_argument("--epochs", type=above(0, 10_000), default=default.epochs, help="passes over the training part")
     how.add_argument("--min-steps", type=at_least(0), default=default.min_steps, help="train at least this many steps, however few the rows")
     how.add_argument("--max-steps", type=at_least(1), default=default.max_steps, help="stop after this many steps")
     how.add_argument(
         "--batch-size", type=at_least(1), default=default.batch_size, help="answers per step, over all processes; a prompt's answers stay together"
     )
-    how.add_argument("--learning-rate", type=above(0), default=default.learning_rate, help="learning rate of the pretrained layers")
-    how.add_argument("--head-learning-rate", type=above(0), default=default.head_learning_rate, help="learning rate of the new output layer")
+    how.add_argument("--learning-rate", type=above(0, 1), default=default.learning_rate, help="learning rate of the pretrained layers")
+    how.add_argument("--head-learning-rate", type=above(0, 1), default=default.head_learning_rate, help="learning rate of the new output layer")
     how.add_argument(
         "--freeze-layers", type=at_least(-1), default=default.freeze_layers, metavar="N",
         help="keep the embeddings and the N lowest layers as pretrained; -1 trains everything"
@@ -56,7 +58,7 @@ def add_training_arguments(
         "--validation-fraction", type=from_to(0, 1, below=True), default=default.validation_fraction,
         help="share of the prompts held out to choose the best weights",
     )  # fmt: skip
-    how.add_argument("--seed", type=int, default=default.seed, help=f"random seed for {split}, the order and the new layer")
+    how.add_argument("--seed", type=random_seed, default=default.seed, help=f"random seed for {split}, the order and the new layer")
     where = parser.add_argument_group("machine")
     where.add_argument("--device", default=default.device, help="cpu, cuda or mps")
     where.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="auto: bf16 where the machine is faster in it")
