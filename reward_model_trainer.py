@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preference import console
-from preference.arguments import HelpFormatter, Parser, file_path, settings_from
+from preference.arguments import HelpFormatter, Parser, file_name, file_path, settings_from
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import split_by_prompt, train_on_seen
 from preference.durable_files import locked, write_atomically
@@ -197,8 +197,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--data", default="training_data.csv", help="ranked answers to train on")
-    files.add_argument("--test-data", default=None, help=f"ranked answers to unseen prompts (default: {TEST_DATA} where it exists)")
+    files.add_argument("--data", type=file_name, default="training_data.csv", help="ranked answers to train on")
+    files.add_argument("--test-data", type=file_name, default=None, help=f"ranked answers to unseen prompts (default: {TEST_DATA} where it exists)")
     files.add_argument(
         "--output-dir", type=file_path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced"
     )

@@ -48,11 +48,16 @@ def command_line(script: str, words: Iterable[str]) -> str:
     return as_command(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
 
 
-def file_path(text: str) -> Path:
-    """An argparse type: the path of a file or a folder. An empty one, as of an unset variable, would be the current folder."""
+def file_name(text: str) -> str:
+    """An argparse type: the name of a file or a folder. An empty one, as of an unset variable, would be the current folder."""
     if not text:
-        raise argparse.ArgumentTypeError("must name a file or folder, not ''")
-    return Path(text)
+        raise argparse.ArgumentTypeError("must be a name, not ''")
+    return text
+
+
+def file_path(text: str) -> Path:
+    """An argparse type: see `file_name`."""
+    return Path(file_name(text))
 
 
 def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:

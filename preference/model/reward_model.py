@@ -1,6 +1,7 @@
 """The trained reward model: load it, score answers, put its rewards on a scale."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
-from preference.model.base_models import CAREFULLY, check_loaded, loading
+from preference.model.base_models import CAREFULLY, check_files, check_loaded, loading, longest_input
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.head import keep_head_in_fp32
 from preference.model.unpadding import unpad_layers
@@ -48,6 +49,7 @@ class RewardModel:
                 model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
             missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
             check_loaded(folder, model, tokenizer, missing, remedy)
+            tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model) or sys.maxsize)
         unpad_layers(model)
         keep_head_in_fp32(model)
         return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))
@@ -136,6 +138,7 @@ def check_reward_model_folder(folder: str | Path) -> None:
     train = "train one with `python reward_model_trainer.py`"
     if not path.is_dir():
         raise InputError(f"{folder}: no such folder; {train}")
+    check_files(path, train)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

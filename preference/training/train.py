@@ -15,7 +15,7 @@ from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision
-from preference.model.base_models import BaseModel, quiet_transformers
+from preference.model.base_models import BaseModel, longest_input, quiet_transformers
 from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.head import standardise_rewards
 from preference.model.reward_model import RewardModel, score_encoded
@@ -121,8 +121,8 @@ def train(
         on_message(warning)
     model, tokenizer = load_base_model(base.path, seed=settings.seed)
     frozen_layers = freeze_lower_layers(model, layers_to_freeze(settings, len(parts.training)))
-    longest = getattr(model.config, "max_position_embeddings", settings.max_length)
-    if settings.max_length > longest:
+    longest = longest_input(model)
+    if longest and settings.max_length > longest:
         raise InputError(f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens; give --max-length {longest}")
     tokenizer.model_max_length = settings.max_length  # saved with the model, so that every loader truncates as training did
 

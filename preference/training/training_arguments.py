@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from preference.arguments import above, at_least, from_to, random_seed
+from preference.arguments import above, at_least, file_name, from_to, random_seed
 from preference.cache import cache_folder
 from preference.durable_files import write_atomically
 from preference.model.base_models import REWARD_MODEL_DEFAULT
@@ -33,7 +33,7 @@ def add_training_arguments(
     """
     default = TrainingSettings()
     what = parser.add_argument_group("model")
-    what.add_argument("--base-model", default=REWARD_MODEL_DEFAULT, help="a folder, a GGUF file, or a name on the Hugging Face Hub")
+    what.add_argument("--base-model", type=file_name, default=REWARD_MODEL_DEFAULT, help="a folder, a GGUF file, or a name on the Hugging Face Hub")
     what.add_argument(
         "--objective", choices=OBJECTIVES, default=default.objective,
         help="the loss; each compares the answers to one prompt. bradley-terry did as well as regression where measured (two and"
