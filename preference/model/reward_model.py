@@ -52,7 +52,7 @@ class RewardModel:
             tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model) or sys.maxsize)
         unpad_layers(model)
         keep_head_in_fp32(model)
-        return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))
+        return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.get_text_config().hidden_size))
 
     def score(
         self,

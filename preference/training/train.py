@@ -218,7 +218,7 @@ def _start_or_resume(
         on_message(f"{checkpoints} holds no checkpoint: starting from the beginning")
     elif checkpoint:
         on_message(f"{checkpoints}: an unfinished run is replaced (--resume would continue it)")
-    precision = choose_precision(settings.precision, settings.device, model.config.hidden_size)
+    precision = choose_precision(settings.precision, settings.device, model.config.get_text_config().hidden_size)
     if PROCESS == 0:
         begin_run(checkpoints, run | {"chosen_precision": precision})
     return None, precision
