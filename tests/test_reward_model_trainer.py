@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import time
 import pytest
 import torch
 from conftest import ROOT, TINY, join_sample, read_csv, run_process, run_script, train
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture(scope="session")
@@ -279,19 +280,18 @@ def test_a_second_training_on_the_same_folder_is_refused(folder, tiny_distilbert
     assert not (folder / ".reward_model_final.unfinished").exists()
 
 
-@pytest.mark.parametrize(
-    "flag, other, step, why",
-    [
-        ("--learning-rate", "--head-learning-rate (now 0.01)", 2, "the rewards of the validation part are not finite numbers"),
-        ("--head-learning-rate", "--learning-rate (now 0.001)", 3, "the loss is not a finite number"),
-    ],
-)
-def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stays(folder, tiny_distilbert, flag, other, step, why):
+def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stays(folder, tiny_distilbert):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 1)
     before = {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()}
-    done = train(folder, "--base-model", tiny_distilbert, flag, 1e30, status=2)
-    flags = sorted([f"{flag} (now 1e+30)", other], reverse=True)
-    assert done.stderr == f"error: training failed at step {step} of 60: {why}; lower {' or '.join(flags)}. No model was saved\n"
+    huge = shutil.copytree(tiny_distilbert, folder / "huge")
+    weights = load_file(huge / "model.safetensors")
+    weights["transformer.layer.1.output_layer_norm.weight"] *= 1e30
+    save_file(weights, huge / "model.safetensors", metadata={"format": "pt"})
+    done = train(folder, "--base-model", huge, status=2)
+    assert done.stderr == (
+        "error: training failed at step 1 of 60: the loss is not a finite number; lower --learning-rate (now 0.001)"
+        " or --head-learning-rate (now 0.01). No model was saved\n"
+    )
     assert {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()} == before
 
 
@@ -306,6 +306,20 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--output-dir", "training_data.csv/model"], "error: training_data.csv/model: cannot be written (File exists)"),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
         (["--epochs", "0"], "argument --epochs: must be above 0, not 0"),
+        (["--epochs", "inf"], "argument --epochs: must be at most 10000, not inf"),
+        (["--seed", "-1"], "argument --seed: must be at least 0, not -1"),
+        (["--seed", str(2**32)], "argument --seed: must be at most 4294967295, not 4294967296"),
+        (["--max-length", "2"], "argument --max-length: must be at least 8, not 2"),
+        (["--learning-rate", "10"], "argument --learning-rate: must be at most 1, not 10"),
+        (["--head-learning-rate", "nan"], "argument --head-learning-rate: must be above 0, not nan"),
+        (["--data", ""], "argument --data: must be a name, not ''"),
+        (["--base-model", ""], "argument --base-model: must be a name, not ''"),
+        (["--output-dir", ""], "argument --output-dir: must be a name, not ''"),
+        (["--data", "\udcff.csv"], r"argument '\xff.csv': not UTF-8; rename the file, or type the text in UTF-8"),
+        (["--output-dir", "."], "error: --output-dir .: this folder cannot be replaced by a model; name a new one in it"),
+        (["--output-dir", ".."], "error: --output-dir ..: this folder cannot be replaced by a model; name a new one in it"),
+        (["--plot", "model/plot.png", "--output-dir", "model"], "error: --plot model/plot.png: lies in --output-dir, which each training replaces"),
+        (["--log-dir", "training_data.csv"], "error: --log-dir training_data.csv: not a folder; choose another one"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_write_nothing(folder, arguments, message):
@@ -339,3 +353,36 @@ def test_the_folder_may_name_its_data_set_on_the_hub(folder, tiny_distilbert):
     assert "datasets:\n- someone/rankings\n" in (folder / "reward_model_final" / "README.md").read_text()
     done = train(folder, "--base-model", tiny_distilbert, "--dataset-name", "no such: name", status=2)
     assert done.stderr == "error: --dataset-name no such: name: not a name of the Hugging Face Hub; write USER/NAME\n"
+
+
+RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
+@pytest.mark.parametrize(
+    "redirection, status",
+    [(">&- <&- 2>&-", 0), (">/dev/full", 2), ("| (head -n 1; sleep 1)", 141)],
+)
+def test_a_lost_output_does_not_cost_the_model(folder, tiny_distilbert, redirection, status):
+    command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *RUN, "--base-model", str(tiny_distilbert)]
+    line = f"RANK= WORLD_SIZE= {shlex.join(command)} {redirection}; exit ${{PIPESTATUS[0]}}"  # and empty variables are as unset
+    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr == ("error: standard output: No space left on device\n" if status == 2 else "")
+    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (folder / ".reward_model_final.unfinished").exists()
+
+
+# Root may enter every folder, unless it gives up its capabilities.
+AS_A_USER = ["setpriv", "--bounding-set", "-all"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+
+
+@pytest.mark.skipif(os.name != "posix" or (AS_A_USER and not shutil.which("setpriv")), reason="needs permissions")
+@pytest.mark.parametrize("flag, name", [("--data", "data.csv"), ("--output-dir", "model"), ("--base-model", "model"), ("--plot", "p.png")])
+def test_a_folder_that_may_not_be_entered_is_one_line(folder, flag, name):
+    (folder / "shut").mkdir()
+    (folder / "shut" / "data.csv").write_text("prompt,answer,rank\n")
+    os.chmod(folder / "shut", 0o644)
+    command = [*AS_A_USER, sys.executable, str(ROOT / "reward_model_trainer.py"), flag, f"shut/{name}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: (--\S+ )?shut/\S+: .*[Pp]ermission denied.*\n", done.stderr)

@@ -74,7 +74,17 @@ def download_model(name: str) -> Path:
         Refused: there is no such model, or not for this user, or none that can be loaded.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging, tqdm
+
+    class OneBar(tqdm):
+        """Of the library's five bars, that of the bytes."""
+
+        def __init__(self, *args, **options):
+            hidden = options.get("name") != "huggingface_hub.snapshot_download"
+            super().__init__(*args, **options | {"desc": f"downloading {name}", "leave": False} | ({"disable": True} if hidden else {}))
+
+        def set_description(self, desc=None, refresh=True) -> None:
+            pass
 
     verbosity, no_bars = logging.get_verbosity(), are_progress_bars_disabled()
     logging.set_verbosity_error()  # what goes wrong is said here
@@ -84,7 +94,7 @@ def download_model(name: str) -> Path:
         with _errors_in_words(Path(constants.HF_HUB_CACHE)):
             info = _in_thread(lambda: HfApi().model_info(name, timeout=SECONDS), SECONDS)
             for files in _files_to_load([file.rfilename for file in info.siblings]):
-                folder = _in_thread(functools.partial(snapshot_download, name, allow_patterns=files), None)
+                folder = _in_thread(functools.partial(snapshot_download, name, allow_patterns=files, tqdm_class=OneBar), None)
             return Path(folder)
     finally:
         logging.set_verbosity(verbosity)

@@ -74,7 +74,9 @@ def say_time(model: PreTrainedModel, encoded: Dataset, settings: TrainingSetting
         return None
     counts = token_counts(encoded)
     work = operations(model) * steps * settings.batch_size * sum(counts) / len(counts)
-    rate = matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32, rows=512, width=model.config.get_text_config().hidden_size, seconds=0.05)
+    rate = matmul_rate(
+        torch.bfloat16 if precision == "bf16" else torch.float32, rows=512, width=model.config.get_text_config().hidden_size, seconds=0.05
+    )
     seconds = work / (rate * _EFFICIENCY)
     if seconds < LONG:
         return None
