@@ -16,11 +16,8 @@ SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "nu
 
 
 def test_the_length_that_is_named_is_the_longest_that_works():
-    for model in (
-        RobertaModel(RobertaConfig(pad_token_id=1, **SMALL)),
-        RobertaModel(RobertaConfig(pad_token_id=3, **SMALL)),
-        MPNetModel(MPNetConfig(**SMALL)),
-    ):
+    configs = RobertaConfig(pad_token_id=1, **SMALL), RobertaConfig(pad_token_id=3, **SMALL), MPNetConfig(**SMALL)
+    for model in map(AutoModel.from_config, configs):
         longest = longest_input(model)
         assert longest == 66 - model.config.pad_token_id - 1
         model(torch.full((1, longest), 7))
@@ -36,7 +33,8 @@ def test_who_follows_the_message_trains(folder, tiny_distilbert):
     RobertaModel(RobertaConfig(vocab_size=words, pad_token_id=0, **SMALL)).save_pretrained(roberta)
     done = train(folder, "--base-model", "roberta", "--max-length", 66, "--max-steps", 1, status=2)
     assert done.stderr == "error: --max-length 66: roberta takes at most 65 tokens; give --max-length 65\n"
-    (folder / "training_data.csv").write_text(
+    rows = [f"p{i},{word * 200},{rank}\n" for i in range(3) for rank, word in ((1, "energy "), (2, "code "))]
+    (folder / "training_data.csv").write_text("prompt,answer,rank\n" + "".join(rows))
         "prompt,answer,rank\n" + "".join(f"p{i},{word * 200},{rank}\n" for i in range(3) for rank, word in ((1, "energy "), (2, "code ")))
     )
     train(folder, "--base-model", "roberta", "--max-length", 65, "--max-steps", 1, "--validation-fraction", 0)
