@@ -35,8 +35,6 @@ def test_who_follows_the_message_trains(folder, tiny_distilbert):
     assert done.stderr == "error: --max-length 66: roberta takes at most 65 tokens; give --max-length 65\n"
     rows = [f"p{i},{word * 200},{rank}\n" for i in range(3) for rank, word in ((1, "energy "), (2, "code "))]
     (folder / "training_data.csv").write_text("prompt,answer,rank\n" + "".join(rows))
-        "prompt,answer,rank\n" + "".join(f"p{i},{word * 200},{rank}\n" for i in range(3) for rank, word in ((1, "energy "), (2, "code ")))
-    )
     train(folder, "--base-model", "roberta", "--max-length", 65, "--max-steps", 1, "--validation-fraction", 0)
 
 
