@@ -8,15 +8,15 @@ Writes training_data.csv and test_data.csv (columns prompt, answer, rank; 1 is b
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser
+from preference.arguments import HelpFormatter, Parser, file_path
+from preference.console import say
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.durable_files import back_up, write_atomically
+from preference.errors import InputError
 from preference.scripts import run_script
-from preference.wording import plain
 
 
 def as_csv(sample: dict[str, list[str]]) -> str:
@@ -31,8 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Write the pre-ranked sample: five training prompts and three test prompts, four answers each.",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("--training-data", type=Path, default=Path("training_data.csv"), help="where the training sample goes")
-    parser.add_argument("--test-data", type=Path, default=Path("test_data.csv"), help="where the test sample goes")
+    parser.add_argument("--training-data", type=file_path, default=Path("training_data.csv"), help="where the training sample goes")
+    parser.add_argument("--test-data", type=file_path, default=Path("test_data.csv"), help="where the test sample goes")
     differs = parser.add_mutually_exclusive_group()
     differs.add_argument("--force", action="store_true", help="replace a file that differs from the sample; a backup of it is kept")
     differs.add_argument("--keep-existing", action="store_true", help="leave a file that differs from the sample as it is")
@@ -41,25 +41,24 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    if args.training_data.resolve() == args.test_data.resolve():
+        raise InputError(f"--training-data {args.training_data} and --test-data {args.test_data} name the same file; give each its own")
     samples = {args.training_data: TRAINING_SAMPLE, args.test_data: TEST_SAMPLE}
     contents = {path: as_csv(sample) for path, sample in samples.items()}
     differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]
     if differing and not (args.force or args.keep_existing):
-        for path in differing:
-            print(
-                f"error: {plain(path)} exists and differs from the sample; nothing was written."
-                " Use --force to replace it (a backup is kept) or --keep-existing to leave it.",
-                file=sys.stderr,
-            )
-        return 2
+        raise InputError(
+            "\n".join(f"{path} exists and differs from the sample" for path in differing)
+            + "; nothing was written. Use --force to replace it (a backup is kept) or --keep-existing to leave it."
+        )
     for path, text in contents.items():
         if path in differing and args.keep_existing:
-            print(f"{plain(path)}: kept as it is; it differs from the sample")
+            say(f"{path}: kept as it is; it differs from the sample")
             continue
         if path in differing:
-            print(plain(f"{path}: the old file is kept as {back_up(path)}"))
+            say(f"{path}: the old file is kept as {back_up(path)}")
         write_atomically(path, text)
-        print(f"{plain(path)}: {len(samples[path])} prompts x 4 ranked answers")
+        say(f"{path}: {len(samples[path])} prompts x 4 ranked answers")
     return 0
 
 

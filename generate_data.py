@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, above, at_least, command_line, from_to, settings_from
+from preference.arguments import HelpFormatter, Parser, above, at_least, command_line, from_to, random_seed, settings_from
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates, read_prompts
 from preference.data.jsonl import prepare_file, read_text
 from preference.data.sample import TRAINING_SAMPLE
@@ -271,7 +271,9 @@ def build_parser() -> argparse.ArgumentParser:
     sampling.add_argument(
         "--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from the most likely tokens, whose probabilities add up to this"
     )
-    sampling.add_argument("--seed", type=int, default=default.seed, help="random seed for sampling, and for the order of the answers on the screen")
+    sampling.add_argument(
+        "--seed", type=random_seed, default=default.seed, help="random seed for sampling, and for the order of the answers on the screen"
+    )
     sampling.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     sampling.add_argument("--generate-only", action="store_true", help="stop after sampling; rank later")
     ranking = parser.add_argument_group("ranking")

@@ -20,17 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preference import console
-from preference.arguments import HelpFormatter, Parser, settings_from
+from preference.arguments import HelpFormatter, Parser, file_name, file_path, settings_from
 from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.sample import TRAINING_SAMPLE
 from preference.data.splits import split_by_prompt, train_on_seen
-from preference.durable_files import locked, recover_folder, write_atomically
+from preference.durable_files import locked, write_atomically
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
 from preference.processes import PROCESS
 from preference.scripts import run_script
 from preference.threads import settle_waiting
+from preference.training.output_folder import bring_back, check_ours, previous_folder, remove_run, unfinished_folder
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments
 from preference.wording import counted, name_some, shorten
@@ -81,22 +82,19 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
         parts = train_on_seen(usable, parts, lambda prompt: prompt_key(prompt) in known)
     from preference.training.progress import ShowProgress, TensorBoardLog
-    from preference.training.resuming import last_checkpoint
+    from preference.training.resuming import telling_how_to_continue
     from preference.training.train import train
 
     if PROCESS == 0:
         until_end.enter_context(locked(files.output_dir, TAKEN))
-        recover_folder(files.output_dir)
-    checkpoints = files.output_dir.with_name(files.output_dir.name + "_checkpoints")
-    try:
-        trained = train(
-            usable, parts, base, settings, checkpoints=checkpoints, resume=resume, on_message=say,
-            callbacks=[ShowProgress(), TensorBoardLog(files.log_dir / time.strftime("%Y%m%d-%H%M%S"))] if PROCESS == 0 else [],
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        if last_checkpoint(checkpoints):
-            raise KeyboardInterrupt("the same command with --resume continues from the last checkpoint") from None
-        raise
+        if sentence := bring_back(files.output_dir):
+            say(sentence)
+    checkpoints = unfinished_folder(files.output_dir)
+    until_end.enter_context(telling_how_to_continue(checkpoints, resume=resume))
+    trained = train(
+        usable, parts, base, settings, checkpoints=checkpoints, resume=resume, on_message=say,
+        callbacks=[ShowProgress(), TensorBoardLog(files.log_dir / time.strftime("%Y%m%d-%H%M%S"))] if PROCESS == 0 else [],
+    )  # fmt: skip
     if PROCESS != 0:
         return
 
@@ -108,7 +106,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     from preference.training.model_card import Published, draw_picture, model_card
     from preference.training.record import REWARDS, make_record, rewards_csv
     from preference.training.review import evaluate_seen, review_of
-    from preference.training.saving import remove_checkpoints, save_and_verify
+    from preference.training.saving import save_and_verify
 
     learned = range(len(usable)) if trained.rewards is not None else parts.training
     training_part = [usable[i] for i in learned]
@@ -133,7 +131,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         contents[published.picture] = picture
     previous = save_and_verify(trained.reward_model, files.output_dir, contents, evaluations[0])
     try:
-        remove_checkpoints(checkpoints)
+        remove_run(checkpoints)
         try:
             if picture:
                 write_atomically(files.plot, picture)
@@ -187,8 +185,17 @@ def check_outputs(files: Files) -> None:
     output_dir, plot = files.output_dir, files.plot
     if plot.suffix.lower() not in PICTURES or plot.is_dir():
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
-    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())) and not (output_dir / "metrics.json").exists():
-        raise InputError(f"{output_dir}: exists and was not written by this trainer; choose another --output-dir")
+    whole = output_dir.resolve()
+    if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
+        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; name a new one in it")
+    for flag, path in (("--plot", plot), ("--log-dir", files.log_dir)):
+        if whole in (path.resolve(), *path.resolve().parents):
+            raise InputError(f"{flag} {path}: lies in --output-dir, which each training replaces; choose another place")
+    if output_dir.exists():
+        check_ours(output_dir)
+        check_ours(previous_folder(output_dir))
+    if files.log_dir.exists() and not files.log_dir.is_dir():
+        raise InputError(f"--log-dir {files.log_dir}: not a folder; choose another one")
     if files.dataset_name and not re.fullmatch(r"[\w.-]+/[\w.-]+", files.dataset_name, re.ASCII):
         raise InputError(f"--dataset-name {files.dataset_name}: not a name of the Hugging Face Hub; write USER/NAME")
     try:
@@ -204,11 +211,15 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--data", default="training_data.csv", help="ranked answers to train on")
-    files.add_argument("--test-data", help=f"ranked answers to unseen prompts (default: {TEST_DATA}, if all prompts of --data are the sample's)")
-    files.add_argument("--output-dir", type=Path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
-    files.add_argument("--plot", type=Path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
-    files.add_argument("--log-dir", type=Path, default=Path("logs"), help="folder for TensorBoard")
+    files.add_argument("--data", type=file_name, default="training_data.csv", help="ranked answers to train on")
+    files.add_argument(
+        "--test-data", type=file_name, help=f"ranked answers to unseen prompts (default: {TEST_DATA}, if all prompts of --data are the sample's)"
+    )
+    files.add_argument(
+        "--output-dir", type=file_path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced"
+    )
+    files.add_argument("--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
+    files.add_argument("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
     files.add_argument("--dataset-name", metavar="USER/NAME", default=None, help="name of these rankings on the Hugging Face Hub, for the model card")
     how = add_training_arguments(parser)
     how.add_argument("--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped")

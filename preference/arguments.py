@@ -1,6 +1,8 @@
 """Command-line arguments: types that have a range, help that shows the defaults, harmless complaints, and commands to type next."""
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +16,15 @@ Settings = TypeVar("Settings")
 
 
 class Parser(argparse.ArgumentParser):
-    """Repeats no argument that a terminal would obey when it refuses one."""
+    """Refuses arguments that are not UTF-8, and repeats none that a terminal would obey when it refuses one."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        for word in sys.argv[1:] if args is None else args:
+            try:
+                word.encode()
+            except UnicodeEncodeError:
+                self.error(f"argument {ascii(os.fsencode(word))[1:]}: not UTF-8; rename the file, or type the text in UTF-8")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         super().error(plain(message))
@@ -38,28 +48,47 @@ def command_line(script: str, words: Iterable[str]) -> str:
     return as_command(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Return an argparse type: a whole number that is at least `least`."""
+def file_name(text: str) -> str:
+    """An argparse type: the name of a file or a folder. An empty one, as of an unset variable, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a name, not ''")
+    return text
+
+
+def file_path(text: str) -> Path:
+    """An argparse type: see `file_name`."""
+    return Path(file_name(text))
+
+
+def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """Return an argparse type: a whole number from `least` to `most`."""
 
     def check(text: str) -> int:
         if (number := int(text)) < least:
             raise argparse.ArgumentTypeError(f"must be at least {least}, not {text}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}, not {text}")
         return number
 
     check.__name__ = "whole number"  # argparse names it where int() fails
     return check
 
 
-def above(limit: float) -> Callable[[str], float]:
-    """Return an argparse type: a number above `limit`."""
+def above(limit: float, most: float = 1e9) -> Callable[[str], float]:
+    """Return an argparse type: a number above `limit`, and at most `most`."""
 
     def check(text: str) -> float:
         if not (number := float(text)) > limit:
             raise argparse.ArgumentTypeError(f"must be above {limit:g}, not {text}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most:g}, not {text}")
         return number
 
     check.__name__ = "number"
     return check
+
+
+random_seed = at_least(0, 2**32 - 1)  # what NumPy takes
 
 
 def from_to(least: float, most: float, *, below: bool = False) -> Callable[[str], float]:

@@ -1,7 +1,6 @@
 """Files and folders that survive a crash: a reader sees the old content or the new, never a half-written one."""
 
 import contextlib
-import ctypes
 import datetime
 import os
 import shutil
@@ -96,9 +95,15 @@ def free_space(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def lock_file(path: Path) -> Path:
+    """Return the lock file of `path`. Its name is like no other, since taking the lock empties the file."""
+    followed = Path(os.path.realpath(path))
+    return followed.with_name(f".{followed.name}.preference-lock")
+
+
 @contextlib.contextmanager
 def locked(path: Path, taken: str) -> Iterator[None]:
-    """Keep `path` to this process by a lock file beside it, `PATH.lock`; beside what it leads to, where it is a link.
+    """Keep `path` to this process by a hidden lock file beside it; beside what it leads to, where it is a link.
 
     Args:
         taken: the rest of the message if another process has it.
@@ -106,7 +111,7 @@ def locked(path: Path, taken: str) -> Iterator[None]:
     Raises:
         InputError: another process has it, or the lock file cannot be made.
     """
-    lock = FileLock(f"{os.path.realpath(path)}.lock")
+    lock = FileLock(lock_file(path))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -142,87 +147,29 @@ def append_durably(path: str | Path, line: str) -> None:
 
 
 def back_up(path: str | Path) -> Path:
-    """Copy `path` to `path.backup-YYYYmmdd-HHMMSS` (numbered if that exists) and return the copy's path."""
+    """Copy `path` to `path.backup-YYYYmmdd-HHMMSS` (numbered if that exists) and return the copy's path.
+
+    An OSError, as on a full disk, names the copy; nothing is left of it.
+    """
     path = Path(path)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     copy, number = path.with_name(f"{path.name}.backup-{stamp}"), 1
     while copy.exists():
         number += 1
         copy = path.with_name(f"{path.name}.backup-{stamp}-{number}")
-    shutil.copy2(path, copy)
+    write_atomically(copy, path.read_bytes())
+    shutil.copystat(path, copy)
     return copy
-
-
-def replace_folder(new: Path, folder: Path, previous: Path | None = None) -> None:
-    """Give the folder `new` the name `folder`, beside it, so that a crash at any instant leaves the old one whole or the new one.
-
-    An earlier `folder` is removed, or takes the name `previous` from the one before it. Where the system cannot exchange two
-    folders (see `exchange_folders`), `folder` is missing for an instant; a crash just then leaves the old one as `FOLDER.old`,
-    and `recover_folder` brings it back.
-    """
-    _sync_tree(new)
-    old = recover_folder(folder)
-    if not folder.exists():
-        new.rename(folder)
-    else:
-        if not exchange_folders(new, folder):
-            folder.rename(old)
-            new.rename(folder)
-            old.rename(new)  # what is called .old is always whole
-        if previous:
-            shutil.rmtree(previous, ignore_errors=True)
-            new.rename(previous)
-        else:
-            shutil.rmtree(new, ignore_errors=True)
-    sync_folder(folder.parent)
 
 
 def name_folder(new: Path, folder: Path) -> None:
     """Give the folder `new` the name `folder`; where another process made the same first, theirs stays and `new` is removed."""
-    _sync_tree(new)
     try:
         new.rename(folder)
     except OSError:
         if not folder.is_dir():
             raise
         shutil.rmtree(new, ignore_errors=True)
-
-
-def exchange_folders(one: Path, other: Path) -> bool:
-    """Let two folders trade names in one step; return False where the system or the file system cannot (only Linux can)."""
-    here, exchange = -100, 2  # AT_FDCWD: relative to the current folder; RENAME_EXCHANGE: see `man renameat2`
-    try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):
-        return False
-    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
-
-
-def recover_folder(folder: Path) -> Path:
-    """Undo what a crash in the middle of `replace_folder` left: bring `FOLDER.old` back if `folder` is missing, else remove it.
-
-    Returns:
-        The path `FOLDER.old`, which is free now.
-    """
-    old = folder.with_name(folder.name + ".old")
-    if old.is_dir() and not folder.exists():
-        old.rename(folder)
-    elif old.is_dir():
-        removed = old.with_name(old.name + ".removed")
-        shutil.rmtree(removed, ignore_errors=True)
-        old.rename(removed)
-        shutil.rmtree(removed, ignore_errors=True)
-    return old
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):  # files before the folder that names them
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            with open(path, "rb+") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

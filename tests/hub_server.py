@@ -28,9 +28,6 @@ class Faults:
     header_seconds: float = 0  # between two bytes of an answer's first lines
     body_seconds: float = 0  # between two parts of a large file
     part: int = 1 << 16
-    no_ranges: bool = False  # a server that always sends the whole file
-    damaged: bool = False  # large files arrive with other bytes
-    names_only: bool = False  # a mirror that lists files without sizes and digests
 
 
 class Hub:
@@ -109,6 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
         if found := re.fullmatch(r"/api/resolve-cache/models/(.+)/\w+/([^/]+)", path):
             file = self.hub.folders[found[1]] / found[2]
             return self._send(200, {"ETag": f'"{_describe(file)["blobId"]}"', "X-Repo-Commit": COMMIT}, file.read_bytes())
+        if found := re.fullmatch(r"/api/models/(.+?)/tree/\w+", path):
+            if new := self.hub.renamed.get(found[1]):
+                return self._send(307, {"Location": self.path.replace(found[1], new, 1)})
+            tree = [_describe_in_tree(file) for file in sorted(self.hub.folders[found[1]].iterdir())]
+            return self._send(200, {"Content-Type": "application/json"}, json.dumps(tree).encode())
         if found := re.fullmatch(r"/api/models/(.+?)(?:/revision/\w+)?", path):
             name = found[1]
             if new := self.hub.renamed.get(name):
@@ -116,8 +118,6 @@ class _Handler(BaseHTTPRequestHandler):
             if name not in self.hub.folders:
                 return self._send(401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Invalid username or password."})
             files = [_describe(file) for file in sorted(self.hub.folders[name].iterdir())]
-            if self.hub.faults.names_only:
-                files = [{"rfilename": file["rfilename"]} for file in files]
             about = {"id": name, "modelId": name, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "siblings": files}
             return self._send(200, {"Content-Type": "application/json"}, json.dumps(about).encode())
         if found := re.fullmatch(r"/(.+)/resolve/\w+/([^/]+)", path):
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         faults, content = self.hub.faults, path.read_bytes()
         size = len(content)
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        first = int(wanted[1]) if wanted and not faults.no_ranges else 0
+        first = int(wanted[1]) if wanted else 0
         if first >= size:
             return self._send(416, {"Content-Range": f"bytes */{size}"})
         self.send_response(206 if first else 200)
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         until = first + faults.break_off.pop(0) if faults.break_off else size
         for start in range(first, min(until, size), faults.part):
             part = content[start : min(start + faults.part, until)]
-            self.wfile.write(bytes(len(part)) if faults.damaged else part)
+            self.wfile.write(part)
             time.sleep(faults.body_seconds)
         if until < size:
             self.close_connection = True
@@ -177,3 +177,9 @@ def _describe(file: Path) -> dict:
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     lfs = large if file.suffix in LARGE else None
     return {"rfilename": file.name, "size": len(content), "blobId": blob, "lfs": lfs}
+
+
+def _describe_in_tree(file: Path) -> dict:
+    about = _describe(file)
+    lfs = about["lfs"] and {"oid": about["lfs"]["sha256"], "size": about["size"], "pointerSize": 134}
+    return {"type": "file", "path": file.name, "size": about["size"], "oid": about["blobId"]} | ({"lfs": lfs} if lfs else {})

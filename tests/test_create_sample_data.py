@@ -52,6 +52,22 @@ def test_a_file_that_differs_is_kept_unless_forced_and_then_backed_up(tmp_path):
     assert [path.read_text() for path in tmp_path.glob("training_data.csv.backup-*")] == [own]
 
 
+def test_one_file_for_both_samples_is_refused(tmp_path):
+    (tmp_path / "link.csv").symlink_to("y.csv")
+    for other in ("./y.csv", "link.csv"):
+        done = run_script("create_sample_data.py", "--training-data", other, "--test-data", "y.csv", cwd=tmp_path, status=2)
+        assert done.stderr.endswith("and --test-data y.csv name the same file; give each its own\n") and not (tmp_path / "y.csv").exists()
+
+
+def test_a_backup_that_does_not_fit_costs_nothing(tmp_path, small_files_only):
+    own = "prompt,answer,rank\n" + "mine,a,1\n" * 1000
+    (tmp_path / "training_data.csv").write_text(own)
+    with small_files_only(5000):
+        done = run_script("create_sample_data.py", "--force", cwd=tmp_path, status=2)
+    assert done.stderr.startswith("error: training_data.csv.backup-") and done.stderr.endswith(": File too large\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["training_data.csv"] and (tmp_path / "training_data.csv").read_text() == own
+
+
 def test_it_loads_nothing_heavy(tmp_path):
     import subprocess
     import sys

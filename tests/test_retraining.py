@@ -68,7 +68,8 @@ def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilber
 def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder, tiny_distilbert):
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 2]
     train(folder, *arguments)
-    (folder / "reward_model_final" / "metrics.json").write_text('{"cut')
+    metrics = folder / "reward_model_final" / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"seen_prompts": "cut"}))
     done = train(folder, *arguments)
     assert "Not compared with the previous model: its metrics.json does not say what it was trained on.\n" in done.stdout
     assert "to restore it:\n" in done.stdout

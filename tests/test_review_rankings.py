@@ -77,10 +77,11 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
 
 def know_folds(path, tiny_distilbert, **changed) -> None:
     """Keep rewards for all folds of a review of `path`, as if models had been trained: minus the rank, with noise."""
+    from preference.training.cross_validation import fold_key
+
     from preference.data.folds import folds_by_prompt
     from preference.data.rankings import read_rankings
     from preference.model.base_models import find_base_model
-    from preference.training.cross_validation import fold_key
 
     rankings, settings = read_rankings(path).rankings, TrainingSettings(precision="fp32", max_length=64, max_steps=6, **changed)
     generator = np.random.default_rng(0)

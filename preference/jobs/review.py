@@ -108,7 +108,7 @@ def read_answers(rankings: list[Ranking], base: BaseModel, settings: TrainingSet
     encoded = encode_rankings(rankings, start.tokenizer, settings.max_length)
     if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
         say(warning)
-    precision = choose_precision(settings.precision, settings.device, start.model.config.hidden_size)
+    precision = choose_precision(settings.precision, settings.device, start.model.config.get_text_config().hidden_size)
     with progress_bar("reading answers", sum(len(ranking.answers) for ranking in rankings)) as advance:
         return start.states(encoded, settings.device, precision, advance), start.output
 

@@ -85,6 +85,7 @@ def find_base_model(name: str) -> BaseModel:
     if path.is_file() and path.suffix == ".gguf":
         return BaseModel(name, name, "folder", path)
     if path.is_dir():
+        check_files(path, "name a folder written by save_pretrained")
         if not (path / "config.json").exists():
             raise BaseModelError(f"{name}: this folder is not a model (no config.json); name a folder written by save_pretrained")
         if not has_weights(path):
@@ -182,6 +183,24 @@ def check_loaded(folder: str | Path, model, tokenizer, missing: Iterable[str], r
     largest, rows = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
     if largest >= rows:
         raise InputError(f"{folder}: its tokenizer has {largest + 1} tokens, but the model only {rows}; they do not belong together; {remedy}")
+
+
+def longest_input(model) -> int | None:
+    """Return how many tokens `model` takes at most; None where neither its positions nor its config tell.
+
+    RoBERTa and its kin number positions from their padding token's number on, so they take fewer tokens than they have positions.
+    """
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return module.num_embeddings - module.padding_idx - 1
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def check_files(folder: Path, remedy: str) -> None:
+    """Raise InputError if something in `folder` is neither a file nor a folder: reading a named pipe would wait for ever."""
+    for path in folder.iterdir():
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: not a file; {remedy}")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The trained reward model: load it, score answers, put its rewards on a scale."""
 
-import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,10 +11,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
-from preference.durable_files import recover_folder
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
-from preference.model.base_models import CAREFULLY, check_loaded, loading
+from preference.model.base_models import CAREFULLY, check_files, check_loaded, loading, longest_input
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.head import keep_head_in_fp32, output_layer
 from preference.model.unpadding import unpad_layers
@@ -50,9 +49,10 @@ class RewardModel:
                 model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
             missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
             check_loaded(folder, model, tokenizer, missing, remedy)
+            tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model) or sys.maxsize)
         unpad_layers(model)
         keep_head_in_fp32(model)
-        return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.hidden_size))
+        return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.get_text_config().hidden_size))
 
     def score(
         self,
@@ -164,17 +164,12 @@ def _in_chunks(
 
 
 def check_reward_model_folder(folder: str | Path) -> None:
-    """Raise InputError unless `folder` holds a sequence-classification model with one output.
-
-    A model whose saving was cut short between two renames is given its name back (see `replace_folder`).
-    """
+    """Raise InputError unless `folder` holds a sequence-classification model with one output."""
     path = Path(folder)
-    if not path.exists():
-        with contextlib.suppress(OSError):
-            recover_folder(path)
     train = "train one with `python reward_model_trainer.py`"
     if not path.is_dir():
         raise InputError(f"{folder}: no such folder; {train}")
+    check_files(path, train)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -11,8 +11,8 @@ from preference.data.prompt_key import prompt_key
 from preference.evaluation.comparison import Comparison, compare
 from preference.evaluation.evaluation import UNSEEN, Evaluation
 from preference.evaluation.metrics import split_rewards
+from preference.training.output_folder import previous_folder
 from preference.training.record import REWARDS
-from preference.training.saving import previous_folder
 from preference.wording import as_command
 
 

@@ -1,9 +1,9 @@
 """The folder of an unfinished run: its checkpoints, and the settings that it was started with."""
 
+import contextlib
 import hashlib
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,9 +14,9 @@ from transformers.trainer_pt_utils import safe_globals
 from preference.data.rankings import Ranking
 from preference.durable_files import free_space, writing_to
 from preference.errors import InputError
+from preference.training.output_folder import RUN, remove_run
 from preference.wording import as_size
 
-_SETTINGS = "run.json"
 _FLAGS = {"data": "--data", "train_part": "--data", "frozen_layers": "--freeze-layers", "steps": "--epochs"}  # where names differ
 _STATE = "trainer_state.json"  # the file the Trainer writes last into a checkpoint
 CHECKPOINTS_KEPT = 2
@@ -48,18 +48,42 @@ def _is_readable(checkpoint: Path) -> bool:
 def steps_done(checkpoint: Path | None) -> int:
     """Return the step at which a checkpoint was written; None is the beginning.
 
-    >>> steps_done(Path("reward_model_final_checkpoints/checkpoint-40"))
+    >>> steps_done(Path(".reward_model_final.unfinished/checkpoint-40"))
     40
     """
     return int(checkpoint.name.split("-")[1]) if checkpoint else 0
 
 
 def begin_run(folder: Path, settings: dict) -> None:
-    """Empty `folder` for a new run, and keep the settings that it is started with."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove what an earlier run left in `folder`, and keep the settings that it is started with.
+
+    Raises:
+        InputError: `folder` cannot be written.
+    """
+    remove_run(folder)
     with writing_to(folder, size=0):
-        folder.mkdir(parents=True)
-        (folder / _SETTINGS).write_text(json.dumps(settings), encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RUN).write_text(json.dumps(settings), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def telling_how_to_continue(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Let Ctrl-C say that `--resume` continues, if `folder` has a checkpoint of the run that is stopped, and not of one before it.
+
+    Args:
+        resume: the run continues the one that `folder` holds.
+    """
+    before = _begun(folder)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not str(stop) and (resume or _begun(folder) != before) and last_checkpoint(folder):
+            raise KeyboardInterrupt("the same command with --resume continues from the last checkpoint") from None
+        raise
+
+
+def _begun(folder: Path) -> int | None:
+    return (folder / RUN).stat().st_mtime_ns if (folder / RUN).exists() else None
 
 
 def checkpoint_size(model: PreTrainedModel, *, keeps_best: bool) -> int:
@@ -104,10 +128,10 @@ def started_settings(folder: Path, settings: dict) -> dict:
         InputError: they differ.
     """
     try:
-        started = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        started = json.loads((folder / RUN).read_text(encoding="utf-8"))
         started.items()
     except (OSError, ValueError, AttributeError):
-        raise InputError(f"--resume: {folder / _SETTINGS} is missing or damaged; leave out --resume to start over") from None
+        raise InputError(f"--resume: {folder / RUN} is missing or damaged; leave out --resume to start over") from None
     differing = [_FLAGS.get(name, "--" + name.replace("_", "-")) for name, value in settings.items() if started.get(name) != value]
     if differing:
         raise InputError(

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
 from preference.errors import InputError
-from preference.model.base_models import BaseModel
+from preference.model.base_models import BaseModel, longest_input
 from preference.model.fine_tuning import freeze_lower_layers, layer_stack, load_base_model
 from preference.model.head import output_layer
 from preference.model.pooling import can_pool, pool_at
@@ -70,8 +70,8 @@ def start_from(
         InputError: it cannot be loaded, or the settings do not fit it.
     """
     model, tokenizer, is_reward_model = load_base_model(base.path, seed=settings.seed)
-    longest = getattr(model.config, "max_position_embeddings", settings.max_length)
-    if settings.max_length > longest:
+    longest = longest_input(model)
+    if longest and settings.max_length > longest:
         raise InputError(f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens; give --max-length {longest}")
     tokenizer.model_max_length = settings.max_length  # saved with the model, so that every loader truncates as training did
     depth = len(layer_stack(model))

@@ -134,7 +134,7 @@ def train(
     check_device(settings.device)
     start = start_from(base, settings, rankings, on_message=on_message)
     model, tokenizer = start.model, start.tokenizer
-    precision = choose_precision(settings.precision, settings.device, model.config.hidden_size)
+    precision = choose_precision(settings.precision, settings.device, model.config.get_text_config().hidden_size)
     encoded = encode_rankings(rankings, tokenizer, settings.max_length)
     if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
         on_message(warning)

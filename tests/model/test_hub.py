@@ -18,12 +18,9 @@ DISTILBERT, DIALOGPT = "distilbert-base-uncased", "microsoft/DialoGPT-medium"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FIND = """
 import json, sys, time
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from preference.errors import InputError
-from preference.model import hub
 from preference.model.base_models import find_base_model
-hub.SECONDS = float(sys.argv[1])
-for name in sys.argv[2:]:
+for name in sys.argv[1:]:
     start = time.perf_counter()
     try:
         base = find_base_model(name)
@@ -123,19 +120,10 @@ def online(hub, tmp_path):
     return {**kept, **mine, "PYTHONPATH": str(tmp_path / "watch"), "TERM": "xterm-256color"}
 
 
-def start_finding(environment, *names, seconds=7.0) -> subprocess.Popen:
-    command = [sys.executable, "-c", FIND, str(seconds), *names]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def found_by(process: subprocess.Popen) -> list[dict]:
-    printed, errors = process.communicate(timeout=60)
-    assert errors == "" and process.returncode == 0, errors
-    return [json.loads(line) for line in printed.splitlines()]
-
-
-def find(environment, *names, seconds=7.0) -> list[dict]:
-    return found_by(start_finding(environment, *names, seconds=seconds))
+def find(environment, *names) -> list[dict]:
+    done = subprocess.run([sys.executable, "-c", FIND, *names], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
+    assert done.stderr == "" and done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def weights_of(found: dict) -> bytes:
@@ -160,7 +148,7 @@ def data(sample_folder, tmp_path) -> Path:
 def test_the_first_training_downloads_with_a_bar_and_the_second_needs_no_network(hub, online, data, distilbert):
     hub.faults.body_seconds, hub.faults.part = 0.1, 40_000  # long enough for a bar to be seen
     first = train_on(data, online)
-    first.expect(r"downloading distilbert-base-uncased .*?kB.*base model: distilbert-base-uncased \(hub\)")
+    first.expect(r"downloading distilbert-base-uncased: .*kB.*base model: distilbert-base-uncased \(hub\)")
     first.expect(pexpect.EOF)
     first.close()
     assert first.exitstatus == 0, first.before
@@ -204,35 +192,18 @@ def test_a_download_that_breaks_off_continues(hub, online, distilbert):
     [found] = find(online | {"HF_TOKEN": "hf_secret"}, DISTILBERT)
     assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
     assert any("/resolve/" in path for path in hub.shown_token) and not any("/storage/" in path for path in hub.shown_token)
-    assert [request.partition(".safetensors")[2] for request in hub.requests if "/storage/" in request] == ["", " bytes=100000-", " bytes=150000-"]
+    assert sum("/storage/" in request for request in hub.requests) == 3
 
 
-@pytest.mark.parametrize("no_ranges", [False, True])
-def test_the_next_start_continues_a_download(hub, online, distilbert, no_ranges):
-    hub.faults.break_off = [100_000, 0, 0]
-    [broken, other] = find(online, "someone/elses", DISTILBERT)
-    assert broken["error"] == (
-        "someone/elses: no such folder, not in the local cache, and the download from the Hugging Face Hub broke off"
-        " (0.1 MB of the 0.4 MB of model.safetensors have arrived; the same command continues); go online, or give a folder"
+def test_a_download_that_ends_early_is_said_and_not_taken_for_a_model(hub, online, distilbert):
+    hub.faults.break_off = [100_000, *[0] * 9]
+    [broken] = find(online, "someone/elses")
+    assert (
+        broken["error"]
+        == "someone/elses: no such folder, not in the local cache, and the Hugging Face Hub is unavailable; go online, or give a folder"
     )
-    hub.requests.clear()
-    hub.faults.no_ranges = no_ranges
+    hub.start_anew()
     [found] = find(online, "someone/elses")
-    assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
-    assert [request for request in hub.requests if "/storage/" in request] == ["GET /storage/someone/elses/model.safetensors bytes=100000-"]
-    assert not list(Path(online["HF_HOME"]).rglob("*.incomplete"))
-
-
-def test_a_file_that_arrives_damaged_is_not_kept(hub, online):
-    hub.faults.damaged = True
-    [found] = find(online, DISTILBERT)
-    assert found["source"] == "package" and "broke off (0.0 MB of the 0.4 MB of model.safetensors have arrived" in found["note"]
-    assert not [path for path in Path(online["HF_HOME"]).rglob("*") if path.is_file() and path.stat().st_size > 100_000]
-
-
-def test_a_mirror_that_lists_only_names_will_do(hub, online, distilbert):
-    hub.faults.names_only = True
-    [found] = find(online, DISTILBERT)
     assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
 
 
@@ -259,7 +230,6 @@ def test_what_the_hub_refuses_is_said_in_one_line(hub, online):
         f"someone/forbidden: {away} refused the request (status 403); name another model, or give a folder",
         f"someone/elses: {away} has a fault of its own (status 503); try again later, or give a folder",
     ]
-    assert sum("/elses/resolve" in request for request in hub.requests) == 3  # while files come, such faults pass
 
 
 def test_a_repository_without_a_model_is_refused_before_anything_is_downloaded(hub, online, tmp_path, distilbert):
@@ -274,20 +244,10 @@ def test_a_repository_without_a_model_is_refused_before_anything_is_downloaded(h
     assert not any("/resolve/" in request for request in hub.requests)
 
 
-def test_slow_servers(hub, online, distilbert, tmp_path):
-    """One that trickles an answer's first lines counts as unavailable; one that keeps sending is waited for. Both at once, to save time."""
-    hub.faults.body_seconds, hub.faults.part = 0.1, 10_000
-    environments = [online, online, online | {"HF_HOME": str(tmp_path / "other")}]
-    with Hub({}) as trickling:
-        trickling.faults.header_seconds = 0.5
-        trickled = start_finding(environments[2] | {"HF_ENDPOINT": trickling.endpoint}, DISTILBERT)
-        patient = [start_finding(environments[i], DISTILBERT, seconds=1.5) for i in range(2)]
-        [unavailable] = found_by(trickled)
-    assert "the Hugging Face Hub is unavailable; using the packaged all-MiniLM-L6-v2 instead" in unavailable["note"]
-    assert unavailable["seconds"] < 10
-    for found in (found_by(process)[0] for process in patient):
-        assert found["source"] in ("hub", "cache") and found["seconds"] > 3 and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
-    assert sum("/storage/" in request for request in hub.requests) == 1  # two processes fill one cache: one of them waits
+def test_a_server_that_trickles_counts_as_unavailable(hub, online):
+    hub.faults.header_seconds = 0.5
+    [found] = find(online, DISTILBERT)
+    assert "the Hugging Face Hub is unavailable; using the packaged all-MiniLM-L6-v2 instead" in found["note"] and found["seconds"] < 10
 
 
 def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
@@ -296,38 +256,21 @@ def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
     cache = tmp_path / "home" / "hub"
     assert named["error"] == (
         f"someone/elses: no such folder, not in the local cache, and the download from the Hugging Face Hub cannot be kept in {cache}"
-        " (Not a directory); set HF_HOME to a folder that you can write, or give a folder"
+        " (Not a directory); set HF_HOME to a folder that you can write and that has enough space, or give a folder"
     )
     assert default["source"] == "package" and "(Not a directory); using the packaged all-MiniLM-L6-v2 instead" in default["note"]
 
 
-@pytest.mark.parametrize(
-    "script, continued",
-    [
-        ("reward_model_trainer.py", "stopped; what has arrived of someone/elses is kept, and the same command continues"),
-        ("generate_data.py", "generate_data.py --data mine.csv --generator someone/elses\r\n"),
-    ],
-)
-def test_ctrl_c_during_a_download_ends_at_once_and_says_how_to_continue(hub, online, data, script, continued):
-    hub.faults.body_seconds, hub.faults.part = 1, 50_000
-    flags = ["--base-model"] if "trainer" in script else ["--data", "mine.csv", "--generator"]
-    command = [str(ROOT / script), *flags, "someone/elses"]
-    started = pexpect.spawn(sys.executable, command, cwd=data, env=online, dimensions=(40, 160), encoding="utf-8", timeout=60)
-    started.expect(r"downloading someone/elses .*[1-9]\d+\.\d/\d+\.\d kB")
+def test_ctrl_c_during_a_download_ends_at_once(hub, online, data):
+    hub.faults.body_seconds, hub.faults.part = 1, 20_000
+    started = train_on(data, online, "--base-model", "someone/elses")
+    started.expect(r"[1-9]\d*\.?\d*kB")
     start = time.perf_counter()
     started.sendintr()
     started.expect(pexpect.EOF)
     started.close()
     assert time.perf_counter() - start < 2
-    assert started.exitstatus == 130 and continued in started.before and "Traceback" not in started.before
-    assert list(Path(online["HF_HOME"]).rglob("*.incomplete"))
-
-
-def test_a_disk_without_room_is_refused_before_the_download(tmp_path):
-    from preference.model.hub import Unavailable, _check_space
-
-    with pytest.raises(Unavailable, match=r"takes 1000000\.0 GB, and .* has .* GB free"):
-        _check_space(tmp_path, 10**15)
+    assert started.exitstatus == 130 and "stopped" in started.before and "Traceback" not in started.before
 
 
 class RunsWhenLoaded:

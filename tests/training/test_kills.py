@@ -32,6 +32,7 @@ def processes():
 def train_in(folder: Path, arguments: list, ready) -> None:
     """Run the trainer as a process of its own; it says when it begins."""
     import reward_model_trainer
+    from preference.scripts import call
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may have been started where it is ignored
     os.chdir(folder)
@@ -39,17 +40,14 @@ def train_in(folder: Path, arguments: list, ready) -> None:
     for stream in (1, 2):
         os.dup2(printed, stream)
     ready.set()
-    raise SystemExit(reward_model_trainer.main([str(argument) for argument in arguments]))
+    raise SystemExit(call(reward_model_trainer.main, [str(argument) for argument in arguments]))
 
 
-def save_in(folder: Path, sources: list[Path], ready, exchange: bool) -> None:
+def save_in(folder: Path, sources: list[Path], ready) -> None:
     """Save one model after the other as `folder`/model, again and again."""
-    from preference import durable_files
     from preference.training.saving import save_and_verify
 
     models = [loaded(source) for source in sources]
-    if not exchange:
-        durable_files.exchange_folders = lambda one, other: False  # as a system that cannot
     while True:
         ready.set()
         for model, evaluation in models[::-1]:
@@ -103,7 +101,7 @@ def test_training_resumes_to_the_same_model_however_often_it_was_killed(processe
         for _ in range(8):
             died = kill_after(*start("killed", *more), moments.uniform(0, seconds))
             killed, more = killed + died, ["--resume"]
-            with_checkpoint += died and bool(list(folder.glob("killed_checkpoints/checkpoint-*/trainer_state.json")))
+            with_checkpoint += died and bool(list(folder.glob(".killed.unfinished/checkpoint-*/trainer_state.json")))
             if (folder / "killed" / "config.json").exists():  # whole, if it is there at all
                 saved += died
                 assert np.abs(rewards_of(folder / "killed") - expected).max() < 1e-4
@@ -112,9 +110,9 @@ def test_training_resumes_to_the_same_model_however_often_it_was_killed(processe
         assert process.exitcode == 0
         differences.append(np.abs(rewards_of(folder / "killed") - expected).max())
         assert differences[-1] < 1e-4
-        assert not list(folder.glob("killed_checkpoints*")) and not list(folder.glob("killed.unverified"))
+        assert not list(folder.glob(".killed*"))
         for path in folder.glob("killed*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path)
     print(
         f"\ntraining of {seconds:.1f} s: {killed} kills, {with_checkpoint} with a checkpoint, {saved} with a saved model;"
         f" {len(differences)} runs ended, largest difference {max(differences)}"
@@ -124,8 +122,8 @@ def test_training_resumes_to_the_same_model_however_often_it_was_killed(processe
 @pytest.mark.parametrize(
     "moment, said",
     [
-        ("out_checkpoints/checkpoint-20", "the same command with --resume continues from the last checkpoint"),
-        ("out.unverified", "the same command with --resume continues from the last checkpoint"),
+        (".out.unfinished/checkpoint-20", "the same command with --resume continues from the last checkpoint"),
+        (".out.unfinished/model", "the same command with --resume continues from the last checkpoint"),
         ("out/config.json", "the model is saved in out/"),
     ],
 )
@@ -142,12 +140,11 @@ def test_ctrl_c_ends_training_and_saving_within_two_seconds(processes, folder, t
     assert process.exitcode == 130
     printed = (folder / "printed.txt").read_text()
     assert printed.endswith(f"\nstopped; {said}\n") and "Traceback" not in printed
-    assert not (folder / "out.unverified").exists()
+    assert not (folder / ".out.unfinished" / "model").exists()
 
 
-@pytest.mark.parametrize("exchange", [True, False])
-def test_the_models_folder_is_the_old_one_or_the_new_one_whenever_saving_was_killed(processes, tmp_path, tiny_reward_model, exchange):
-    from preference.durable_files import recover_folder
+def test_the_models_folder_is_the_old_one_or_the_new_one_whenever_saving_was_killed(processes, tmp_path, tiny_reward_model):
+    from preference.training.output_folder import bring_back
     from preference.training.saving import save_and_verify
 
     sources = [shutil.copytree(tiny_reward_model, tmp_path / name) for name in ("a", "b")]
@@ -160,17 +157,16 @@ def test_the_models_folder_is_the_old_one_or_the_new_one_whenever_saving_was_kil
     moments, brought_back, stood = random.Random(2), 0, [0, 0]
     for _ in range(KILLS):
         ready = processes.Event()
-        process = processes.Process(target=save_in, args=(tmp_path, sources, ready, exchange))
+        process = processes.Process(target=save_in, args=(tmp_path, sources, ready))
         process.start()
         assert kill_after(process, ready, moments.uniform(0, 2 * seconds))
-        brought_back += not (tmp_path / "model").exists()
-        recover_folder(tmp_path / "model")  # as every start does
+        brought_back += bool(bring_back(tmp_path / "model"))  # as every start does
         assert {path.name for path in sources[0].iterdir()} - {path.name for path in (tmp_path / "model").iterdir()} <= {PICTURE, "rewards.csv"}
         now = [float(np.abs(loaded(tmp_path / "model")[1].rewards - some).max()) < 1e-6 for some in rewards]
         assert sum(now) == 1
         stood[now.index(True)] += 1
-        assert {path.name for path in tmp_path.iterdir()} <= {"a", "b", "model", "model.previous", "model.unverified"}
-    print(f"\nsaving of {seconds:.2f} s, exchange {exchange}: {KILLS} kills, {brought_back} brought back, each model stood {stood}")
+        assert {path.name for path in tmp_path.iterdir()} <= {"a", "b", "model", "model.previous", ".model.unfinished"}
+    print(f"\nsaving of {seconds:.2f} s: {KILLS} kills, {brought_back} brought back, each model stood {stood}")
 
 
 def add_to_rewards(number: float, folder: Path) -> None:

@@ -9,7 +9,16 @@ from safetensors.torch import save_file
 
 from preference.errors import InputError
 from preference.training import resuming
-from preference.training.resuming import begin_run, check_space, checkpoint_size, last_checkpoint, started_settings, steps_done
+from preference.training.output_folder import remove_run
+from preference.training.resuming import (
+    begin_run,
+    check_space,
+    checkpoint_size,
+    last_checkpoint,
+    started_settings,
+    steps_done,
+    telling_how_to_continue,
+)
 
 
 def write_checkpoint(folder, step: int, complete: bool = True) -> None:
@@ -68,6 +77,30 @@ def test_a_new_run_replaces_an_unfinished_one(tmp_path):
     begin_run(folder, {"seed": 2})
     assert last_checkpoint(folder) is None
     assert started_settings(folder, {"seed": 2}) == {"seed": 2}
+
+
+def test_what_no_run_wrote_stays(tmp_path):
+    begin_run(tmp_path / "run", {"seed": 1})
+    write_checkpoint(tmp_path / "run", 20)
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    remove_run(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_ctrl_c_names_resume_only_for_a_checkpoint_of_the_run_that_is_stopped(tmp_path):
+    def stopped(*, resume: bool = False, begins: bool = True, checkpoint: bool = True) -> str:
+        with pytest.raises(KeyboardInterrupt) as caught, telling_how_to_continue(tmp_path / "run", resume=resume):
+            if begins:
+                begin_run(tmp_path / "run", {"seed": 1})
+            if checkpoint:
+                write_checkpoint(tmp_path / "run", 20)
+            raise KeyboardInterrupt
+        return str(caught.value)
+
+    assert stopped(checkpoint=False) == ""
+    assert stopped() == "the same command with --resume continues from the last checkpoint"
+    assert stopped(begins=False, checkpoint=False) == ""  # the checkpoint is of the run before, maybe with other settings
+    assert stopped(begins=False, checkpoint=False, resume=True) == "the same command with --resume continues from the last checkpoint"
 
 
 def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
