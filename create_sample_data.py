@@ -8,15 +8,14 @@ Writes training_data.csv and test_data.csv (columns prompt, answer, rank; 1 is b
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser
+from preference.console import say
 from preference.data.csv_table import COLUMNS, format_rows
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.durable_files import back_up, write_atomically
-from preference.scripts import run_script
-from preference.wording import plain
+from preference.scripts import fail, run_script
 
 
 def as_csv(sample: dict[str, list[str]]) -> str:
@@ -46,20 +45,19 @@ def main(argv: list[str] | None = None) -> int:
     differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]
     if differing and not (args.force or args.keep_existing):
         for path in differing:
-            print(
-                f"error: {plain(path)} exists and differs from the sample; nothing was written."
-                " Use --force to replace it (a backup is kept) or --keep-existing to leave it.",
-                file=sys.stderr,
+            fail(
+                f"error: {path} exists and differs from the sample; nothing was written."
+                " Use --force to replace it (a backup is kept) or --keep-existing to leave it."
             )
         return 2
     for path, text in contents.items():
         if path in differing and args.keep_existing:
-            print(f"{plain(path)}: kept as it is; it differs from the sample")
+            say(f"{path}: kept as it is; it differs from the sample")
             continue
         if path in differing:
-            print(plain(f"{path}: the old file is kept as {back_up(path)}"))
+            say(f"{path}: the old file is kept as {back_up(path)}")
         write_atomically(path, text)
-        print(f"{plain(path)}: {len(samples[path])} prompts x 4 ranked answers")
+        say(f"{path}: {len(samples[path])} prompts x 4 ranked answers")
     return 0
 
 

@@ -31,7 +31,7 @@ from preference.scripts import run_script
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments, keep_words, training_words
-from preference.wording import counted, flag_with, plain
+from preference.wording import counted, flag_with
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 LEAST_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
@@ -66,13 +66,13 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     smaller = smaller_folds(rankings, folds, settings.validation_fraction, settings.seed) if learning_curve else []
     if learning_curve and not smaller:
         prompts = len({ranking.prompt for ranking in rankings})
-        print(f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out")
+        say(f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out")
         learning_curve = False
     check_outputs(files, draws=learning_curve)
     again = self_agreement(files.log_path, rankings, data=files.data)
     settle_waiting()
     base = find_base_model(base_model)
-    print(plain(base.note or f"base model: {base.used} ({base.source})"), flush=True)
+    say(base.note or f"base model: {base.used} ({base.source})")
 
     from preference.training.cross_validation import (
         check_unseen,
@@ -87,16 +87,16 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
 
     check_unseen(rankings, base)
     if warning := warn_of_cut(rankings, base, settings):
-        print(plain(warning))
+        say(warning)
     every = [*folds, *(fold for some in smaller for fold in some)]
     known = known_folds(rankings, every, base, settings)
     new = [fold for fold in every if fold not in known]
     if new and sys.stdout.isatty():  # a person is waiting
-        print("estimating the time …", flush=True)
+        say("estimating the time …")
     estimate = f", about {duration(estimate_seconds(rankings, new, base, settings))}" if new else ""
     done = f"; {len(known)} of them known from earlier" if known else ""
     fewer = f", {len(every) - len(folds)} of them with fewer rankings" if smaller else ""
-    print(f"cross-validation: {counted(len(every), 'fold')} by prompt{fewer}{done}{estimate}", flush=True)
+    say(f"cross-validation: {counted(len(every), 'fold')} by prompt{fewer}{done}{estimate}")
 
     start = time.perf_counter()
     progress = ShowFolds(sum(steps_of(rankings, fold.parts, settings) for fold in every), len(every))
@@ -133,9 +133,9 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     save_outcome(rankings, base, settings, outcome | {"prompts": evaluation.metrics.prompts, "folds": len(folds)})
 
     print_report([evaluation], answers=False, again=again)
-    print(
-        "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,\n"
-        "so the accuracy is, if anything, an underestimate.\n\n"
+    say(
+        "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,"
+        " so the accuracy is, if anything, an underestimate.\n\n"
         f"{odds_in_words(calibration, evaluation.metrics.prompts, by_chance)}\n"
     )
     if learning_curve:
@@ -151,16 +151,16 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
             expected_disputes(rankings, rewards, strength, calibration.temperature, seed=settings.seed) for strength in (threshold, disputes.max())
         )
         first = f", and about {as_first:.1f} as strong as the first" if top > 1 else ""
-        print(f"By these probabilities, chance alone would give about {as_these:.0f} disputes as strong as these {top}{first}.")
-    print(f"\n{counted(len(every), 'fold')} in {duration(seconds)}\nreview      {plain(files.output)}")
+        say(f"By these probabilities, chance alone would give about {as_these:.0f} disputes as strong as these {top}{first}.")
+    say(f"\n{counted(len(every), 'fold')} in {duration(seconds)}\nreview      {files.output}", wrap=False)
     if learning_curve:
-        print(f"picture     {plain(files.curve_plot)}")
+        say(f"picture     {files.curve_plot}", wrap=False)
     if top:
         look_again = [*flag_with("--data", files.data), *flag_with("--again", files.output), *(flag_with("--log", files.log) if files.log else [])]
-        print(f"look again  {command_line('generate_data.py', look_again)}")
+        say(f"look again  {command_line('generate_data.py', look_again)}", wrap=False)
     if evaluation.metrics.prompts >= LEAST_PROMPTS and settings.validation_fraction == TrainingSettings().validation_fraction:
         words = [*words, "--validation-fraction", "0"]  # this review is the evidence: no ranking need be kept from the training
-    print(f"train       {command_line('reward_model_trainer.py', [*flag_with('--data', files.data), *words])}")
+    say(f"train       {command_line('reward_model_trainer.py', [*flag_with('--data', files.data), *words])}", wrap=False)
 
 
 def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
@@ -171,7 +171,7 @@ def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
     if rankings.sha256 != table.sha256:
         raise InputError(f"{data}: changed while it was read; start again")
     for warning in rankings.warnings():
-        print(f"warning: {plain(warning)}")
+        say(f"warning: {warning}")
     return rankings.rankings, table
 
 

@@ -40,9 +40,9 @@ SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
 TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", *, wrap: bool = True) -> None:
     if PROCESS == 0:
-        console.say(text)
+        console.say(text, wrap=wrap)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     if known := {prompt for prompt in {*rankings.prompts, *test_prompts} if prompt_digest(prompt) in seen_before}:
         say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
         parts = train_on_seen(usable, parts, known.__contains__)
-    from preference.training.progress import ShowProgress, TensorBoardLog
+    from preference.training.progress import ShowProgress, TensorBoardLog, say_summary
     from preference.training.resuming import last_checkpoint
     from preference.training.train import train
 
@@ -144,12 +144,12 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
         if comparison and comparison.changed:
             say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
         if previous:
-            say(f"The previous model is kept until the next training; to restore it: {restore_command(files.output_dir)}")
-        say(
-            f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
-            " saved; reloading gives the same rewards"
-        )
-        say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/")
+            say("The previous model is kept until the next training; to restore it:")
+            say(f"  {restore_command(files.output_dir)}", wrap=False)
+        say()
+        say_summary(trained, training_part, [usable[i] for i in parts.validation])
+        say("saved; reloading gives the same rewards\n")
+        say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/", wrap=False)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"the model is saved in {files.output_dir}/") from None
 

@@ -1,12 +1,15 @@
 """Command-line arguments: types that have a range, help that shows the defaults, harmless complaints, and commands to type next."""
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from preference.wording import as_command, plain
+from preference.console import filled, width
+from preference.scripts import fail
+from preference.wording import as_command
 
 SCRIPTS = Path(__file__).resolve().parent.parent  # the folder in which they lie
 
@@ -14,14 +17,24 @@ Settings = TypeVar("Settings")
 
 
 class Parser(argparse.ArgumentParser):
-    """Repeats no argument that a terminal would obey when it refuses one."""
+    """Refuses an argument as every other error is said, below the usage."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(plain(message))
+        self.print_usage(sys.stderr)
+        self.exit(fail(f"{self.prog}: error: {message}"))
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows every default but None, which stands for something that the help text describes."""
+    """Shows every default but None, which stands for something that the help text describes; no flag is broken at its hyphens."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, width=width())
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return filled(" ".join(text.split()), width).split("\n")
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return filled(" ".join(text.split()), width)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)

@@ -23,7 +23,7 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
-    assert f"The previous model is kept until the next training; to restore it: {command}\n" in second.stdout
+    assert f"The previous model is kept until the next training; to restore it:\n  {command}\n" in second.stdout
     subprocess.run(command, shell=True, cwd=folder, check=True)
     assert (folder / "reward_model_final" / "model.safetensors").read_bytes() == weights
 
@@ -70,7 +70,7 @@ def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder,
     (folder / "reward_model_final" / "metrics.json").write_text('{"cut')
     done = train(folder, *arguments)
     assert "Not compared with the previous model: its metrics.json does not say what it was trained on.\n" in done.stdout
-    assert "to restore it: " in done.stdout
+    assert "to restore it:\n" in done.stdout
     assert json.loads((folder / "reward_model_final" / "metrics.json").read_text())["training"]["steps"] == 2
 
 

@@ -63,7 +63,7 @@ def test_foreign_texts_and_names_go_through_every_script(tmp_path, tiny_distilbe
     names = [f"--data={name}training.csv", f"--test-data={name}test.csv", f"--output-dir={name}", f"--plot={name}.png", f"--log-dir={name}logs"]
     for _ in range(2):  # the second one is compared with the first
         printed = run("reward_model_trainer.py", *names, "--base-model", base, *SMALL)
-    assert "to restore it: rm -r" in printed and f"plot    {plain(name)}.png\n" in printed
+    assert "to restore it:\n  rm -r" in printed and f"plot    {plain(name)}.png\n" in printed
     seen = {row["answer"] for row in read_csv(tmp_path / name / "rewards.csv")}
     assert seen == set(ANSWERS)
     card = (tmp_path / name / "README.md").read_text(encoding="utf-8")

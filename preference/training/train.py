@@ -54,6 +54,7 @@ class Trained:
     ranked_answers_per_second: float
     precision: str  # bf16 or fp32
     processes: int
+    training_loss: float  # mean of all steps
     history: list[dict]  # evaluations of the validation part: step, pairwise_accuracy, loss
 
     def record(self) -> dict:
@@ -203,6 +204,7 @@ def train(
         ranked_answers_per_second=round(steps_here * train_answers / schedule.steps_per_epoch / seconds, 2),
         precision=precision,
         processes=PROCESSES,
+        training_loss=float(np.mean([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])),
         history=trainer.history,
     )
 
