@@ -134,7 +134,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
 
     print_report([evaluation], answers=False, again=again)
     say(
-        "Each answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,"
+        "\nEach answer was scored by a model that never saw its prompt and trained on fewer prompts than your final model will,"
         " so the accuracy is, if anything, an underestimate.\n\n"
         f"{odds_in_words(calibration, evaluation.metrics.prompts, by_chance)}\n"
     )

@@ -30,7 +30,7 @@ NEXT = """\
 What next:
   rank your own answers:
     python generate_data.py --data my_rankings.csv
-  edit training_data.csv in a spreadsheet, and retrain:
+  retrain on an edited training_data.csv:
     python reward_model_trainer.py
   score answers:
     python score_answers.py answers.csv --output scored.csv

@@ -25,10 +25,14 @@ class Parser(argparse.ArgumentParser):
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows every default but None, which stands for something that the help text describes; no flag is broken at its hyphens."""
+    """Shows every default but None, which stands for something that the help text describes; the usage leaves the flags to the list below it."""
 
     def __init__(self, prog: str):
         super().__init__(prog, width=width())
+
+    def _format_usage(self, usage, actions, groups, prefix) -> str:
+        named = [self._format_args(action, action.metavar or action.dest) for action in actions if not action.option_strings]
+        return super()._format_usage(" ".join(["%(prog)s [options]", *named]), actions, groups, prefix)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return filled(" ".join(text.split()), width).split("\n")

@@ -15,7 +15,7 @@ from preference.evaluation.metrics import Metrics, predicted_ranks, split_reward
 from preference.wording import counted, name_some, shorten
 
 MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
-LABELS_WIDTH, PART_WIDTH = 34, 23  # columns that the agreement of several parts takes side by side
+LABELS_WIDTH, CELL_WIDTH, GAP = 33, 20, 3  # columns in the table of agreement
 
 
 class RepeatedAgreement(Protocol):
@@ -42,10 +42,10 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
     if answers:
         print_answers(first, MOST_ANSWERS)
     unseen = sorted((e for e in evaluations if e.unseen), key=lambda e: UNSEEN.index(e.part), reverse=True)
-    side_by_side = LABELS_WIDTH + PART_WIDTH * len(unseen) <= width()
-    for some in [unseen] if side_by_side else [[e] for e in unseen]:
-        if some:
-            make_console().print(agreement_table(some, again=again))
+    side_by_side = LABELS_WIDTH + (GAP + CELL_WIDTH) * len(unseen) <= width()
+    for some in [unseen] * bool(unseen) if side_by_side else [[e] for e in unseen]:
+        say()
+        make_console().print(agreement_table(some, again=again))
     for e in evaluations:
         spread = e.spread
         say(
@@ -110,7 +110,6 @@ def print_answers(evaluation: Evaluation, most: int) -> None:
         shown += len(values)
     if left_out := len(evaluation.rewards) - shown:
         say(f"({left_out} more answers are in rewards.csv)")
-    say()
 
 
 def _named(ranking: Ranking) -> str:
@@ -131,7 +130,7 @@ def agreement_table(unseen: Sequence[Evaluation], *, again: RepeatedAgreement | 
     table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("")
     headers = [f"{e.part} ({counted(e.metrics.prompts, 'prompt')})" for e in unseen]
-    narrow = LABELS_WIDTH + sum(3 + len(header) for header in headers) > width()
+    narrow = LABELS_WIDTH + sum(GAP + max(CELL_WIDTH, len(header)) for header in headers) > width()
     for header in headers:
         table.add_column(header.replace(" (", "\n(") if narrow else header, justify="right", no_wrap=True)
 
