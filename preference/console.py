@@ -55,8 +55,9 @@ def say(text: object = "", *, wrap: bool = True, hanging: int = 0, to: TextIO | 
     Args:
         wrap: False for what is copied and pasted, as a command is.
         hanging: by how much the lines after the first are indented.
-        to: another stream than standard output.
+        to: another stream than standard output. A message on standard error stays one line where that is no terminal, as an error does.
     """
+    wrap = wrap and (to is not sys.stderr or to.isatty())
     shown = plain(text)
     try:
         print(filled(shown, width(to), hanging=hanging) if wrap else shown, file=to, flush=True)
