@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from preference.arguments import HelpFormatter, Parser
+from preference.console import make_console, say
 from preference.data.csv_table import MESSAGES_SHOWN, CsvError, find_unwritable
 from preference.data.dialogues import Unreadable
 from preference.data.gathering import Gathered, Gathering
@@ -35,7 +36,7 @@ from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pai
 from preference.durable_files import back_up
 from preference.errors import InputError
 from preference.scripts import run_script
-from preference.wording import plain, shorten
+from preference.wording import shorten
 
 CONVERSATIONAL = "trl-conversational"
 
@@ -241,10 +242,9 @@ def _reasons(left_out: Counter[str]) -> str:
 
 def _with_progress(numbered: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Give the records; where standard error is a terminal, it shows how many."""
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    terminal = Console(stderr=True)
+    terminal = make_console(stderr=True)
     columns = [SpinnerColumn(), TextColumn("reading"), TextColumn("{task.completed:,.0f} records"), TimeElapsedColumn()]
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         yield from progress.track(numbered, total=float("inf"))
@@ -257,9 +257,9 @@ def run(source: str, target: Target, score: str | None) -> None:
         backup = back_up(target.path) if target.path != STREAM and Path(target.path).is_file() else None
         written = write_target(found, target)
     report = sys.stderr if target.path == STREAM else sys.stdout
-    print(plain(summary(found, target, written)), file=report)
+    say(summary(found, target, written), to=report)
     if backup:
-        print(plain(f"the earlier {target.path} is kept as {backup}"), file=report)
+        say(f"the earlier {target.path} is kept as {backup}", to=report)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -81,7 +81,7 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
     if known := {key for key in {*map(prompt_key, rankings.prompts), *test_prompts} if prompt_digest(key) in seen_before}:
         say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
         parts = train_on_seen(usable, parts, lambda prompt: prompt_key(prompt) in known)
-    from preference.training.progress import ShowProgress, TensorBoardLog
+    from preference.training.progress import ShowProgress, TensorBoardLog, say_summary
     from preference.training.resuming import telling_how_to_continue
     from preference.training.train import train
 
@@ -146,12 +146,11 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, resume: bo
             say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
         if previous:
             say("The previous model is kept until the next training; to restore it:")
-            say(restore_command(files.output_dir), wrap=False)
-        say(
-            f"\n{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s;"
-            " saved; reloading gives the same rewards"
-        )
-        say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/")
+            say(f"  {restore_command(files.output_dir)}", wrap=False)
+        say()
+        say_summary(trained, training_part, [usable[i] for i in parts.validation])
+        say("saved; reloading gives the same rewards\n")
+        say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/", wrap=False)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"the model is saved in {files.output_dir}/") from None
 

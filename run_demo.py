@@ -13,19 +13,29 @@ import importlib
 import sys
 import time
 
-from preference.arguments import Parser
-from preference.scripts import run_script
+from preference.arguments import HelpFormatter, Parser
+from preference.console import say
+from preference.scripts import fail, run_script
 from preference.wording import as_command
 
 PROMPT = "Explain what a reward model is"
 ANSWERS = ["It scores answers: the higher the score, the more people would like the answer.", "Model reward."]
 
+STEPS = {  # script -> what is announced before it and after it, each with its sign
+    "create_sample_data.py": ("📝 Step 1: Creating sample training data...", "✅ Sample data created successfully!"),
+    "reward_model_trainer.py": ("🚀 Step 2: Training the reward model...", "✅ Model training completed successfully!"),
+}
+
 NEXT = """\
 What next:
-  rank your own answers    python generate_data.py --data my_rankings.csv
-  edit and retrain         open training_data.csv in a spreadsheet, then: python reward_model_trainer.py
-  score answers            python score_answers.py answers.csv --output scored.csv
-  watch the training       tensorboard --logdir logs"""
+  rank your own answers:
+    python generate_data.py --data my_rankings.csv
+  retrain on an edited training_data.csv:
+    python reward_model_trainer.py
+  score answers:
+    python score_answers.py answers.csv --output scored.csv
+  watch the training:
+    tensorboard --logdir logs"""
 
 
 def demo_commands() -> list[list[str]]:
@@ -36,16 +46,33 @@ def demo_commands() -> list[list[str]]:
     return [["create_sample_data.py", "--keep-existing"], ["reward_model_trainer.py"], by_hand]
 
 
+def announce(text: str) -> None:
+    """Print a line that begins with a sign, without it where the terminal's encoding lacks it."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = text.split(" ", 1)[1]
+    say(f"\n{text}")
+
+
 def run(command: list[str]) -> int:
-    """Print one command and run its script's `main`; return its exit status. What the script expects to go wrong is raised."""
-    print(f"\n$ python {as_command(command)}", flush=True)
+    """Announce and print one command, and run its script's `main`; return its exit status. What the script expects to go wrong is raised."""
     script, *arguments = command
-    return importlib.import_module(script.removesuffix(".py")).main(arguments)
+    before, after = STEPS.get(script, ("", ""))
+    if before:
+        announce(before)
+    say(f"\n$ python {as_command(command)}", wrap=False)
+    status = importlib.import_module(script.removesuffix(".py")).main(arguments)
+    if after and status == 0:
+        announce(after)
+    return status
 
 
 def build_parser() -> argparse.ArgumentParser:
     return Parser(
-        prog="run_demo.py", description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your own CSV files are kept."
+        prog="run_demo.py",
+        description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your own CSV files are kept.",
+        formatter_class=HelpFormatter,
     )
 
 
@@ -54,10 +81,10 @@ def main(argv: list[str] | None = None) -> int:
     start = time.perf_counter()
     for command in demo_commands():
         if status := run(command):
-            print(f"error: {command[0]} ended with status {status}; the demo stops here", file=sys.stderr)
-            return status
-    print(f"\nDone in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n")
-    print(NEXT)
+            return fail(f"error: {command[0]} ended with status {status}; the demo stops here", status)
+    announce("🎉 Demo completed successfully!")
+    say(f"Done in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n")
+    say(NEXT, wrap=False)
     return 0
 
 

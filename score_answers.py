@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preference.arguments import HelpFormatter, Parser
+from preference.console import make_console, say
 from preference.data.answers import ADDED, Answers, Scorable, columns_per_answer, one_per_answer, with_scores
 from preference.data.csv_table import CsvError
 from preference.data.record_writers import kind_of_target, open_writer
@@ -88,7 +89,7 @@ def run(job: Job) -> None:
         score = scorer(model, advance)
         scored = score_file(job.data, stamp, score, scale, read) if windows is None else score_stream(windows, answers.layout, score, scale)
         if note := not_known(scale, answers.layout):
-            print(f"{plain(job.model)}: {note}", file=sys.stderr)
+            say(f"{job.model}: {note}", to=sys.stderr)
 
         # 3. Scoring and writing.
         judge = make_judge() if answers.labelled else None
@@ -102,7 +103,7 @@ def run(job: Job) -> None:
                         writer.write(with_scores(own, "rows" if flat else answers.layout, its))
 
     if place := answers.records.cut_short:
-        print(f"warning: {plain(place)}: the last line was cut short, and is left out", file=sys.stderr)
+        say(f"warning: {place}: the last line was cut short, and is left out", to=sys.stderr)
 
     # 4. Judging the model by the labels.
     if judge:
@@ -155,10 +156,9 @@ def unknown_columns(scale: "RewardScale") -> list[str]:
 @contextlib.contextmanager
 def progress_bar(total: int | None) -> Iterator[Callable[[int], object]]:
     """Show how many answers are scored, on a terminal; where it also shows the rows, they tell enough."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    terminal = Console(stderr=True)
+    terminal = make_console(stderr=True)
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal or sys.stdout.isatty()) as progress:
         task = progress.add_task("scoring", total=total)
         yield lambda scored: progress.advance(task, scored)
@@ -183,7 +183,7 @@ def print_agreement(judge: "Judge", scale: "RewardScale", to: Any) -> None:
         if evaluation:
             print_report([evaluation], answers=False)
         for note in notes:
-            print(note)
+            say(note)
 
 
 def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
@@ -200,7 +200,7 @@ def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
     rewards = scorer(model)(items)
     scored = list(rank_run([(item, rewards[i : i + 1]) for i, item in enumerate(items)], scale))
     if note := not_known(scale, "rows"):
-        print(f"{plain(job.model)}: {note}", file=sys.stderr)
+        say(f"{job.model}: {note}", to=sys.stderr)
     if job.output != STREAM:
         added = [name for name in ADDED["rows"] if name not in unknown_columns(scale)]
         with open_writer(job.output, kind_of_target(job.output, "csv"), ["prompt", "answer", *added]) as writer:
@@ -209,18 +209,18 @@ def run_by_hand(prompt: str, answers: list[str], job: Job) -> None:
                     writer.write(with_scores(item, "rows", scores))
         return
     scored.sort(key=lambda pair: pair[1].ranks[0])
-    print("rank   reward" + "  percentile" * (scale.quantiles is not None) + "  answer")
+    say("rank   reward" + "  percentile" * (scale.quantiles is not None) + "  answer")
     for item, scores in scored[: 1 if job.best else None]:
         percentile = "" if scores.percentiles is None else f"{scores.percentiles[0]:12d}"
-        print(f"{scores.ranks[0]:4d}  {scores.rewards[0]:+.4f}{percentile}  {one_line(item.answers[0])}")
+        say(f"{scores.ranks[0]:4d}  {scores.rewards[0]:+.4f}{percentile}  {one_line(item.answers[0])}", hanging=15 + len(percentile))
     if len(scored) > 1:
         (first, one), (second, other) = scored[:2]
         odds = scale.probability(one.rewards[0] - other.rewards[0])
         if odds is not None:
             names = (shorten(one_line(item.answers[0]), 40) for item in (first, second))
-            print("\n{} beats {} with {:.0%}: a person is expected to prefer it so often".format(*names, odds))
+            say("\n{} beats {} with {:.0%}: a person is expected to prefer it so often".format(*names, odds))
         elif scale.quantiles is not None:
-            print(plain(f"{job.model}: no odds between answers: {scale.no_odds}"), file=sys.stderr)
+            say(f"{job.model}: no odds between answers: {scale.no_odds}", to=sys.stderr)
 
 
 def one_line(text: str) -> str:

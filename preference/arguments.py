@@ -8,7 +8,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from preference.wording import as_command, plain
+from preference.console import filled, width
+from preference.scripts import fail
+from preference.wording import as_command
 
 SCRIPTS = Path(__file__).resolve().parent.parent  # the folder in which they lie
 
@@ -16,7 +18,7 @@ Settings = TypeVar("Settings")
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses arguments that are not UTF-8, and repeats none that a terminal would obey when it refuses one."""
+    """Refuses arguments that are not UTF-8, and says of every argument that it refuses what other errors say, below the usage."""
 
     def parse_known_args(self, args=None, namespace=None):
         for word in sys.argv[1:] if args is None else args:
@@ -27,11 +29,25 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        super().error(plain(message))
+        self.print_usage(sys.stderr)
+        self.exit(fail(f"{self.prog}: error: {message}"))
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows every default but None, which stands for something that the help text describes."""
+    """Shows every default but None, which stands for something that the help text describes; the usage leaves the flags to the list below it."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, width=width())
+
+    def _format_usage(self, usage, actions, groups, prefix) -> str:
+        named = [self._format_args(action, action.metavar or action.dest) for action in actions if not action.option_strings]
+        return super()._format_usage(" ".join(["%(prog)s [options]", *named]), actions, groups, prefix)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return filled(" ".join(text.split()), width).split("\n")
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return filled(" ".join(text.split()), width)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)

@@ -24,27 +24,43 @@ def width(stream: TextIO | None = None) -> int:
     return max(NARROWEST, min(WIDEST, columns or IN_A_PIPE))  # 0: a terminal that does not know
 
 
-def filled(text: str, columns: int) -> str:
-    """Break each line of `text` at spaces to at most `columns`; a word that is longer stays whole.
+def filled(text: str, columns: int, *, hanging: int = 0) -> str:
+    """Break each line of `text` at spaces to at most `columns`, and indent what follows the break by `hanging`; a longer word stays whole.
 
     >>> filled("error 0.1) of all rankings", 14)
     'error 0.1) of\\nall rankings'
     """
-    wrapped = [textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) for line in text.split("\n")]
-    return "\n".join(wrapped)
+    wrapper = textwrap.TextWrapper(columns, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 
-def say(text: object = "", *, wrap: bool = True) -> None:
+def fitted(text: str, columns: int) -> str:
+    """Return `text` on one line, harmless, cut to `columns` with an ellipsis where it is longer; wide characters count as two.
+
+    >>> fitted("one  two\\nthree", 9)
+    'one two …'
+    """
+    from rich.text import Text
+
+    line = Text(plain(" ".join(text.split())))
+    line.truncate(columns, overflow="ellipsis")
+    return line.plain
+
+
+def say(text: object = "", *, wrap: bool = True, hanging: int = 0, to: TextIO | None = None) -> None:
     """Print text of any origin: harmless, at once, and broken at spaces to the width of the terminal.
 
     Where standard output is closed or full, the text is lost and the work goes on; `run_script` returns the status that tells.
 
     Args:
         wrap: False for what is copied and pasted, as a command is.
+        hanging: by how much the lines after the first are indented.
+        to: another stream than standard output. A message on standard error stays one line where that is no terminal, as an error does.
     """
+    wrap = wrap and (to is not sys.stderr or to.isatty())
     shown = plain(text)
     try:
-        print(filled(shown, width()) if wrap else shown, flush=True)
+        print(filled(shown, width(to), hanging=hanging) if wrap else shown, file=to, flush=True)
     except OSError as error:
         lose_output(error)
 

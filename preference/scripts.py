@@ -48,19 +48,19 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
             lose_output(error)
             status = BROKEN_PIPE
         except InputError as error:
-            status = _fail(f"error: {error}")
+            status = fail(f"error: {error}")
         except KeyboardInterrupt as stop:
             status = _interrupted(stop)
         except Exception as error:
             if pressed:  # a library that was being imported made another error of it
                 status = _interrupted(error.__cause__ or KeyboardInterrupt())
             elif isinstance(error, OSError):
-                status = _fail(f"error: {_place(error)}: {error.strerror or error}")
+                status = fail(f"error: {_place(error)}: {error.strerror or error}")
             else:
                 raise
     lost = output_lost()
     if lost and status == 0:
-        return BROKEN_PIPE if isinstance(lost, BrokenPipeError) else _fail(f"error: standard output: {lost.strerror}")
+        return BROKEN_PIPE if isinstance(lost, BrokenPipeError) else fail(f"error: standard output: {lost.strerror}")
     return status
 
 
@@ -69,7 +69,8 @@ def _place(error: OSError) -> str:
     return os.fsdecode(name) if isinstance(name, (str, bytes)) else "standard output" if error.errno in (errno.ENOSPC, errno.EBADF) else "error"
 
 
-def _fail(message: str, status: int = FAILED) -> int:
+def fail(message: str, status: int = FAILED) -> int:
+    """Print `message` on standard error, broken to the width of a terminal but one line in a pipe; return `status`."""
     text = plain(message)
     with contextlib.suppress(OSError):
         print(filled(text, width(sys.stderr)) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
@@ -78,7 +79,7 @@ def _fail(message: str, status: int = FAILED) -> int:
 
 def _interrupted(stop: BaseException) -> int:
     text = str(stop) if isinstance(stop, KeyboardInterrupt) else ""
-    return _fail(f"\nstopped; {text}" if text else "\nstopped", INTERRUPTED)
+    return fail(f"\nstopped; {text}" if text else "\nstopped", INTERRUPTED)
 
 
 def _open_streams() -> None:

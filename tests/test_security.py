@@ -63,7 +63,7 @@ def test_foreign_texts_and_names_go_through_every_script(tmp_path, tiny_distilbe
     names = [f"--data={name}training.csv", f"--test-data={name}test.csv", f"--output-dir={name}", f"--plot={name}.png", f"--log-dir={name}logs"]
     for _ in range(2):  # the second one is compared with the first
         printed = run("reward_model_trainer.py", *names, "--base-model", base, *SMALL)
-    assert "to restore it: rm -r" in printed and f"plot    {plain(name)}.png\n" in printed
+    assert "to restore it:\n  rm -r" in printed and f"plot    {plain(name)}.png\n" in printed
     seen = {row["answer"] for row in read_csv(tmp_path / name / "rewards.csv")}
     assert seen == set(ANSWERS)
     card = (tmp_path / name / "README.md").read_text(encoding="utf-8")
@@ -109,7 +109,7 @@ def _cells(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in ROOT.glob("*.py")))
-def test_what_a_script_refuses_is_named_harmlessly(tmp_path, script):
+def test_what_a_script_refuses_is_named_harmlessly(tmp_path, tiny_gpt2, script):
     refused = {
         "create_sample_data.py": [["--training-data", "new.csv", "--test-data", f"none/{NAME}"]],
         "convert_rankings.py": [[f"none/{NAME}", "b.csv"], ["a.csv", f"none/{NAME}"], ["a.csv", "b.csv", f"--score={NAME}"]],
@@ -117,7 +117,7 @@ def test_what_a_script_refuses_is_named_harmlessly(tmp_path, script):
             ["--prompts", f"none/{NAME}"],
             ["--generator", f"./{NAME}"],
             [f"--data=ok/{NAME}"],
-            [f"--device={NAME}", "--generate-only"],
+            [f"--device={NAME}", "--generate-only", "--generator", tiny_gpt2],
         ],
         "reward_model_trainer.py": [["--data", f"none/{NAME}"], ["--plot", f"none/{NAME}.txt"], ["--base-model", f"./{NAME}"], [f"--device={NAME}"]],
         "review_rankings.py": [["--data", f"none/{NAME}"], ["--output", f"none/{NAME}"], ["--base-model", f"./{NAME}"], [f"--device={NAME}"]],

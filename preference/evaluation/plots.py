@@ -1,4 +1,4 @@
-"""The picture of the rewards: a bar for each test answer, and the distribution of rewards by rank."""
+"""The picture of the rewards: a bar for each test answer, and a histogram coloured by true rank."""
 
 import textwrap
 import warnings
@@ -11,10 +11,10 @@ matplotlib.use("Agg")  # a file is drawn, no window is opened
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import Evaluation
@@ -30,7 +30,7 @@ def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> Non
     """Draw the rewards of a part's answers to `path` (the format follows the extension).
 
     The left panel has a bar for each answer, grouped by prompt and sorted by true rank, beside its wrapped text;
-    it takes as many columns as it needs. The right panel shows the distribution of rewards for each rank. Colours
+    it takes as many columns as it needs. The right panel is a histogram of all rewards, stacked by true rank. Colours
     run from dark (best) to light (viridis), which stays readable for colour-blind people and in grey.
     """
     rankings, rewards = evaluation.rankings, evaluation.rewards
@@ -43,7 +43,6 @@ def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> Non
     levels = sorted({rank for ranking in rankings for rank in ranking.ranks})
     palette = dict(zip(levels, sns.color_palette("viridis", len(levels)), strict=True))
 
-    warnings.filterwarnings("ignore", "vert: bool was deprecated")  # seaborn's call, not ours
     warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
     sns.set_theme(style="whitegrid", font_scale=0.85)
     rows = max(sum(block["rows"] for block in column) for column in columns)
@@ -66,7 +65,7 @@ def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> Non
         handles=[Patch(color=palette[level], label=f"rank {level}" + (" (best)" if level == levels[0] else "")) for level in levels[:12]],
         title="true rank", loc="outside lower center", ncols=min(len(levels), 12), frameon=False,
     )  # fmt: skip
-    _draw_distribution(axes[-1], rankings, parts, palette)
+    _draw_distribution(axes[-1], rankings, rewards, palette)
     figure.suptitle(title, fontsize="large")
     figure.savefig(path, dpi=150 if height < 15 else 110)
     plt.close(figure)
@@ -129,21 +128,14 @@ def _draw_bars(axis: Axes, blocks: list[dict], palette: dict, rows: float) -> No
     axis.set_xlabel("reward (0 = mean, 1 = standard deviation\nof the ranked answers)")
 
 
-def _draw_distribution(axis: Axes, rankings: Sequence[Ranking], parts: list[np.ndarray], palette: dict) -> None:
-    frame = pd.DataFrame(
-        [(rank, value) for ranking, values in zip(rankings, parts, strict=True) for rank, value in zip(ranking.ranks, values, strict=True)],
-        columns=["rank", "reward"],
-    )
-    order = list(palette)
-    sns.boxplot(
-        frame, x="rank", y="reward", hue="rank", order=order, hue_order=order, palette=palette, ax=axis,
-        width=0.55, showfliers=False, legend=False, boxprops={"alpha": 0.45},
+def _draw_distribution(axis: Axes, rankings: Sequence[Ranking], rewards: np.ndarray, palette: dict) -> None:
+    ranks = [rank for ranking in rankings for rank in ranking.ranks]
+    bins = int(np.clip(1.5 * np.sqrt(len(ranks)), 8, 40))
+    sns.histplot(
+        x=np.asarray(rewards, dtype=float), hue=ranks, hue_order=list(palette)[::-1], palette=palette, multiple="stack", bins=bins,
+        alpha=1, edgecolor="0.25", linewidth=0.4, legend=False, ax=axis,
     )  # fmt: skip
-    dots = frame if len(frame) <= 2000 else frame.sample(2000, random_state=0)
-    sns.stripplot(
-        dots, x="rank", y="reward", hue="rank", order=order, hue_order=order, palette=palette, ax=axis,
-        size=5 if len(frame) <= 60 else 3, jitter=0.18, edgecolor="0.25", linewidth=0.4, legend=False,
-    )  # fmt: skip
-    axis.set_title("Rewards by true rank", loc="left", fontweight="bold")
-    axis.set_xlabel("true rank (1 = best)")
-    axis.set_ylabel("reward")
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_title("Scores by true rank", loc="left", fontweight="bold")
+    axis.set_xlabel("score (reward)")
+    axis.set_ylabel("answers")

@@ -5,16 +5,17 @@ from typing import Protocol
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from preference.console import fitted, make_console, say, width
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import UNSEEN, Evaluation
 from preference.evaluation.metrics import Metrics, predicted_ranks, split_rewards
-from preference.wording import counted, name_some, plain, shorten
+from preference.wording import counted, name_some, shorten
 
 MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
+LABELS_WIDTH, CELL_WIDTH, GAP = 33, 20, 3  # columns in the table of agreement
 
 
 class RepeatedAgreement(Protocol):
@@ -37,18 +38,24 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
         answers: False leaves the answers out.
         again: see `agreement_table`.
     """
-    console = _console()
     first = evaluations[0]
     if answers:
-        table, left_out = answers_table(first, MOST_ANSWERS)
-        console.print(table)
-        if left_out:
-            console.print(f"({left_out} more answers are in rewards.csv)\n")
-    if agreement := agreement_table(evaluations, again=again):
-        console.print(agreement)
+        print_answers(first, MOST_ANSWERS)
+    unseen = sorted((e for e in evaluations if e.unseen), key=lambda e: UNSEEN.index(e.part), reverse=True)
+    side_by_side = LABELS_WIDTH + (GAP + CELL_WIDTH) * len(unseen) <= width()
+    for some in [unseen] * bool(unseen) if side_by_side else [[e] for e in unseen]:
+        say()
+        make_console().print(agreement_table(some, again=again))
+    for e in evaluations:
+        spread = e.spread
+        say(
+            f"{e.part} scores: range {spread.reward_min:+.2f} to {spread.reward_max:+.2f}, mean {spread.reward_mean:+.2f},"
+            f" standard deviation {spread.reward_std:.2f}",
+            hanging=2,
+        )
     for check in first.checks:
-        console.print(f"{check.result:>12}  {check.name}: {check.evidence}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n{first.verdict}", markup=False, highlight=False)
+        say(f"{check.result:>12}  {check.name}: {check.evidence}", hanging=14)
+    say(f"\n{first.verdict}")
 
 
 def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
@@ -56,71 +63,76 @@ def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> Non
     if positions:
         names = [shorten(rankings[i].prompt) + (f" (group {shorten(rankings[i].group)})" if rankings[i].group else "") for i in positions]
         verb = "looks" if len(positions) == 1 else "look"
-        text = f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n"
-        _console().print(plain(text), markup=False, highlight=False)
+        say(f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n")
 
 
 def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
-    """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round."""
-    table = Table(title=f"Most disputed of {counted(len(rankings), 'ranking')}", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("dispute", justify="right", min_width=7)
-    groups = any(ranking.group for ranking in rankings)
-    for name, width in (("prompt", 28), *([("group", 12)] if groups else []), ("you ranked higher", 36), ("the models prefer", 36)):
-        table.add_column(name, max_width=width, no_wrap=True, overflow="ellipsis")
+    """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round.
+
+    First the one that the person ranked higher, then the one that the models prefer, each with its rank:
+
+         1.30  Name a prime number (group ann)
+               [1] Bananas are yellow.
+               [3] 7
+    """
+    if not most:
+        return
+    say(f"Most disputed of {counted(len(rankings), 'ranking')}: the answer that you ranked higher, then the one that the models prefer")
     parts = split_rewards(rankings, rewards)
     for i in np.argsort(-disputes, kind="stable")[:most]:
         ranking, ranks = rankings[i], np.asarray(rankings[i].ranks)
         margins = np.where(ranks[:, None] < ranks[None, :], parts[i][:, None] - parts[i][None, :], np.inf)
         pair = np.unravel_index(int(margins.argmin()), margins.shape)
-        answers = [Text(f"[{ranking.ranks[k]}] {_one_line(ranking.answers[k])}") for k in pair]
-        group = [Text(_one_line(ranking.group))] if groups else []
-        table.add_row(f"{disputes[i]:.2f}", Text(_one_line(ranking.prompt)), *group, *answers)
-    if table.row_count:
-        _console().print(table)
+        _say_row(f"{disputes[i]:7.2f}  ", _named(ranking))
+        for k in pair:
+            _say_row(f"{'':9}[{ranking.ranks[k]}] ", ranking.answers[k])
 
 
-def _console() -> Console:
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=120)
+def print_answers(evaluation: Evaluation, most: int) -> None:
+    """Print a part's answers with true rank, predicted rank and reward, best-ranked first, below their prompts.
 
+    Prompts are shown whole until `most` answers are reached. The texts are cut to the width, the numbers stand before them:
 
-def answers_table(evaluation: Evaluation, most: int) -> tuple[Table, int]:
-    """Return a table of a part's answers with true rank, reward and predicted rank, best-ranked first, and how many it leaves out.
-
-    Prompts are shown whole until `most` answers are reached.
+        Name a prime number
+           1          1   +1.021  7
     """
-    prompts = "unseen prompts" if evaluation.unseen else "seen prompts"
-    table = Table(title=f"Rewards of the {evaluation.part} answers ({prompts})", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("prompt", max_width=32, no_wrap=True, overflow="ellipsis")
-    table.add_column("answer", max_width=48, no_wrap=True, overflow="ellipsis")
-    for name in ("true rank", "reward", "predicted rank"):
-        table.add_column(name, justify="right")
+    say(f"\nRewards of the {evaluation.part} answers ({'unseen' if evaluation.unseen else 'seen'} prompts)\n")
+    say("true  predicted\nrank       rank   reward  answer")
+    say("─" * width())
     shown = 0
     for ranking, values in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
         if shown >= most:
             break
+        _say_row("", _named(ranking))
         predicted = predicted_ranks(values)
         for i in sorted(range(len(values)), key=lambda i: ranking.ranks[i]):
-            cells = [_one_line(ranking.prompt), _one_line(ranking.answers[i]), str(ranking.ranks[i]), f"{values[i]:+.3f}", str(predicted[i])]
-            table.add_row(*map(Text, cells))
-        table.add_section()
+            _say_row(f"{ranking.ranks[i]:4d}  {predicted[i]:9d}  {values[i]:+7.3f}  ", ranking.answers[i])
         shown += len(values)
-    return table, len(evaluation.rewards) - shown
+    if left_out := len(evaluation.rewards) - shown:
+        say(f"({left_out} more answers are in rewards.csv)")
 
 
-def agreement_table(evaluations: Sequence[Evaluation], *, again: RepeatedAgreement | None = None) -> Table | None:
-    """Return a table of the metrics of the unseen parts beside the length baselines; None where there is no unseen part.
+def _named(ranking: Ranking) -> str:
+    return ranking.prompt + (f" (group {ranking.group})" if ranking.group else "")
+
+
+def _say_row(numbers: str, text: str) -> None:
+    """Print numbers, which are always whole, and of the text as much as the rest of the line holds."""
+    say(numbers + fitted(text, width() - len(numbers)), wrap=False)
+
+
+def agreement_table(unseen: Sequence[Evaluation], *, again: RepeatedAgreement | None = None) -> Table:
+    """Return a table of the metrics of the unseen parts, a column each, beside the length baselines.
 
     Args:
         again: how well the person agrees with themselves, where prompts were shown twice: stands beside the accuracy.
     """
-    unseen = sorted((e for e in evaluations if e.unseen), key=lambda e: UNSEEN.index(e.part), reverse=True)
-    if not unseen:
-        return None
-    table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("")
-    for e in unseen:
-        table.add_column(f"{e.part} ({counted(e.metrics.prompts, 'prompt')})", justify="right")
+    headers = [f"{e.part} ({counted(e.metrics.prompts, 'prompt')})" for e in unseen]
+    narrow = LABELS_WIDTH + sum(GAP + max(CELL_WIDTH, len(header)) for header in headers) > width()
+    for header in headers:
+        table.add_column(header.replace(" (", "\n(") if narrow else header, justify="right", no_wrap=True)
 
     def row(name: str, cell: Callable[[Evaluation], str]) -> None:
         table.add_row(Text(name), *(Text(cell(e)) for e in unseen))
@@ -132,13 +144,11 @@ def agreement_table(evaluations: Sequence[Evaluation], *, again: RepeatedAgreeme
         row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _share(again.share, again.interval, again.prompts))
     if any(e.raters for e in unseen):
         row("  two raters agree", lambda e: _share(e.raters.share, e.raters.interval, e.raters.prompts) if e.raters else "–")
-        row("    Krippendorff's alpha", lambda e: _number(e.raters.alpha if e.raters else None))
+        row("  Krippendorff's alpha", lambda e: _number(e.raters.alpha if e.raters else None))
     row("length-controlled accuracy", lambda e: _number(e.metrics.length_controlled_accuracy))
     row("Kendall tau", lambda e: _number(e.metrics.kendall_tau))
     row("Spearman rho", lambda e: _number(e.metrics.spearman_rho))
     row("best-of-n hit rate", lambda e: _number(e.metrics.best_of_n_hit_rate))
-    row("reward range", lambda e: f"{e.spread.reward_min:+.2f} to {e.spread.reward_max:+.2f}")
-    row("reward mean, standard deviation", lambda e: f"{e.spread.reward_mean:+.2f}, {e.spread.reward_std:.2f}")
     return table
 
 
@@ -152,7 +162,3 @@ def _share(share: float, interval: tuple[float, float], prompts: int) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

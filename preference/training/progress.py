@@ -1,14 +1,18 @@
-"""What a running training shows: one progress bar, and the log for TensorBoard."""
+"""What a training shows: one progress bar, the log for TensorBoard, and a summary at its end."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback
 from transformers.integrations import TensorBoardCallback
+
+from preference.console import make_console, say
+from preference.data.rankings import Ranking
+from preference.training.train import Trained
+from preference.wording import counted
 
 
 class ShowProgress(TrainerCallback):
@@ -45,7 +49,7 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], object]]:
 
 
 def _bar(title: str, *columns: ProgressColumn) -> Progress:
-    terminal = Console(stderr=True)
+    terminal = make_console(stderr=True)
     shown = (TextColumn(title), BarColumn(), *columns, TimeRemainingColumn(), TextColumn("{task.description}"))
     return Progress(*shown, console=terminal, transient=True, disable=not terminal.is_terminal)
 
@@ -60,3 +64,13 @@ class TensorBoardLog(TensorBoardCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self.tb_writer = SummaryWriter(log_dir=str(self.folder))
         super().on_train_begin(args, state, control, **kwargs)
+
+
+def say_summary(trained: Trained, training: Sequence[Ranking], validation: Sequence[Ranking]) -> None:
+    """Print how many answers were trained on and kept for validation, how long it took, and the mean loss of the steps."""
+    for name, part in (("training", training), ("validation", validation)):
+        answers = counted(sum(len(ranking.answers) for ranking in part), "ranked answer")
+        say(f"{name} samples".ljust(20) + f"{answers} to {counted(len({ranking.prompt for ranking in part}), 'prompt')}", hanging=20)
+    speed = f"{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s"
+    say(f"{'training time':20}{speed}", hanging=20)
+    say(f"{'training loss':20}{trained.training_loss:.4f} (mean of all steps)", hanging=20)

@@ -82,7 +82,6 @@ class RankingTrainer(Trainer):
     ):
         super().__init__(model=model, args=args, train_dataset=train_dataset, eval_dataset=validation_dataset)
         self.objective = objective
-        self.losses: list[Tensor] = []
         self.validation_rankings, self.head_learning_rate = validation_rankings, head_learning_rate
         self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device))) if tokenizer else StatesCollator()
         self.batch_sampler = RankingBatchSampler(sizes, answers_per_step, args.seed, args.world_size, args.process_index)
@@ -115,13 +114,7 @@ class RankingTrainer(Trainer):
             loss = loss * own[0] * self.args.world_size / all_rankings
         if diverged:
             raise self._diverged(self.state.global_step + 1, "the loss is not a finite number")
-        self.losses.append(loss.detach())
         return (loss, rewards) if return_outputs else loss
-
-    @property
-    def mean_loss(self) -> float:
-        """The mean loss of the steps that this trainer ran; of a resumed run those after the checkpoint."""
-        return float(torch.stack(self.losses).mean()) if self.losses else float("nan")
 
     def floating_point_ops(self, inputs) -> int:
         return 0  # the Trainer's estimate would look for one padded batch

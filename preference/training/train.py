@@ -61,13 +61,13 @@ class Trained:
     steps: int
     best_step: int
     epochs: float  # really trained, which --min-steps and --max-steps change
-    training_loss: float  # mean over the steps
     truncated_answers: int
     scaled_on_answers: int
     seconds: float
     ranked_answers_per_second: float
     precision: str  # bf16 or fp32
     processes: int
+    training_loss: float  # mean of all steps
     history: list[dict]  # evaluations of the validation part: step, pairwise_accuracy, loss
     rewards: np.ndarray | None = None
     states: np.ndarray | None = None
@@ -178,13 +178,13 @@ def train(
         steps=schedule.steps,
         best_step=best_step,
         epochs=schedule.steps / schedule.steps_per_epoch,
-        training_loss=trainer.mean_loss,
         truncated_answers=sum(encoded["truncated"]),
         scaled_on_answers=scaled_on,
         seconds=round(seconds, 2),
         ranked_answers_per_second=round(steps_here * train_answers / schedule.steps_per_epoch / seconds, 2),
         precision=precision,
         processes=PROCESSES,
+        training_loss=float(np.mean([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])),
         history=trainer.history,
         rewards=rewards,
         states=states,

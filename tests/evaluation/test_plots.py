@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from preference.data.rankings import Ranking
+from preference.evaluation import plots
 from preference.evaluation.evaluation import evaluate
 from preference.evaluation.plots import _columns, _first_prompts, plot_rewards
 
@@ -47,3 +48,18 @@ def test_columns_hold_every_block_in_order_and_about_equally():
     assert [block["name"] for column in columns for block in column] == list(range(50))
     heights = [sum(block["rows"] for block in column) for column in columns]
     assert len(heights) == 3 and np.ptp(heights) <= 12
+
+
+def test_the_right_panel_is_a_histogram_of_all_scores_coloured_by_true_rank(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots.plt, "close", figures.append)
+    rankings, rewards = synthetic_rankings(30)
+    plot_rewards(evaluate("test", rankings, np.asarray(rewards)), tmp_path / "plot.png", title="A title")
+    panel = figures[0].axes[-1]
+    counted: dict[tuple, float] = {}
+    for bar in panel.patches:
+        counted[bar.get_facecolor()] = counted.get(bar.get_facecolor(), 0) + bar.get_height()
+    assert set(counted.values()) == {30.0} and set(counted) == {(*colour, 1.0) for colour in plots.sns.color_palette("viridis", 4)}
+    assert panel.get_ylabel() == "answers"
+    ranges = [(bar.get_x(), bar.get_y(), bar.get_height()) for bar in panel.patches if bar.get_height()]
+    assert len({(x, y) for x, y, _ in ranges}) == len(ranges)  # stacked: none covers another

