@@ -32,6 +32,7 @@ class Ranking:
     answers: list[str]
     ranks: list[int]
     group: str = ""
+    rater: str = ""
 
 
 @dataclass(frozen=True)
