@@ -196,7 +196,7 @@ def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, 
         chats = turns
     else:
         values = [opened(value, is_list=False) for value in values]
-        chats = [read_messages(value) if not isinstance(value, str) else [Turn(ASSISTANT, value)] for value in map(_none_is_empty, values)]
+        chats = [read_messages(value) if isinstance(value, (list, dict)) else [Turn(ASSISTANT, _text(value))] for value in values]
         if not roles.prompt and all(isinstance(value, str) for value in values):
             dialogues = [read_dialogue(value) for value in values]
             if all(dialogues):
@@ -207,10 +207,6 @@ def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, 
     if any(whole):
         context, chats = _without_prompt(context, chats, whole, name_of(record.get(roles.turn)) if roles.turn else "")
     return as_text(context), [as_text(chat, ASSISTANT) for chat in chats]
-
-
-def _none_is_empty(value: Any) -> Any:
-    return "" if value is None else value
 
 
 def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles: Roles) -> list[list[Turn]]:
@@ -343,6 +339,8 @@ def read_vote(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[
     if says_nothing(value) or won == []:
         raise NoComparison("no vote")
     if roles.ends and (given := number(value)) is not None:
+        if given == 0 and roles.ends == (1, 2):  # AlpacaFarm
+            return [1.0, 1.0]
         if not min(roles.ends) <= given <= max(roles.ends):
             raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; it must be from {min(roles.ends):g} to {max(roles.ends):g}")
         return [*(abs(given - end) for end in roles.ends)]
@@ -431,7 +429,7 @@ def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -
             continue
         if twice:
             left_out[TWO_PLACES] += 1
-        key = frozenset((answers[i], level) for i, level in zip(kept, levels, strict=True))
+        key = (subset, frozenset((answers[i], level) for i, level in zip(kept, levels, strict=True)))
         if key in seen:
             left_out["an exact duplicate"] += 1
         else:

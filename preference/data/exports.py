@@ -29,7 +29,7 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
         return _trees(list(enumerate(records)))
     if {"data", "annotations"} <= names:
         return [(i, made) for i, record in enumerate(records) for made in _label_studio(record)]
-    if {"fields", "responses"} <= names or any(_are_answers_of_people(value) for value in records[0].values()):
+    if {"fields", "responses"} <= names or any(_are_answers_of_people(value) or name.endswith(".responses") for name, value in records[0].items()):
         return [(i, made) for i, record in enumerate(records) for made in _argilla(record)]
     if {"options", "accept"} <= names:  # Prodigy
         raters = {"rater": next((name for name in ("_annotator_id", "_session_id") if name in names), "")}
@@ -106,7 +106,10 @@ def _argilla(record: Record) -> Iterator[Record]:
     fields, questions = record.get("fields", {}), record.get("responses")
     if not isinstance(questions, dict):
         questions = {name: value for name, value in record.items() if _are_answers_of_people(value)}
-        fields = fields or {name: value for name, value in record.items() if name not in questions}
+        for name in [name for name in record if name.endswith(".responses")]:  # a data set on the Hub
+            people = zip(record[name] or [], record.get(f"{name}.users") or [], record.get(f"{name}.status") or [], strict=False)
+            questions[name.removesuffix(".responses")] = [{"value": value, "user_id": who, "status": status} for value, who, status in people]
+        fields = fields or {name: value for name, value in record.items() if name not in questions and ".responses" not in name}
     by_user: dict[str, Record] = {}
     for question, said in questions.items():
         for one in said or []:
