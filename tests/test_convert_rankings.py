@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from conftest import ROOT, read_csv, run_process, run_script
 from hub_server import Hub
-from known_formats import KNOWN, NESTED, NIGHT, SCORED, SKY, USER, write
+from known_formats import BLUE, GREEN, KNOWN, NESTED, NIGHT, SCORED, SKY, USER, write
 
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.tables import KINDS, read_table
@@ -105,7 +105,7 @@ def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
             "preference has numbers from -1 to -1, which could be read in two ways",
         ),
         ({"prompt": "p", "answer": "a", "score": 1, "rating": 2}, "score and rating could both be the score; say which with --score"),
-        ({"answer": "a", "score": 1}, "no column is known as the prompt among answer, score; name it with --prompt"),
+        ({"answer": "a", "score": 1}, "no column is known as the prompt among 'answer, score'; name it with --prompt"),
         ({"note": "a", "number": 1}, "no answers were found in the columns 'note, number'; name them: --chosen NAME --rejected NAME, or"),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_rater_named_in_another_column_keeps_the_subset_and_ranks_may_be_decim
 def test_messages_in_pythons_notation_are_refused(tmp_path):
     (tmp_path / "pandas.csv").write_text("""context,response1,response2,overall_preference\n"[{'role': 'user', 'content': 'Hi'}]",a,b,1\n""")
     done = run_script("convert_rankings.py", "pandas.csv", "out.csv", cwd=tmp_path, status=2)
-    assert done.stderr.startswith("error: pandas.csv: a list in Python's notation, not in JSON: ")
+    assert done.stderr.startswith("error: pandas.csv:2: a list in Python's notation, not in JSON: ")
     (tmp_path / "pairs.csv").write_text("""prompt,chosen,rejected\np,"[{'role': 'user', 'content': 'Hi'}]","[{'role': 'user', 'content': 'Ho'}]"\n""")
     assert "pairs.csv: a list in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
     (tmp_path / "bench.csv").write_text("""prompt,chosen,rejected,subset\np,['a'],"['b', 'c']",s\n""")
@@ -270,7 +270,7 @@ def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
     "record, problem",
     [
         ({"context": "p", "response1": "a", "response2": "b", "overall_preference": 4}, "overall_preference is '4'; it must be from -3 to 3"),
-        ({"conversation_a": [USER], "conversation_b": [USER], "winner": "me"}, "winner is 'me'; write one of a, b, tie"),
+        ({"conversation_a": [USER, BLUE], "conversation_b": [USER, GREEN], "winner": "me"}, "winner is 'me'; write one of a, b, tie"),
         ({"instruction": "a", "input": "", "chosen": "b", "rejected": "c", "history": [["q", 5]]}, "not a text: '5'; write a text"),
         ({"conversations": [{"from": "human", "value": "a"}], "chosen": "b", "rejected": "c", "system": 5}, "not a text: '5'; write a text"),
         ({"conversations": [{"from": "system", "value": ""}], "chosen": "b", "rejected": "c", "system": "s"}, "no message with a text; write at"),

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
 import convert_rankings
+from known_formats import KNOWN, NESTED
 from preference.data.csv_table import COLUMNS, CsvError, format_rows, read_table
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.record_writers import open_writer
-from preference.data.source_formats import SOURCES
 from preference.data.splits import split_by_prompt
 from preference.ranking.order import OrderError, format_order, parse_order
 from preference.ranking.store import RankingStore
@@ -272,7 +272,7 @@ NAMES = ["prompt", "chosen", "rejected", "subset", "group", "system", "history",
 @st.composite
 def records(draw) -> list[dict]:
     """Records that have the columns of some format, and anything in them."""
-    columns = draw(st.sampled_from([known.columns for known in SOURCES]))
+    columns = draw(st.sampled_from([list(records[0]) for records, _ in (KNOWN | NESTED).values()]))
     names = [*columns, *draw(st.lists(st.sampled_from(NAMES), max_size=2))]
     value = st.one_of(st.sampled_from(["a", "b", 1, 2]), MESSAGES, ANY_JSON)
     made = draw(st.lists(st.fixed_dictionaries({name: value for name in names}), min_size=1, max_size=4))

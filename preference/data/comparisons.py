@@ -11,7 +11,7 @@ from preference.data.dialogues import ASSISTANT, USER, Turn, Unreadable, are_mes
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks
 from preference.data.roles import SIDES, Roles, find_roles, plain_name
-from preference.data.tables import TableError, find_unwritable
+from preference.data.tables import TableError, find_unwritable, first_line
 from preference.data.values import Record, flat, name_of, number, number_or_none, opened, says_nothing
 from preference.errors import InputError
 from preference.wording import shorten
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TWO_PLACES = "answers listed twice with different ranks"
 _TEXTS = ("answer", "response", "completion", "text", "body", "output", "content", "summary")  # keys of an answer in a list
-_TIES = re.compile(r"(tie|tied|both|equal|equally|same|draw|neither|none|even|no_preference)(_|$)")
+_TIES = re.compile(r"(tie|tied|both|bothbad|equal|equally|same|draw|neither|none|even|no_preference)(_|$)")
 _COMPARED = re.compile(r"\W*(\w+)\s*(>+|<+|=+)\s*(\w+)\W*")  # A>B
 
 
@@ -60,7 +60,10 @@ def read_comparisons(table: "Table", named: Mapping[str, str] | None = None, *, 
         InputError: the roles are not clear.
         TableError: records are wrong, one line for each.
     """
-    unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
+    try:
+        unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{table.source}: looks like the export of a tool, but is not as it writes them: {first_line(error)}") from None
     records = [record for _, record in unfolded]
     columns = list(dict.fromkeys(name for record in records for name in record))
     try:
@@ -229,8 +232,8 @@ def _without_prompt(context: list[Turn], chats: list[list[Turn]], whole: list[bo
     if start := common_turns(chats):
         system = [t for t in context[:1] if t.role == "system" and chats[0][0].role != "system"]
         return [*system, *chats[0][:start]], [chat[start:] for chat in chats]
-    ends = [max(i for i, t in enumerate(chat) if t.role == USER) for chat in chats]
-    asked = {chat[end].text.strip() for chat, end in zip(chats, ends, strict=True)}
+    ends = [max((i for i, t in enumerate(chat) if t.role == USER), default=-1) for chat in chats]
+    asked = {chat[end].text.strip() if end >= 0 else None for chat, end in zip(chats, ends, strict=True)}
     if context and asked == {context[-1].text.strip()} and all(end + 1 < len(chat) for chat, end in zip(chats, ends, strict=True)):
         return context, [chat[end + 1 :] for chat, end in zip(chats, ends, strict=True)]
     if any(chat != chats[0] for chat in chats):
@@ -278,7 +281,7 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
             if told[0] < told[1]:
                 raise NoComparison("scores that contradict chosen and rejected")
             better = len(answers)
-        return [1.0] * better + [2.0] * (len(answers) - better)
+        return [*([1.0] * better), *([2.0] * (len(answers) - better))]
     if roles.how == "vote":
         return read_vote(record.get(roles.said[0]), roles, names, answers, record)
     if roles.how == "order":

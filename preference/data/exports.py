@@ -18,7 +18,9 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
     if not records:
         return []
     names = set(records[0])
-    if len(records) == 1 and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in records[0].values()):  # pandas' to_json
+    if (
+        len(records) == 1 and names and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in records[0].values())
+    ):  # pandas' to_json
         columns = records[0]
         return [(0, {name: values.get(i) for name, values in columns.items()}) for i in next(iter(columns.values()))]
     if len(records) == 1 and len(names) == 1 and _are_objects(inside := next(iter(records[0].values()))):  # {"data": [...]}
@@ -65,7 +67,7 @@ def _trees(messages: list[Numbered]) -> list[Numbered]:
     found = []
     for parent, siblings in answers.items():
         path, at = list[Record](), by_id.get(parent)
-        while at:
+        while at and len(path) < len(by_id):  # no circle
             path.insert(0, {"role": at["role"], "content": at["text"]})
             at = by_id.get(at.get("parent_id") or "")
         found.append((siblings[0][0], {"prompt": path, "answers": [{"text": one["text"], "rank": one["rank"]} for _, one in siblings]}))

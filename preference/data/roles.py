@@ -6,6 +6,7 @@ a flag names a column that is not in it. Where two readings are possible, `find_
 """
 
 import argparse
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "prompt", "user_prompt", "prompt_text", "question", "query", "instruction", "input", "user_input", "input_text", "user_query",
         "user_message", "anchor", "post", "article", "problem", "request", "context", "full_text",
     ),
-    "chat": ("conversations", "conversation", "trajectory", "messages", "history", "text", "title"),  # the prompt, where none of those is there
+    "chat": ("conversations", "conversation", "trajectory", "messages", "history", "text"),  # the prompt, where none of those is there
     "system": ("system", "system_prompt", "system_message"),
     "history": ("history",),
     "turn": ("turn",),
@@ -70,7 +71,8 @@ _BESIDE = {  # columns of which there is one for each answer: `answer1`, `respon
     "rejected": re.compile("|".join(f"{name}_\\*" for name in ROLES["rejected"])),
 }
 SIDES = {"left": 0, "right": 1, "first": 0, "second": 1, "one": 0, "two": 1, **{letter: i for i, letter in enumerate("abcdefgh")}}
-STRENGTHS = {"overall_preference": 3.0, "preference_strength": 3.0}  # HelpSteer: from -3, the first is much better, to 3
+STRENGTHS = {"overall_preference", "preference_strength"}  # HelpSteer: from -3, the first is much better, to 3
+SCORES_BESIDE = ("score_{}", "{}_score", "rating_{}", "{}_rating", "{}_avg_rating", "reward_{}", "{}_reward")  # of chosen and rejected
 FLAGS = {
     "prompt": "the column of the prompt; several, with commas, are put together",
     "chosen": "the column of the better answer",
@@ -141,8 +143,15 @@ class Roles:
             parts += ["scores (equal is a tie): " + ", ".join(self.scores)] * bool(self.scores)
         else:
             parts.append(f"answer{'s' * (self.layout != 'rows')}: {', '.join(self.answers)}")
-            how = {"vote": "vote", "won": "vote", "rank": "ranks, lower is better", "score": "scores, higher is better", "order": "order, best first"}
-            parts += [f"{how[self.how]}: {', '.join(self.said)}"] * bool(self.said and self.how)
+            how = {
+                "": "nothing",
+                "vote": "vote",
+                "won": "vote",
+                "rank": "ranks, lower is better",
+                "score": "scores, higher is better",
+                "order": "order, best first",
+            }
+            parts += [f"{how[self.how]}: {', '.join(self.said)}"] * bool(self.how)
         if self.ends:
             parts[-1] += f" ({self.ends[0]:g}: the first, {self.ends[1]:g}: the second)"
         parts += [f"{name}: {column}" for name in ("turn", "rater", "group") if (column := getattr(self, name))]
@@ -174,62 +183,61 @@ class _Columns:
     """The columns of a table, by role."""
 
     def __init__(self, columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str]):
-        self.columns, self.records, self.sample = columns, records, records[:SAMPLE]
-        self.named = {role: tuple(name.strip() for name in value.split(",")) for role, value in named.items() if role != "first"}
-        for role, wanted in self.named.items():
-            keys = {key for name in self.named.get("answers", ()) for record in self.sample for key in _keys(record.get(name))}
-            if missing := [name for name in wanted if name not in columns and name not in keys and not (role in ("rank", "score") and self.keys)]:
-                raise InputError(f"--{role} {missing[0]}: no such column; there are {shorten(', '.join(columns), 200)}")
-        taken = {name for role, names in self.named.items() for name in names}
-        self.free = [column for column in columns if column not in taken]
+        self.columns, self.records, self.first = columns, records, named.get("first", "").strip()
+        self.named = {role: [name.strip() for name in value.split(",")] for role, value in named.items() if role != "first"}
+        self.free = [column for column in columns if not any(column in names for names in self.named.values())]
         self.parts = {column: {plain_name(column), plain_name(column.rpartition(".")[2])} for column in columns}
         self.families = self._find_families()
+        for role, names in self.named.items():
+            keys = (
+                {key for column in columns for value in self.values(column, SAMPLE) for key in _keys(value)} if role in ("rank", "score") else set()
+            )
+            if missing := [name for name in names if name not in columns and name not in keys]:
+                raise InputError(f"--{role} {missing[0]}: no such column; there are {shorten(', '.join(columns), 200)}")
 
-    @property
-    def keys(self) -> set[str]:
-        """The keys of objects in lists."""
-        return {key for record in self.sample for value in record.values() for key in _keys(value)}
+    def of(self, role: str, *others: str) -> list[str]:
+        """Return the columns of a role, those that a flag names or those with one of its names, in the order of the names; without others."""
+        found = self.named.get(role) or [column for name in ROLES[role] for column in self.free if name in self.parts[column]]
+        return [column for column in dict.fromkeys(found) if column not in others]
 
-    def of(self, role: str) -> list[str]:
-        """Return the columns of a role, those that a flag names or those with one of its names, in the order of the names."""
-        if role in self.named:
-            return list(self.named[role])
-        return [column for name in ROLES[role] for column in self.free if name in self.parts[column]]
-
-    def one(self, role: str, *, ask: bool = False) -> str:
-        """Return the first column of a role, or ""."""
-        found = self.of(role)
-        if ask and len(set(found)) > 1:
-            raise InputError(f"{' and '.join(found[:2])} could both be the {role}; say which with --{role}")
+    def one(self, role: str, *others: str, ask: bool = False) -> str:
+        """Return the first column of a role, or ""; of several it may not choose one where it must `ask`."""
+        found = self.of(role, *others)
+        if ask and len(found) > 1:
+            raise InputError(f"{found[0]} and {found[1]} could both be the {role}; say which with --{role}")
         return found[0] if found else ""
 
-    def _find_families(self) -> dict[str, list[tuple[str, str]]]:
-        """Return by role the columns of which there are several, each with its side: [("a", "response_a"), ("b", "response_b")]."""
-        found: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    def _find_families(self) -> dict[str, dict[str, str]]:
+        """Return by role the columns of which there are several, by their sides: {"a": "response_a", "b": "response_b"}."""
+        found: dict[str, dict[str, dict[str, str]]] = {}
         for column in self.free:
             words = plain_name(column.rpartition(".")[2]).split("_")
             for i, word in enumerate(words):
-                if word in SIDES or word.isdecimal():
-                    key = "_".join([*words[:i], "*", *words[i + 1 :]])
-                    for role, pattern in _BESIDE.items():
-                        if pattern.fullmatch(key):
-                            found.setdefault(role, {}).setdefault(column.rpartition(".")[0] + key, []).append((word, column))
-        return {role: next((family for family in families.values() if len(family) > 1), []) for role, families in found.items()}
+                key = "_".join([*words[:i], "*", *words[i + 1 :]])
+                for role, pattern in _BESIDE.items():
+                    if (word in SIDES or word.isdecimal()) and pattern.fullmatch(key):
+                        found.setdefault(role, {}).setdefault(column.rpartition(".")[0] + key, {})[word] = column
+        return {role: next((family for family in families.values() if len(family) > 1), {}) for role, families in found.items()}
 
     def beside(self, role: str, sides: Sequence[str]) -> tuple[str, ...]:
         """Return the columns of a role, one for each side; or none."""
         if role in self.named:
-            return self.named[role] if len(self.named[role]) == len(sides) else ()
-        by_side = dict(self.families.get(role, []))
-        return tuple(by_side[side] for side in sides) if sides and all(side in by_side for side in sides) else ()
+            return tuple(self.named[role]) if len(self.named[role]) == len(sides) else ()
+        family = self.families.get(role, {})
+        return tuple(family[side] for side in sides) if set(sides) <= set(family) else ()
 
-    def values(self, column: str) -> list[Any]:
-        return [value for record in self.records if (value := record.get(column)) is not None and value != ""]
+    def values(self, column: str, most: int | None = None) -> list[Any]:
+        return [value for record in self.records[:most] if (value := record.get(column)) is not None and value != ""]
 
-    def holds(self, column: str, kind: type) -> bool:
-        """Whether the column's values are of this kind, and there are any."""
-        values = [opened(value) if kind is list else value for value in self.values(column)[:SAMPLE]]
-        return bool(values) and all(isinstance(value, kind) for value in values)
+    def holds_lists(self, column: str) -> bool:
+        values = self.values(column, SAMPLE)
+        return bool(values) and all(isinstance(opened(value), list) for value in values)
+
+
+def _keys(value: Any) -> list[str]:
+    """Return the keys of the objects in a list."""
+    found = opened(value)
+    return [key for one in found if isinstance(one, dict) for key in one] if isinstance(found, list) and not are_messages(found) else []
 
 
 def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str] | None = None, *, labelled: bool = True) -> Roles:
@@ -244,209 +252,166 @@ def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping
         InputError: a role is missing, or could be one of two columns; the text names the flag.
     """
     table = _Columns(columns, records, named or {})
-    found = _find_answers(table, (named or {}).get("first", ""), labelled)
+    found = _find_answers(table, labelled)
     prompt, history = _find_prompt(table, found)
-    found = replace(found, prompt=prompt, history=history, system=table.one("system"), turn=table.one("turn") if found.layout == "lists" else "")
-    return replace(found, rater=table.one("rater"), group=table.one("group"), subset=table.one("subset"))
+    turn = table.one("turn") if found.layout == "lists" else ""
+    about = {role: table.one(role) for role in ("system", "rater", "group", "subset")}
+    return replace(found, prompt=prompt, history=history, turn=turn, **about)  # type: ignore[arg-type]
 
 
-def _find_answers(table: _Columns, first: str, labelled: bool) -> Roles:
-    """Find the answers and what was said of them: a list of them, columns side by side, a pair, or one answer in a record."""
-    named = {"chosen", "rejected"} & table.named.keys()
+def _find_answers(table: _Columns, labelled: bool) -> Roles:
+    """Find the answers and what was said of them: in a list, in columns side by side, a pair, or one answer in a record."""
     unlabelled = None
-    for reading in (_pair,) if named else (_listed, _side_by_side, _pair, _single):
-        found = reading(table, first)
+    for reading in (_pair,) if {"chosen", "rejected"} & table.named.keys() else (_listed, _side_by_side, _pair, _single):
+        found = reading(table)
         if found and found.how:
             return found
         unlabelled = found or unlabelled
-    if unlabelled and not labelled:
-        return unlabelled
-    if unlabelled:
-        raise InputError(_nothing_said(table, unlabelled))
-    raise InputError(
-        f"no answers were found in the columns {shorten(', '.join(table.columns), 200)}; name them:"
-        " --chosen NAME --rejected NAME, or --answers NAME,NAME --vote NAME, or --answers NAME --score NAME (or --rank NAME)"
-    )
+    if unlabelled is None:
+        raise InputError(
+            f"no answers were found in the columns {shorten(', '.join(table.columns), 200)}; name them:"
+            " --chosen NAME --rejected NAME, or --answers NAME,NAME --vote NAME, or --answers NAME --score NAME (or --rank NAME)"
+        )
+    if labelled and unlabelled.layout == "lists":
+        raise InputError("candidates without ranks; rank them: python generate_data.py --candidates FILE")
+    if labelled:
+        others = [column for column in table.free if column not in (*unlabelled.answers, *table.of("prompt"))]
+        numbers = [column for column in others if all(number(value) is not None for value in table.values(column, SAMPLE))]
+        raise InputError(f"answers without ranks; name the column of scores with --score, one of: {', '.join(numbers) or 'there is none'}")
+    return unlabelled
 
 
-def _nothing_said(table: _Columns, found: Roles) -> str:
-    if found.layout == "lists":
-        return "candidates without ranks; rank them: python generate_data.py --candidates FILE"
-    prompts = set(table.of("prompt"))
-    numbers = [c for c in table.free if c not in {*found.answers, *prompts} and all(number(v) is not None for v in table.values(c)[:SAMPLE])]
-    return f"answers without ranks; name the column of scores with --score, one of: {', '.join(numbers) or 'there is none'}"
-
-
-def _pair(table: _Columns, first: str) -> Roles | None:
-    """One column of better answers, and one of worse; or a whole chat with the worse end apart, or the two in one list."""
-    chosen, rejected = table.one("chosen"), table.of("rejected") or [column for _, column in table.families.get("rejected", [])]
-    if rejected and not chosen:
-        chosen = next((column for column in table.of("chat") if table.holds(column, list)), "")
-        if not chosen and not table.named:
-            chosen = table.one("answer")
-    if not chosen or not rejected:
+def _listed(table: _Columns) -> Roles | None:
+    """A column that lists the answers: objects with a rank or a score each, or texts with ranks or scores in another list, or in order."""
+    if order := "" if "answers" in table.named else table.one("order"):
+        return Roles(answers=(order,), how="order", said=(order,))
+    column = next(filter(table.holds_lists, table.of("answers")), "")
+    if not column:
         return None
-    if "rejected" not in table.named:
-        rejected = rejected[:1] if not table.families.get("rejected") else [column for _, column in table.families["rejected"]]
-    scores = [next((c for c in table.free for name in _score_names(side) if name in table.parts[c]), "") for side in ("chosen", "rejected")]
-    as_json = _are_lists_as_json(table, [chosen, *rejected])
-    several = as_json or len(rejected) > 1 or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
-    return Roles(
-        answers=(chosen,), rejected=tuple(rejected), how="chosen", layout="lists" if several else "pairs", as_json=as_json,
-        scores=tuple(scores) if all(scores) else (),
-    )  # fmt: skip
+    found = Roles(answers=(column,), first=table.first)
+    keys = list(dict.fromkeys(key for value in table.values(column) for key in _keys(value)))
+    if plain_name(column) == "output" and all(len(opened(value)) == 2 for value in table.values(column)):  # LLaMA-Factory before 2024
+        return replace(found, how="order", said=(column,))
+    for role in _numbers_of(table):
+        if inside := [key for name in table.named.get(role, ROLES[role]) for key in keys if name in (key, plain_name(key))]:
+            return replace(found, how=role, said=(inside[0],))
+    for role in _numbers_of(table):
+        lists = [other for other in table.of(role, column) if table.holds_lists(other)]
+        if lists and (role == "rank" or role in table.named or not _pair(table)):  # who made pairs by scores left something out on purpose
+            return replace(found, how=role, said=(lists[0],))
+    vote = table.one("vote", column)
+    return replace(found, how="vote", said=(vote,)) if vote else found
 
 
-def _score_names(side: str) -> list[str]:
-    words = ("score", "rating", "avg_rating", "reward")
-    return [name for word in words for name in (f"score_{side}", f"{side}_{word}", f"{word}_{side}")]
+def _numbers_of(table: _Columns) -> list[str]:
+    """Return the roles of numbers, or the one that a flag names."""
+    return [role for role in ("rank", "score") if role in table.named] or ["rank", "score"]
 
 
-def _are_lists_as_json(table: _Columns, columns: Sequence[str]) -> bool:
-    """Whether the cells of a CSV hold lists of answers, as RewardBench 2 has them, and not answers that are JSON."""
-    if not table.one("subset") or not all(table.holds(column, str) for column in columns):
-        return False
-    lists = [opened(value) for column in columns for value in table.values(column)]
-    return all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists) and any(len(one) > 1 for one in lists)
-
-
-def _side_by_side(table: _Columns, first: str) -> Roles | None:
+def _side_by_side(table: _Columns) -> Roles | None:
     """A column for each answer, and a vote, or ranks or scores in as many columns."""
-    if "answers" in table.named:
-        answers = table.named["answers"]
-        sides = [next((w for w in reversed(plain_name(c).split("_")) if w in SIDES or w.isdecimal()), str(i)) for i, c in enumerate(answers, 1)]
-    else:
-        sides, answers = [side for side, _ in table.families.get("answers", [])], tuple(c for _, c in table.families.get("answers", []))
-    if len(answers) < 2:
+    family = {_side_in(column, i): column for i, column in enumerate(table.named.get("answers", []), 1)} or table.families.get("answers", {})
+    if len(family) < 2:
         return None
-    found = Roles(answers=answers, names=tuple(sides), models=table.beside("name", sides), first=first)
-    if {"rank", "score"} & table.named.keys():
-        votes = []
-    else:
-        votes = [c for c in table.of("vote") if "vote" in table.named or not table.one("rejected") or c != table.one("chosen")]
-    won, ranks, scores = (table.beside(role, sides) for role in ("won", "rank", "score"))
-    votes = list(dict.fromkeys(votes))
-    if len(votes) > 1:
-        raise InputError(f"{' and '.join(votes[:2])} could both be the vote; say which with --vote")
-    if votes and ("vote" in table.named or not (ranks or scores)):
-        return replace(found, how="vote", said=(votes[0],), ends=_ends_of(table, votes[0], sides, first))
-    for how, said in (("won", won), ("rank", ranks), ("score", scores)):
-        if said:
-            return replace(found, how=how, said=said)
-    return found
+    sides = tuple(family)
+    found = Roles(answers=tuple(family.values()), names=sides, models=table.beside("name", sides), first=table.first)
+    columns = {role: table.beside(role, sides) for role in ("won", *_numbers_of(table))}
+    if "vote" in table.named or not (any(columns.values()) or {"rank", "score"} & table.named.keys()):
+        vote = table.one("vote", *(table.of("chosen") if table.of("rejected") else []), ask=True)
+        if vote:
+            return replace(found, how="vote", said=(vote,), ends=_ends_of(table, vote, sides))
+    return next((replace(found, how=role, said=said) for role, said in columns.items() if said), found)
 
 
-def _ends_of(table: _Columns, vote: str, sides: Sequence[str], first: str) -> tuple[float, float] | None:
+def _side_in(column: str, position: int) -> str:
+    return next((word for word in reversed(plain_name(column).split("_")) if word in SIDES or word.isdecimal()), str(position))
+
+
+def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, float] | None:
     """Return the numbers with which a vote says that the first of two answers is better, and that the second is; None: it says it in words."""
-    values = [value for value in (number(value) for value in table.values(vote)) if value is not None]
-    if len(sides) != 2 or not values or any(isinstance(v, list) for v in table.values(vote)[:SAMPLE]):
+    values = [value for value in map(number, table.values(vote)) if value is not None]
+    wins = number(table.first)
+    if len(sides) != 2 or not values or (table.first and wins is None):
         return None
     low, high = min(values), max(values)
-    for name, most in STRENGTHS.items():
-        if name in table.parts[vote]:
-            return -most, most
-    if first:
-        wins = number(first)
-        if wins is None:
-            return None
+    if table.parts[vote] & STRENGTHS:
+        return -3, 3
+    if wins is not None:
         most = max(-low, high)
-        return (most if wins > 0 else -most, -most if wins > 0 else most) if low < 0 else (wins, 3 - wins if high > 1 else 1 - wins)
-    if all(side.isdecimal() for side in sides):
-        one, two = (float(side) for side in sides)
-        if one <= low and high <= two:
-            return one, two
-        if low == 0 and high == two == 2 and set(values) <= {0, 1, 2}:  # AlpacaFarm: 0 is a tie
-            return one, two
-    elif low >= 1 and high <= 2:
-        return 1, 2
+        return (math.copysign(most, wins), -math.copysign(most, wins)) if low < 0 else (wins, 3 - wins if high > 1 else 1 - wins)
+    one, two = (float(side) for side in sides) if all(map(str.isdecimal, sides)) else (1, 2)
+    if (one <= low and high <= two) or (two == 2 and set(values) == {0, 1, 2}):  # AlpacaFarm: 0 is a tie
+        return one, two
     raise InputError(
         f"{vote} has numbers from {low:g} to {high:g}, which could be read in two ways; say with --first which of them means the first answer"
     )
 
 
-def _listed(table: _Columns, first: str) -> Roles | None:
-    """A column that lists the answers: objects with a rank or a score each, or texts with ranks or scores in another list, or in order."""
-    if order := table.one("order") if "answers" not in table.named else "":
-        return Roles(answers=(order,), how="order", said=(order,))
-    column = next((column for column in table.of("answers") if table.holds(column, list)), "")
-    if not column:
+def _pair(table: _Columns) -> Roles | None:
+    """One column of better answers, and one or more of worse; or a whole chat, or an answer, and the worse one apart."""
+    rejected = table.named.get("rejected") or list(table.families.get("rejected", {}).values()) or table.of("rejected")[:1]
+    chosen = table.one("chosen") or next(filter(table.holds_lists, table.of("chat")), "") or table.one("answer")
+    if not chosen or not rejected:
         return None
-    found = Roles(answers=(column,), first=first)
-    lists = [opened(value) for value in table.values(column)]
-    if all(isinstance(one, dict) for answers in lists for one in answers) and not any(are_messages(answers) for answers in lists):
-        keys = list(dict.fromkeys(key for answers in lists for one in answers for key in one))
-        for role in ("rank", "score"):
-            wanted = [*table.named.get(role, ()), *(key for name in ROLES[role] for key in keys if plain_name(key) == name)]
-            if wanted and (role in table.named or not {"rank", "score"} & table.named.keys()):
-                return replace(found, how=role, said=(wanted[0],))
-    elif plain_name(column) == "output" and all(len(answers) == 2 for answers in lists):
-        return replace(found, how="order", said=(column,))  # LLaMA-Factory before 2024
-    for role in ("rank", "score") if "answers" in table.named or not _pair(table, first) else ("rank",):  # pairs were chosen by their scores
-        for other in table.of(role):
-            if other != column and table.holds(other, list):
-                return replace(found, how=role, said=(other,))
-    if votes := [other for other in table.of("vote") if other != column]:
-        return replace(found, how="vote", said=(votes[0],))
-    return found
+    scores = [
+        next((column for column in table.free for name in SCORES_BESIDE if name.format(side) in table.parts[column]), "")
+        for side in ("chosen", "rejected")
+    ]
+    as_json = _are_lists_as_json(table, [chosen, *rejected])
+    several = as_json or len(rejected) > 1 or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
+    layout = "lists" if several else "pairs"
+    return Roles(
+        answers=(chosen,), rejected=tuple(rejected), how="chosen", layout=layout, as_json=as_json, scores=tuple(scores) if all(scores) else ()
+    )
 
 
-def _single(table: _Columns, first: str) -> Roles | None:
+def _are_lists_as_json(table: _Columns, columns: Sequence[str]) -> bool:
+    """Whether the cells of a CSV hold lists of answers, as RewardBench 2 has them, and not answers that are JSON."""
+    values = [value for column in columns for value in table.values(column)]
+    if not table.one("subset") or not all(isinstance(value, str) for value in values):
+        return False
+    lists = [opened(value) for value in values]
+    return all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists) and any(len(one) > 1 for one in lists)
+
+
+def _single(table: _Columns) -> Roles | None:
     """One answer in a record, with its rank or score."""
-    answer = table.one("answers") if len(table.named.get("answers", ())) == 1 else table.one("answer")
-    if not answer:
-        answer = next((column for column in table.of("chat") if table.holds(column, list)), "")
+    answer = table.one("answers") if "answers" in table.named else table.one("answer") or next(filter(table.holds_lists, table.of("chat")), "")
     if not answer:
         return None
     found = Roles(answers=(answer,), layout="rows")
-    for role in ("rank", "score"):
-        others = [column for column in table.of(role) if column != answer]
-        if others and (role in table.named or not {"rank", "score"} & table.named.keys()):
-            if len(set(others)) > 1:
-                raise InputError(f"{' and '.join(others[:2])} could both be the {role}; say which with --{role}")
-            return replace(found, how=role, said=(others[0],))
-    return found
+    said = ((role, table.one(role, answer, ask=True)) for role in _numbers_of(table))
+    return next((replace(found, how=role, said=(column,)) for role, column in said if column), found)
 
 
 def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
     """Return the columns of the prompt, and the one of the turns before it."""
-    used = {*found.answers, *found.rejected, *found.said}
-    history = next((c for c in table.of("history") if c not in used), "")
-    if "prompt" in table.named:
-        return table.named["prompt"], "" if history in table.named["prompt"] else history
-    prompts = [column for column in dict.fromkeys(table.of("prompt")) if column not in used and table.values(column)]
-    if len(prompts) > 1:
-        texts = {column: [str(record.get(column) or "").strip() for record in table.sample] for column in prompts}
-        whole = [
-            column for i, column in enumerate(prompts)  # what another one contains everywhere is in it already
-            if not any(all(map(str.__contains__, texts[other], texts[column])) and (texts[other] != texts[column] or j < i)
-                       for j, other in enumerate(prompts) if j != i)
-        ]  # fmt: skip
-        prompts = sorted(whole, key=lambda column: plain_name(column) == "input")
-        if len(prompts) > 1 and [plain_name(column) for column in prompts] != ["instruction", "input"]:
-            one, other = prompts[:2]
-            raise InputError(
-                f"{one} and {other} could both be the prompt; say which with --prompt {one}, or put them together: --prompt {one},{other}"
-            )
-    if prompts:
-        return tuple(prompts), history
-    chat = next((column for column in table.of("chat") if column not in used and table.values(column)), "")
-    if chat:
-        return (chat,), "" if chat == history else history
-    if found.how == "chosen" and not history and not _begin_with_their_prompt(table, found):
-        others = [column for column in table.free if column not in used and column != table.one("system")]
-        if unknown := [column for column in others if any(" " in value for value in table.values(column)[:9] if isinstance(value, str))]:
-            raise InputError(f"no column is known as the prompt; name it with --prompt, one of: {name_some(unknown, 9)}")
-    if found.layout == "rows" and not any(are_messages(opened(value)) for value in table.values(found.answers[0])[:1]):
-        raise InputError(f"no column is known as the prompt among {shorten(', '.join(table.columns), 200)}; name it with --prompt")
-    return (), history
+    used = (*found.answers, *found.rejected, *found.said)
+    history = table.one("history", *used)
+    prompts = table.named.get("prompt") or _without_repeated(table, [column for column in table.of("prompt", *used) if table.values(column)])
+    if "prompt" not in table.named and len(prompts) > 1 and [plain_name(column) for column in prompts] != ["instruction", "input"]:
+        one, other = prompts[:2]
+        raise InputError(f"{one} and {other} could both be the prompt; say which with --prompt {one}, or put them together: --prompt {one},{other}")
+    prompts = prompts or [column for column in table.of("chat", *used) if table.values(column)][:1]
+    if not prompts and not _begin_with_their_prompt(table, found):
+        others = [column for column in table.free if column not in (*used, *table.of("system"))]
+        unknown = [column for column in others if any(" " in value for value in table.values(column, SAMPLE) if isinstance(value, str))]
+        if unknown or found.how != "chosen":
+            raise InputError(f"no column is known as the prompt; name it with --prompt, one of: {name_some(unknown or others, 9)}")
+    return tuple(prompts), "" if history in prompts else history
+
+
+def _without_repeated(table: _Columns, prompts: list[str]) -> list[str]:
+    """Leave out columns whose text is in another one everywhere, as a question is in the prompt that was made of it; `input` comes last."""
+    texts = {column: [str(record.get(column) or "").strip() for record in table.records[:SAMPLE]] for column in prompts}
+    kept: list[str] = []
+    for column in sorted(prompts, key=lambda column: -sum(map(len, texts[column]))):
+        if not any(all(map(str.__contains__, texts[other], texts[column])) for other in kept):
+            kept.append(column)
+    return sorted(kept, key=lambda column: (plain_name(column) == "input", prompts.index(column)))
 
 
 def _begin_with_their_prompt(table: _Columns, found: Roles) -> bool:
     """Whether the answers are whole dialogues."""
-    some = [opened(value) for column in found.answers for value in table.values(column)[:9]]
+    some = [opened(value, is_list=False) for column in found.answers for value in table.values(column, SAMPLE)]
     return bool(some) and all(isinstance(value, (list, dict)) or read_dialogue(str(value)) for value in some)
-
-
-def _keys(value: Any) -> list[str]:
-    found = opened(value)
-    return [key for one in found if isinstance(one, dict) for key in one] if isinstance(found, list) else []
