@@ -23,19 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from preference.arguments import HelpFormatter, Parser
-from preference.data.csv_table import MESSAGES_SHOWN, CsvError, find_unwritable
 from preference.data.dialogues import Unreadable
 from preference.data.gathering import Gathered, Gathering
-from preference.data.rankings import GROUP, RankedRows
-from preference.data.record_writers import kind_of_target, open_writer
-from preference.data.records import KINDS, STREAM, Records, read_records
+from preference.data.rankings import GROUP, RATER, rankings_of, text_of
 from preference.data.source_formats import RANKED, SUBSET, NoComparison, SourceFormat, find_format, rater_of, subset_of
-from preference.data.source_values import from_cells, name_of
+from preference.data.source_values import from_cells
+from preference.data.tables import COLUMNS, KINDS, STREAM, Table, TableError, kind_of, read_table, write_table
 from preference.data.target_formats import ALL, BEST_WORST, PAIRED, TARGETS, pairs_of
 from preference.durable_files import back_up
 from preference.errors import InputError
 from preference.scripts import run_script
-from preference.wording import plain, shorten
+from preference.wording import plain
 
 CONVERSATIONAL = "trl-conversational"
 
@@ -71,7 +69,7 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
         to = to or "csv"
         kind = kind or ("csv" if to == "csv" else "jsonl")
     else:
-        kind = kind or kind_of_target(path, "")
+        kind = kind or kind_of(path)
         if not kind:
             raise InputError(f"{path}: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind")
         if to is None and kind != "csv":
@@ -95,85 +93,72 @@ def read_source(source: str, score: str | None, stack: contextlib.ExitStack) -> 
     Raises:
         InputError: it is of no known format, or some of its records are wrong: one line for each, and nothing else is done.
     """
-    records = read_records(source)
-    numbered = records.numbered()
-    number, first = next(numbered, (0, None))
-    if first is None:
-        raise records.none_found("write one per ranking, or per answer")
-    try:
-        known = find_format(records.columns or list(first), from_cells(first, records.kind), score)
-    except Unreadable as problem:
-        raise InputError(f"{records.at(number)}: {problem}") from None
-    except InputError as error:
-        raise InputError(f"{records.source}: {error}") from None
-    numbered = _with_progress(itertools.chain([(number, first)], numbered))
-    found = _read_ranked(records, numbered) if known is RANKED else _read_compared(records, numbered, known, stack)
-    if records.cut_short:
-        found.left_out[f"an end that was cut short ({records.cut_short})"] += 1
+    table = read_table(source)
+    if not table.records:
+        raise table.none_found("write one per ranking, or per answer")
+    if all(map(table.find, COLUMNS)) and score is None:
+        found = _read_ranked(table)
+    else:
+        try:
+            known = find_format(table.columns, from_cells(table.records[0], table.kind), score)
+        except Unreadable as problem:
+            raise InputError(f"{table.at(0)}: {problem}") from None
+        except InputError as error:
+            raise InputError(f"{table.source}: {error}") from None
+        found = _read_compared(table, known, stack)
+    if table.cut_short:
+        found.left_out[f"an end that was cut short ({table.cut_short})"] += 1
     return found
 
 
-def _read_ranked(records: Records, numbered: Iterable[tuple[int, dict[str, Any]]]) -> Found:
+def _read_ranked(table: Table) -> Found:
     """Read the rows of the CSV contract, which may come from any kind of file."""
-    rows = RankedRows(records.at, "line" if records.kind in ("csv", "jsonl") else "row")
-    subsets: dict[tuple[str, str], str] = {}
-    for number, record in numbered:
-        texts = {name: record.get(name) for name in ("prompt", "answer", "rank", SUBSET)} | {GROUP: rater_of(record)}
-        given = {name: "" if value is None else name_of(value) if isinstance(value, float) else str(value) for name, value in texts.items()}
-        for name, text in given.items():
-            if name in ("prompt", "answer") and texts[name] is not None and not isinstance(texts[name], str):
-                rows.report(number, f"{name} is not a text: {shorten(text)}; write a text")
-            elif what := find_unwritable(text):
-                rows.report(number, f"{what} in {shorten(text)}; remove it")
-        rows.add(number, given["prompt"], given["answer"], given["rank"], given[GROUP])
-        if given[SUBSET]:
-            subsets.setdefault((given["prompt"].strip(), given[GROUP].strip()), given[SUBSET])
-    rankings, left_out = rows.rankings()
-    reasons = Counter(left_out.values())
-    if rows.duplicate_rows:
-        reasons["an exact duplicate"] = len(rows.duplicate_rows)
+    read, subset, (prompt, *_) = rankings_of(table), table.find(SUBSET), table.need(*COLUMNS)
+    subsets: dict[str, str] = {}
+    for record in table.records if subset else []:
+        subsets.setdefault(record[prompt].strip(), text_of(record[subset]))
+    reasons = Counter(read.left_out.values())
+    reasons["an exact duplicate"] += len(read.duplicate_rows)
+    reasons["no rank"] = len(read.unranked_rows)
     return Found(
-        records.source,
+        table.source,
         RANKED.name,
         RANKED.note,
-        rows.count,
-        [Gathered(ranking, subsets.get((ranking.prompt, ranking.group), "")) for ranking in rankings],
-        has_groups=any(ranking.group for ranking in rankings),
-        has_subsets=bool(subsets),
-        most_answers=max(len(ranking.answers) for ranking in rankings),
-        left_out=reasons,
+        read.rows,
+        [Gathered(ranking, subsets.get(ranking.prompt, "")) for ranking in read.rankings],
+        has_groups=any(ranking.group for ranking in read.rankings),
+        has_subsets=any(subsets.values()),
+        most_answers=max(len(ranking.answers) for ranking in read.rankings),
+        left_out=+reasons,
     )
 
 
-def _read_compared(records: Records, numbered: Iterable[tuple[int, dict[str, Any]]], known: SourceFormat, stack: contextlib.ExitStack) -> Found:
+def _read_compared(table: Table, known: SourceFormat, stack: contextlib.ExitStack) -> Found:
     """Read the records of another format."""
     assert known.read is not None
     problems: list[str] = []
-    count, wrong = 0, 0
+    count = 0
     try:
         gathering = stack.enter_context(Gathering(one_answer=known.layout == "rows"))
-        for number, record in numbered:
-            count += 1
+        for count, record in enumerate(table.records, 1):
             try:
-                compared = known.read(from_cells(record, records.kind))
+                compared = known.read(from_cells(record, table.kind))
                 of_a_ranking = GROUP in record and "chosen" in known.columns
                 gathering.add(compared, rater_of(record), subset_of(record), of_a_ranking=of_a_ranking)
             except NoComparison as reason:
                 gathering.left_out[str(reason)] += 1
             except Unreadable as problem:
-                wrong += 1
-                if wrong <= MESSAGES_SHOWN:
-                    problems.append(f"{records.at(number)}: {problem}")
+                problems.append(f"{table.at(count - 1)}: {problem}")
         rankings = gathering.rankings()
         one = next(rankings, None)
     except OSError as error:
         raise InputError(f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); make room there, or set TMPDIR to another folder") from None
     if problems:
-        raise CsvError(problems, wrong)
+        raise TableError(problems)
     if one is None:
-        raise InputError(f"{records.source}: {_count(count, 'record')}, and no comparison: {_reasons(gathering.left_out)}")
+        raise InputError(f"{table.source}: {_count(count, 'record')}, and no comparison: {_reasons(gathering.left_out)}")
     return Found(
-        records.source,
+        table.source,
         known.name,
         known.note,
         count,
@@ -204,17 +189,16 @@ def write_target(found: Found, target: Target) -> tuple[int, int, int]:
                 if target.format != "lists":
                     if with_group:
                         record[GROUP] = ranking.group
+                    if ranking.rater:
+                        record[RATER] = ranking.rater
                     if with_subset:
                         record[SUBSET] = subset
                 if target.format == "rewardbench":
                     record["id"] = count
                 yield record
 
-    made = records()
-    first = next(made)
-    with open_writer(target.path, target.kind, list(first)) as writer:
-        for record in itertools.chain([first], made):
-            writer.write(record)
+    made = list(records())
+    write_table(target.path, target.kind, list(dict.fromkeys(name for record in made for name in record)), made)
     return count, rankings, len(prompts)
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from preference.data.record_writers import open_writer
+from preference.data.tables import kind_of, write_table
 
 SKY = "What color is the sky?"
 USER, BLUE, GREEN = ({"role": role, "content": text} for role, text in (("user", SKY), ("assistant", "It is blue."), ("assistant", "It is green.")))
@@ -212,6 +212,4 @@ SCORED = [
 
 
 def write(path, records: list[dict]) -> None:
-    with open_writer(path, path.suffix[1:]) as writer:
-        for record in records:
-            writer.write(record)
+    write_table(path, kind_of(path), list(dict.fromkeys(name for record in records for name in record)), records)

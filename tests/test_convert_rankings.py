@@ -12,7 +12,7 @@ from conftest import ROOT, read_csv, run_process, run_script
 from known_formats import KNOWN, NIGHT, SCORED, SKY, USER, write
 
 from preference.data.rankings import Ranking, read_rankings, write_rankings
-from preference.data.records import read_records
+from preference.data.tables import read_table
 
 
 def best_to_worst(ranking: Ranking) -> tuple:
@@ -38,7 +38,7 @@ def test_a_subset_is_kept(tmp_path):
         ("a", "1", "Math"), ("b", "1", "Math"), ("a", "2", "alpacaeval-easy"), ("b", "2", "alpacaeval-easy"),
     ]  # fmt: skip
     run_script("convert_rankings.py", "out.csv", "back.jsonl", "--to", "rewardbench", cwd=tmp_path)
-    assert list(read_records(tmp_path / "back.jsonl")) == [
+    assert read_table(tmp_path / "back.jsonl").records == [
         {"prompt": "p", "chosen": "a", "rejected": "b", "group": "1", "subset": "Math", "id": 1},
         {"prompt": "p", "chosen": "a", "rejected": "b", "group": "2", "subset": "alpacaeval-easy", "id": 2},
     ]
@@ -317,7 +317,7 @@ def test_a_chat_is_a_chat_again(tmp_path):
     write(tmp_path / "chats.jsonl", records)
     run_script("convert_rankings.py", "chats.jsonl", "out.csv", cwd=tmp_path)
     run_script("convert_rankings.py", "out.csv", "back.jsonl", "--to", "trl-conversational", cwd=tmp_path)
-    assert list(read_records(tmp_path / "back.jsonl")) == records
+    assert read_table(tmp_path / "back.jsonl").records == records
 
 
 def test_from_standard_input_to_standard_output(tmp_path):

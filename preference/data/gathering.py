@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from preference.data.csv_table import find_unwritable
 from preference.data.dialogues import Unreadable
 from preference.data.rankings import Ranking, dense_ranks
 from preference.data.source_formats import Compared, NoComparison
+from preference.data.tables import find_unwritable
 from preference.wording import shorten
 
 TWO_PLACES = "answers listed twice with different ranks"
