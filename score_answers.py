@@ -17,6 +17,7 @@ which answer is better (ranks, scores, chosen and rejected), how the rewards agr
 import argparse
 
 from preference.arguments import HelpFormatter, Parser
+from preference.data.roles import FLAGS, named_roles
 from preference.scripts import run_script
 from preference.training.settings import PRECISIONS
 
@@ -33,11 +34,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
     parser.add_argument("--best", action="store_true", help="write only the best answer to each prompt")
     parser.add_argument("--column", metavar="NAME", default="reward", help="what the column of rewards is called")
-    parser.add_argument("--score", metavar="NAME", help="the column of a person's scores, where each record is one answer; the model is judged by it")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the processor is faster in it")
+    columns = parser.add_argument_group("columns whose names are new (--prompt, too)")
+    for role in sorted(FLAGS.keys() - {"prompt"}):
+        columns.add_argument(f"--{role}", metavar="VALUE" if role == "first" else "NAME", help=FLAGS[role])
     by_hand = parser.add_argument_group("scoring by hand")
-    by_hand.add_argument("--prompt", help="the prompt")
+    by_hand.add_argument("--prompt", help="the prompt; beside a file, its column")
     by_hand.add_argument("--answer", action="append", help="an answer to it; give several to compare them")
     return parser
 
@@ -45,16 +48,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
-    if (args.data is None) == (args.prompt is None):
-        parser.error("give either a file or --prompt with --answer")
-    if (args.answer is None) != (args.prompt is None):
-        parser.error("--prompt and --answer go together")
-    if args.score is not None and args.data is None:
-        parser.error("--score names a column of a file")
+    if (args.data is None) != bool(args.answer) or (args.answer and args.prompt is None):
+        parser.error("give either a file, or --prompt with --answer")
 
     from preference.evaluation.scoring import ScoringSettings, score_by_hand, score_file
 
-    settings = ScoringSettings(args.model, args.output, args.force, args.device, args.precision, args.best, args.column, args.score)
+    settings = ScoringSettings(args.model, args.output, args.force, args.device, args.precision, args.best, args.column, named_roles(args))
     try:
         score_by_hand(args.prompt, args.answer, settings) if args.data is None else score_file(args.data, settings)
     except KeyboardInterrupt:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from preference.data.source_formats import find_format
 from preference.data.tables import COLUMNS, RATERS, Table, TableError, find_unwritable, read_table, write_table
 from preference.errors import InputError
 from preference.wording import as_command, counted, name_some, shorten
@@ -186,12 +185,14 @@ def rankings_of(table: Table) -> Rankings:
 
 def _other_data(table: Table, missing: TableError) -> InputError:
     """Return the error to raise for a table that lacks columns: where it holds other people's data, what converts it."""
+    from preference.data.comparisons import read_comparisons
+
     try:
-        known = find_format(table.columns, table.records[0] if table.records else {})
+        roles, _ = read_comparisons(table)
     except InputError:
         return missing
     command = as_command(["python", "convert_rankings.py", table.source, "rankings.csv"])
-    return InputError(f"{table.top}: {known.name}s, not rows of prompt, answer and rank; convert them first: {command}")
+    return InputError(f"{table.top}: not rows of prompt, answer and rank, but {roles.told()}; convert it first: {command}")
 
 
 def text_of(value: Any) -> str:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from preference.data.answers import Scorable
-from preference.data.gathering import TWO_PLACES, settle
+from preference.data.comparisons import TWO_PLACES, Comparison, NoComparison, settle
 from preference.data.rankings import Ranking
-from preference.data.source_formats import NoComparison
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.wording import counted, shorten
 
@@ -24,7 +22,7 @@ class Judge:
         self.left_out: Counter[str] = Counter()  # why -> records
         self._answers: dict[tuple[str, tuple[str, str]], list[tuple[str, float, float]]] = {}
 
-    def add(self, item: Scorable, rewards: Sequence[float]) -> None:
+    def add(self, item: Comparison, rewards: Sequence[float]) -> None:
         """Add the answers of one record with their rewards: several are a ranking of their own, single ones belong to their prompt and group."""
         if item.left_out:
             self.left_out[item.left_out] += 1

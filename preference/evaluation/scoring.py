@@ -2,8 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class ScoringSettings:
     precision: str = "auto"
     best: bool = False  # write only each prompt's best answer
     column: str = "reward"  # what the column of rewards is called
-    score: str | None = None  # the column of a person's scores, where each record is one answer
+    named: Mapping[str, str] = field(default_factory=dict)  # columns that flags name for a role, see `roles.FLAGS`
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def score_file(source: str, settings: ScoringSettings) -> None:
     _check_output(settings)
     with contextlib.redirect_stdout(sys.stderr) if settings.output == STREAM else contextlib.nullcontext():
         table = read_table(source)
-        answers = read_answers(table, settings.score)
-        for note in table.notes:
+        answers = read_answers(table, settings.named)
+        for note in answers.notes:
             say(note)
         if settings.best and answers.layout == "pairs":
             raise InputError("--best needs answers to choose from, not pairs of chosen and rejected")
@@ -221,7 +221,7 @@ def _with_scores(answers: Answers, scores: _Scores, scale: RewardScale, names: l
         return [round(float(scores.rewards[k]), 6), int(scores.ranks[k]), scores.percentiles and scores.percentiles[k]]
 
     if flat:
-        for k, (record, _, _) in enumerate(per_answer(answers)):
+        for k, record in enumerate(per_answer(answers)):
             if scores.best[k] or not best:
                 yield record | added(of(k))
         return
@@ -238,8 +238,9 @@ def _with_scores(answers: Answers, scores: _Scores, scale: RewardScale, names: l
             yield record | added([list(values) if any(value is not None for value in values) else None for values in zip(*each, strict=True)])
         else:
             margin = float(scores.rewards[start]) - float(scores.rewards[start + 1])
-            odds = scale.probability(margin)
-            yield record | added([each[0][0], each[1][0], round(margin, 6), None if odds is None else round(odds, 4)])
+            odds = None if np.isnan(margin) else scale.probability(margin)
+            of_both = [None if np.isnan(margin) else round(margin, 6), None if odds is None else round(odds, 4)]
+            yield record | added([each[0][0], each[1][0], *of_both])
 
 
 def _print_agreement(answers: Answers, rewards: np.ndarray, scale: RewardScale) -> None:
