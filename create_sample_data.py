@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser
-from preference.data.csv_table import COLUMNS, format_rows
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
+from preference.data.tables import COLUMNS, format_rows
 from preference.durable_files import back_up, write_atomically
 from preference.scripts import run_script
 from preference.wording import plain

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, at_least, command_line, settings_from
 from preference.console import say
-from preference.data.csv_table import CsvTable, read_table
 from preference.data.folds import LEAST_FOR_CURVE, folds_by_prompt, smaller_folds
 from preference.data.rankings import Ranking, read_rankings
+from preference.data.tables import Table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
@@ -163,16 +163,14 @@ def run(files: Files, base_model: str, settings: TrainingSettings, *, top: int, 
     print(f"train       {command_line('reward_model_trainer.py', [*flag_with('--data', files.data), *words])}")
 
 
-def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
+def read_data(data: str) -> tuple[list[Ranking], Table]:
     """Read the rankings, say what is left out, and keep the rows as they are now: training takes long, and the file may be edited."""
     if Path(data).exists() and not Path(data).is_file():
         raise InputError(f"{data}: not a file; save the rankings as a CSV first")
-    rankings, table = read_rankings(data), read_table(data)
-    if rankings.sha256 != table.sha256:
-        raise InputError(f"{data}: changed while it was read; start again")
+    rankings = read_rankings(data)
     for warning in rankings.warnings():
         print(f"warning: {plain(warning)}")
-    return rankings.rankings, table
+    return rankings.rankings, rankings.table
 
 
 def check_outputs(files: Files, *, draws: bool) -> None:

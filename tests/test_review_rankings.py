@@ -15,7 +15,7 @@ import review_rankings
 import reward_model_trainer
 from preference.arguments import settings_from
 from preference.cache import cache_folder
-from preference.data.csv_table import COLUMNS, format_rows
+from preference.data.tables import COLUMNS, format_rows
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import kept_words, training_words
 from review_rankings import LEAST_DISPUTE

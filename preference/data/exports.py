@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from preference.data.dialogues import are_messages
 from preference.data.values import Record, number
 
 Numbered = tuple[int, Record]  # the index of the record from which it comes
@@ -23,7 +24,9 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
     ):  # pandas' to_json
         columns = records[0]
         return [(0, {name: values.get(i) for name, values in columns.items()}) for i in next(iter(columns.values()))]
-    if len(records) == 1 and len(names) == 1 and _are_objects(inside := next(iter(records[0].values()))):  # {"data": [...]}
+    if (
+        len(records) == 1 and len(names) == 1 and _are_objects(inside := next(iter(records[0].values()))) and not are_messages(inside)
+    ):  # {"data": [...]}
         return [(0, record) for _, record in unfold(inside)]
     if isinstance(records[0].get("prompt"), dict) and "replies" in records[0]["prompt"]:
         return _trees([(i, message) for i, record in enumerate(records) for message in _messages_of(record["prompt"], None)])

@@ -126,8 +126,13 @@ class Table:
         """The place of the header, for messages about the columns."""
         return self._place(self.header) if self.kind in ("csv", "xlsx") else self.source
 
+    @property
+    def unit(self) -> str:
+        """What `numbers` count."""
+        return "line" if self.kind in ("csv", "jsonl") else "row"
+
     def _place(self, number: int) -> str:
-        return f"{self.source}:{number}" if self.kind in ("csv", "jsonl") else f"{self.source}, row {number}"
+        return f"{self.source}:{number}" if self.unit == "line" else f"{self.source}, row {number}"
 
     def find(self, *names: str) -> str | None:
         """Return the column that has the first of these names that there is, in any case; None where there is none.
@@ -294,11 +299,12 @@ def _read_csv(name: str, data: bytes) -> Table:
     return table
 
 
-def _fits(lines: list[str], separator: str) -> tuple[int, int]:
-    """Say how well the first rows are split by a separator: the names of columns that are known, and the number of cells."""
+def _fits(lines: list[str], separator: str) -> tuple[int, bool, bool, int]:
+    """Say how well a separator splits the first rows: by the names that are known, by the number of cells, and without a title."""
     rows = [cells for cells in csv.reader(lines, delimiter=separator) if any(map(str.strip, cells))]
-    header = rows[_header_at(rows)] if rows else []
-    return _known(header), len(header)
+    at = _header_at(rows) if rows else 0
+    header = rows[at] if rows else [""]
+    return _known(header), len(header) > 1, at == 0, len(header)
 
 
 def _known(cells: Sequence[str]) -> int:
@@ -459,9 +465,7 @@ def _read_xlsx(name: str, data: bytes) -> Table:
         raise InputError(f"{name}: not a workbook that can be read ({first_line(error)}); save it as .xlsx or as 'CSV UTF-8'") from None
     known = [title for title, rows in sheets.items() if any(_known(cells) > 1 for _, _, cells in rows[:10])]
     if len(known) > 1:
-        raise InputError(
-            f"{name}: {len(known)} sheets hold such a table: {', '.join(map(repr, known))}; save the one that you mean as a file of its own"
-        )
+        raise InputError(f"{name}: {len(known)} sheets hold such a table: {', '.join(map(repr, known))}; save the one that you mean alone")
     chosen = sheets[known[0]] if known else next(iter(sheets.values()), [])
     return _from_rows(name, "xlsx", chosen, Form())
 
@@ -504,7 +508,7 @@ def write_table(
     if str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
         form = replace(form, separator="\t", above="")
     if kind == "csv":
-        data = _as_csv(name, columns, records, form)
+        data = format_csv(name, columns, records, form)
     elif kind == "jsonl":
         data = b"".join(_as_json(record) + b"\n" for record in records)
     elif kind == "json":
@@ -559,7 +563,8 @@ class _Lines(list[str]):
     write = list.append
 
 
-def _as_csv(name: str, columns: Sequence[str], records: list[dict[str, Any]], form: Form) -> bytes:
+def format_csv(name: str, columns: Sequence[str], records: Sequence[dict[str, Any]], form: Form) -> bytes:
+    """Return a CSV; raise InputError, which begins with `name`, where no CSV can hold a value."""
     rows = [[form.names.get(column, column) for column in columns], *([_cell(record.get(column)) for column in columns] for record in records)]
     text = format_rows(rows, line_end=form.line_end, separator=form.separator)
     if find_unwritable(text):

@@ -14,7 +14,7 @@ from preference.statistics import bootstrap_interval
 
 @dataclass(frozen=True)
 class RaterAgreement:
-    """Agreement between the groups of one prompt that rank the same answers.
+    """Agreement between the raters of one prompt that rank the same answers.
 
     `share` is the share of pairs, untied for both of two raters, that they order alike, and `interval` its 95 % interval from a
     bootstrap over prompts. A model that is as good as another rater has this accuracy. `alpha` is Krippendorff's alpha for ordinal
@@ -29,13 +29,15 @@ class RaterAgreement:
 
 
 def rater_agreement(rankings: Sequence[Ranking]) -> RaterAgreement | None:
-    """Return how well the groups of each prompt agree on the answers that they share; None where no two share an untied pair."""
+    """Return how well the raters of each prompt agree on the answers that they share; None where no two share an untied pair."""
     by_prompt: dict[str, list[Ranking]] = defaultdict(list)
     for ranking in rankings:
-        by_prompt[ranking.prompt].append(ranking)
+        if ranking.rater:
+            by_prompt[ranking.prompt].append(ranking)
     alike, counts, shared = [], [], []
     for raters in by_prompt.values():
-        agreed, pairs = np.sum([_count_alike(left, right) for left, right in combinations(raters, 2)] or [(0, 0)], axis=0)
+        others = [(left, right) for left, right in combinations(raters, 2) if left.rater != right.rater]
+        agreed, pairs = np.sum([_count_alike(left, right) for left, right in others] or [(0, 0)], axis=0)
         if pairs:
             alike.append(agreed)
             counts.append(pairs)

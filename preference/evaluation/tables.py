@@ -54,7 +54,7 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
 def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
     """Warn of the rankings at `positions`, which look reversed; print nothing where there are none."""
     if positions:
-        names = [shorten(rankings[i].prompt) + (f" (group {shorten(rankings[i].group)})" if rankings[i].group else "") for i in positions]
+        names = [shorten(rankings[i].prompt) + (f" ({shorten(rankings[i].apart)})" if rankings[i].apart else "") for i in positions]
         verb = "looks" if len(positions) == 1 else "look"
         text = f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n"
         _console().print(plain(text), markup=False, highlight=False)
@@ -64,7 +64,7 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
     """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round."""
     table = Table(title=f"Most disputed of {counted(len(rankings), 'ranking')}", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("dispute", justify="right", min_width=7)
-    groups = any(ranking.group for ranking in rankings)
+    groups = any(ranking.apart for ranking in rankings)
     for name, width in (("prompt", 28), *([("group", 12)] if groups else []), ("you ranked higher", 36), ("the models prefer", 36)):
         table.add_column(name, max_width=width, no_wrap=True, overflow="ellipsis")
     parts = split_rewards(rankings, rewards)
@@ -73,7 +73,7 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
         margins = np.where(ranks[:, None] < ranks[None, :], parts[i][:, None] - parts[i][None, :], np.inf)
         pair = np.unravel_index(int(margins.argmin()), margins.shape)
         answers = [Text(f"[{ranking.ranks[k]}] {_one_line(ranking.answers[k])}") for k in pair]
-        group = [Text(_one_line(ranking.group))] if groups else []
+        group = [Text(_one_line(ranking.apart))] if groups else []
         table.add_row(f"{disputes[i]:.2f}", Text(_one_line(ranking.prompt)), *group, *answers)
     if table.row_count:
         _console().print(table)
