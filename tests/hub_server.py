@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = (".safetensors", ".bin", ".h5")  # kept with Git LFS
@@ -89,6 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._answer()
+
     def log_message(self, *arguments) -> None:
         pass
 
@@ -111,7 +115,14 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(307, {"Location": self.path.replace(found[1], new, 1)})
             tree = [_describe_in_tree(file) for file in sorted(self.hub.folders[found[1]].iterdir())]
             return self._send(200, {"Content-Type": "application/json"}, json.dumps(tree).encode())
-        if found := re.fullmatch(r"/api/models/(.+?)(?:/revision/\w+)?", path):
+        if found := re.fullmatch(r"/api/(datasets/.+?)/(tree|paths-info)/\w+(/.*)?", path):
+            files = sorted(self.hub.folders[found[1]].iterdir())
+            if found[2] == "paths-info":
+                wanted = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
+                files = [file for file in files if file.name in wanted]
+            listed = [{"type": "file", "path": file.name, "size": file.stat().st_size, "oid": _describe(file)["blobId"]} for file in files]
+            return self._send(200, {"Content-Type": "application/json"}, json.dumps(listed).encode())
+        if found := re.fullmatch(r"/api/(?:models/)?((?:datasets/)?.+?)(?:/revision/\w+)?", path):
             name = found[1]
             if new := self.hub.renamed.get(name):
                 return self._send(307, {"Location": self.path.replace(name, new, 1)})
@@ -124,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             name, file = found[1], found[2]
             if new := self.hub.renamed.get(name):
                 return self._send(307, {"Location": self.path.replace(name, new, 1)})
-            if not (target := self.hub.folders[name] / file).exists():
+            if name not in self.hub.folders or not (target := self.hub.folders[name] / file).exists():
                 return self._send(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
             about = _describe(target)
             if lfs := about["lfs"]:
@@ -142,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     def _send_large(self, path: Path) -> None:

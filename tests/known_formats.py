@@ -1,8 +1,8 @@
-"""Records shaped as the real data sets are, one example or more of each format, and what they say."""
+"""Records shaped as the real data sets are, one example or more of each, and what they say."""
 
 import json
 
-from preference.data.record_writers import open_writer
+from preference.data.tables import write_table
 
 SKY = "What color is the sky?"
 USER, BLUE, GREEN = ({"role": role, "content": text} for role, text in (("user", SKY), ("assistant", "It is blue."), ("assistant", "It is green.")))
@@ -14,27 +14,23 @@ def message(role: str, text: str) -> dict:
     return {"content": text, "role": role}
 
 
-# name -> (records, what the CSV holds by prompt and group: answers from best to worst, the summary)
-KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
+# name -> (records, what the CSV holds by prompt and group, or rater: answers from best to worst)
+KNOWN: dict[str, tuple[list[dict], list[tuple]]] = {
     "TRL, standard": (
         [{"prompt": "The sky is", "chosen": " blue.", "rejected": " green."}],
         [("The sky is", "", "blue.", "green.")],
-        "read 1 TRL preference pair (standard)",
     ),
     "TRL, standard, implicit prompt": (
         [{"chosen": "The sky is blue.", "rejected": "The sky is black."}, {"chosen": "The cat sat.", "rejected": "The cats sat."}],
         [("The sky is", "", "blue.", "black."), ("The", "", "cat sat.", "cats sat.")],
-        "read 2 TRL preference pairs (standard, implicit prompt)",
     ),
     "TRL, conversational": (
         [{"prompt": [USER], "chosen": [BLUE], "rejected": [GREEN]}, {"prompt": FIRST_TURNS, "chosen": [BLUE], "rejected": [GREEN]}],
         [(SKY, "", "It is blue.", "It is green."), (NIGHT, "", "It is blue.", "It is green.")],
-        "read 2 TRL preference pairs (conversational)",
     ),
     "TRL, conversational, implicit prompt": (
         [{"chosen": [USER, BLUE], "rejected": [USER, GREEN]}, {"chosen": [*FIRST_TURNS, BLUE], "rejected": [*FIRST_TURNS, GREEN]}],
         [(SKY, "", "It is blue.", "It is green."), (NIGHT, "", "It is blue.", "It is green.")],
-        "read 2 TRL preference pairs (conversational, implicit prompt)",
     ),
     "HH-RLHF": (
         [
@@ -45,7 +41,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             },
         ],
         [("Hi!", "", "Hello.", "What?"), ("User: a\n\nb\n\nAssistant: c\n\nUser: d", "", "e", "f")],
-        "read 2 HH-RLHF dialogue pairs",
     ),
     "HH-RLHF that parts early": (
         [
@@ -55,12 +50,10 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             }
         ],
         [("a", "", "Assistant: b\n\nUser: c\n\nAssistant: d", "x")],
-        "read 1 HH-RLHF dialogue pair",
     ),
     "HH-RLHF with the prompt apart": (
         [{"prompt": "\n\nHuman: Hi!\n\nAssistant:", "chosen": " Hello.", "rejected": " What?"}],
         [("Hi!", "", "Hello.", "What?")],
-        "read 1 TRL preference pair (standard)",
     ),
     "UltraFeedback binarized": (
         [
@@ -74,7 +67,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             },
         ],
         [(SKY, "", "It is blue.", "It is green.")],
-        "read 2 UltraFeedback pairs (binarized)",
     ),
     "RewardBench": (
         [
@@ -84,7 +76,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             }
         ],
         [("p", "", "a", "b")],
-        "read 1 RewardBench row",
     ),
     "RewardBench 2": (
         [
@@ -94,7 +85,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             }
         ],
         [("Name a color", "", ("red", "blue"), ("seven", "x"))],
-        "read 1 RewardBench 2 row",
     ),
     "HelpSteer3": (
         [
@@ -105,7 +95,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             for preference in (-2, 1, 0)
         ],
         [("p", "1", "a", "b"), ("p", "2", "b", "a")],
-        "read 3 HelpSteer3 preferences",
     ),
     "LLaMA-Factory, alpaca": (
         [
@@ -113,7 +102,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             {"instruction": "Go on.", "input": "", "chosen": "c", "rejected": "d", "system": "Be brief.", "history": [["a", "b"]]},
         ],
         [("Add.\n1 + 1", "", "2", "3"), ("System: Be brief.\n\nUser: a\n\nAssistant: b\n\nUser: Go on.", "", "c", "d")],
-        "read 2 LLaMA-Factory pairs (alpaca)",
     ),
     "LLaMA-Factory, sharegpt": (
         [
@@ -123,7 +111,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             }
         ],
         [("User: a\n\nAssistant: b\n\nUser: c", "", "d", "e")],
-        "read 1 LLaMA-Factory pair (sharegpt)",
     ),
     "Nectar": (
         [
@@ -138,7 +125,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             }
         ],
         [("Hi!", "", "a", ("b", "c"))],
-        "read 1 ranked list (Nectar)",
     ),
     "OpenHermesPreferences, positions from best to worst": (
         [
@@ -149,12 +135,10 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             }
         ],
         [("p", "", "b", "c", "a")],
-        "read 1 ranked list (OpenHermesPreferences)",
     ),
     "OpenHermesPreferences, a rank for each": (
         [{"prompt": "p", "candidates_completions": ["a", "b", "c"], "ranks": [2, 3, 1]}],
         [("p", "", "c", "a", "b")],
-        "read 1 ranked list (OpenHermesPreferences)",
     ),
     "NeMo-RL": (
         [
@@ -164,7 +148,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             }
         ],
         [(NIGHT, "", "It is blue.", "It is green.")],
-        "read 1 ranked list (NeMo-RL)",
     ),
     "arena": (
         [
@@ -175,7 +158,6 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
             for winner, judge in [("model_b", "user_1"), ("model_a", "user_2"), ("tie", "user_3"), ("tie (bothbad)", "user_4")]
         ],
         [(SKY, "user_1", "It is green.", "It is blue."), (SKY, "user_2", "It is blue.", "It is green.")],
-        "read 4 arena votes",
     ),
     "arena of several turns, as JSON text": (
         [
@@ -187,17 +169,299 @@ KNOWN: dict[str, tuple[list[dict], list[tuple], str]] = {
         ],
         [(SKY, "", "Assistant: Blue.\n\nUser: And at night?\n\nAssistant: It is blue.",
           "Assistant: It is green.\n\nUser: And at night?\n\nAssistant: It is green.")],
-        "read 1 arena vote",
     ),
     "labelled lists": (
         [{"query": "p", "docs": ["a", "b", "c"], "labels": [0, 1, 0]}],
         [("p", "", "b", ("a", "c"))],
-        "read 1 labelled list (sentence-transformers)",
     ),
     "ranked answers": (
         [{"prompt": "p", "answer": answer, "rank": rank, "note": None} for answer, rank in (("a", 2), ("b", 1.0), ("c", 4))],
         [("p", "", "b", "a", "c")],
-        "read 3 ranked answers",
+    ),
+    "PKU-SafeRLHF": (
+        [
+            {
+                "prompt": "p", "response_0": "a", "response_1": "b", "prompt_source": "s", "response_0_source": "x y", "is_response_0_safe": True,
+                "is_response_1_safe": False, "response_0_severity_level": 0, "better_response_id": 1, "safer_response_id": 0,
+            }
+        ],
+        [("p", "", "b", "a")],
+    ),
+    "SHP": (
+        [
+            {
+                "post_id": "x", "domain": "askx", "history": "How long?", "c_root_id_A": "a", "c_root_id_B": "b", "created_at_utc_A": 1,
+                "created_at_utc_B": 2, "score_A": 3, "score_B": 12, "human_ref_A": "Long.", "human_ref_B": "Short.", "labels": 0, "score_ratio": 4.0,
+            }
+        ],
+        [("How long?", "", "Short.", "Long.")],
+    ),
+    "HelpSteer2, preference": (
+        [
+            {
+                "split": "train", "prompt": "p", "response_1": "a", "response_2": "b", "preference_strength": strength,
+                "preference_statement": "Response 1 is better", "preference_elaboration": "x y", "three_most_similar_preferences": [],
+            }
+            for strength in (1, 2, -3, 0)
+        ],
+        [("p", "1", "b", "a"), ("p", "2", "a", "b")],
+    ),
+    "AlpacaFarm": (
+        [
+            {"instruction": "Add.", "input": given, "output_1": "a", "output_2": "b", "preference": preference}
+            for given, preference in (("", 2), ("1 + 1", 1), ("", 0))
+        ],
+        [("Add.", "", "b", "a"), ("Add.\n1 + 1", "", "a", "b")],
+    ),
+    "AlpacaEval": (
+        [
+            {
+                "instruction": f"p{i}", "output_1": "a", "generator_1": "m", "dataset": "helpful_base", "output_2": "b", "generator_2": "n",
+                "annotator": "gpt4", "preference": preference, "raw_completion": "x y",
+            }
+            for i, preference in enumerate((1.9, 1.0, 1.5, None))
+        ],
+        [("p0", "gpt4", "b", "a"), ("p1", "gpt4", "a", "b")],
+    ),
+    "the arena on Kaggle": (
+        [
+            {
+                "id": i, "model_a": "m", "model_b": "n", "prompt": json.dumps(asked), "response_a": json.dumps(a), "response_b": json.dumps(b),
+                "winner_model_a": int(won == "a"), "winner_model_b": int(won == "b"), "winner_tie": int(won == "tie"),
+            }
+            for i, (asked, a, b, won) in enumerate(
+                [(["p"], ["x"], ["y"], "b"), (["p", "q"], ["x", "y"], ["x", "z"], "a"), (["r"], ["x"], ["y"], "tie")]
+            )
+        ],
+        [("p", "", "y", "x"), ("User: p\n\nAssistant: x\n\nUser: q", "", "y", "z")],
+    ),
+    "Vertex": ([{"input_text": "p", "candidate_0": "a", "candidate_1": "b", "choice": 1}], [("p", "", "b", "a")]),
+    "JudgeBench": (
+        [
+            {
+                "pair_id": "1", "original_id": "2", "source": "mmlu", "question": f"q{i}", "response_model": "gpt-4o", "response_A": "a",
+                "response_B": "b", "label": label,
+            }
+            for i, label in enumerate(("A>B", "B>A", "A=B"))
+        ],
+        [("q0", "", "a", "b"), ("q1", "", "b", "a")],
+    ),
+    "MT-Bench": (
+        [
+            {
+                "question_id": 81, "model_a": "m", "model_b": "n", "winner": winner, "judge": "expert_3", "turn": turn,
+                "conversation_a": [USER, BLUE, FIRST_TURNS[2], GREEN], "conversation_b": [USER, GREEN, FIRST_TURNS[2], GREEN],
+            }
+            for winner, turn in (("model_a", 1), ("tie (inconsistent)", 1))
+        ],
+        [(SKY, "expert_3", "It is blue.", "It is green.")],
+    ),
+    "ranked_responses": ([{"prompt": "p", "ranked_responses": ["a", "b", "c"]}], [("p", "", "a", "b", "c")]),
+    "MedicalGPT": (
+        [{"system": "", "history": [["x", "y"]], "question": "q", "response_chosen": "a", "response_rejected": "b"}],
+        [("User: x\n\nAssistant: y\n\nUser: q", "", "a", "b")],
+    ),
+    "LLaMA-Factory before 2024": ([{"instruction": "p", "input": "", "output": ["a", "b"]}], [("p", "", "a", "b")]),
+    "ms-swift": ([{"messages": [USER, BLUE], "rejected_response": "No idea."}], [(SKY, "", "It is blue.", "No idea.")]),
+    "ms-swift, chats": ([{"messages": [USER, BLUE], "rejected_messages": [USER, GREEN]}], [(SKY, "", "It is blue.", "It is green.")]),
+    "OpenPipe": ([{"messages": [*FIRST_TURNS, BLUE], "rejected_message": GREEN}], [(NIGHT, "", "It is blue.", "It is green.")]),
+    "Argilla's UltraFeedback": (
+        [
+            {
+                "source": "x y", "instruction": f"p{i}", "chosen_response": "a", "rejected_response": "b", "chosen_avg_rating": 4.5,
+                "rejected_avg_rating": rating, "chosen_model": "m",
+            }
+            for i, rating in enumerate((4.0, 4.5, 5.0))
+        ],
+        [("p0", "", "a", "b")],
+    ),
+    "Stack Exchange, paired": ([{"qid": 1, "question": "q", "response_j": "a", "response_k": "b", "date": "x"}], [("q", "", "a", "b")]),
+    "triplets": ([{"anchor": "q", "positive": "a", "negative": "b"}], [("q", "", "a", "b")]),
+    "triplets, several negatives": (
+        [{"query": "q", "positive": "a", "negative_1": "b", "negative_2": "c"}, {"query": "r", "positive": "a", "negative_1": "b", "negative_2": None}],
+        [("q", "", "a", ("b", "c")), ("r", "", "a", "b")],
+    ),
+    "wide tables": (
+        [
+            {"Prompt": "p", "Answer 1": "a", "Answer 2": "b", "Answer 3": "c", "Rank 1": 2, "Rank 2": 1, "Rank 3": 2},
+            {"Prompt": "q", "Answer 1": "a", "Answer 2": "b", "Answer 3": "", "Rank 1": 2, "Rank 2": 1, "Rank 3": None},
+        ],
+        [("p", "", "b", ("a", "c")), ("q", "", "b", "a")],
+    ),
+    "a form that asks which": (
+        [
+            {"Timestamp": str(i), "Question": f"q{i}", "Answer A": "a", "Answer B": "b", "Which is better?": better}
+            for i, better in enumerate(("Answer B", "A", "b", "Both are equally good"))
+        ],
+        [("q0", "", "b", "a"), ("q1", "", "a", "b"), ("q2", "", "b", "a")],
+    ),
+    "Google Forms": (
+        [{"Email Address": who, "Name a prime. [7]": one, "Name a prime. [8]": two} for who, one, two in (("a@b", "1st", "2nd"), ("c@d", "2", "1"))],
+        [("Name a prime.", "a@b", "7", "8"), ("Name a prime.", "c@d", "8", "7")],
+    ),
+    "sides": (
+        [{"prompt": "p", "text1": "a", "text2": "b", "selected": "right"}, {"prompt": "q", "text1": "a", "text2": "b", "selected": "left"}],
+        [("p", "", "b", "a"), ("q", "", "a", "b")],
+    ),
+    "the winner's name, or its text": (
+        [
+            {"prompt": "p", "model_a": "gpt-4", "response_a": "a", "model_b": "llama", "response_b": "b", "winner": "llama"},
+            {"prompt": "q", "model_a": "gpt-4", "response_a": "x y", "model_b": "llama", "response_b": "z", "winner": "x y"},
+        ],
+        [("p", "", "b", "a"), ("q", "", "x y", "z")],
+    ),
+    "unpaired": (
+        [{"prompt": "p", "completion": answer, "label": label} for answer, label in (("a", False), ("b", True), ("c", True))],
+        [("p", "", ("b", "c"), "a")],
+    ),
+}  # fmt: skip
+
+
+# The same of records with objects within objects, which no CSV holds.
+NESTED: dict[str, tuple[list[dict], list[tuple]]] = {
+    "WebGPT": (
+        [
+            {
+                "question": {"dataset": "eli5", "id": "q1", "full_text": "Why?"}, "quotes_0": {"title": ["t"], "extract": ["e"]}, "answer_0": "a",
+                "tokens_0": {"prefix": [1], "completion": [2]}, "score_0": -0.5, "answer_1": "b", "score_1": 0.5,
+            }
+        ],
+        [("Why?", "", "b", "a")],
+    ),
+    "summarize-from-feedback": (
+        [
+            {
+                "info": {"id": "t3", "post": "A long story.", "title": "Cat", "subreddit": "cats", "site": None},
+                "summaries": [{"text": "a", "policy": "sup4", "note": None}, {"text": "b", "policy": "ref", "note": None}],
+                "choice": 1, "worker": "w1", "batch": "b1", "split": "train", "extra": {"confidence": 7},
+            }
+        ],
+        [("A long story.", "w1", "b", "a")],
+    ),
+    "UltraFeedback": (
+        [
+            {
+                "source": "s", "instruction": "p", "models": ["m", "n"], "correct_answers": ["None"], "incorrect_answers": ["None"],
+                "completions": [
+                    {"model": "m", "response": "a", "overall_score": 2.0, "fine-grained_score": 3.0, "annotations": {"honesty": {"Rating": "1"}}},
+                    {"model": "n", "response": "b", "overall_score": 8.5, "fine-grained_score": 2.0, "annotations": {"honesty": {"Rating": "5"}}},
+                ],
+            }
+        ],
+        [("p", "", "b", "a")],
+    ),
+    "GPT-4-LLM": (
+        [{"user_input": "p", "responses_and_scores": [{"response": "a", "score": 2.0, "source": "m"}, {"response": "b", "score": 9.0, "source": "n"}]}],
+        [("p", "", "b", "a")],
+    ),
+    "Stack Exchange": (
+        [
+            {
+                "qid": 1, "question": "q", "date": "x", "metadata": ["y"],
+                "answers": [{"answer_id": i, "author": "m", "pm_score": i, "selected": False, "text": text} for i, text in enumerate("abc")],
+            }
+        ],
+        [("q", "", "c", "b", "a")],
+    ),
+    "OASST, messages": (
+        [
+            {"message_id": f"m{i}", "parent_id": parent, "text": text, "role": role, "lang": "en", "rank": rank, "message_tree_id": "m0"}
+            for i, (parent, text, role, rank) in enumerate(
+                [(None, "p", "prompter", None), ("m0", "a", "assistant", 1), ("m0", "b", "assistant", 0), ("m2", "q", "prompter", None),
+                 ("m3", "c", "assistant", 0), ("m3", "d", "assistant", 1), ("m0", "e", "assistant", None)]
+            )
+        ],
+        [("p", "", "b", "a"), ("User: p\n\nAssistant: b\n\nUser: q", "", "c", "d")],
+    ),
+    "OASST, trees": (
+        [
+            {
+                "message_tree_id": "m0",
+                "prompt": {
+                    "message_id": "m0", "text": "p", "role": "prompter",
+                    "replies": [
+                        {"message_id": "m1", "text": "a", "role": "assistant", "rank": 1, "replies": []},
+                        {"message_id": "m2", "text": "b", "role": "assistant", "rank": 0, "replies": []},
+                    ],
+                },
+            }
+        ],
+        [("p", "", "b", "a")],
+    ),
+    "OpenAI, Together, Fireworks": (
+        [{"input": {"messages": FIRST_TURNS, "tools": [], "parallel_tool_calls": True}, "preferred_output": [BLUE], "non_preferred_output": [GREEN]}],
+        [(NIGHT, "", "It is blue.", "It is green.")],
+    ),
+    "BGE": ([{"query": "q", "pos": ["a"], "neg": ["b", "c"]}], [("q", "", "a", ("b", "c"))]),
+    "lists of rejected answers": ([{"instruction": "p", "input": "", "chosen": "a", "rejected": ["b", "c"]}], [("p", "", "a", ("b", "c"))]),
+    "Argilla, ranking": (
+        [
+            {
+                "id": "x", "status": "completed", "fields": {"prompt": "p", "response1": "a", "response2": "b"}, 
+                "responses": {"preference": [
+                    {"value": ["response2", "response1"], "user_id": "u1", "status": "submitted"},
+                    {"value": ["response1", "response2"], "user_id": "u2", "status": "discarded"},
+                ]},
+            }
+        ],
+        [("p", "u1", "b", "a")],
+    ),
+    "Argilla, a column for each question": (
+        [
+            {
+                "prompt": "p", "response-1": "a", "response-2": "b", "external_id": None, "metadata": "{}",
+                "preference": [{"user_id": "u1", "value": {"rank": [2, 1], "value": ["response-1", "response-2"]}, "status": "submitted"}],
+            }
+        ],
+        [("p", "u1", "b", "a")],
+    ),
+    "Argilla, data set on the Hub": (
+        [
+            {
+                "id": "1", "prompt": "p", "response1": "a", "response2": "b", "better.responses": ["response2", "response1"],
+                "better.responses.users": ["u1", "u2"], "better.responses.status": ["submitted", "submitted"],
+            }
+        ],
+        [("p", "u1", "b", "a"), ("p", "u2", "a", "b")],
+    ),
+    "Label Studio, ranker": (
+        [
+            {
+                "id": 1, "data": {"prompt": "p", "answers": [{"id": "x", "body": "a"}, {"id": "y", "body": "b"}]},
+                "annotations": [
+                    {"id": 9, "completed_by": who, "result": [{"from_name": "rank", "type": "ranker", "value": {"ranker": {"rank": order}}}]}
+                    for who, order in ((2, ["y", "x"]), (3, ["x", "y"]))
+                ],
+            }
+        ],
+        [("p", "2", "b", "a"), ("p", "3", "a", "b")],
+    ),
+    "Label Studio, pairwise": (
+        [
+            {
+                "id": 1, "data": {"prompt": "p", "answer1": "a", "answer2": "b"},
+                "annotations": [
+                    {"completed_by": {"id": 1, "email": "a@b"}, "result": [{"from_name": "c", "type": "pairwise", "value": {"selected": "right"}}]},
+                    {"completed_by": {"id": 2, "email": "c@d"}, "was_cancelled": True, "result": []},
+                ],
+            }
+        ],
+        [("p", "a@b", "b", "a")],
+    ),
+    "Prodigy": (
+        [
+            {
+                "text": f"p{i}", "options": [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}], "accept": [2], "answer": answer, "_input_hash": 1,
+                "_task_hash": 2, "_annotator_id": "ann",
+            }
+            for i, answer in enumerate(("accept", "ignore"))
+        ],
+        [("p0", "ann", "b", "a")],
+    ),
+    "a list in an object": ([{"data": [{"prompt": "p", "chosen": "a", "rejected": "b"}]}], [("p", "", "a", "b")]),
+    "a table by its columns": (
+        [{"prompt": {"0": "p", "1": "q"}, "chosen": {"0": "a", "1": "c"}, "rejected": {"0": "b", "1": "d"}}],
+        [("p", "", "a", "b"), ("q", "", "c", "d")],
     ),
 }  # fmt: skip
 
@@ -212,6 +476,4 @@ SCORED = [
 
 
 def write(path, records: list[dict]) -> None:
-    with open_writer(path, path.suffix[1:]) as writer:
-        for record in records:
-            writer.write(record)
+    write_table(path, path.suffix[1:], list(dict.fromkeys(name for record in records for name in record)), records)

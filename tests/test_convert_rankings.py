@@ -1,34 +1,127 @@
 """Each format is read from records that are shaped as the real data sets are, and goes back and forth without losing a comparison."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
-import tracemalloc
 from decimal import Decimal
 
 import pytest
 from conftest import ROOT, read_csv, run_process, run_script
-from known_formats import KNOWN, NIGHT, SCORED, SKY, USER, write
+from hub_server import Hub
+from known_formats import BLUE, GREEN, KNOWN, NESTED, NIGHT, SCORED, SKY, USER, write
 
 from preference.data.rankings import Ranking, read_rankings, write_rankings
-from preference.data.records import read_records
+from preference.data.tables import KINDS, read_table
 
 
 def best_to_worst(ranking: Ranking) -> tuple:
-    """Prompt, group, then the answers; tied ones in a tuple."""
+    """Prompt, group or rater, then the answers; tied ones in a tuple."""
     levels = [tuple(a for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level) for level in sorted(set(ranking.ranks))]
-    return ranking.prompt, ranking.group, *(level[0] if len(level) == 1 else level for level in levels)
+    return ranking.prompt, ranking.group or ranking.rater, *(level[0] if len(level) == 1 else level for level in levels)
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "parquet", "json", "csv"])
-@pytest.mark.parametrize("name", KNOWN)
+def read_back(path) -> list[tuple]:
+    return [best_to_worst(ranking) for ranking in read_rankings(path).rankings]
+
+
+def unwrapped(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "name, kind", [(name, kind) for name in (KNOWN | NESTED) for kind in ("jsonl", "parquet", "json", "csv") if kind != "csv" or name in KNOWN]
+)
 def test_what_others_have_becomes_rankings(tmp_path, name, kind):
-    records, expected, read = KNOWN[name]
+    records, expected = (KNOWN | NESTED)[name]
     write(source := tmp_path / f"data.{kind}", records)
     done = run_script("convert_rankings.py", source, "out.csv", cwd=tmp_path)
-    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == expected
-    assert " ".join(done.stdout.split()).startswith(f"{read} from {source}, wrote ") and not done.stderr
+    assert read_back(tmp_path / "out.csv") == expected and not done.stderr
+
+
+@pytest.mark.parametrize(
+    "name, understood",
+    [
+        (
+            "TRL, standard, implicit prompt",
+            "prompt: the common beginning of both answers; better: chosen; worse: rejected first: 'The sky is': 'blue.'",
+        ),
+        (
+            "LLaMA-Factory, alpaca",
+            "prompt: system, history, instruction, input; better: chosen; worse: rejected first: 'Add.\\n1 + 1': '2' is above '3'",
+        ),
+        ("HelpSteer3", "answers: response1, response2; vote: overall_preference (-3: the first, 3: the second) first: 'p': 'a' is above 'b'"),
+        ("SHP", "prompt: history; answers: human_ref_A, human_ref_B; scores, higher is better: score_A, score_B first: 'How long?': 'Short.'"),
+        ("RewardBench 2", "better: chosen; worse: rejected first: 'Name a color': 'red' = 'blue' is above 'seven' = 'x'"),
+        ("arena", "answers: conversation_a, conversation_b; vote: winner; turn: turn; rater: judge first: 'What color is the sky?': 'It is green.'"),
+    ],
+)
+def test_what_was_understood_is_said_with_the_first_record(tmp_path, name, understood):
+    write(tmp_path / "data.jsonl", KNOWN[name][0])
+    assert understood in unwrapped(run_script("convert_rankings.py", "data.jsonl", "out.csv", cwd=tmp_path).stdout)
+
+
+@pytest.mark.parametrize(
+    "record, flags, expected",
+    [
+        ({"frage": "p q", "gut": "a", "schlecht": "b"}, ["--prompt", "frage", "--chosen", "gut", "--rejected", "schlecht"], ("p q", "", "a", "b")),
+        ({"frage": "p", "x": "a", "y": "b", "wahl": "y"}, ["--prompt", "frage", "--answers", "x,y", "--vote", "wahl", "--first", "x"], ("p", "", "b", "a")),
+        ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 1}, ["--first", "1"], ("p", "", "a", "b")),
+        ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 0.3}, ["--first", "1"], ("p", "", "b", "a")),
+        ({"prompt": "p", "response_a": "a", "response_b": "b", "vote": -2}, ["--first", "1"], ("p", "", "b", "a")),
+        ({"prompt": "p", "response_0": "a", "response_1": "b", "better_response_id": 0, "safer_response_id": 1}, ["--vote", "safer_response_id"],
+         ("p", "", "b", "a")),
+        ({"title": "p", "body_text": "q", "chosen": "a", "rejected": "b"}, ["--prompt", "title,body_text"], ("p\nq", "", "a", "b")),
+        ({"prompt": "p", "answers": [{"text": "a", "votes": 1}, {"text": "b", "votes": 2}]}, ["--score", "votes"], ("p", "", "b", "a")),
+        ({"prompt": "p", "one": "a", "two": "b", "s1": 1, "s2": 2}, ["--answers", "one,two", "--score", "s1,s2"], ("p", "", "b", "a")),
+    ],
+)  # fmt: skip
+def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
+    write(tmp_path / "data.jsonl", [record])
+    run_script("convert_rankings.py", "data.jsonl", "out.csv", *flags, cwd=tmp_path)
+    assert read_back(tmp_path / "out.csv") == [expected]
+
+
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        ({"frage": "Was ist das?", "chosen": "a b", "rejected": "a c"}, "no column is known as the prompt; name it with --prompt, one of: frage"),
+        (
+            {"question": "p?", "context": "A text.", "chosen": "a", "rejected": "b"},
+            "question and context could both be the prompt; say which with --prompt",
+        ),
+        (
+            {"prompt": "p", "response_a": "a", "response_b": "b", "winner": "a", "vote": "b"},
+            "winner and vote could both be the vote; say which with --vote",
+        ),
+        ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 1.0, "x": 0}, None),
+        (
+            {"prompt": "p", "response_a": "a", "response_b": "b", "label": 0},
+            "label has numbers from 0 to 0, which could be read in two ways; say with --first",
+        ),
+        (
+            {"prompt": "p", "response_a": "a", "response_b": "b", "preference": -1},
+            "preference has numbers from -1 to -1, which could be read in two ways",
+        ),
+        ({"prompt": "p", "answer": "a", "score": 1, "rating": 2}, "score and rating could both be the score; say which with --score"),
+        ({"answer": "a", "score": 1}, "no column is known as the prompt among 'answer, score'; name it with --prompt"),
+        ({"note": "a", "number": 1}, "no answers were found in the columns 'note, number'; name them: --chosen NAME --rejected NAME, or"),
+    ],
+)
+def test_where_two_readings_are_possible_the_flag_is_asked_for(tmp_path, record, message):
+    write(tmp_path / "data.jsonl", [record])
+    if message is None:
+        run_script("convert_rankings.py", "data.jsonl", "out.csv", cwd=tmp_path)
+    else:
+        assert message in error_of(tmp_path, "data.jsonl", "out.csv")
+
+
+def test_a_flag_that_names_no_column_says_which_there_are(tmp_path):
+    write(tmp_path / "data.jsonl", SCORED)
+    assert error_of(tmp_path, "data.jsonl", "out.csv", "--score", "humor").startswith(
+        "error: data.jsonl: --score humor: no such column; there are 'prompt, response, helpfulness, correctness, "
+    )
 
 
 def test_a_subset_is_kept(tmp_path):
@@ -38,7 +131,7 @@ def test_a_subset_is_kept(tmp_path):
         ("a", "1", "Math"), ("b", "1", "Math"), ("a", "2", "alpacaeval-easy"), ("b", "2", "alpacaeval-easy"),
     ]  # fmt: skip
     run_script("convert_rankings.py", "out.csv", "back.jsonl", "--to", "rewardbench", cwd=tmp_path)
-    assert list(read_records(tmp_path / "back.jsonl")) == [
+    assert read_table(tmp_path / "back.jsonl").records == [
         {"prompt": "p", "chosen": "a", "rejected": "b", "group": "1", "subset": "Math", "id": 1},
         {"prompt": "p", "chosen": "a", "rejected": "b", "group": "2", "subset": "alpacaeval-easy", "id": 2},
     ]
@@ -48,12 +141,12 @@ def test_a_subset_is_kept(tmp_path):
 def test_scored_answers_of_one_prompt_are_one_ranking(tmp_path, kind):
     write(tmp_path / f"scored.{kind}", SCORED)
     done = run_script("convert_rankings.py", f"scored.{kind}", "out.csv", "--score", "helpfulness", cwd=tmp_path)
-    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == [
+    assert read_back(tmp_path / "out.csv") == [
         ("c#", "", ("a", "c"), "b"),
         ("User: p\n\nAssistant: q\n\nUser: r", "", "x", "z"),
     ]
-    assert done.stdout == (
-        f"read 9 scored answers from scored.{kind}, wrote 5 ranked answers (2 rankings of 2 prompts) to out.csv\n"
+    assert done.stdout.endswith(
+        f"read 9 records from scored.{kind}, wrote 5 ranked answers (2 rankings of 2 prompts) to out.csv\n"
         "left out: 1 with an empty text, 1 with only one answer, 1 with only ties\n"
     )
     run_script("convert_rankings.py", f"scored.{kind}", "other.csv", "--score", "correctness", cwd=tmp_path)
@@ -64,7 +157,7 @@ def test_several_raters_of_the_same_answers_keep_their_own_rankings(tmp_path):
     rows = [("ann", "a", 5), ("ann", "b", 1), ("bob", "a", 2), ("bob", "b", 3)]
     write(tmp_path / "scored.jsonl", [{"prompt": "p", "completion": answer, "score": score, "annotator": who} for who, answer, score in rows])
     run_script("convert_rankings.py", "scored.jsonl", "out.csv", "--score", "score", cwd=tmp_path)
-    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == [("p", "ann", "a", "b"), ("p", "bob", "b", "a")]
+    assert read_back(tmp_path / "out.csv") == [("p", "ann", "a", "b"), ("p", "bob", "b", "a")]
     write(tmp_path / "alone.jsonl", [{"prompt": "p", "completion": answer, "score": score} for _, answer, score in rows])
     done = run_script("convert_rankings.py", "alone.jsonl", "none.csv", "--score", "score", cwd=tmp_path, status=2)
     assert done.stderr == "error: alone.jsonl: 4 records, and no comparison: 1 with answers listed twice with different ranks\n"
@@ -75,10 +168,10 @@ def test_raters_may_have_numbers_which_a_table_with_gaps_makes_floats(tmp_path):
     write(tmp_path / "rated.parquet", [{"prompt": "p", "answer": a, "score": score, "group": "", "annotator_id": who} for who, a, score in rows])
     run_script("convert_rankings.py", "rated.parquet", "out.csv", "--score", "score", cwd=tmp_path)
     expected = [("p", "1", "a", "b"), ("p", "2", "b", "a"), ("p", "", "b", "a")]
-    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == expected
+    assert read_back(tmp_path / "out.csv") == expected
     write(tmp_path / "ranked.parquet", [{"prompt": "p", "answer": a, "rank": 6 - score, "group": who} for who, a, score in rows])
     run_script("convert_rankings.py", "ranked.parquet", "ranked.csv", cwd=tmp_path)
-    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "ranked.csv").rankings] == expected
+    assert read_back(tmp_path / "ranked.csv") == expected
 
 
 def test_a_rater_named_in_another_column_keeps_the_subset_and_ranks_may_be_decimals(tmp_path):
@@ -86,7 +179,7 @@ def test_a_rater_named_in_another_column_keeps_the_subset_and_ranks_may_be_decim
     records = [{"prompt": "p", "answer": answer, "rank": Decimal(rank), "annotator": who, "subset": f"of {who}"} for answer, rank, who in rows]
     write(tmp_path / "ranked.parquet", records)
     run_script("convert_rankings.py", "ranked.parquet", "out.csv", cwd=tmp_path)
-    written = [(row["answer"], row["rank"], row["group"], row["subset"]) for row in read_csv(tmp_path / "out.csv")]
+    written = [(row["answer"], row["rank"], row["rater"], row["subset"]) for row in read_csv(tmp_path / "out.csv")]
     assert written == [(answer, str(rank), who, f"of {who}") for answer, rank, who in rows]
 
 
@@ -95,20 +188,13 @@ def test_messages_in_pythons_notation_are_refused(tmp_path):
     done = run_script("convert_rankings.py", "pandas.csv", "out.csv", cwd=tmp_path, status=2)
     assert done.stderr.startswith("error: pandas.csv:2: a list in Python's notation, not in JSON: ")
     (tmp_path / "pairs.csv").write_text("""prompt,chosen,rejected\np,"[{'role': 'user', 'content': 'Hi'}]","[{'role': 'user', 'content': 'Ho'}]"\n""")
-    assert "pairs.csv:2: a list in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    assert "pairs.csv: a list in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
     (tmp_path / "bench.csv").write_text("""prompt,chosen,rejected,subset\np,['a'],"['b', 'c']",s\n""")
-    assert "bench.csv:2: a list in Python's notation" in run_script("convert_rankings.py", "bench.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    assert "bench.csv: a list in Python's notation" in run_script("convert_rankings.py", "bench.csv", "out.csv", cwd=tmp_path, status=2).stderr
     code = 'prompt,chosen,rejected\np,"[{""id"": 1}]","[""a""]"\n'  # an answer that is JSON
     (tmp_path / "code.csv").write_text(code)
     run_script("convert_rankings.py", "code.csv", "code_out.csv", cwd=tmp_path)
     assert [row["answer"] for row in read_csv(tmp_path / "code_out.csv")] == ['[{"id": 1}]', '["a"]']
-
-
-def test_tables_that_hold_their_records_in_another_way_are_told_apart(tmp_path):
-    (tmp_path / "columns.json").write_text('{"prompt": {"0": "p"}, "chosen": {"0": "a"}, "rejected": {"0": "b"}}')
-    assert 'to_json(..., orient="records", lines=True)' in error_of(tmp_path, "columns.json", "out.csv")
-    (tmp_path / "inside.json").write_text('{"train": [{"prompt": "p", "chosen": "a", "rejected": "b"}]}')
-    assert "its records may be those in 'train': write that list alone" in error_of(tmp_path, "inside.json", "out.csv")
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv"])
@@ -130,8 +216,8 @@ def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):
     pairs = [("a", "b", "ann"), ("b", "c", "ann"), ("c", "a", "bob"), ("a", "b", "ann 1")]
     write(tmp_path / "pairs.jsonl", [{"prompt": " p", "chosen": better, "rejected": worse, "annotator": who} for better, worse, who in pairs])
     run_script("convert_rankings.py", "pairs.jsonl", "out.csv", cwd=tmp_path)
-    assert [best_to_worst(ranking) for ranking in read_rankings(tmp_path / "out.csv").rankings] == [
-        ("p", "ann 2", "a", "b"), ("p", "ann 3", "b", "c"), ("p", "bob", "c", "a"), ("p", "ann 1", "a", "b"),
+    assert read_back(tmp_path / "out.csv") == [
+        ("p", "1", "a", "b"), ("p", "2", "b", "c"), ("p", "bob", "c", "a"), ("p", "ann 1", "a", "b"),
     ]  # fmt: skip
 
 
@@ -142,8 +228,8 @@ def test_rows_that_compare_nothing_are_counted(tmp_path):
     ]  # fmt: skip
     write(tmp_path / "hh.jsonl", [{"chosen": chosen, "rejected": rejected} for chosen, rejected in rows])
     done = run_script("convert_rankings.py", "hh.jsonl", "out.csv", cwd=tmp_path)
-    assert done.stdout == (
-        "read 5 HH-RLHF dialogue pairs from hh.jsonl, wrote 2 ranked answers (1 ranking of 1 prompt) to\nout.csv\n"
+    assert done.stdout.endswith(
+        "read 5 records from hh.jsonl, wrote 2 ranked answers (1 ranking of 1 prompt) to out.csv\n"
         "left out: 2 with identical answers, 1 with answers to different prompts, 1 with an empty text\n"
     )
     write(tmp_path / "none.jsonl", [{"chosen": same, "rejected": same}])
@@ -168,10 +254,10 @@ def error_of(tmp_path, *arguments, stdin=None) -> str:
     [
         ({"prompt": 5, "chosen": "a", "rejected": "b"}, "the prompt is not a text: '5'; write a text or a list of messages"),
         ({"prompt": "p", "chosen": "a"}, "no 'rejected'; give every record one"),
-        ({"prompt": "p", "chosen": 1, "rejected": "b"}, 'not a list of messages: \'1\'; write [{"role": "user", "content": "..."}]'),
+        ({"prompt": "p", "chosen": 1, "rejected": "b"}, "not a text: '1'; write a text"),
         ({"prompt": "p", "chosen": "a\0", "rejected": "b"}, "a NUL character in 'a\\x00'; remove it"),
         ({"prompt": "p", "chosen": "a", "rejected": "\ud83d"}, "half of a surrogate pair in '\\ud83d'; remove it"),
-        ({"prompt": "p", "chosen": "a", "rejected": [{"role": "x", "content": "b"}]}, "not a list of messages: 'a'; write "),
+        ({"prompt": "p", "chosen": "a", "rejected": [{"role": "x", "content": "b"}]}, "unknown role 'x'; write one of system, "),
     ],
 )
 def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
@@ -184,18 +270,16 @@ def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
     "record, problem",
     [
         ({"context": "p", "response1": "a", "response2": "b", "overall_preference": 4}, "overall_preference is '4'; it must be from -3 to 3"),
-        ({"conversation_a": [USER], "conversation_b": [USER], "winner": "me"}, "winner is 'me'; write one of model_a, model_b, tie, "),
-        ({"conversation_a": "[", "conversation_b": [USER], "winner": "tie"}, "'conversation_a' is not JSON: '['; write a list"),
+        ({"conversation_a": [USER, BLUE], "conversation_b": [USER, GREEN], "winner": "me"}, "winner is 'me'; write one of a, b, tie"),
         ({"instruction": "a", "input": "", "chosen": "b", "rejected": "c", "history": [["q", 5]]}, "not a text: '5'; write a text"),
         ({"conversations": [{"from": "human", "value": "a"}], "chosen": "b", "rejected": "c", "system": 5}, "not a text: '5'; write a text"),
         ({"conversations": [{"from": "system", "value": ""}], "chosen": "b", "rejected": "c", "system": "s"}, "no message with a text; write at"),
-        ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 docs; give each doc a label"),
+        ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 docs; give each of them one"),
         ({"query": "q", "docs": ["a", "b"], "labels": [1, "x"]}, "'labels' is not a number: 'x'; write a number"),
         ({"query": "q", "docs": ["a", 2], "labels": [1, 0]}, "not a text: '2'; write a text"),
-        ({"query": "q", "docs": "a", "labels": [1]}, "'docs' is not a list: 'a'; write a list"),
-        ({"prompt": "p", "answers": [{"answer": "a"}]}, "answers has "),
-        ({"prompt": "p", "completions": ["a"]}, "completions has "),
-        ({"prompt": "p", "candidates_completions": ["a"], "ranks": []}, "0 ranks for 1 candidates; give each candidate a rank"),
+        ({"prompt": "p", "answers": [{"answer": "a", "rank": 1}, {"answer": "b"}]}, "answers has "),
+        ({"prompt": "p", "completions": [{"rank": 1, "note": "a"}]}, "completions has "),
+        ({"prompt": "p", "candidates_completions": ["a"], "ranks": []}, "0 ranks for 1 candidates_completions; give each of them one"),
         ({"instruction": "i", "chosen": "a", "rejected": "b", "history": ["x"]}, "history has 'x'; write "),
     ],
 )
@@ -222,23 +306,10 @@ def test_the_contract_is_checked_wherever_its_rows_come_from(tmp_path):
     )
 
 
-def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
-    write(tmp_path / "data.jsonl", [{"text": "a", "label": 1}])
-    lines = error_of(tmp_path, "data.jsonl", "out.csv").splitlines()
-    assert lines[0] == "error: data.jsonl: of no known format: the columns are 'text, label'; known are"
-    assert len(lines) > 15 and "  arena votes" in [line[:13] for line in lines]
-    (tmp_path / "empty.jsonl").write_text("")
-    assert error_of(tmp_path, "empty.jsonl", "out.csv") == "error: empty.jsonl: has no records; write one per ranking, or per answer\n"
-
-
 def test_answers_without_ranks_say_what_is_missing(tmp_path):
-    write(tmp_path / "scored.jsonl", SCORED)
+    write(tmp_path / "scored.jsonl", [{"prompt": "p", "response": "a", "humor": 1, "depth": 2, "note": "x"}])
     assert error_of(tmp_path, "scored.jsonl", "out.csv") == (
-        "error: scored.jsonl: answers without ranks; name the column of scores with --score, one of: helpfulness, correctness, coherence,"
-        " complexity, verbosity\n"
-    )
-    assert error_of(tmp_path, "scored.jsonl", "out.csv", "--score", "humor").startswith(
-        "error: scored.jsonl: --score humor: needs the columns prompt, humor and one of response, answer, completion, output; there are prompt, "
+        "error: scored.jsonl: answers without ranks; name the column of scores with --score, one of: humor, depth\n"
     )
     write(tmp_path / "candidates.jsonl", [{"prompt": "p", "answers": ["a", "b"]}])
     assert error_of(tmp_path, "candidates.jsonl", "out.csv") == (
@@ -250,7 +321,7 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
     "arguments, message",
     [
         (["out.jsonl"], "out.jsonl: say with --to what is written into it: csv, trl, trl-conversational, lists, rewardbench"),
-        (["out.txt"], "out.txt: the ending does not say what kind of file it is; use one of .csv, .jsonl, .ndjson, .json, .parquet, or --kind"),
+        (["out.txt"], f"out.txt: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind"),
         (["out.csv", "--to", "lists"], "out.csv: a CSV cannot hold lists, as --to lists has them; write .jsonl, .json or .parquet"),
         (["out.csv", "--pairs", "best-worst"], "--pairs best-worst: --to csv writes no pairs; use one of trl, trl-conversational, rewardbench"),
         (["no/out.csv"], "no/out.csv: its folder does not exist; name a file"),
@@ -272,36 +343,97 @@ def test_an_earlier_file_is_kept_as_a_backup(tmp_path):
     assert read_csv(tmp_path / "data.csv") == [{"prompt": "p", "chosen": "b", "rejected": "a"}]
 
 
-def test_memory_does_not_grow_with_the_texts(tmp_path):
-    write(tmp_path / "data.jsonl", [{"prompt": f"{i}", "chosen": "a" * 12_000, "rejected": "b" * 12_000} for i in range(1000)])  # 24 MB
-    run_script("convert_rankings.py", "data.jsonl", "out.csv", cwd=tmp_path)  # imports what is needed
-    tracemalloc.start()
-    try:
-        run_script("convert_rankings.py", "data.jsonl", "again.csv", cwd=tmp_path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 4e6
+def test_a_reader_that_ends_early_ends_the_writer_quietly(tmp_path):
+    write(tmp_path / "data.jsonl", [{"prompt": f"{i}", "chosen": "a" * 1000, "rejected": "b"} for i in range(5000)])
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'convert_rankings.py'))} data.jsonl - | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "prompt,answer,rank\n" and done.stderr.count("\n") == 2 and "wrote" not in done.stderr
+
+
+# Data sets of the Hub
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A Hub with data sets: prefs, two (of two splits), configs, and script, which is made by a program."""
+    folders = {f"datasets/someone/{name}": tmp_path / "hub" / name for name in ("prefs", "two", "configs", "script")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        write(folder / "train.jsonl", SCORED)
+    write(folders["datasets/someone/two"] / "test.jsonl", SCORED)
+    configs = "".join(f"- config_name: {name}\n  data_files: train.jsonl\n" for name in ("one", "other"))
+    (folders["datasets/someone/configs"] / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    (folders["datasets/someone/script"] / "train.jsonl").unlink()
+    (folders["datasets/someone/script"] / "script.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with Hub(folders) as hub:
+        yield hub
+
+
+def from_hub(tmp_path, hub, *arguments, status=0, **environment):
+    """Convert a data set in a process of its own, which asks the Hub of the tests."""
+    environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"} | environment
+    command = [sys.executable, str(ROOT / "convert_rankings.py"), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def test_a_data_set_of_the_hub_is_read_by_its_name(tmp_path, hub):
+    done = from_hub(tmp_path, hub, "someone/prefs", "some.csv", "--split", "train", "--limit", "3")
+    assert "read 3 records from someone/prefs" in done.stdout and read_back(tmp_path / "some.csv") == [("c#", "", "a", "b")]
+    from_hub(tmp_path, hub, "someone/prefs", "all.csv")
+    assert len(read_back(tmp_path / "all.csv")) == 2
+    hub.start_anew()
+    from_hub(tmp_path, hub, "someone/prefs", "cached.csv", "--limit", "3", HF_HUB_OFFLINE="1")
+    assert read_back(tmp_path / "cached.csv") == [("c#", "", "a", "b")] and not hub.requests
 
 
 @pytest.mark.parametrize(
-    "size, named", [(2000, "cannot be written (File too large); make room there, or set TMPDIR"), (10_500, "cannot be written: File")]
+    "arguments, message",
+    [
+        (["someone/prefs", "--split", "dev"], "someone/prefs: Bad split: dev. Available splits: ['train']; choose another --split"),
+        (["someone/two"], "someone/two has the splits train, test; choose one with --split"),
+        (["someone/configs"], "someone/configs: choose a configuration with --config (Config name is missing"),
+        (["someone/nothing"], "someone/nothing: no such file here, and no such data set on the Hub, or no access to it; check the name"),
+        (["someone/script"], "someone/script: it is made by a program of its own, which is not run"),
+    ],
 )
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, small_files_only, size, named):
-    text = "a" * 100
-    write(tmp_path / "data.jsonl", [{"prompt": f"{i}", "chosen": text, "rejected": "b"} for i in range(60)])
-    with small_files_only(size):
-        assert named in error_of(tmp_path, "data.jsonl", "out.json", "--to", "trl-conversational")
+def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path, hub, arguments, message):
+    done = from_hub(tmp_path, hub, arguments[0], "out.csv", *arguments[1:], "--limit", "3", status=2)
+    assert done.stderr.startswith("error: ") and message in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "ran").exists() and not (tmp_path / "out.csv").exists()
 
 
-def test_a_reader_that_ends_early_ends_the_writer_quietly(tmp_path):
-    write(tmp_path / "data.jsonl", [{"prompt": f"{i}", "chosen": "a" * 1000, "rejected": "b"} for i in range(500)])
-    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'convert_rankings.py'))} data.jsonl - | head -n 1"
-    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("prompt,answer,rank\n", "")
+def test_a_hub_that_cannot_be_reached_is_noticed_at_once(tmp_path, hub):
+    done = from_hub(tmp_path, hub, "someone/prefs", "out.csv", status=2, HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.stderr == (
+        "error: someone/prefs: no such file here, and http://127.0.0.1:9 cannot be reached ([Errno 111] Connection refused); try again, or"
+        " download the files and name one\n"
+    )
 
 
 # Out, and back
+
+
+def test_more_pairs_than_fit_into_memory_are_refused(tmp_path):
+    rows = "".join(f"p,a{i:100},{i + 1}\n" for i in range(6000))
+    (tmp_path / "data.csv").write_text("prompt,answer,rank\n" + rows)
+    message = error_of(tmp_path, "data.csv", "out.jsonl", "--to", "trl")
+    assert message == (
+        "error: --to trl: all 17,997,000 pairs would be about 4.6 GB of text, too much for one file; 'p' alone has 6,000 answers; write --pairs best-worst\n"
+    )
+    run_script("convert_rankings.py", "data.csv", "out.jsonl", "--to", "trl", "--pairs", "best-worst", cwd=tmp_path)
+    assert len(read_table(tmp_path / "out.jsonl").records) == 1
+
+
+def test_the_same_pair_twice_is_one_ranking_and_raters_are_another_thing(tmp_path):
+    pair = {"prompt": "p", "chosen": "a", "rejected": "b"}
+    write(tmp_path / "data.jsonl", [pair, pair, pair | {"annotator": "ann"}])
+    done = run_script("convert_rankings.py", "data.jsonl", "out.csv", cwd=tmp_path)
+    assert [(row["answer"], row["rank"], row["rater"]) for row in read_csv(tmp_path / "out.csv")] == [
+        ("a", "1", ""), ("b", "2", ""), ("a", "1", "ann"), ("b", "2", "ann"),
+    ]  # fmt: skip
+    assert done.stdout.endswith("left out: 1 with an exact duplicate\n")
 
 
 def test_pairs_out(tmp_path):
@@ -317,7 +449,7 @@ def test_a_chat_is_a_chat_again(tmp_path):
     write(tmp_path / "chats.jsonl", records)
     run_script("convert_rankings.py", "chats.jsonl", "out.csv", cwd=tmp_path)
     run_script("convert_rankings.py", "out.csv", "back.jsonl", "--to", "trl-conversational", cwd=tmp_path)
-    assert list(read_records(tmp_path / "back.jsonl")) == records
+    assert read_table(tmp_path / "back.jsonl").records == records
 
 
 def test_from_standard_input_to_standard_output(tmp_path):
@@ -325,9 +457,7 @@ def test_from_standard_input_to_standard_output(tmp_path):
     lines = "".join(json.dumps(record) + "\n" for record in records)
     done = run_process("convert_rankings.py", "-", "-", cwd=tmp_path, stdin=lines)
     assert done.stdout.startswith(f"prompt,answer,rank\n{SKY},It is blue.,1\n{SKY},It is green.,2\n")
-    assert done.stderr == "read 2 TRL preference pairs (conversational) from standard input, wrote 4 ranked answers" + (
-        " (2 rankings of 2 prompts) to standard output\n"
-    )
+    assert unwrapped(done.stderr).endswith("read 2 records from standard input, wrote 4 ranked answers (2 rankings of 2 prompts) to standard output")
     back = run_process("convert_rankings.py", "-", "-", "--to", "trl-conversational", cwd=tmp_path, stdin=done.stdout)
     assert [json.loads(line) for line in back.stdout.splitlines()] == records
     wrong = run_process("convert_rankings.py", "-", "-", cwd=tmp_path, stdin=lines + '{"prompt": 1, "chosen": "", "rejected": ""}\n', status=2)

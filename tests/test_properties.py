@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import re
 import tempfile
 from collections import Counter
 from itertools import combinations
@@ -10,13 +11,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
+from known_formats import KNOWN, NESTED
 
 import convert_rankings
-from preference.data.csv_table import COLUMNS, CsvError, format_rows, read_table
 from preference.data.rankings import Ranking, read_rankings, write_rankings
-from preference.data.record_writers import open_writer
-from preference.data.source_formats import SOURCES
 from preference.data.splits import split_by_prompt
+from preference.data.tables import COLUMNS, TableError, format_rows, read_table, write_table
+from preference.errors import InputError
 from preference.ranking.order import OrderError, format_order, parse_order
 from preference.ranking.store import RankingStore
 
@@ -66,9 +67,9 @@ def test_rankings_read_back_as_they_were_written(tmp_path, made, around):
 @given(st.lists(st.lists(texts, min_size=3, max_size=3), max_size=5), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_cells_read_back_to_the_letter(tmp_path, rows, line_end, mark):
     path = tmp_path / "data.csv"
-    written = format_rows([COLUMNS, *rows], line_end=line_end)
+    written = format_rows([["x", "y", "z"], *rows], line_end=line_end)
     path.write_bytes(b"\xef\xbb\xbf" * mark + written.encode())
-    assert [row.cells for row in read_table(path).rows] == [cells for cells in rows if any(cell.strip() for cell in cells)]
+    assert [list(record.values()) for record in read_table(path).records] == [cells for cells in rows if any(cell.strip() for cell in cells)]
 
 
 _PIECES = [
@@ -94,10 +95,12 @@ def test_any_bytes_give_rankings_or_messages_that_name_their_lines(tmp_path, con
     path.write_bytes(content)
     try:
         read = read_rankings(path)
-    except CsvError as error:
-        lines = [int(problem.removeprefix(f"{path}:").partition(":")[0]) for problem in error.problems]
+    except InputError as error:
+        problems = [problem for problem in str(error).split("\n") if not problem.startswith("... and ")]
+        if not isinstance(error, TableError) and not problems[0].startswith(f"{path}:"):
+            return  # another kind of file
+        lines = [int(re.match(r"\d+", problem.removeprefix(f"{path}:"))[0]) for problem in problems]
         assert lines == sorted(lines) and lines[0] >= 1 and lines[-1] <= len((content + b".").splitlines())
-        assert all("\n" not in problem and "\r" not in problem for problem in error.problems)
         return
     read.warnings()
     assert read.rankings and all(len(set(r.ranks)) > 1 and len(set(r.answers)) == len(r.answers) == len(r.ranks) for r in read.rankings)
@@ -251,9 +254,7 @@ def is_refused_or_right(capsys, source: Path, *arguments: str) -> None:
 
 
 ANY_JSON = st.recursive(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(-4, 4), st.floats(), st.sampled_from(["", "a", "b", "\0", "model_a", "\n\nHuman: a", "[", "[1]", "3"])
-    ),
+    st.one_of(st.none(), st.booleans(), st.integers(-4, 4), st.floats(), st.sampled_from(["", "a", "b", "\0", "model_a", "\n\nHuman: a", "[", "[1]", "3"])),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(st.sampled_from(["role", "content", "from", "value", "answer", "rank", "completion", "text"]), inner, max_size=3),
@@ -261,9 +262,7 @@ ANY_JSON = st.recursive(
     max_leaves=6,
 )
 MESSAGES = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "assistant", "system", "?"]), "content": st.one_of(st.sampled_from(["a", "b"]), ANY_JSON)}
-    ),
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system", "?"]), "content": st.one_of(st.sampled_from(["a", "b"]), ANY_JSON)}),
     max_size=3,
 )
 NAMES = ["prompt", "chosen", "rejected", "subset", "group", "system", "history", "input", "response"]
@@ -272,7 +271,7 @@ NAMES = ["prompt", "chosen", "rejected", "subset", "group", "system", "history",
 @st.composite
 def records(draw) -> list[dict]:
     """Records that have the columns of some format, and anything in them."""
-    columns = draw(st.sampled_from([known.columns for known in SOURCES]))
+    columns = draw(st.sampled_from([list(records[0]) for records, _ in (KNOWN | NESTED).values()]))
     names = [*columns, *draw(st.lists(st.sampled_from(NAMES), max_size=2))]
     value = st.one_of(st.sampled_from(["a", "b", 1, 2]), MESSAGES, ANY_JSON)
     made = draw(st.lists(st.fixed_dictionaries({name: value for name in names}), min_size=1, max_size=4))
@@ -299,9 +298,8 @@ def test_any_bytes_are_converted_or_refused_in_plain_words(tmp_path, capsys, con
 @given(kind=st.sampled_from(["jsonl", "json", "parquet", "csv"]), at=st.floats(0, 1), junk=st.binary(min_size=1, max_size=3), cut=st.booleans())
 def test_a_damaged_file_is_converted_or_refused_in_plain_words(tmp_path, capsys, kind, at, junk, cut):
     source = tmp_path / f"source.{kind}"
-    with open_writer(source, kind) as writer:
-        for i in range(3):
-            writer.write({"prompt": f"p{i}", "chosen": "a", "rejected": "b\nc"})
+    names = ["prompt", "chosen", "rejected"]
+    write_table(source, kind, names, [dict(zip(names, (f"p{i}", "a", "b\nc"), strict=True)) for i in range(3)])
     content = source.read_bytes()
     place = int(at * len(content))
     source.write_bytes(content[:place] + (b"" if cut else junk + content[place + len(junk) :]))

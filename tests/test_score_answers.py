@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from conftest import read_csv, rewards_of, run_process, run_script
 from known_formats import write
+from preference.data.record_writers import open_writer
+from preference.data.records import read_records
 
 import score_answers
 from preference.data.answers import Answers
-from preference.data.record_writers import open_writer
-from preference.data.records import read_records
 from preference.evaluation import scored_records
 from preference.evaluation.scale import RewardScale
 

@@ -15,7 +15,7 @@ import torch
 from conftest import ROOT, read_csv, run_script
 from safetensors.torch import load_file
 
-from preference.data.csv_table import format_rows
+from preference.data.tables import format_rows
 from preference.wording import as_command, plain
 
 ESCAPES = "\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x1b]8;;\x1b\\\x1b]52;c;eA==\x07\x9b2J\x9d0;title\x9c\b\x7f\u202ertl\u202c\u2066\u2028\u200bend"
@@ -158,9 +158,7 @@ def test_what_is_wrong_in_a_file_is_quoted_harmlessly(tmp_path, script):
         run_harmlessly(tmp_path, script, *arguments, status=2)
 
 
-@pytest.mark.parametrize(
-    "line", [f'{{"{ESCAPES}', f'["{ESCAPES}"]', f'{{"prompt": "p", "answers": "{ESCAPES}"}}', f'{{"prompt": 1, "answers": "{ESCAPES}"}}']
-)
+@pytest.mark.parametrize("line", [f'{{"{ESCAPES}', f'["{ESCAPES}"]', f'{{"prompt": "p", "answers": "{ESCAPES}"}}', f'{{"prompt": 1, "answers": "{ESCAPES}"}}'])
 def test_what_is_wrong_in_candidates_is_quoted_harmlessly(tmp_path, line):
     (tmp_path / "c.jsonl").write_text(line.replace("\\", "") + "\n{}\n", encoding="utf-8")
     run_harmlessly(tmp_path, "generate_data.py", "--candidates", "c.jsonl", status=2)

@@ -15,6 +15,7 @@ inside a turn that begins like a turn (`User: `) gets a backslash in front, and 
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from preference.wording import shorten
@@ -23,8 +24,8 @@ USER, ASSISTANT = "user", "assistant"
 
 _ROLES = {
     "system": "system", "developer": "system",
-    "user": USER, "human": USER, "prompter": USER,
-    "assistant": ASSISTANT, "gpt": ASSISTANT, "bot": ASSISTANT, "function_call": ASSISTANT,
+    "user": USER, "human": USER, "prompter": USER, "instruction": USER,
+    "assistant": ASSISTANT, "gpt": ASSISTANT, "bot": ASSISTANT, "model": ASSISTANT, "response": ASSISTANT, "function_call": ASSISTANT,
     "tool": "tool", "function": "tool", "observation": "tool",
 }  # fmt: skip
 _BEGINS = {USER: ("system", USER), ASSISTANT: (ASSISTANT,)}  # the roles that a prompt, or an answer, of several turns may begin with
@@ -32,8 +33,19 @@ _LABEL = r"(?:System|User|Assistant|Tool): "
 _TURN = re.compile(rf"(?:\A|\n\n)({_LABEL})")
 _LIKE_A_TURN = re.compile(rf"(?<=\n\n)(?=\\*{_LABEL})")
 _ESCAPED = re.compile(rf"(?<=\n\n)\\(?=\\*{_LABEL})")
-HUMAN = "\n\nHuman:"  # what a dialogue of HH-RLHF begins with
-_HH_TURN = re.compile(r"\n\n(Human|Assistant):")
+# How others write a dialogue as one text, by what stands before each turn: HH-RLHF, with empty lines or without, ChatML, Llama 3, Zephyr, Alpaca.
+_MARKS = [
+    re.compile(mark)
+    for mark in (
+        r"(?:\A|\n\n)(Human|Assistant):",
+        r"(?:\A|\n)(System|Human|User|Assistant):",
+        r"<\|im_start\|>(\w+)\n",
+        r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\n\n",
+        r"(?:\A|\n)<\|(system|user|assistant)\|>\n",
+        r"(?:\A|\n)### (System|Instruction|Human|User|Response|Assistant):",
+    )
+]
+_ENDS = re.compile(r"\s*(?:<\|(?:im_end|eot_id|end|endoftext)\|>|</s>)\s*\Z")
 _HELPSTEER_TURN = re.compile(r"\n<extra_id_1>(User|Assistant)\n")
 
 
@@ -119,31 +131,32 @@ def are_messages(value: Any) -> bool:
     return bool(messages) and len(pairs) == len(messages) and all(isinstance(role, str) and role.lower() in _ROLES and told for role, told in pairs)
 
 
-def read_hh(text: str) -> list[Turn] | None:
-    """Return the turns of a dialogue as HH-RLHF writes it, or None if `text` is not one.
+def read_dialogue(text: str) -> list[Turn] | None:
+    """Return the turns of a dialogue that is written as one text, or None if `text` is not one.
 
-    >>> read_hh("\\n\\nHuman: Hi!\\n\\nAssistant:")
+    >>> read_dialogue("\\n\\nHuman: Hi!\\n\\nAssistant:")
     [Turn(role='user', text='Hi!'), Turn(role='assistant', text='')]
+    >>> read_dialogue("p\\n<extra_id_1>Assistant\\nq\\n<extra_id_1>User\\nr")[1:]  # HelpSteer2, which has no mark before the first turn
+    [Turn(role='assistant', text='q'), Turn(role='user', text='r')]
     """
-    if not text.startswith(HUMAN):
-        return None
-    _, *pieces = _HH_TURN.split(text)
-    return [Turn(_ROLES[role.lower()], said.strip()) for role, said in zip(pieces[::2], pieces[1::2], strict=True)]
-
-
-def read_helpsteer(text: str) -> list[Turn]:
-    """Return the turns of a prompt as HelpSteer2 writes it: the first one bare, the others after `<extra_id_1>Assistant` and the like.
-
-    A text without these is one turn.
-    """
+    if len(turns := as_turns(text)) > 1:
+        return turns
+    for mark in _MARKS:
+        first, *pieces = mark.split(text.strip())
+        roles = [_ROLES.get(role.lower(), "") for role in pieces[::2]]
+        if not first.strip() and ASSISTANT in roles[1:] and roles[0] in _BEGINS[USER]:
+            turns = [Turn(role, _ENDS.sub("", said).strip()) for role, said in zip(roles, pieces[1::2], strict=True)]
+            return [turn for turn in turns if turn.text or turn.role != "system"] if "" not in roles else None
     first, *pieces = _HELPSTEER_TURN.split(text)
-    return [Turn(USER, first), *(Turn(_ROLES[role.lower()], said) for role, said in zip(pieces[::2], pieces[1::2], strict=True))]
+    if pieces:
+        return [Turn(USER, first), *(Turn(_ROLES[role.lower()], said) for role, said in zip(pieces[::2], pieces[1::2], strict=True))]
+    return None
 
 
-def common_turns(first: list[Turn], second: list[Turn]) -> int:
-    """Return with how many equal turns two chats begin; each keeps at least one of its own."""
-    most = min(len(first), len(second)) - 1
-    return next((i for i in range(most) if first[i] != second[i]), max(most, 0))
+def common_turns(chats: Sequence[list[Turn]]) -> int:
+    """Return with how many equal turns all chats begin; each keeps at least one of its own."""
+    most = max(min(map(len, chats)) - 1, 0)
+    return next((i for i in range(most) if any(chat[i] != chats[0][i] for chat in chats)), most)
 
 
 def _labelled(turns: list[Turn]) -> str:

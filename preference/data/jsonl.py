@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from preference.data.text_files import read_bytes
+from preference.data.tables import read_bytes
 from preference.errors import InputError
 
 

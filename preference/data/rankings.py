@@ -1,8 +1,8 @@
-"""The CSV contract: `prompt,answer,rank`, rank 1 is best, and optionally `group`.
+"""The contract: rows of `prompt,answer,rank`, rank 1 is best, in any kind of table.
 
-The columns may come in any order, with others between them. A cell is the text that was typed: `N/A`, `nan` and `007`
-are answers. Rows of one prompt with the same group are ranked against each other and with no others: pairs from other
-sources, or several people who ranked the same answers. Without the column a prompt is one ranking.
+The columns may come in any order and case, with others between them. Rows of one prompt are ranked against each other where they
+have the same `group`, which keeps apart what must not be compared, and the same `rater` (or `annotator`, `annotator_id`, `judge`),
+who ranked them. Without these columns a prompt is one ranking.
 
 Rows belong to one ranking if their prompts are the same text, but for white space around it. Prompts that differ in less
 than `prompt_key` tells apart (case, Unicode form, invisible characters) stay rankings of their own, as if they had groups of
@@ -10,19 +10,21 @@ their own: their answers were never compared. They are one prompt to all that co
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from preference.data.csv_table import COLUMNS, CsvError, find_unwritable, format_rows, iterate_table
 from preference.data.prompt_key import prompt_key
-from preference.durable_files import write_atomically
+from preference.data.tables import COLUMNS, RATERS, Table, TableError, find_unwritable, read_table, write_table
 from preference.errors import InputError
-from preference.wording import counted, name_some, shorten
+from preference.wording import as_command, counted, name_some, shorten
 
-GROUP = "group"
+GROUP, RATER = "group", "rater"
+Key = tuple[str, str, str]  # prompt, group, rater
 
-_RANK = re.compile(r"\+?0*([1-9][0-9]*)(?:\.0*)?")
+_NUMBER = re.compile(r"\+?([0-9]+)(?:[.,]([0-9]*))?")
+_NO_RANK = {"", "n/a", "na", "nan", "none", "null"}
 _RANK_DIGITS = 9  # the largest rank is 999,999,999
 
 
@@ -30,13 +32,24 @@ _RANK_DIGITS = 9  # the largest rank is 999,999,999
 class Ranking:
     """Ranked answers to one prompt, in the file's order; `ranks[i]` (1 = best) belongs to `answers[i]`.
 
-    Rankings of the same prompt differ in their `group`.
+    Rankings of the same prompt differ in their `group` or their `rater`, who ranked them.
     """
 
     prompt: str
     answers: list[str]
     ranks: list[int]
     group: str = ""
+    rater: str = ""
+
+    @property
+    def identity(self) -> Key:
+        """What tells it from all others."""
+        return self.prompt, self.group, self.rater
+
+    @property
+    def apart(self) -> str:
+        """What tells it from other rankings of its prompt, to be shown."""
+        return " · ".join(filter(None, (self.group, self.rater)))
 
     @property
     def key(self) -> str:
@@ -46,14 +59,16 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Rankings:
-    """What a CSV holds for training: rankings with at least two distinct ranks, and what was left out."""
+    """What a table holds for training: rankings with at least two distinct ranks, and what was left out."""
 
     path: str
     sha256: str
     rows: int
     rankings: list[Ranking]
-    left_out: dict[tuple[str, str], str] = field(default_factory=dict)  # (prompt, group) -> why
+    left_out: dict[Key, str] = field(default_factory=dict)  # why
     duplicate_rows: list[int] = field(default_factory=list)  # lines
+    unranked_rows: list[int] = field(default_factory=list)  # lines
+    table: Table = field(default_factory=lambda: Table("", "csv", [], [], []))  # all rows as they were read
 
     def __len__(self) -> int:
         """Return the number of rankings: without groups, the number of prompts."""
@@ -68,132 +83,149 @@ class Rankings:
     def left_out_prompts(self) -> list[str]:
         """The prompts of which no ranking is left, each once."""
         kept = {ranking.prompt for ranking in self.rankings}
-        return [prompt for prompt in dict.fromkeys(prompt for prompt, _ in self.left_out) if prompt not in kept]
+        return [prompt for prompt in dict.fromkeys(prompt for prompt, *_ in self.left_out) if prompt not in kept]
 
     def warnings(self) -> list[str]:
         """One line for each kind of thing left out, with its count and the first few by name."""
-        grouped = any(ranking.group for ranking in self.rankings) or any(group for _, group in self.left_out)
-        lines = []
+        noun = "ranking" if any(any(key[1:]) for key in [*self.left_out, *(ranking.identity for ranking in self.rankings)]) else "prompt"
+        lines = list(self.table.notes)
         for reason in sorted(set(self.left_out.values())):
-            names = [_name(*key) for key, why in self.left_out.items() if why == reason]
-            lines.append(f"{self.path}: left out {counted(len(names), 'ranking' if grouped else 'prompt')} with {reason}: {name_some(names)}")
-        if self.duplicate_rows:
-            rows = self.duplicate_rows
-            lines.append(
-                f"{self.path}: left out {counted(len(rows), 'exact duplicate row')}: {'line' if len(rows) == 1 else 'lines'}"
-                f" {name_some(map(str, rows))}"
-            )
+            names = [name_of(*key) for key, why in self.left_out.items() if why == reason]
+            lines.append(f"{self.path}: left out {counted(len(names), noun)} with {reason}: {name_some(names)}")
+        for numbers, what in ((self.duplicate_rows, "exact duplicate row"), (self.unranked_rows, "row")):
+            if numbers:
+                why = " without a rank" if numbers is self.unranked_rows else ""
+                where = f"{self.table.unit}{'s' * (len(numbers) > 1)} {name_some(map(str, numbers))}"
+                lines.append(f"{self.path}: left out {counted(len(numbers), what)}{why}: {where}")
         return lines
 
 
 def read_rankings(path: str | Path) -> Rankings:
-    """Read a CSV of ranked answers and make one ranking of each prompt and group, in the order of first appearance.
+    """Read a table of ranked answers and make one ranking of each prompt, group and rater, in the order of first appearance.
 
-    White space around a prompt, an answer, a rank or a group does not count. Ties, gaps between ranks, and different
-    numbers of answers are fine.
+    White space around a prompt, an answer, a rank or a name does not count. Ties, gaps between ranks, ranks from 0 or of 1.5, and
+    different numbers of answers are fine. Answers without a rank are left out.
 
     Raises:
-        CsvError: see `read_table`; also an empty prompt or answer, a rank that is not a positive whole
-            number, the same answer in one ranking with two different ranks, or no ranking with two distinct ranks.
+        InputError: see `read_table` and `rankings_of`.
 
     Example:
         >>> read_rankings("training_data.csv").rankings[0].ranks
         [1, 2, 3, 4]
     """
-    columns, rows, sha256 = iterate_table(path, optional=[GROUP])
-    at = [columns.index(name) for name in COLUMNS]
-    group_at = columns.index(GROUP) if GROUP in columns else None
-    collected = RankedRows(lambda line: f"{path}:{line}")
-    for row in rows:
-        prompt, answer, rank = (row.cells[i] for i in at)
-        collected.add(row.line, prompt, answer, rank, row.cells[group_at] if group_at is not None else "")
-    kept, left_out = collected.rankings()
-    return Rankings(str(path), sha256, collected.count, kept, left_out, collected.duplicate_rows)
+    if not Path(path).exists() and not Path(path).is_symlink():
+        ways = "`python create_sample_data.py` writes a sample, `python generate_data.py` makes your own"
+        if re.fullmatch(r"[\w-]+/[\w.-]+", str(path)) and not Path(path).suffix:  # as the Hub names data sets
+            ways += f", `{as_command(['python', 'convert_rankings.py', str(path), 'rankings.csv'])}` fetches a data set of the Hub"
+        raise InputError(f"{path}: no such file; {ways}")
+    return rankings_of(read_table(path))
 
 
-class RankedRows:
-    """The contract's rows, checked and put together to rankings.
+def rankings_of(table: Table) -> Rankings:
+    """Make rankings of the rows of a table, whatever its kind.
 
-    Args:
-        at: names the place of a row in messages, by its number.
-        unit: what the number counts.
+    Raises:
+        TableError: a column is missing; an empty prompt or answer, a rank that is not a number from 0 on, the same answer in one ranking
+            with two different ranks; or no ranking has two distinct ranks.
     """
-
-    def __init__(self, at: Callable[[int], str], unit: str = "line"):
-        self.at, self.unit = at, unit
-        self.count = 0  # of rows
-        self.problems: list[tuple[int, str]] = []  # (number, message)
-        self.duplicate_rows: list[int] = []  # numbers
-        self._found: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}  # (prompt, group) -> answer -> (rank, number)
-
-    def add(self, number: int, prompt: str, answer: str, rank: str, group: str) -> None:
-        """Add a row; `number` is its line, or what else tells it from the others and rises."""
-        self.count += 1
-        for name, text in (("prompt", prompt), ("answer", answer)):
-            if not text.strip():
-                self.report(number, f"empty {name}: {shorten(text)}; write the text or delete the row")
-        prompt, answer, rank, group = prompt.strip(), answer.strip(), rank.strip(), group.strip()
-        value = parse_rank(rank)
-        if value is None:
-            what = "rank is too large:" if _RANK.fullmatch(rank) else "rank must be a positive whole number, not"
-            self.report(number, f"{what} {shorten(rank)}; write 1 for the best answer, 2 for the next")
-        if value is None or not prompt or not answer:
-            return
-        answers = self._found.setdefault((prompt, group), {})
-        if answer not in answers:
-            answers[answer] = (value, number)
-        elif answers[answer][0] == value:
-            self.duplicate_rows.append(number)
+    try:
+        columns = table.need(*COLUMNS)
+    except TableError as error:
+        raise _other_data(table, error) from None
+    group_column, rater_column = table.find(GROUP), table.find(*RATERS)
+    problems: list[str] = []
+    duplicates: list[int] = []
+    unranked: list[int] = []
+    found: dict[Key, dict[str, tuple[float, int]]] = {}  # answer -> (rank, number)
+    for i, record in enumerate(table.records):
+        number, problems_before = table.numbers[i], len(problems)
+        texts = ["" if record.get(column) is None else record[column] for column in columns[:2]]
+        for name, text in zip(COLUMNS, texts):
+            if not isinstance(text, str):
+                problems.append(f"{table.at(i)}: {name} is not a text: {shorten(str(text))}; write a text")
+            elif not text.strip():
+                problems.append(f"{table.at(i)}: empty {name}: {shorten(text)}; write the text or delete the row")
+            elif what := find_unwritable(text):
+                problems.append(f"{table.at(i)}: {what} in {shorten(text)}; remove it")
+        given = text_of(record.get(columns[2]))
+        rank = parse_rank(given)
+        if rank is None and given.casefold() not in _NO_RANK:
+            wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a positive whole number, not"
+            problems.append(f"{table.at(i)}: {wrong} {shorten(given)}; write 1 for the best answer, 2 for the next")
+        if len(problems) > problems_before:
+            continue
+        prompt, answer = (text.strip() for text in texts)
+        group, rater = (text_of(record.get(column)) if column else "" for column in (group_column, rater_column))
+        answers = found.setdefault((prompt, group, rater), {})
+        if rank is None:
+            unranked.append(number)
+        elif answer not in answers:
+            answers[answer] = (rank, number)
+        elif answers[answer][0] == rank:
+            duplicates.append(number)
         else:
-            other_rank, other = answers[answer]
-            self.report(
-                number,
-                f"the same answer to one prompt{f' in group {shorten(group)}' if group else ''} has rank {value} here and"
-                f" rank {other_rank} on {self.unit} {other}: {shorten(answer)}; keep one of the two rows",
+            other, first = answers[answer]
+            of = "".join(f" {word} {shorten(name)}" for word, name in (("in group", group), ("by rater", rater)) if name)
+            problems.append(
+                f"{table.at(i)}: the same answer to one prompt{of} has rank {rank} here and"
+                f" rank {other} on {table.unit} {first}: {shorten(answer)}; keep one of the two rows"
             )
-
-    def report(self, number: int, problem: str) -> None:
-        """Keep what is wrong with a row, to be raised at the end together with all the rest."""
-        self.problems.append((number, f"{self.at(number)}: {problem}"))
-
-    def rankings(self) -> tuple[list[Ranking], dict[tuple[str, str], str]]:
-        """Return the rankings with two distinct ranks, and why others, by prompt and group, are left out.
-
-        Raises:
-            CsvError: rows have problems, or no ranking is left.
-        """
-        if self.problems:
-            raise CsvError([message for _, message in sorted(self.problems, key=lambda problem: problem[0])])
-        kept, left_out = [], {}
-        for (prompt, group), answers in self._found.items():
-            ranks = [rank for rank, _ in answers.values()]
-            if len(ranks) == 1:
-                left_out[prompt, group] = "only one answer"
-            elif len(set(ranks)) == 1:
-                left_out[prompt, group] = "only ties"
-            else:
-                kept.append(Ranking(prompt, list(answers), ranks, group))
-        if not kept:
-            prompts = len({prompt for prompt, _ in self._found})
-            grouped = any(group for _, group in self._found)
-            where, groups = (" in one group", f", {counted(len(self._found), 'ranking')}") if grouped else ("", "")
-            raise CsvError(
-                [
-                    f"{self.at(1)}: no prompt has two answers with different ranks{where}: {counted(self.count, 'row')},"
-                    f" {counted(prompts, 'prompt')}{groups}; rank at least two answers to one prompt{where}"
-                ]
-            )
-        return kept, left_out
+    if problems:
+        raise TableError(problems)
+    kept, left_out = [], {}
+    for key, answers in found.items():
+        ranks = [rank for rank, _ in answers.values()]
+        if len(set(ranks)) > 1:
+            whole = all(isinstance(rank, int) and rank > 0 for rank in ranks)
+            kept.append(Ranking(key[0], list(answers), ranks if whole else dense_ranks(ranks), *key[1:]))  # type: ignore[arg-type]
+        else:
+            left_out[key] = "no rank" if not ranks else "only one answer" if len(ranks) == 1 else "only ties"
+    if not kept:
+        grouped = any(any(key[1:]) for key in found)
+        where, groups = (" in one group", f", {counted(len(found), 'ranking')}") if grouped else ("", "")
+        prompts = counted(len({prompt for prompt, *_ in found}), "prompt")
+        raise TableError(
+            [
+                f"{table.top}: no prompt has two answers with different ranks{where}: {counted(len(table.records), 'row')},"
+                f" {prompts}{groups}; rank at least two answers to one prompt{where}"
+            ]
+        )
+    return Rankings(table.source, table.sha256, len(table.records), kept, left_out, duplicates, unranked, table)
 
 
-def parse_rank(text: str) -> int | None:
-    """Return the rank that `text` writes, or None. Spreadsheets write 1 as `1.0`.
+def _other_data(table: Table, missing: TableError) -> InputError:
+    """Return the error to raise for a table that lacks columns: where it holds other people's data, what converts it."""
+    from preference.data.comparisons import read_comparisons
 
-    >>> [parse_rank(text) for text in ("1", "2.0", "0", "1.5", "-1", "best")]
-    [1, 2, None, None, None, None]
+    try:
+        roles, _ = read_comparisons(table)
+    except InputError:
+        return missing
+    command = as_command(["python", "convert_rankings.py", table.source, "rankings.csv"])
+    return InputError(f"{table.top}: not rows of prompt, answer and rank, but {roles.told()}; convert it first: {command}")
+
+
+def text_of(value: Any) -> str:
+    """Return the value of a cell as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
+
+    >>> text_of(" Ann "), text_of(2.0), text_of(2.5), text_of(None), text_of(float("nan"))
+    ('Ann', '2', '2.5', '', '')
     """
-    match = _RANK.fullmatch(text.strip())
-    return int(match[1]) if match and len(match[1]) <= _RANK_DIGITS else None
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def parse_rank(text: str) -> float | None:
+    """Return the rank that `text` writes, or None: an int where it is whole. Spreadsheets write 1 as `1.0` or `1,0`; pandas ranks from 1.5.
+
+    >>> [parse_rank(text) for text in ("1", "2.0", "0", "1,5", "-1", "best", "")]
+    [1, 2, 0, 1.5, None, None, None]
+    """
+    match = _NUMBER.fullmatch(text.strip())
+    if not match or len(match[1].lstrip("0")) > _RANK_DIGITS:
+        return None
+    return int(match[1]) if not (match[2] or "").strip("0") else float(f"{match[1]}.{match[2]}")
 
 
 def dense_ranks(levels: Sequence[float]) -> list[int]:
@@ -207,25 +239,24 @@ def dense_ranks(levels: Sequence[float]) -> list[int]:
 
 
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
-    """Write `rankings` as a new CSV, atomically, with a column `group` if any has one; an existing file is replaced.
+    """Write `rankings` as a new CSV, atomically, with columns `group` and `rater` if any has one; an existing file is replaced.
 
     Raises:
-        InputError: two rankings have the same prompt and group, so that reading would join them; or a text holds a
+        InputError: two rankings have the same prompt, group and rater, so that reading would join them; or a text holds a
             character that is not UTF-8 text (NUL, half of a surrogate pair). The file is left as it was.
     """
-    columns = [*COLUMNS, GROUP] if any(ranking.group for ranking in rankings) else COLUMNS
-    rows, seen = [], set()
-    for r in rankings:
-        key = r.prompt.strip(), r.group.strip()
-        if key in seen:
-            raise InputError(f"{path}: two rankings of {_name(*key)}; give each its own group")
-        seen.add(key)
-        for text in (r.prompt, *r.answers, r.group):
-            if what := find_unwritable(text):
-                raise InputError(f"{path}: {what} in {shorten(text)}; remove it")
-        rows += [[r.prompt, answer, rank, r.group][: len(columns)] for answer, rank in zip(r.answers, r.ranks, strict=True)]
-    write_atomically(path, format_rows([columns, *rows]))
+    seen: set[Key] = set()
+    for ranking in rankings:
+        prompt, group, rater = (text.strip() for text in ranking.identity)
+        if (prompt, group, rater) in seen:
+            raise InputError(f"{path}: two rankings of {name_of(prompt, group, rater)}; give each its own group")
+        seen.add((prompt, group, rater))
+    columns = [*COLUMNS, *[GROUP] * any(ranking.group for ranking in rankings), *[RATER] * any(ranking.rater for ranking in rankings)]
+    rows = [(r.prompt, answer, rank, r.group, r.rater) for r in rankings for answer, rank in zip(r.answers, r.ranks, strict=True)]
+    write_table(path, "csv", columns, [dict(zip([*COLUMNS, GROUP, RATER], row, strict=True)) for row in rows])
 
 
-def _name(prompt: str, group: str) -> str:
-    return shorten(prompt) + (f" (group {shorten(group)})" if group else "")
+def name_of(prompt: str, group: str, rater: str) -> str:
+    """Name a ranking in messages."""
+    apart = ", ".join(f"{word} {shorten(name)}" for word, name in ((GROUP, group), (RATER, rater)) if name)
+    return shorten(prompt) + (f" ({apart})" if apart else "")

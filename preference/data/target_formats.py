@@ -4,7 +4,8 @@ The CSV and labelled lists hold every comparison and every tie. Pairs hold the c
 which `convert_rankings.py` makes the ranking of them again.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
@@ -17,41 +18,54 @@ Record = dict[str, Any]
 Pair = tuple[str, str]  # better, worse
 
 
-def pairs_of(ranking: Ranking, which: str = ALL) -> list[Pair]:
-    """Return all untied pairs of a ranking, or its best answer with its worst (the first of each where there are ties).
+def pairs_of(ranking: Ranking, which: str = ALL) -> Iterator[Pair]:
+    """Give all untied pairs of a ranking, or its best answer with its worst (the first of each where there are ties).
 
-    >>> pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 2]))
+    >>> list(pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 2])))
     [('b', 'a'), ('b', 'c')]
-    >>> pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 3]), "best-worst")
+    >>> list(pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 3]), "best-worst"))
     [('b', 'c')]
     """
     by_rank = sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda one: one[0])
     if which == BEST_WORST:
         worst = next(answer for rank, answer in by_rank if rank == by_rank[-1][0])
-        return [(by_rank[0][1], worst)]
-    return [(better, worse) for (rank, better), (other, worse) in combinations(by_rank, 2) if rank < other]
+        yield by_rank[0][1], worst
+    else:
+        yield from ((better, worse) for (rank, better), (other, worse) in combinations(by_rank, 2) if rank < other)
 
 
-def as_rows(ranking: Ranking, pairs: list[Pair]) -> Iterator[Record]:
+def size_of_pairs(ranking: Ranking) -> tuple[int, int]:
+    """Return how many untied pairs a ranking has, and about how many bytes they take when they are written.
+
+    >>> size_of_pairs(Ranking("p", ["a", "b", "c"], [2, 1, 2]))[0]
+    2
+    """
+    answers, ties = len(ranking.ranks), Counter(ranking.ranks)
+    count = (answers**2 - sum(number**2 for number in ties.values())) // 2
+    texts = sum(len(answer) * (answers - ties[rank]) for answer, rank in zip(ranking.answers, ranking.ranks, strict=True))
+    return count, count * (len(ranking.prompt) + 50) + texts
+
+
+def as_rows(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
     """The CSV contract: a row for each answer."""
     for answer, rank in zip(ranking.answers, ranking.ranks, strict=True):
         yield {"prompt": ranking.prompt, "answer": answer, "rank": rank}
 
 
-def as_trl(ranking: Ranking, pairs: list[Pair]) -> Iterator[Record]:
+def as_trl(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
     """Pairs of texts, with the prompt. https://huggingface.co/docs/trl/dataset_formats#preference"""
     for better, worse in pairs:
         yield {"prompt": ranking.prompt, "chosen": better, "rejected": worse}
 
 
-def as_trl_conversational(ranking: Ranking, pairs: list[Pair]) -> Iterator[Record]:
+def as_trl_conversational(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
     """Pairs of messages; a prompt that was made of a chat becomes that chat again (see `dialogues`)."""
     prompt = messages(as_turns(ranking.prompt))
     for better, worse in pairs:
         yield {"prompt": prompt, "chosen": messages(as_turns(better, ASSISTANT)), "rejected": messages(as_turns(worse, ASSISTANT))}
 
 
-def as_lists(ranking: Ranking, pairs: list[Pair]) -> Iterator[Record]:
+def as_lists(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
     """Labelled lists for the listwise losses of sentence-transformers, which allow no further column; the worst answers have label 0.
 
     https://sbert.net/docs/cross_encoder/loss_overview.html
@@ -60,7 +74,7 @@ def as_lists(ranking: Ranking, pairs: list[Pair]) -> Iterator[Record]:
     yield {"query": ranking.prompt, "docs": ranking.answers, "labels": [levels.index(rank) for rank in ranking.ranks]}
 
 
-def as_rewardbench(ranking: Ranking, pairs: list[Pair]) -> Iterator[Record]:
+def as_rewardbench(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
     """Pairs of texts, as `rewardbench --dataset FILE --load_json` reads them. https://github.com/allenai/reward-bench"""
     return as_trl(ranking, pairs)
 
@@ -71,7 +85,7 @@ def messages(turns: list[Turn]) -> list[dict[str, str]]:
 
 
 # What --to names: what one record is called, and what makes the records of a ranking.
-TARGETS: dict[str, tuple[str, Callable[[Ranking, list[Pair]], Iterator[Record]]]] = {
+TARGETS: dict[str, tuple[str, Callable[[Ranking, Iterable[Pair]], Iterator[Record]]]] = {
     "csv": ("ranked answer", as_rows),
     "trl": ("TRL preference pair", as_trl),
     "trl-conversational": ("TRL preference pair", as_trl_conversational),

@@ -14,7 +14,7 @@ from preference.statistics import bootstrap_interval
 
 @dataclass(frozen=True)
 class RaterAgreement:
-    """Agreement between the groups of one prompt that rank the same answers.
+    """Agreement between the raters of one prompt that rank the same answers.
 
     `share` is the share of pairs, untied for both of two raters, that they order alike, and `interval` its 95 % interval
     (see `bootstrap_interval`). A model that is as good as another rater has this accuracy. `alpha` is Krippendorff's alpha for ordinal
@@ -29,15 +29,15 @@ class RaterAgreement:
 
 
 def rater_agreement(rankings: Sequence[Ranking]) -> RaterAgreement | None:
-    """Return how well the groups of each prompt agree on the answers that they share; None where no two share an untied pair."""
+    """Return how well the raters of each prompt agree on the answers that they share; None where no two share an untied pair."""
     by_prompt: dict[str, list[Ranking]] = defaultdict(list)
     for ranking in rankings:
-        by_prompt[ranking.key].append(ranking)
+        if ranking.rater:
+            by_prompt[ranking.key].append(ranking)
     alike, counts, shared = [], [], []
     for raters in by_prompt.values():
-        agreed, pairs = np.sum(
-            [_count_alike(left, right) for left, right in combinations(raters, 2) if left.group != right.group] or [(0, 0)], axis=0
-        )
+        others = [(left, right) for left, right in combinations(raters, 2) if left.rater != right.rater]
+        agreed, pairs = np.sum([_count_alike(left, right) for left, right in others] or [(0, 0)], axis=0)
         if pairs:
             alike.append(agreed)
             counts.append(pairs)
@@ -52,9 +52,7 @@ def rater_agreement(rankings: Sequence[Ranking]) -> RaterAgreement | None:
 def _count_alike(left: Ranking, right: Ranking) -> tuple[int, int]:
     """Return how many pairs of shared answers are untied for both, and how many of them both order alike, the latter first."""
     ranks, others = dict(zip(left.answers, left.ranks, strict=True)), dict(zip(right.answers, right.ranks, strict=True))
-    signs = [
-        np.sign(ranks[a] - ranks[b]) * np.sign(others[a] - others[b]) for a, b in combinations([answer for answer in ranks if answer in others], 2)
-    ]
+    signs = [np.sign(ranks[a] - ranks[b]) * np.sign(others[a] - others[b]) for a, b in combinations([answer for answer in ranks if answer in others], 2)]
     return signs.count(1), signs.count(1) + signs.count(-1)
 
 
@@ -71,7 +69,7 @@ def _alpha(by_prompt: Sequence[Sequence[Ranking]]) -> float | None:
             kept = [(answer, rank) for answer, rank in zip(ranking.answers, ranking.ranks, strict=True) if answer in of_answer]
             among = stats.rankdata([rank for _, rank in kept])  # 1 to the number of shared answers, ties their mean
             for (answer, _), rank in zip(kept, among, strict=True):
-                of_answer[answer][ranking.group] = float(rank)
+                of_answer[answer][ranking.rater] = float(rank)
         units += of_answer.values()
     values = sorted({rank for unit in units for rank in unit.values()})
     if len(values) < 2:

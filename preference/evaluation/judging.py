@@ -1,17 +1,18 @@
 """Rewards of labelled answers, gathered record by record, to judge the model by: ranks, scores, or a chosen and a rejected answer."""
 
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from preference.data.answers import Scorable
-from preference.data.gathering import TWO_PLACES, settle
+from preference.data.comparisons import TWO_PLACES, Comparison, NoComparison, settle
 from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Ranking
-from preference.data.source_formats import NoComparison
 from preference.evaluation.evaluation import Evaluation, evaluate
-from preference.wording import counted
+from preference.wording import counted, shorten
+
+MOST_ANSWERS = 2_000  # of one ranking, that are judged
 
 
 class Judge:
@@ -20,13 +21,13 @@ class Judge:
     def __init__(self) -> None:
         self.unlabelled = 0  # answers without a valid rank
         self.left_out: Counter[str] = Counter()  # why -> records
-        self._answers: dict[tuple[str, str | int], list[tuple[str, float, float]]] = {}
+        self._answers: dict[tuple[str, tuple[str, str]], list[tuple[str, float, float]]] = {}
 
-    def add(self, item: Scorable, rewards: Sequence[float]) -> None:
+    def add(self, item: Comparison, rewards: Sequence[float]) -> None:
         """Add the answers of one record with their rewards: several are a ranking of their own, single ones belong to their prompt and group."""
         if item.left_out:
             self.left_out[item.left_out] += 1
-        group = item.group if len(item.answers) == 1 else len(self._answers)
+        group = (item.group if len(item.answers) == 1 else str(len(self._answers)), item.rater)
         for answer, rank, reward in zip(item.answers, item.ranks, rewards, strict=True):
             if rank is None:
                 self.unlabelled += 1
@@ -46,7 +47,11 @@ class Judge:
         rewards: list[float] = []
         seen: set[str] = set()
         left_out: Counter[str] = Counter()  # why -> rankings
+        notes: list[str] = []
         for (prompt, group), told in self._answers.items():
+            if len(told) > MOST_ANSWERS:  # the time that pairs take is quadratic
+                notes.append(f"judged by {MOST_ANSWERS:,} of the {len(told):,} answers to {shorten(prompt)}, drawn at random")
+                told = random.Random(0).sample(told, MOST_ANSWERS)
             texts, ranks, values = zip(*told, strict=True)
             try:
                 places, levels, twice = settle(texts, ranks)
@@ -58,14 +63,14 @@ class Judge:
             if was_seen(prompt):
                 seen.add(prompt_key(prompt))
                 continue
-            kept.append(Ranking(prompt, [texts[i] for i in places], levels, str(group)))
+            kept.append(Ranking(prompt, [texts[i] for i in places], levels, *group))
             rewards += [values[i] for i in places]
-        notes = [f"left out: {counted(count, 'record')} with {why}" for why, count in self.left_out.most_common()]
-        notes += [f"left out: {counted(count, 'ranking')} with {why}" for why, count in left_out.most_common()]
+        notes += [f"not judged: {counted(count, 'record')} with {why}" for why, count in self.left_out.most_common()]
+        notes += [f"not judged, though scored: {counted(count, 'ranking')} with {why}" for why, count in left_out.most_common()]
         if self.unlabelled:
-            notes.append(f"left out: {counted(self.unlabelled, 'answer')} without a rank, which must be a positive whole number")
+            notes.append(f"not judged, though scored: {counted(self.unlabelled, 'answer')} without a rank")
         if seen:
-            notes.append(f"left out: {counted(len(seen), 'prompt')} that the model was trained on")
+            notes.append(f"not judged, though scored: {counted(len(seen), 'prompt')} that the model was trained on")
         if not kept:
             notes.append("no agreement table: it takes a prompt that the model was not trained on, with two answers of different ranks")
             return None, notes

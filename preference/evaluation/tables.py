@@ -61,7 +61,7 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
 def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
     """Warn of the rankings at `positions`, which look reversed; print nothing where there are none."""
     if positions:
-        names = [shorten(rankings[i].prompt) + (f" (group {shorten(rankings[i].group)})" if rankings[i].group else "") for i in positions]
+        names = [shorten(rankings[i].prompt) + (f" ({shorten(rankings[i].apart)})" if rankings[i].apart else "") for i in positions]
         verb = "looks" if len(positions) == 1 else "look"
         say(f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n")
 
@@ -113,7 +113,7 @@ def print_answers(evaluation: Evaluation, most: int) -> None:
 
 
 def _named(ranking: Ranking) -> str:
-    return ranking.prompt + (f" (group {ranking.group})" if ranking.group else "")
+    return ranking.prompt + (f" ({ranking.apart})" if ranking.apart else "")
 
 
 def _say_row(numbers: str, text: str) -> None:

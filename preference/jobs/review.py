@@ -7,8 +7,8 @@ import numpy as np
 
 from preference.arguments import command_line
 from preference.console import say
-from preference.data.csv_table import CsvTable, read_table
 from preference.data.rankings import Ranking, read_rankings
+from preference.data.tables import Table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.evaluation.calibration import chance_calibration_error, odds_in_words, why_no_odds
@@ -147,16 +147,14 @@ def say_chance(review: Review, rankings: list[Ranking], disputes: np.ndarray, to
     say(f"By these probabilities, chance alone would give about {as_these:.0f} disputes as strong as these {top}{first}.")
 
 
-def read_data(data: str) -> tuple[list[Ranking], CsvTable]:
-    """Read the rankings, say what is left out, and keep the rows as they are now: training takes long, and the file may be edited."""
+def read_data(data: str) -> tuple[list[Ranking], Table]:
+    """Read the rankings, say what is left out, and keep the rows as they are now: the file may be edited meanwhile."""
     if Path(data).exists() and not Path(data).is_file():
         raise InputError(f"{data}: not a file; save the rankings as a CSV first")
-    rankings, table = read_rankings(data), read_table(data)
-    if rankings.sha256 != table.sha256:
-        raise InputError(f"{data}: changed while it was read; start again")
+    rankings = read_rankings(data)
     for warning in rankings.warnings():
         say(f"warning: {warning}")
-    return rankings.rankings, table
+    return rankings.rankings, rankings.table
 
 
 def check_outputs(files: ReviewFiles, *, draws: bool) -> None:

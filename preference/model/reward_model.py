@@ -61,6 +61,7 @@ class RewardModel:
         *,
         one_by_one: bool = False,
         on_progress: Callable[[int], object] = lambda scored: None,
+        cut: dict[int, tuple[int, ...]] | None = None,
     ) -> np.ndarray:
         """Return the reward of each answer to its prompt: shape (answers,), float32, in the order given.
 
@@ -69,6 +70,7 @@ class RewardModel:
         Args:
             one_by_one: encode every text alone.
             on_progress: called with the number of answers scored since the last call.
+            cut: gets the token ids that are left of each pair that was cut, by its position.
         """
         if len(prompts) != len(answers):
             raise ValueError(f"{len(prompts)} prompts for {len(answers)} answers")
@@ -78,7 +80,9 @@ class RewardModel:
         order = sorted(range(len(answers)), key=lambda i: len(prompts[i]) + len(answers[i]))
         for start in range(0, len(order), _TEXTS_AT_ONCE):
             some = order[start : start + _TEXTS_AT_ONCE]
-            pairs, _ = encode_pairs(self.tokenizer, [prompts[i] for i in some], [answers[i] for i in some], self.tokenizer.model_max_length)
+            pairs, were_cut = encode_pairs(self.tokenizer, [prompts[i] for i in some], [answers[i] for i in some], self.tokenizer.model_max_length)
+            if cut is not None:
+                cut.update((i, tuple(pair["input_ids"])) for i, pair, was_cut in zip(some, pairs, were_cut, strict=True) if was_cut)
             values = score_encoded(
                 self.model, self.tokenizer, pairs, device=self.device, precision=self.precision,
                 one_by_one=one_by_one, on_progress=on_progress,

@@ -60,7 +60,7 @@ def read_review(path: Path) -> list[Reviewed]:
             column = "predicted_rank" if rank is None else "dispute"
             problems.append(f"{path}:{row.line}: {column} must be a number, not {shorten(cells[column])}; run review_rankings.py again")
             continue
-        models.setdefault(key, {})[cells["answer"]] = rank
+        models.setdefault(key, {})[cells["answer"]] = int(rank)
         disputes[key] = dispute
     if problems:
         raise CsvError(problems)

@@ -35,7 +35,7 @@ class RankCells:
         group_at = table.columns.index(GROUP) if GROUP in table.columns else None
         self._rank_at = table.columns.index("rank")
         self._rows: dict[tuple[str, str], list[tuple[int, int, str]]] = {}  # prompt and group -> first line, end and answer of each row
-        self._ranks: dict[int, int | None] = {}  # by first line
+        self._ranks: dict[int, float | None] = {}  # by first line
         ends = [*(row.line - 1 for row in table.rows[1:]), len(self._lines)]
         for row, end in zip(table.rows, ends):  # a CSV without rows has an end too many
             prompt, answer, rank = (row.cells[i].strip() for i in at)
@@ -43,7 +43,7 @@ class RankCells:
             self._rows.setdefault((prompt, group), []).append((row.line - 1, end, answer))
             self._ranks[row.line - 1] = parse_rank(rank)
 
-    def ranks(self, prompt: str, group: str) -> dict[str, int | None]:
+    def ranks(self, prompt: str, group: str) -> dict[str, float | None]:
         """Return the rank of each answer of a ranking; nothing if it has no rows."""
         return {answer: self._ranks[start] for start, _, answer in self._rows.get((prompt.strip(), group.strip()), [])}
 

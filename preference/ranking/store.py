@@ -124,7 +124,7 @@ class RankingStore:
                 return True
         return self._remove_further_up(prompt, answers, ranks)
 
-    def ranks(self, prompt: str, group: str) -> dict[str, int | None]:
+    def ranks(self, prompt: str, group: str) -> dict[str, float | None]:
         """Return the rank of each answer of a ranking as the CSV has it now; nothing if it has no rows."""
         return self._rank_cells().ranks(prompt, group)
 

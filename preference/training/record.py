@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from preference.data.csv_table import format_rows
 from preference.data.rankings import Ranking
+from preference.data.tables import format_rows
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.metrics import predicted_ranks, split_rewards
 from preference.evaluation.record import DataRecord, Record
@@ -59,15 +59,15 @@ def make_record(evidence: Evidence) -> Record:
 
 
 def count_raters(rankings: Sequence[Ranking]) -> int:
-    """Return how many groups ranked answers that another group of the same prompt ranked too; 1 where none did.
+    """Return how many raters ranked answers that another one ranked too; 1 where none did.
 
-    >>> count_raters([Ranking("p", ["a", "b"], [1, 2], "Ann"), Ranking("p", ["b", "a"], [1, 2], "Bo"), Ranking("q", ["c", "d"], [1, 2])])
+    >>> count_raters([Ranking("p", ["a", "b"], [1, 2], rater=rater) for rater in ("Ann", "Bo", "")])
     2
     """
     groups: dict[tuple[str, str], set[str]] = {}
     for ranking in rankings:
-        for answer in ranking.answers:
-            groups.setdefault((ranking.key, answer), set()).add(ranking.group)
+        for answer in ranking.answers if ranking.rater else []:
+            groups.setdefault((ranking.key, answer), set()).add(ranking.rater)
     return len(set().union(*(some for some in groups.values() if len(some) > 1))) or 1
 
 

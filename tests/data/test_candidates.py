@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from preference.data import text_files
+from preference.data import tables
 from preference.data.candidates import Candidates, append_candidates, cut_at_sentence, distinct, read_candidates, read_prompts
 from preference.errors import InputError
 
@@ -40,7 +40,7 @@ def test_wrong_prompt_files(tmp_path, name, text, message):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
 def test_prompts_from_a_pipe_and_from_one_that_nobody_writes_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(text_files, "PIPE_PATIENCE", 0.1)
+    monkeypatch.setattr(tables, "PIPE_PATIENCE", 0.1)
     os.mkfifo(tmp_path / "prompts.txt")
     with pytest.raises(InputError, match="prompts.txt: a pipe that no program has written to; start the program that writes it first"):
         read_prompts(tmp_path / "prompts.txt")

@@ -2,14 +2,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference.data.dialogues import Turn, Unreadable, as_text, as_turns, common_turns, read_helpsteer, read_hh, read_messages
+from preference.data.dialogues import Turn, Unreadable, as_text, as_turns, common_turns, read_dialogue, read_messages
 
 VALUES = settings(derandomize=True, database=None, deadline=None, max_examples=300)
 PIECES = ["User: ", "Assistant: ", "System: ", "Tool: ", "\\", "\n\n", "\n", "a", " ", "User:", ": "]
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
-turns = st.builds(Turn, st.sampled_from(["user", "assistant", "system", "tool"]), texts).filter(
-    lambda turn: turn.role != "system" or turn.text.strip()
-)
+turns = st.builds(Turn, st.sampled_from(["user", "assistant", "system", "tool"]), texts).filter(lambda turn: turn.role != "system" or turn.text.strip())
 
 
 @VALUES
@@ -79,15 +77,16 @@ def test_what_is_no_chat(value, message):
         read_messages(value)
 
 
-def test_dialogues_of_hh_rlhf_and_helpsteer():
-    assert read_hh("\n\nHuman: a\n\nb\n\nAssistant: c ") == [Turn("user", "a\n\nb"), Turn("assistant", "c")]
-    assert read_hh("Human: a\n\nAssistant: c") is None
-    assert read_helpsteer("c#") == [Turn("user", "c#")]
-    assert read_helpsteer("a\n<extra_id_1>Assistant\nb\n<extra_id_1>User\nc") == [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")]
+def test_dialogues_as_one_text():
+    chat = [Turn("user", "a\n\nb"), Turn("assistant", "c")]
+    assert read_dialogue("\n\nHuman: a\n\nb\n\nAssistant: c ") == read_dialogue("Human: a\n\nb\nAssistant: c") == chat
+    assert read_dialogue("a\n<extra_id_1>Assistant\nb\n<extra_id_1>User\nc") == [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")]
+    assert read_dialogue("<|im_start|>system\n<|im_end|>\n<|im_start|>user\na\n\nb<|im_end|>\n<|im_start|>assistant\nc<|im_end|>") == chat
+    for text in ("c#", "Human: a", "Assistant: a\n\nHuman: b", "As a Human: a\n\nAssistant: b", "<|im_start|>judge\na\n<|im_start|>assistant\nb"):
+        assert read_dialogue(text) is None
 
 
 def test_the_common_beginning_leaves_each_chat_a_turn():
     a, b, c = Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")
-    assert [common_turns(*pair) for pair in (([a, b], [a, c]), ([a, b], [a, b]), ([a, b], [a, b, c]), ([a], [b]), ([a, b, c], [a, c, c]))] == [
-        1, 1, 1, 0, 1,
-    ]  # fmt: skip
+    chats = ([a, b], [a, c]), ([a, b], [a, b]), ([a, b], [a, b, c]), ([a], [b]), ([a, b, c], [a, c, c]), ([a, b], [a, c], [b, c])
+    assert [common_turns(some) for some in chats] == [1, 1, 1, 0, 1, 0]

@@ -1,7 +1,7 @@
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.data.target_formats import TARGETS, pairs_of
+from preference.data.target_formats import TARGETS, pairs_of, size_of_pairs
 
 TIED = Ranking("p", ["a", "b", "c", "d"], [2, 1, 2, 9])
 
@@ -9,10 +9,12 @@ TIED = Ranking("p", ["a", "b", "c", "d"], [2, 1, 2, 9])
 @pytest.mark.parametrize("which, expected", [("all", ["ba", "bc", "bd", "ad", "cd"]), ("best-worst", ["bd"])])
 def test_pairs(which, expected):
     assert ["".join(pair) for pair in pairs_of(TIED, which)] == expected
+    if which == "all":
+        assert size_of_pairs(TIED) == (5, 5 * 51 + 10)
 
 
 def test_best_and_worst_are_the_first_of_their_ties():
-    assert pairs_of(Ranking("p", ["a", "b", "c", "d"], [3, 1, 3, 1]), "best-worst") == [("b", "a")]
+    assert list(pairs_of(Ranking("p", ["a", "b", "c", "d"], [3, 1, 3, 1]), "best-worst")) == [("b", "a")]
 
 
 @pytest.mark.parametrize(

@@ -4,45 +4,49 @@ import pytest
 from conftest import run_script
 from known_formats import KNOWN, SCORED, write
 
-from preference.data.answers import Answers, scorable
+from preference.data.answers import read_answers
+from preference.data.tables import read_table
 from preference.evaluation.judging import Judge
 
 
-def judge(layout, records, rewards):
-    judge = Judge()
-    for record, some in zip(records, rewards, strict=True):
-        judge.add(scorable(record, layout, "here"), some)
+def judge(tmp_path, records, rewards):
+    """Judge rewards, one for each answer in order."""
+    judge, rewards = Judge(), list(rewards)
+    write(tmp_path / "data.jsonl", records)
+    for item in read_answers(read_table(tmp_path / "data.jsonl")).items:
+        judge.add(item, [rewards.pop(0) for _ in item.answers])
     return judge
 
 
-def test_rows_of_one_prompt_and_group_are_a_ranking():
+def test_rows_of_one_prompt_group_and_rater_are_a_ranking(tmp_path):
     rows = [("p", "a", "1", "x"), ("p", "b", "2.0", "x"), ("q", "a", "1", ""), ("p", "a", "2", "y"), ("p", "c", "1", "y"), ("q", "b", "", "")]
-    records = [dict(zip(("prompt", "answer", "rank", "group"), row, strict=True)) for row in rows]
-    evaluation, notes = judge("rows", records, [[0.9], [0.1], [0.0], [0.9], [0.5], [0.3]]).evaluate(lambda prompt: False)
-    assert [(r.prompt, r.group, r.answers, r.ranks) for r in evaluation.rankings] == [("p", "x", ["a", "b"], [1, 2]), ("p", "y", ["a", "c"], [2, 1])]
+    records = [dict(zip(("prompt", "answer", "rank", "annotator"), row, strict=True)) for row in rows]
+    evaluation, notes = judge(tmp_path, records, [0.9, 0.1, 0.0, 0.9, 0.5, 0.3]).evaluate(lambda prompt: False)
+    assert [(r.prompt, r.rater, r.answers, r.ranks) for r in evaluation.rankings] == [("p", "x", ["a", "b"], [1, 2]), ("p", "y", ["a", "c"], [2, 1])]
     assert evaluation.metrics.pairwise_accuracy == 0.5 and evaluation.part == "test"
-    assert notes == ["left out: 1 ranking with only one answer", "left out: 1 answer without a rank, which must be a positive whole number"]
+    assert notes == ["not judged, though scored: 1 ranking with only one answer", "not judged, though scored: 1 answer without a rank"]
 
 
-def test_each_pair_is_a_ranking_and_prompts_trained_on_are_left_out():
+def test_each_pair_is_a_ranking_and_prompts_trained_on_are_not_judged(tmp_path):
     pairs = [{"prompt": prompt, "chosen": "a", "rejected": "b"} for prompt in ("p", "p", "q")]
-    judged = judge("pairs", pairs, [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    judged = judge(tmp_path, pairs, [1.0, 0.0, 0.0, 1.0, 1.0, 0.0])
     evaluation, notes = judged.evaluate(lambda prompt: prompt == "q")
     assert evaluation.metrics.pairs == 2 and evaluation.metrics.prompts == 1
-    assert notes == ["left out: 1 prompt that the model was trained on"]
+    assert notes == ["not judged, though scored: 1 prompt that the model was trained on"]
     assert judged.evaluate(lambda prompt: True)[0] is None
 
 
-@pytest.mark.parametrize("ranks, judged", [([2, 1], True), ([1, 1], False), ([1], False), ("12", False), ([True, 2], False), (None, False)])
-def test_lists_have_ranks_beside_them(ranks, judged):
-    evaluation, notes = judge("lists", [{"prompt": "p", "answers": ["a", "b"], "ranks": ranks}], [[0.1, 0.2]]).evaluate(lambda prompt: False)
-    assert (evaluation is not None) == judged and bool(notes) != judged
+def test_many_answers_to_one_prompt_are_judged_by_some_of_them(tmp_path):
+    records = [{"prompt": "p", "answer": f"a{i}", "rank": i + 1} for i in range(20_000)]
+    evaluation, notes = judge(tmp_path, records, [-float(i) for i in range(20_000)]).evaluate(lambda prompt: False)
+    assert evaluation.metrics.pairwise_accuracy == 1 and evaluation.metrics.answers == 2_000
+    assert notes == ["judged by 2,000 of the 20,000 answers to 'p', drawn at random"]
 
 
 def judge_file(path, score=None):
     """Judge a model whose rewards are those of chance, but the same for the same texts."""
     judge = Judge()
-    for item in Answers(path, score):
+    for item in read_answers(read_table(path), {"score": score} if score else None).items:
         judge.add(item, [hashlib.sha256(f"{item.prompt.strip()}\n{answer.strip()}".encode()).digest()[0] / 256 for answer in item.answers])
     return judge.evaluate(lambda prompt: False)
 

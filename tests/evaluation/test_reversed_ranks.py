@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import read_csv, run_script
 
-from preference.data.csv_table import format_rows
 from preference.data.rankings import Ranking
+from preference.data.tables import format_rows
 from preference.evaluation.reversed_ranks import find_reversed, order_likelihood
 
 

@@ -10,8 +10,8 @@ import pytest
 from conftest import read_csv, run_script
 from pseudo_terminal import Terminal, ranks_of, shown_answers
 
-from preference.data.csv_table import format_rows
 from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.tables import format_rows
 from preference.errors import InputError
 from preference.ranking.again import AgainSession, Outcome, read_review
 from preference.ranking.store import RankingStore

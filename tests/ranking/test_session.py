@@ -4,7 +4,7 @@ import time
 import pytest
 
 from preference.data.candidates import Candidates, read_candidates
-from preference.data.csv_table import format_rows
+from preference.data.tables import format_rows
 from preference.ranking.session import RankingSession
 from preference.ranking.store import RankingStore
 

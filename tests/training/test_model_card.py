@@ -207,13 +207,17 @@ def test_without_unseen_prompts_the_card_claims_nothing(evidence_of, tmp_path):
 
 
 def test_raters_are_counted_where_they_ranked_the_same_answers(evidence_of, tmp_path):
-    groups = [Ranking("p", ["a", "b"], [1, 2], "Ann"), Ranking("p", ["a", "b"], [2, 1], "Bo"), Ranking("q", ["a", "b"], [1, 2], "Cy")]
+    groups = [
+        Ranking("p", ["a", "b"], [1, 2], rater="Ann"),
+        Ranking("p", ["a", "b"], [2, 1], rater="Bo"),
+        Ranking("q", ["a", "b"], [1, 2], rater="Cy"),
+    ]
     assert "2 raters who ranked the same answers" in card_of(evidence_of(seen=groups), tmp_path)[0]
     assert "raters" not in card_of(evidence_of(), tmp_path)[0]
 
 
 def test_the_agreement_of_raters_stands_beside_the_accuracy(evidence_of, tmp_path):
-    unseen = [Ranking(r.prompt, r.answers, ranks, group) for r in UNSEEN for group, ranks in (("Ann", [1, 2, 3]), ("Bo", [1, 3, 2]))]
+    unseen = [Ranking(r.prompt, r.answers, ranks, rater=rater) for r in UNSEEN for rater, ranks in (("Ann", [1, 2, 3]), ("Bo", [1, 3, 2]))]
     evidence = evidence_of(unseen, np.repeat(REWARDS.reshape(12, 3), 2, axis=0).ravel())
     assert make_record(evidence).rater_agreement["test"]["share"] == pytest.approx(2 / 3)
     assert "People who ranked the same answers of the test part order 0.667 [0.467, 0.820] of the pairs alike" in card_of(evidence, tmp_path)[0]

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from preference.data.csv_table import format_rows
 from preference.data.rankings import Ranking, read_rankings
 from preference.data.splits import Parts
+from preference.data.tables import format_rows
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
 from preference.model.head import output_layer

@@ -1,0 +1,99 @@
+"""The values of other people's records, however a table writes them: numbers, lists, messages, objects within objects, names."""
+
+import json
+import math
+import re
+from typing import Any
+
+from preference.data.dialogues import Unreadable, are_messages
+from preference.wording import shorten
+
+NOTHING = {"", "n/a", "na", "nan", "none", "null", "-", "–", "?"}  # what a cell without a number or a vote holds
+_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+_NUMBER = re.compile(r"(?:rank|#)?\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)\s*(?:/\s*\d+|st|nd|rd|th|stars?|\.)?(?: choice| place)?", re.I)
+_PYTHONS = re.compile(r"\s*\[\s*(?:\{\s*'(?:role|content|from|value)'\s*:|('.*'|\".*')\s*\]\s*$)", re.S)  # a list as Python writes it, not JSON
+
+Record = dict[str, Any]
+
+
+def number(value: Any) -> float | None:
+    """Return the number that a value is or writes, as people and spreadsheets do; None where it is none.
+
+    >>> [number(value) for value in ("4,5", "5/5", "TRUE", " 1e1 ", "2nd", "Rank 3", True, "best", float("nan"), None)]
+    [4.5, 5.0, 1.0, 10.0, 2.0, 3.0, 1.0, None, None, None]
+    """
+    if isinstance(value, str):
+        text = value.strip().lower()
+        match = _NUMBER.fullmatch(text)
+        return float(match[1].replace(",", ".")) if match else _WORDS.get(text)
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        return float(value) if isinstance(value, bool) else None
+    try:
+        return None if math.isnan(found := float(value)) else found
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def number_or_none(value: Any, name: str) -> float | None:
+    """Return the number of an answer, or None where the value says nothing; raise Unreadable for anything else."""
+    found = number(value)
+    if found is None and not says_nothing(value):
+        raise Unreadable(f"{name!r} is not a number: {shorten(str(value))}; write a number")
+    return found
+
+
+def says_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and value.strip().lower() in NOTHING)
+
+
+def opened(value: Any, *, is_list: bool = True) -> Any:
+    """Return a list, or messages, that a cell holds as JSON text; any other value as it is.
+
+    Args:
+        is_list: False where a list that is not one of messages is meant as the text of an answer.
+
+    >>> opened('["a", "b"]'), opened('["a", "b"]', is_list=False), opened('{"id": 1}')
+    (['a', 'b'], '["a", "b"]', '{"id": 1}')
+
+    Raises:
+        Unreadable: it holds such a list as Python writes it.
+    """
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = None
+    if are_messages(found) or (is_list and isinstance(found, list)):
+        return found
+    if (python := _PYTHONS.match(value)) and (is_list or not python[1]):
+        raise Unreadable(f"a list in Python's notation, not in JSON: {shorten(value)}; write the data as JSONL or Parquet instead")
+    return value
+
+
+def flat(record: Record) -> Record:
+    """Return a record with the objects in it spread out, but for messages.
+
+    >>> flat({"info": {"post": "p"}, "chosen": {"role": "assistant", "content": "a"}})
+    {'info.post': 'p', 'chosen': {'role': 'assistant', 'content': 'a'}}
+    """
+    if not any(isinstance(value, dict) for value in record.values()):
+        return record
+    found: Record = {}
+    for name, value in record.items():
+        if isinstance(value, dict) and not are_messages(value):
+            found |= {f"{name}.{inner}": one for inner, one in flat(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def name_of(value: Any) -> str:
+    """Return a value that names something as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
+
+    >>> name_of(" Ann "), name_of(2.0), name_of(2.5), name_of(None), name_of(math.nan)
+    ('Ann', '2', '2.5', '', '')
+    """
+    if isinstance(value, float):
+        value = "" if math.isnan(value) else int(value) if value.is_integer() else value
+    return str(value).strip() if isinstance(value, (str, int, float)) else ""
