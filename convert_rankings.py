@@ -35,7 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", metavar="NAME", help="the split of a data set of the Hub")
     parser.add_argument("--config", metavar="NAME", help="the configuration (subset) of a data set of the Hub")
     parser.add_argument("--to", choices=list(TARGETS), help="what is written (default: csv where TARGET is .csv, .xlsx or -)")
-    parser.add_argument("--pairs", choices=[ALL, BEST_WORST], default=ALL, help="which pairs: all untied ones of a ranking, or its best answer with its worst")
+    parser.add_argument(
+        "--pairs", choices=[ALL, BEST_WORST], default=ALL, help="which pairs: all untied ones of a ranking, or its best answer with its worst"
+    )
     parser.add_argument(
         "--kind", choices=list(dict.fromkeys(KINDS.values())),
         help="the kind of file, where TARGET's ending does not say it (default for -: csv for --to csv, else jsonl)",

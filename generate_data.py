@@ -162,7 +162,9 @@ def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_
         candidates = sample_candidates(prompts, store.prompts(), candidates_path, generator)
         session = RankingSession(candidates, store, seed=generator.settings.seed, recheck=recheck)
         if session.current is None:
-            print(f"All prompts are ranked in {plain(files.data)} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV.")
+            print(
+                f"All prompts are ranked in {plain(files.data)} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV."
+            )
             if not (store.log.standing and sys.stdin.isatty()):
                 return 0
         dialogue = RankingDialogue(session, generator.sample_again, guidelines)
@@ -259,19 +261,25 @@ def build_parser() -> argparse.ArgumentParser:
         help="what review_rankings.py wrote: show the rankings of --data again that models dispute, most disputed first",
     )  # fmt: skip
     sampling = parser.add_argument_group("sampling candidates")
-    sampling.add_argument("--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub")
+    sampling.add_argument(
+        "--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub"
+    )
     sampling.add_argument("--num-candidates", type=at_least(2), default=default.num_candidates, help="answers per prompt")
     sampling.add_argument("--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="maximum answer length in tokens")
     sampling.add_argument("--temperature", type=above(0), default=default.temperature, help="higher values give more varied answers")
     sampling.add_argument(
         "--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from the most likely tokens, whose probabilities add up to this"
     )
-    sampling.add_argument("--seed", type=random_seed, default=default.seed, help="random seed for sampling, and for the order of the answers on the screen")
+    sampling.add_argument(
+        "--seed", type=random_seed, default=default.seed, help="random seed for sampling, and for the order of the answers on the screen"
+    )
     sampling.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     sampling.add_argument("--generate-only", action="store_true", help="stop after sampling; rank later")
     ranking = parser.add_argument_group("ranking")
     ranking.add_argument("--guidelines", type=Path, help="a text file that ? shows instead of the built-in guidelines")
-    ranking.add_argument("--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement")
+    ranking.add_argument(
+        "--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement"
+    )
     return parser
 
 

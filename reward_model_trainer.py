@@ -214,7 +214,9 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--test-data", type=file_name, help=f"ranked answers to unseen prompts (default: {TEST_DATA}, if all prompts of --data are the sample's)"
     )
-    files.add_argument("--output-dir", type=file_path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced")
+    files.add_argument(
+        "--output-dir", type=file_path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced"
+    )
     files.add_argument("--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
     files.add_argument("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
     files.add_argument("--dataset-name", metavar="USER/NAME", default=None, help="name of these rankings on the Hugging Face Hub, for the model card")

@@ -63,7 +63,9 @@ class Measurements:
         """Run one of the scripts beside this one in a process of its own, and return the JSON that it prints."""
         print(f"measuring {title} …", file=sys.stderr, flush=True)
         quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
-        done = subprocess.run([sys.executable, str(HERE / script), argument], capture_output=True, text=True, env=os.environ | quiet | (environment or {}))
+        done = subprocess.run(
+            [sys.executable, str(HERE / script), argument], capture_output=True, text=True, env=os.environ | quiet | (environment or {})
+        )
         if done.returncode != 0:
             raise SystemExit(f"error: {title} failed; the figures so far are in {self.path}\n{done.stderr[-3000:]}")
         return json.loads(done.stdout.splitlines()[-1])
@@ -201,7 +203,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.quick:
         args.seconds, args.rounds, args.prompts = min(args.seconds, 6), 1, min(args.prompts, 24)
     try:
-        rankings = read_rankings(args.data).rankings if args.data else synthetic_rankings(max(args.prompts, 240 if args.quality or args.yields else 0), seed=1)
+        rankings = (
+            read_rankings(args.data).rankings
+            if args.data
+            else synthetic_rankings(max(args.prompts, 240 if args.quality or args.yields else 0), seed=1)
+        )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -83,7 +83,9 @@ def writing_to(folder: Path, size: int) -> Iterator[None]:
             why = "a file could not be written whole"
         else:
             raise
-        raise InputError(f"{folder}: cannot be written ({why}); it takes about {as_size(size)}, and {as_size(free_space(folder))} is free there") from error
+        raise InputError(
+            f"{folder}: cannot be written ({why}); it takes about {as_size(size)}, and {as_size(free_space(folder))} is free there"
+        ) from error
 
 
 def free_space(folder: Path) -> int:

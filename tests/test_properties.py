@@ -254,7 +254,9 @@ def is_refused_or_right(capsys, source: Path, *arguments: str) -> None:
 
 
 ANY_JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-4, 4), st.floats(), st.sampled_from(["", "a", "b", "\0", "model_a", "\n\nHuman: a", "[", "[1]", "3"])),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-4, 4), st.floats(), st.sampled_from(["", "a", "b", "\0", "model_a", "\n\nHuman: a", "[", "[1]", "3"])
+    ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(st.sampled_from(["role", "content", "from", "value", "answer", "rank", "completion", "text"]), inner, max_size=3),
@@ -262,7 +264,9 @@ ANY_JSON = st.recursive(
     max_leaves=6,
 )
 MESSAGES = st.lists(
-    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system", "?"]), "content": st.one_of(st.sampled_from(["a", "b"]), ANY_JSON)}),
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "system", "?"]), "content": st.one_of(st.sampled_from(["a", "b"]), ANY_JSON)}
+    ),
     max_size=3,
 )
 NAMES = ["prompt", "chosen", "rejected", "subset", "group", "system", "history", "input", "response"]

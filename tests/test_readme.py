@@ -94,7 +94,9 @@ def test_every_relative_link_leads_somewhere(name):
 
 
 def test_every_page_and_picture_of_docs_is_linked():
-    linked = {((ROOT / name).parent / link.partition("#")[0]).resolve() for name, page in PAGES.items() for link in re.findall(r"\]\(([^)\s]+)\)", page)}
+    linked = {
+        ((ROOT / name).parent / link.partition("#")[0]).resolve() for name, page in PAGES.items() for link in re.findall(r"\]\(([^)\s]+)\)", page)
+    }
     assert {path for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".png")} <= linked
 
 

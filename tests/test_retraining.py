@@ -16,7 +16,10 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     weights = (folder / "reward_model_final" / "model.safetensors").read_bytes()
     second = train(folder, *arguments, "--max-steps", 6)
     printed = " ".join(second.stdout.split())
-    assert "Too few prompts to tell the new model from the previous one: " in printed and " of the pairs of 4 prompts that neither was trained on" in printed
+    assert (
+        "Too few prompts to tell the new model from the previous one: " in printed
+        and " of the pairs of 4 prompts that neither was trained on" in printed
+    )
     assert "; the validation prompts among them chose the new weights, which flatters it a little." in printed
     assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
@@ -54,7 +57,9 @@ def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilber
     prompts = {row["prompt"] for row in read_csv(folder / "second" / "rewards.csv") if row["part"] == "validation"}
     assert 0 < len(prompts) <= 4 and not {prompt_digest(prompt) for prompt in prompts} & {*seen}
     everything = {prompt_digest(row["prompt"]) for row in read_csv(folder / "both.csv")}
-    assert {*json.loads((folder / "second" / "metrics.json").read_text())["seen_prompts"]} == everything - {prompt_digest(prompt) for prompt in prompts}
+    assert {*json.loads((folder / "second" / "metrics.json").read_text())["seen_prompts"]} == everything - {
+        prompt_digest(prompt) for prompt in prompts
+    }
     (folder / "training_data.csv").rename(folder / "later.csv")
     done = train(folder, "--data", "both.csv", "--test-data", "later.csv", "--base-model", "first", "--max-steps", 2, "--output-dir", "third")
     assert json.loads((folder / "third" / "metrics.json").read_text())["test"]["prompts"] == 1
@@ -110,7 +115,9 @@ def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kep
 
 
 def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):
-    own = "prompt,answer,rank\n" + "".join(f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in ((1, "good"), (2, "bad")))
+    own = "prompt,answer,rank\n" + "".join(
+        f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in ((1, "good"), (2, "bad"))
+    )
     (folder / "mine.csv").write_text(own)
     (folder / "copy.csv").write_text((folder / "training_data.csv").read_text().replace("Tell me", "TELL  ME"))
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]

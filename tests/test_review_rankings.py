@@ -160,7 +160,10 @@ def test_a_stopped_review_continues_with_the_folds_that_are_left(folder, tiny_di
 def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert):
     rows = read_csv(folder / "data.csv")
     grouped = [
-        [r["prompt"], r["answer"], rank, rater] for rater in ("ann", "bob") for r in rows for rank in [r["rank"] if rater == "ann" else 5 - int(r["rank"])]
+        [r["prompt"], r["answer"], rank, rater]
+        for rater in ("ann", "bob")
+        for r in rows
+        for rank in [r["rank"] if rater == "ann" else 5 - int(r["rank"])]
     ]
     (folder / "data.csv").write_text(format_rows([[*COLUMNS, "group"], *grouped]))
     printed = review(folder, tiny_distilbert).stdout

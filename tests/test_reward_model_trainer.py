@@ -277,7 +277,9 @@ def test_a_disk_too_full_for_the_model_costs_no_training(folder, tiny_distilbert
     with monkeypatch.context() as patched:
         patched.setattr(saving, "_write_files", on_a_full_disk)
         done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, status=2)
-    assert "error: " in done.stderr and ".reward_model_final.unfinished/model: cannot be written (File too large); it takes about 0.1 MB" in done.stderr
+    assert (
+        "error: " in done.stderr and ".reward_model_final.unfinished/model: cannot be written (File too large); it takes about 0.1 MB" in done.stderr
+    )
     assert not (folder / ".reward_model_final.unfinished" / "model").exists()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, "--resume")
     assert (folder / "reward_model_final" / "model.safetensors").exists() and not (folder / ".reward_model_final.unfinished").exists()

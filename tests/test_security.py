@@ -158,7 +158,9 @@ def test_what_is_wrong_in_a_file_is_quoted_harmlessly(tmp_path, script):
         run_harmlessly(tmp_path, script, *arguments, status=2)
 
 
-@pytest.mark.parametrize("line", [f'{{"{ESCAPES}', f'["{ESCAPES}"]', f'{{"prompt": "p", "answers": "{ESCAPES}"}}', f'{{"prompt": 1, "answers": "{ESCAPES}"}}'])
+@pytest.mark.parametrize(
+    "line", [f'{{"{ESCAPES}', f'["{ESCAPES}"]', f'{{"prompt": "p", "answers": "{ESCAPES}"}}', f'{{"prompt": 1, "answers": "{ESCAPES}"}}']
+)
 def test_what_is_wrong_in_candidates_is_quoted_harmlessly(tmp_path, line):
     (tmp_path / "c.jsonl").write_text(line.replace("\\", "") + "\n{}\n", encoding="utf-8")
     run_harmlessly(tmp_path, "generate_data.py", "--candidates", "c.jsonl", status=2)

@@ -79,7 +79,9 @@ def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answer
     if [item.index for item in items] != list(range(len(table.records))):
         raise InputError(f"{table.source}: an export whose records are not one per prompt or answer; convert it first with convert_rankings.py")
     if problems := [
-        f"{table.at(item.index)}: empty prompt: {item.prompt!r}; write the text or delete the row" for item in items if item.answers and not item.prompt.strip()
+        f"{table.at(item.index)}: empty prompt: {item.prompt!r}; write the text or delete the row"
+        for item in items
+        if item.answers and not item.prompt.strip()
     ]:
         raise TableError(problems)
     if roles.how and (roles.prompt, roles.answers, roles.said) != (("prompt",), ("answer",), ("rank",)):

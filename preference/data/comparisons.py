@@ -148,7 +148,9 @@ def _history(value: Any) -> list:
 
 def _all_texts(value: Any) -> list[Turn]:
     """Return a list of texts as what the user said turn by turn; anything else is no such list."""
-    return [Turn(USER, text or "") for text in value] if isinstance(value, list) and all(isinstance(text, (str, type(None))) for text in value) else []
+    return (
+        [Turn(USER, text or "") for text in value] if isinstance(value, list) and all(isinstance(text, (str, type(None))) for text in value) else []
+    )
 
 
 # The answers

@@ -56,7 +56,9 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
     return Target(path, to, kind, pairs)
 
 
-def convert(source: str, target: Target, named: Mapping[str, str], *, config: str | None = None, split: str | None = None, limit: int | None = None) -> None:
+def convert(
+    source: str, target: Target, named: Mapping[str, str], *, config: str | None = None, split: str | None = None, limit: int | None = None
+) -> None:
     """Read and check all of a source, say how it was understood, then write it.
 
     Args:
@@ -144,7 +146,9 @@ def _shown(ranking: Ranking) -> str:
     >>> _shown(Ranking("Name a prime.", ["8", "7", "9"], [2, 1, 2]))
     "'Name a prime.': '7' is above '8' = '9'"
     """
-    levels = [[shorten(a, 40) for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level] for level in sorted(set(ranking.ranks))]
+    levels = [
+        [shorten(a, 40) for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level] for level in sorted(set(ranking.ranks))
+    ]
     some = [" = ".join(level[:2]) + " = ..." * (len(level) > 2) for level in levels[:3]]
     return f"{shorten(ranking.prompt)}: {' is above '.join(some)}{' is above ...' if len(levels) > 3 else ''}"
 

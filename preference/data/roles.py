@@ -189,7 +189,9 @@ class _Columns:
         self.parts = {column: {plain_name(column), plain_name(column.rpartition(".")[2])} for column in columns}
         self.families = self._find_families()
         for role, names in self.named.items():
-            keys = {key for column in columns for value in self.values(column, SAMPLE) for key in _keys(value)} if role in ("rank", "score") else set()
+            keys = (
+                {key for column in columns for value in self.values(column, SAMPLE) for key in _keys(value)} if role in ("rank", "score") else set()
+            )
             if missing := [name for name in names if name not in columns and name not in keys]:
                 raise InputError(f"--{role} {missing[0]}: no such column; there are {shorten(', '.join(columns), 200)}")
 
@@ -340,7 +342,9 @@ def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, f
     one, two = (float(side) for side in sides) if all(map(str.isdecimal, sides)) else (1, 2)
     if (one <= low and high <= two) or (two == 2 and set(values) == {0, 1, 2}):  # AlpacaFarm: 0 is a tie
         return one, two
-    raise InputError(f"{vote} has numbers from {low:g} to {high:g}, which could be read in two ways; say with --first which of them means the first answer")
+    raise InputError(
+        f"{vote} has numbers from {low:g} to {high:g}, which could be read in two ways; say with --first which of them means the first answer"
+    )
 
 
 def _pair(table: _Columns) -> Roles | None:
@@ -350,12 +354,15 @@ def _pair(table: _Columns) -> Roles | None:
     if not chosen or not rejected:
         return None
     scores = [
-        next((column for column in table.free for name in SCORES_BESIDE if name.format(side) in table.parts[column]), "") for side in ("chosen", "rejected")
+        next((column for column in table.free for name in SCORES_BESIDE if name.format(side) in table.parts[column]), "")
+        for side in ("chosen", "rejected")
     ]
     as_json = _are_lists_as_json(table, [chosen, *rejected])
     several = as_json or len(rejected) > 1 or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
     layout = "lists" if several else "pairs"
-    return Roles(answers=(chosen,), rejected=tuple(rejected), how="chosen", layout=layout, as_json=as_json, scores=tuple(scores) if all(scores) else ())
+    return Roles(
+        answers=(chosen,), rejected=tuple(rejected), how="chosen", layout=layout, as_json=as_json, scores=tuple(scores) if all(scores) else ()
+    )
 
 
 def _are_lists_as_json(table: _Columns, columns: Sequence[str]) -> bool:

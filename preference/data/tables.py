@@ -342,7 +342,9 @@ def _from_rows(name: str, kind: str, rows: list[tuple[int, int, list[str]]], for
         for line, row, cells in rows:
             if len(cells) < least or any(map(str.strip, cells[most:])):
                 remedy = "give every column a cell" if len(cells) < least else f"put a cell that contains a {separator} in double quotes"
-                problems.append(f"{name}:{line}: {counted(len(cells), 'cell')} where the header has {most}: {shorten(form.separator.join(cells))}; {remedy}")
+                problems.append(
+                    f"{name}:{line}: {counted(len(cells), 'cell')} where the header has {most}: {shorten(form.separator.join(cells))}; {remedy}"
+                )
             else:
                 table.records.append({key: cells[i] if i < len(cells) else "" for i, key in keys.items()})
                 table.numbers.append(line)
@@ -514,7 +516,9 @@ def write_table(
     elif kind == "parquet":
         data = _as_parquet(name, columns, records, schema)
     else:
-        data = _as_xlsx(name, [[form.names.get(column, column) for column in columns], *([record.get(column) for column in columns] for record in records)])
+        data = _as_xlsx(
+            name, [[form.names.get(column, column) for column in columns], *([record.get(column) for column in columns] for record in records)]
+        )
     if str(target).lower().endswith(".gz"):
         data = gzip.compress(data, mtime=0)
     if not streams:

@@ -52,7 +52,9 @@ def rater_agreement(rankings: Sequence[Ranking]) -> RaterAgreement | None:
 def _count_alike(left: Ranking, right: Ranking) -> tuple[int, int]:
     """Return how many pairs of shared answers are untied for both, and how many of them both order alike, the latter first."""
     ranks, others = dict(zip(left.answers, left.ranks, strict=True)), dict(zip(right.answers, right.ranks, strict=True))
-    signs = [np.sign(ranks[a] - ranks[b]) * np.sign(others[a] - others[b]) for a, b in combinations([answer for answer in ranks if answer in others], 2)]
+    signs = [
+        np.sign(ranks[a] - ranks[b]) * np.sign(others[a] - others[b]) for a, b in combinations([answer for answer in ranks if answer in others], 2)
+    ]
     return signs.count(1), signs.count(1) + signs.count(-1)
 
 

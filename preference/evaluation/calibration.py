@@ -72,7 +72,9 @@ def odds_in_words(calibration: Calibration, prompts: int, by_chance: float) -> s
     elif after < before:
         errors = f"expected calibration error {before:.3f} before, {after:.3f} after temperature scaling"
     else:
-        errors = f"expected calibration error {before:.3f} without the temperature,\n{after:.3f} with one of the other prompts: scaling does not help here"
+        errors = (
+            f"expected calibration error {before:.3f} without the temperature,\n{after:.3f} with one of the other prompts: scaling does not help here"
+        )
     return (
         f"P(preferred) = sigmoid(margin / {calibration.temperature:.2f}); {errors}\n({by_chance:.3f} is what chance alone would show on"
         f" {counted(calibration.pairs, 'pair')} even if every probability were right)"

@@ -58,7 +58,9 @@ def plot_learning_curve(
     shown = [mark for mark in marks.values() if mark > low - NEAR]
     axis.set_ylim(max(0.0, min([low, *shown]) - 0.03), min(1.01, max([*intervals[:, 1], *shown, *(one.high for one in expected)]) + 0.03))
     for (name, mark), colour in zip(marks.items(), sns.color_palette("Dark2", len(marks)), strict=True):
-        axis.axhline(mark, color=colour, linewidth=1.2, linestyle=":", label=f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)"))
+        axis.axhline(
+            mark, color=colour, linewidth=1.2, linestyle=":", label=f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)")
+        )
 
     ticks = {at: f"{at:.0f}" for at in sizes if at < 0.85 * prompts}
     ticks |= {prompts: f"{prompts}\nnow", 2 * prompts: f"{2 * prompts}\ntwice", FURTHEST * prompts: f"{FURTHEST * prompts}\n{FURTHEST} times"}

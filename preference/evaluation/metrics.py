@@ -104,7 +104,9 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarr
     return PairCounts(np.asarray(list(right.values())), np.asarray(list(pairs.values())))
 
 
-def measure_agreement(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, seed: int = 0, pairs: PairCounts | None = None) -> Metrics:
+def measure_agreement(
+    rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, seed: int = 0, pairs: PairCounts | None = None
+) -> Metrics:
     """Return the metrics of `rewards`, one for each answer in order, against `rankings`.
 
     Args:
@@ -132,7 +134,9 @@ def measure_agreement(rankings: Sequence[Ranking], rewards: Sequence[float] | np
 
 def measure_spread(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> RewardSpread:
     """Return where `rewards`, one for each answer in order, lie."""
-    margins = [(values[:, None] - values[None, :])[_chosen(ranking)] for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    margins = [
+        (values[:, None] - values[None, :])[_chosen(ranking)] for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)
+    ]
     values = np.asarray(rewards, dtype=np.float64)
     return RewardSpread(float(np.concatenate(margins).mean()), float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
 

@@ -109,7 +109,9 @@ def find_base_model(name: str) -> BaseModel:
             raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; {error.remedy}, or give a folder") from None
         found = _packaged_path(fallback)
         if found is None:
-            raise BaseModelError(f"{name}: {error}; {error.remedy}, give a folder, or install the packaged {_short(fallback)}: {fallback.install}") from None
+            raise BaseModelError(
+                f"{name}: {error}; {error.remedy}, give a folder, or install the packaged {_short(fallback)}: {fallback.install}"
+            ) from None
         note = f"{name}: {error}; using the packaged {_short(fallback)} instead"
         return BaseModel(name, fallback.hub_name, "package", found, note)
 
@@ -130,7 +132,9 @@ def _packaged_path(packaged: PackagedModel) -> Path | None:
     with open(weights, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != packaged.sha256:
-        raise BaseModelError(f"{weights}: these are not the published weights (SHA-256 {digest}); install them again: {packaged.install} --force-reinstall")
+        raise BaseModelError(
+            f"{weights}: these are not the published weights (SHA-256 {digest}); install them again: {packaged.install} --force-reinstall"
+        )
     return weights if weights.suffix == ".gguf" else folder
 
 

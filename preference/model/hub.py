@@ -145,7 +145,9 @@ def _errors_in_words(cache: Path) -> Iterator[None]:
     except GatedRepoError:
         raise Refused("the Hugging Face Hub asks you to accept its terms; do so on its page and run `hf auth login`") from None
     except RepositoryNotFoundError:
-        raise Refused("no such folder, and no such model on the Hugging Face Hub; check the spelling, or run `hf auth login` if it is private") from None
+        raise Refused(
+            "no such folder, and no such model on the Hugging Face Hub; check the spelling, or run `hf auth login` if it is private"
+        ) from None
     except OfflineModeIsEnabled:
         raise Unavailable("HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked", "go online") from None
     except Exception as error:

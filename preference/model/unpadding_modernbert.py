@@ -130,7 +130,9 @@ def forward_unpadded(
     config = model.config
     told = config.output_hidden_states or config.output_attentions or any(options.values())
     if input_ids is None or input_ids.device.type != "cpu" or position_ids is not None or isinstance(attention_mask, dict) or told:
-        return type(model).forward(model, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, inputs_embeds=inputs_embeds, **options)
+        return type(model).forward(
+            model, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, inputs_embeds=inputs_embeds, **options
+        )
     present = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
     lengths = present.sum(dim=1).tolist()
     tokens = model.embeddings(input_ids=input_ids[present])

@@ -38,7 +38,9 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
     disable_progress_bars()
     try:
         table = Dataset.from_dict(texts)
-        return table.map(encode, batched=True, batch_size=_RANKINGS_AT_ONCE, remove_columns=["prompt", "answers"], features=features, keep_in_memory=True)
+        return table.map(
+            encode, batched=True, batch_size=_RANKINGS_AT_ONCE, remove_columns=["prompt", "answers"], features=features, keep_in_memory=True
+        )
     finally:
         if not hidden:
             enable_progress_bars()

@@ -87,7 +87,9 @@ def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *
     return Probe(mean, scale, found[: len(scale)] + free @ found[len(scale) :])
 
 
-def cross_validate(states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold], objective: str, *, start: np.ndarray | None = None) -> np.ndarray:
+def cross_validate(
+    states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold], objective: str, *, start: np.ndarray | None = None
+) -> np.ndarray:
     """Return the reward of each answer by a probe that never saw its prompt: shape (answers,), float32.
 
     Each fold's rewards are on a scale of their own, on which those that it was fitted to have mean 0 and standard deviation 1.

@@ -232,5 +232,8 @@ def parameter_groups(model: PreTrainedModel, learning_rate: float, head_learning
 def objective_value(objective: Callable[[Tensor, Tensor], Tensor], rankings: Sequence[Ranking], rewards: np.ndarray) -> float:
     """Return the mean of `objective` over rankings of any size."""
     parts = split_rewards(rankings, rewards)
-    values = [objective(torch.from_numpy(part)[None].float(), torch.tensor(ranking.ranks)[None]).item() for ranking, part in zip(rankings, parts, strict=True)]
+    values = [
+        objective(torch.from_numpy(part)[None].float(), torch.tensor(ranking.ranks)[None]).item()
+        for ranking, part in zip(rankings, parts, strict=True)
+    ]
     return float(np.mean(values))

@@ -79,4 +79,7 @@ def differences_when_loaded(folder: Path, evaluation: Evaluation) -> dict[str, f
     pairs = [(ranking.prompt, answer) for ranking in evaluation.rankings for answer in ranking.answers][:_ANSWERS_CHECKED]
     prompts, answers = zip(*pairs, strict=True)
     expected = evaluation.rewards[: len(pairs)]
-    return {way: float(np.abs(plain.score(prompts, answers, one_by_one=alone) - expected).max()) for way, alone in (("one by one", True), ("batched", False))}
+    return {
+        way: float(np.abs(plain.score(prompts, answers, one_by_one=alone) - expected).max())
+        for way, alone in (("one by one", True), ("batched", False))
+    }

@@ -58,7 +58,9 @@ class Start:
         return states_of(self.model, self.tokenizer, pairs, key=key, device=device, precision=precision, on_progress=on_progress)
 
 
-def start_from(base: BaseModel, settings: TrainingSettings, rankings: Sequence[Ranking], *, on_message: Callable[[str], object] = lambda text: None) -> Start:
+def start_from(
+    base: BaseModel, settings: TrainingSettings, rankings: Sequence[Ranking], *, on_message: Callable[[str], object] = lambda text: None
+) -> Start:
     """Load the base model with one output, and cut it for as many rankings as there are.
 
     A base that is a reward model keeps all its layers and its output layer. One of an architecture that is not known is

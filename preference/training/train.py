@@ -201,7 +201,9 @@ class _Job:
     callbacks: Sequence[TrainerCallback]
 
 
-def _train_head(job: _Job, parts: Parts, start: Start, states: np.ndarray, checkpoints: Path, schedule: Schedule) -> tuple[Probe, RankingTrainer, int]:
+def _train_head(
+    job: _Job, parts: Parts, start: Start, states: np.ndarray, checkpoints: Path, schedule: Schedule
+) -> tuple[Probe, RankingTrainer, int]:
     """Train the head alone, on states that are computed already; return what learned from all rankings.
 
     The validation part tells how many steps from the probe are best, none among them. So many are then repeated on all rankings.
@@ -288,7 +290,9 @@ def _run_trainer(trainer: RankingTrainer, checkpoint: Path | None) -> None:
             raise
 
 
-def _put_on_scale(trainer: RankingTrainer, job: _Job, parts: Parts, best_step: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+def _put_on_scale(
+    trainer: RankingTrainer, job: _Job, parts: Parts, best_step: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> int:
     """Give the rewards mean 0 and standard deviation 1, of the validation part, which are known, or else of some of training; return of how many."""
     if trainer.best and len(parts.validation) >= SCALE_RANKINGS:
         rewards = np.asarray(trainer.best.rewards)
@@ -304,7 +308,11 @@ def _put_on_scale(trainer: RankingTrainer, job: _Job, parts: Parts, best_step: i
 def _warn_of_memory(model: PreTrainedModel) -> str | None:
     """Return a warning where the gradients and Adam's averages alone exceed the memory that is free."""
     needed, free = 3 * sum(p.numel() * 4 for p in model.parameters() if p.requires_grad) + model_size(model), psutil.virtual_memory().available
-    return f"warning: training takes more than {as_size(needed)} of memory, and {as_size(free)} is free; raise --freeze-layers" if needed > free else None
+    return (
+        f"warning: training takes more than {as_size(needed)} of memory, and {as_size(free)} is free; raise --freeze-layers"
+        if needed > free
+        else None
+    )
 
 
 def _start_or_resume(checkpoints: Path, run: dict, resume: bool, precision: str, on_message: Callable[[str], object]) -> tuple[Path | None, str]:

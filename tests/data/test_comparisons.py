@@ -103,7 +103,9 @@ def test_the_prompt_of_two_dialogues_never_goes_into_the_answers(chosen):
 @pytest.mark.parametrize("answer", ["[1, 2]", '["apple"]', '{"a": 1}', "Human: x", "[x]"])
 @pytest.mark.parametrize("more", [{}, {"subset": "code"}])
 def test_an_answer_that_is_code_stays_to_the_letter(answer, more):
-    (one,) = read({"prompt": "p", "chosen": answer, "rejected": answer.replace("1", "7") + " ", **more}, {"prompt": "q", "chosen": "a", "rejected": "b"})[:1]
+    (one,) = read(
+        {"prompt": "p", "chosen": answer, "rejected": answer.replace("1", "7") + " ", **more}, {"prompt": "q", "chosen": "a", "rejected": "b"}
+    )[:1]
     assert one.answers[0] == answer
 
 

@@ -7,7 +7,9 @@ from preference.data.dialogues import Turn, Unreadable, as_text, as_turns, commo
 VALUES = settings(derandomize=True, database=None, deadline=None, max_examples=300)
 PIECES = ["User: ", "Assistant: ", "System: ", "Tool: ", "\\", "\n\n", "\n", "a", " ", "User:", ": "]
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
-turns = st.builds(Turn, st.sampled_from(["user", "assistant", "system", "tool"]), texts).filter(lambda turn: turn.role != "system" or turn.text.strip())
+turns = st.builds(Turn, st.sampled_from(["user", "assistant", "system", "tool"]), texts).filter(
+    lambda turn: turn.role != "system" or turn.text.strip()
+)
 
 
 @VALUES

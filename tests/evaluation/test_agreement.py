@@ -8,7 +8,9 @@ from preference.evaluation.agreement import ordinal_alpha, rater_agreement
 def test_rankings_without_shared_answers_say_nothing():
     assert rater_agreement([Ranking("p", ["a", "b"], [1, 2]), Ranking("q", ["a", "b"], [2, 1])]) is None
     assert rater_agreement([Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["c", "d"], [1, 2], rater="bob")]) is None
-    assert rater_agreement([Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["b", "c"], [1, 2], rater="bob")]) is None  # one answer, no pair
+    assert (
+        rater_agreement([Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["b", "c"], [1, 2], rater="bob")]) is None
+    )  # one answer, no pair
 
 
 def test_the_share_counts_pairs_that_neither_ties():

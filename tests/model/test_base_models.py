@@ -16,7 +16,9 @@ def test_a_folder_is_used_as_it_is(tiny_distilbert):
 def test_the_default_falls_back_to_the_package_and_says_so():
     base = find_base_model("distilbert-base-uncased")
     assert (base.asked, base.used, base.source) == ("distilbert-base-uncased", MINILM.hub_name, "package")
-    assert base.note == ("distilbert-base-uncased: HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked; using the packaged all-MiniLM-L6-v2 instead")
+    assert base.note == (
+        "distilbert-base-uncased: HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked; using the packaged all-MiniLM-L6-v2 instead"
+    )
     assert (base.path / "model.safetensors").exists()
 
 
@@ -64,7 +66,9 @@ def test_a_model_in_the_local_hub_cache_is_found_offline(tmp_path, tiny_distilbe
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc123")
     program = "from preference.model.base_models import find_base_model; b = find_base_model('someone/tiny'); print(b.source, b.path)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"HF_HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"HF_HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["cache", str(repository / "snapshots" / "abc123")]
 
 

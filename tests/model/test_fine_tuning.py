@@ -22,7 +22,9 @@ def test_the_layers_are_the_list_that_the_config_counts_not_the_longest():
     assert layer_stack(model) is model.bert.experts
 
 
-@pytest.mark.parametrize("kind, settings", [("mpnet", {}), ("deberta-v2", {"relative_attention": True, "norm_rel_ebd": "layer_norm", "pos_att_type": ["p2c"]})])
+@pytest.mark.parametrize(
+    "kind, settings", [("mpnet", {}), ("deberta-v2", {"relative_attention": True, "norm_rel_ebd": "layer_norm", "pos_att_type": ["p2c"]})]
+)
 def test_embeddings_that_are_defined_after_the_layers_are_frozen_too(kind, settings):
     model = model_of(kind, **settings)
     assert freeze_lower_layers(model) == 1

@@ -198,7 +198,10 @@ def test_a_download_that_breaks_off_continues(hub, online, distilbert):
 def test_a_download_that_ends_early_is_said_and_not_taken_for_a_model(hub, online, distilbert):
     hub.faults.break_off = [100_000, *[0] * 9]
     [broken] = find(online, "someone/elses")
-    assert broken["error"] == "someone/elses: no such folder, not in the local cache, and the Hugging Face Hub is unavailable; go online, or give a folder"
+    assert (
+        broken["error"]
+        == "someone/elses: no such folder, not in the local cache, and the Hugging Face Hub is unavailable; go online, or give a folder"
+    )
     hub.start_anew()
     [found] = find(online, "someone/elses")
     assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()

@@ -65,4 +65,6 @@ def test_a_pipe_among_the_files_of_a_model_is_refused(folder, tiny_distilbert, n
     os.mkfifo(piped / name)
     done = train(folder, "--base-model", "piped", status=2)
     assert done.stderr == f"error: piped/{name}: not a file; name a folder written by save_pretrained\n"
-    assert f"error: piped/{name}: not a file; " in run_script("score_answers.py", "--model", "piped", "training_data.csv", cwd=folder, status=2).stderr
+    assert (
+        f"error: piped/{name}: not a file; " in run_script("score_answers.py", "--model", "piped", "training_data.csv", cwd=folder, status=2).stderr
+    )

@@ -23,7 +23,9 @@ PICTURE = "reward_scores_plot.png"
 def processes():
     """Starts processes that have the heavy imports behind them, so that a kill falls into the work."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["preference.training.train", "preference.training.model_card", "preference.training.saving", "reward_model_trainer"])
+    context.set_forkserver_preload(
+        ["preference.training.train", "preference.training.model_card", "preference.training.saving", "reward_model_trainer"]
+    )
     return context
 
 
