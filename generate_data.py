@@ -163,7 +163,8 @@ def run(files: Files, generator: LazyGenerator, commands: Commands, *, generate_
         session = RankingSession(candidates, store, seed=generator.settings.seed, recheck=recheck)
         if session.current is None:
             print(
-                f"All prompts are ranked in {plain(files.data)} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV."
+                f"All prompts are ranked in {plain(files.data)} or were discarded."
+                " Use --prompts FILE for other prompts, or --data FILE for another CSV."
             )
             if not (store.log.standing and sys.stdin.isatty()):
                 return 0

@@ -66,7 +66,7 @@ def test_what_was_understood_is_said_with_the_first_record(tmp_path, name, under
     "record, flags, expected",
     [
         ({"frage": "p q", "gut": "a", "schlecht": "b"}, ["--prompt", "frage", "--chosen", "gut", "--rejected", "schlecht"], ("p q", "", "a", "b")),
-        ({"frage": "p", "x": "a", "y": "b", "wahl": "y"}, ["--prompt", "frage", "--answers", "x,y", "--vote", "wahl", "--first", "x"], ("p", "", "b", "a")),
+        ({"frage": "p", "x": "a", "y": "b", "wahl": "y"}, ["--prompt", "frage", "--answers", "x,y", "--vote", "wahl", "--first", "x"], ("p", "", "b", "a")),  # noqa: E501
         ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 1}, ["--first", "1"], ("p", "", "a", "b")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 0.3}, ["--first", "1"], ("p", "", "b", "a")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "vote": -2}, ["--first", "1"], ("p", "", "b", "a")),
@@ -420,7 +420,7 @@ def test_more_pairs_than_fit_into_memory_are_refused(tmp_path):
     (tmp_path / "data.csv").write_text("prompt,answer,rank\n" + rows)
     message = error_of(tmp_path, "data.csv", "out.jsonl", "--to", "trl")
     assert message == (
-        "error: --to trl: all 17,997,000 pairs would be about 4.6 GB of text, too much for one file; 'p' alone has 6,000 answers; write --pairs best-worst\n"
+        "error: --to trl: all 17,997,000 pairs would be about 4.6 GB of text, too much for one file; 'p' alone has 6,000 answers; write --pairs best-worst\n"  # noqa: E501
     )
     run_script("convert_rankings.py", "data.csv", "out.jsonl", "--to", "trl", "--pairs", "best-worst", cwd=tmp_path)
     assert len(read_table(tmp_path / "out.jsonl").records) == 1
