@@ -53,9 +53,13 @@ class Start:
     def states(self, encoded: Dataset, device: str, precision: str, on_progress: Callable[[int], object] = lambda read: None) -> np.ndarray:
         """Return what the output layer reads of all answers of `encoded`: shape (answers, width), float32."""
         pairs = [pair for ranking in encoded for pair in split_answers(ranking)]
-        key = hashlib.sha256(f"{self.key} {precision}".encode()).hexdigest()[:32]
         self.model.to(device)
+        key = self.states_key(precision)
         return states_of(self.model, self.tokenizer, pairs, key=key, device=device, precision=precision, on_progress=on_progress)
+
+    def states_key(self, precision: str) -> str:
+        """Return what stands for the cut model and the precision in the cache of states."""
+        return hashlib.sha256(f"{self.key} {precision}".encode()).hexdigest()[:32]
 
 
 def start_from(
