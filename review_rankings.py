@@ -26,7 +26,7 @@ from preference.data.rankings import Ranking, read_rankings
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
-from preference.ranking.agreement import self_agreement
+from preference.ranking.self_agreement import self_agreement
 from preference.scripts import run_script
 from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings

@@ -36,7 +36,7 @@ def test_boxes_wrap_to_the_width(folder, columns):
     terminal.wait_for("\n> ")
     lines = terminal.shown().splitlines()
     tops = [line for line in lines if line.startswith("╭")]
-    assert len(tops) == 3 and {len(line) for line in tops} == {columns}
+    assert len(tops) == 3 and {len(line) for line in tops} == {min(columns, 120)}
     wide = [sum(len(c) for c in line) for line in lines if line.startswith("│")]
     assert wide and max(wide) <= columns
     text = "".join(line.strip("│ ").replace(" ", "") for line in lines)
@@ -70,7 +70,7 @@ def test_in_24_lines_the_answers_are_folded_and_the_prompt_is_above_the_input(fo
     again = terminal.shown().splitlines()
     assert again[0].startswith("done 0 · left 7") and again[-2:] == lines[-2:]
     terminal.type("v 7")
-    terminal.wait_for("v needs the number of an answer, 1 to 4, like v 2; v alone shows the prompt")
+    terminal.wait_for("v needs the number of an answer, 1 to 4, like v 2, or v all;")
     terminal.rank("4 3 2 1")
     terminal.wait_for("Prompt number 0")
     terminal.type("q")
@@ -152,7 +152,7 @@ def test_a_storm_of_resizes_ends_at_the_last_size_with_nothing_lost(folder):
     terminal.type("q")
     assert "Traceback" not in terminal.raw + terminal.rest()
     ranks = ranks_of(folder)[PROMPTS[0]]
-    assert [ranks[answer.strip()] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 3]
+    assert [ranks[answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 3]
 
 
 HOSTILE = [
