@@ -40,7 +40,7 @@ class Terminal:
         self.stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(
             sys.executable, [SCRIPT, *files, *map(str, arguments)],
-            cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", timeout=8,
+            cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", codec_errors="replace", timeout=30,
             preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignore_interrupts else None,
         )  # fmt: skip
         self.child.delaybeforesend = 0

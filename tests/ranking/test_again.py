@@ -368,3 +368,26 @@ def test_foreign_texts_and_names_are_harmless(tmp_path):
         command = told[word].replace("python ", f"{shlex.join([sys.executable, '-c', show])} ", 1)
         shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
         assert json.loads(shell.stdout) == expected
+
+
+def test_top_shows_only_the_most_disputed(folder):
+    done = run_script(*AGAIN, "--top", 2, cwd=folder, stdin="4 3 2 1\n\nq\n")
+    assert "done 0 · left 2" in done.stdout and "1 done, 1 left" in done.stdout
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("continue:")]
+    done = run_script("generate_data.py", *shlex.split(line)[3:], cwd=folder, stdin="s\n")
+    assert "done 1 · left 1" in done.stdout and "p3" in done.stdout and "p0" not in done.stdout
+    assert run_script("generate_data.py", "--top", 2, cwd=folder, status=2).stderr == (
+        "error: --top 2: says how many rankings --again shows; also give --again REVIEW\n"
+    )
+
+
+def test_every_key_gets_an_answer_and_x_is_undone(folder):
+    typed = ["x", "n", "x", "", "u", "x", "", "2 1 3 4", "", "x", "w", "", "q"]
+    done = run_script(*AGAIN, cwd=folder, stdin="\n".join(typed) + "\n")
+    for answer in ("nothing is decided; rank it, or s to skip it", "your earlier ranking before is kept; u takes that back",
+                   "the earlier ranking is back; rank again, or s to leave it"):  # fmt: skip
+        assert answer in done.stdout
+    assert done.stdout.count("Your new ranking is saved: Enter shows the next one") == 2
+    assert "2 done, 1 left" in done.stdout and "ranked again: 1;" in done.stdout
+    assert "1 done, 2 left" in run_script(*AGAIN, cwd=folder, stdin="u\nq\n").stdout  # the new ranking
+    assert "0 done, 3 left" in run_script(*AGAIN, cwd=folder, stdin="u\nq\n").stdout  # what was kept
