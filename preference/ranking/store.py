@@ -28,7 +28,8 @@ class RankingStore:
     the log says when they were ranked and before the person reads "saved". Whatever is undone or ranked again replaces the
     whole file, old by new in one rename, and is logged then. A crash in between leaves a CSV that has everything that was
     confirmed, and a log that lacks its last event: that ranking can no longer be undone with `u`. Nothing is completed at
-    the next start, so nothing that a person deleted comes back. Where the log cannot be written, the CSV is left as it was.
+    the next start, so nothing that a person deleted comes back; a row that a power failure cut short is an error with its
+    line there. Where the log cannot be written, the CSV is left as it was.
 
     Rows that others wrote stay byte for byte as they are, with their extra columns. They may be edited while this runs:
     when the file's size or time of change is not what this left behind, the file is read again. A lock file keeps a
