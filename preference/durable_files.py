@@ -127,23 +127,29 @@ def locked(path: Path, taken: str) -> Iterator[None]:
         lock.release()
 
 
-def append_durably(path: str | Path, line: str) -> None:
-    """Append one line (a line end is added) and return once it is on the disk.
+def append_durably(path: str | Path, text: str, line_end: str = "\n") -> int:
+    """Append `text` and a line end in one write, and return once they are on the disk: the size that the file had before.
 
-    A last line that a crash left without its line end is closed first, so that two records never run together.
+    A last line that has no line end gets one first, so that two records never run together. Where there is no room, the
+    file keeps its size.
     """
-    path = Path(path)
-    created = not path.exists()
-    with open(path, "ab+") as file:
-        if file.tell() > 0:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        file.write(line.encode("utf-8") + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    if created:
-        sync_folder(path.parent)
+    with open(path, "ab+", buffering=0) as file:
+        size, rest = file.tell(), f"{text}{line_end}".encode()
+        try:
+            if size:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) not in (b"\n", b"\r"):
+                    rest = line_end.encode() + rest
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(size)
+            error.filename = str(path)
+            raise
+    if not size:
+        sync_folder(Path(path).parent)
+    return size
 
 
 def back_up(path: str | Path) -> Path:

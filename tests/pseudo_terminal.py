@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 
@@ -10,6 +11,7 @@ import pyte
 from conftest import ROOT, read_csv
 
 PROMPTS = [f"Prompt number {i}" for i in range(6)]
+PASTE_MARK = "\x1b\\[[?]2004h"  # the terminal is told to mark what is pasted: a question follows
 SCRIPT = str(ROOT / "generate_data.py")
 
 
@@ -38,21 +40,30 @@ class Terminal:
         self.stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(
             sys.executable, [SCRIPT, *files, *map(str, arguments)],
-            cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", timeout=30,
+            cwd=folder, env=env, dimensions=(lines, columns), encoding="utf-8", codec_errors="replace", timeout=30,
             preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignore_interrupts else None,
         )  # fmt: skip
         self.child.delaybeforesend = 0
-        self.raw = ""
+        self.raw, self.dumb = "", env["TERM"] == "dumb"
 
     def wait_for(self, text: str) -> str:
-        self.child.expect_exact(text)
+        """Wait until this is printed; return what was printed until then, without the marks around a question."""
+        return self._expect(re.escape(text).replace("\\\n", f"\\\n(?:{PASTE_MARK})?"))
+
+    def _expect(self, pattern: str) -> str:
+        self.child.expect(pattern)
         seen = self.child.before + self.child.after
         self.raw += seen
         self.stream.feed(seen)
-        return seen
+        return seen.replace("\x1b[?2004h", "").replace("\x1b[?2004l\r", "")
 
     def type(self, line: str) -> None:
+        """Type a line when it is asked for: what is typed before the question is thrown away."""
+        begun = re.search(f"{PASTE_MARK}([^\x1b]*)$", self.raw)
+        if not self.dumb and not (begun and re.search("> |: ", begun[1])):
+            self._expect(f"{'' if begun else PASTE_MARK}[^\x1b]*?(> |: )")
         self.child.send(line + "\r")
+        self.raw += "\x1b"  # not asked any more
 
     def rank(self, line: str) -> None:
         self.wait_for("\n> ")

@@ -10,7 +10,7 @@ WITH_EXAMPLES = {
     "data.answers", "data.candidates", "data.csv_table", "data.dialogues", "data.folds", "data.gathering", "data.rankings", "data.records",
     "data.source_values", "data.splits", "data.target_formats", "evaluation.calibration", "evaluation.disputes", "evaluation.metrics",
     "evaluation.reversed_ranks", "evaluation.scale", "model.attention", "model.encoding", "model.unpadding_modernbert",
-    "ranking.again_commands", "ranking.agreement", "ranking.dialogue", "ranking.order", "ranking.rank_cells", "ranking.terminal",
+    "ranking.again_loop", "ranking.loop", "ranking.order", "ranking.self_agreement", "ranking.terminal",
     "training.batching", "training.earlier_model", "training.model_card", "training.objectives", "training.record", "training.resuming",
     "training.saving", "training.settings", "training.train", "wording",
 }  # fmt: skip

@@ -47,8 +47,8 @@ def test_defaults_are_not_in_the_command_to_continue(folder):
 def test_when_all_is_ranked_it_says_what_to_do(folder):
     run_script("create_sample_data.py", cwd=folder)
     done = run_script("generate_data.py", cwd=folder, stdin="")
-    assert done.stdout == (
-        "All prompts are ranked in training_data.csv or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV.\n"
+    assert " ".join(done.stdout.split()) == (
+        "All prompts are ranked in training_data.csv or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV."
     )
     assert not (folder / "candidates.jsonl").exists()
 

@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from preference.data.csv_table import check_texts, find_unwritable, read_table
-from preference.data.jsonl import drop_cut_line, read_jsonl, read_text
+from preference.data.jsonl import read_jsonl, read_text
 from preference.durable_files import append_durably
 from preference.errors import InputError
 from preference.wording import shorten
 
+DEFAULT_CANDIDATES = Path("candidates.jsonl")
 _SENTENCE_END = re.compile(r"""[.!?…。！？]["'”’)\]]*(?=\s|$)""")
 
 
@@ -70,7 +71,7 @@ def read_prompts(path: str | Path) -> list[str]:
 def read_candidates(path: str | Path) -> list[Candidates]:
     """Read a candidates file in order; several objects for one prompt are joined. Other keys are kept.
 
-    A last line that a crash cut short is ignored.
+    Answers stay as they are, with their indentation; see `distinct` for those that are dropped.
 
     Raises:
         InputError: a line is not an object with a `prompt` and a list of texts `answers`, or a CSV cannot hold one of the texts.
@@ -97,24 +98,31 @@ def append_candidates(path: str | Path, candidates: Candidates) -> None:
     """
     record = {"prompt": candidates.prompt, "answers": candidates.answers, **candidates.details}
     try:
-        drop_cut_line(Path(path))
         append_durably(path, json.dumps(record, ensure_ascii=False))
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); make room, or choose another --candidates") from error
 
 
-def distinct(answers: Iterable[str]) -> list[str]:
-    """Trim the answers, and drop empty ones and those that differ from an earlier one only in case or white space.
+def distinct(answers: Iterable[str], key: Callable[[str], str] = str.strip) -> list[str]:
+    """Drop empty answers, and those whose key an earlier one has; by default, white space around an answer does not count.
 
-    >>> distinct(["Yes. ", "", "yes.", "No."])
-    ['Yes.', 'No.']
+    >>> distinct(["US", "us", "  if x:", "", "us "])
+    ['US', 'us', '  if x:']
     """
     kept: dict[str, str] = {}
     for answer in answers:
-        key = " ".join(answer.casefold().split())
-        if key:
-            kept.setdefault(key, answer.strip())
+        if answer.strip():
+            kept.setdefault(key(answer), answer)
     return list(kept.values())
+
+
+def folded(answer: str) -> str:
+    """Return what two answers share that say the same: a model that differs only in case and white space has nothing new to say.
+
+    >>> folded(" Yes,  I do")
+    'yes, i do'
+    """
+    return " ".join(answer.casefold().split())
 
 
 def cut_at_sentence(text: str) -> str:

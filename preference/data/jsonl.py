@@ -1,4 +1,4 @@
-"""JSONL files: one JSON object per line; a crash may have cut the last line short. Also text files, and files to write."""
+"""JSONL files: one JSON object per line. Also text files, and files to write."""
 
 import json
 import os
@@ -10,47 +10,25 @@ from preference.errors import InputError
 
 
 def read_jsonl(path: str | Path) -> list[tuple[int, dict]]:
-    """Return each object of a JSONL file with its line number; a last line that a crash cut short is ignored.
+    """Return each object of a JSONL file with its line number.
 
     Raises:
-        InputError: the file cannot be read, or a line is not a JSON object.
+        InputError: the file cannot be read, or a line is not a JSON object: also a last one that a crash cut short.
     """
-    lines = read_text(path).split("\n")
     records = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except ValueError:
-            if number == len(lines):  # no line end: a crash cut it short
-                continue
-            raise InputError(f"{path}:{number}: not JSON: {line[:60]!r}; write one object per line") from None
+            raise InputError(f"{path}:{number}: not JSON: {line[:60]!r}; write one object per line, or delete the line") from None
         except RecursionError:
             raise InputError(f"{path}:{number}: nested too deeply: {line[:60]!r}; write one flat object per line") from None
         if not isinstance(record, dict):
             raise InputError(f"{path}:{number}: not a JSON object: {line[:60]!r}; write one object per line")
         records.append((number, record))
     return records
-
-
-def drop_cut_line(path: Path) -> None:
-    """Remove a last line that has no line end and is not whole JSON; only a crash leaves one."""
-    if not path.exists():
-        return
-    with open(path, "rb+") as file:
-        last, start = b"", file.seek(0, os.SEEK_END)
-        while start and b"\n" not in last:  # reads backwards, so that a long file costs no more than a short one
-            step = min(start, 65_536)
-            start -= step
-            file.seek(start)
-            last = file.read(step) + last
-        last = last[last.rfind(b"\n") + 1 :]
-        try:
-            json.loads(last or b"0")
-        except ValueError:
-            file.seek(0, os.SEEK_END)
-            file.truncate(file.tell() - len(last))
 
 
 def read_text(path: str | Path) -> str:

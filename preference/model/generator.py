@@ -5,8 +5,10 @@ import copy
 import hashlib
 import io
 import shutil
+import signal
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,13 +17,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Logits
 from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
 
 from preference.cache import cache_folder
-from preference.data.candidates import SamplingSettings, cut_at_sentence, distinct
+from preference.data.candidates import SamplingSettings, cut_at_sentence, distinct, folded
 from preference.durable_files import name_folder
 from preference.errors import InputError
 from preference.model.base_models import BaseModel, loading, quiet_transformers
 
 ROUNDS = 4  # tries to sample distinct candidates: the first, and three more for those that were empty or repeated another
 SEQUENCES_AT_ONCE = 32
+TEMPLATE_SECONDS = 10.0  # a chat template is a program that came with the model; it takes milliseconds
 
 
 class Generator:
@@ -49,7 +52,8 @@ class Generator:
         """Return the token ids of a prompt: in the chat template if the model has one, else followed by the end-of-text token."""
         if self.tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
-            return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+            with time_limit(TEMPLATE_SECONDS, f"{self.name}: its chat template does not end; choose another --generator"):
+                return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
         return self.tokenizer(prompt + (self.tokenizer.eos_token or ""))["input_ids"]
 
     def sample(
@@ -81,7 +85,7 @@ class Generator:
                 some = wanted[start : start + SEQUENCES_AT_ONCE]
                 texts = self._sample([self.encode(prompts[i]) for i, _ in some], [name for _, name in some], settings, on_token)
                 for (i, _), text in zip(some, texts, strict=True):
-                    found[i] = distinct([*found[i], text])
+                    found[i] = distinct([*found[i], text], folded)
         return found
 
     @torch.inference_mode()
@@ -112,6 +116,28 @@ class Generator:
             text = self.tokenizer.decode(ids, skip_special_tokens=True).replace("\0", "").strip()  # no CSV can hold NUL
             texts.append(text if finished else cut_at_sentence(text))
         return texts
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float, message: str) -> Iterator[None]:
+    """Raise an InputError with `message` in what takes longer than `seconds`. Only in the main thread, and not on Windows.
+
+    It may raise while a file is written: this is for computations.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(number, frame) -> None:
+        raise InputError(message)
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _GumbelNoise(LogitsProcessor):

@@ -10,7 +10,7 @@ from pathlib import Path
 from preference.data.csv_table import COLUMNS, CsvError, read_table
 from preference.data.rankings import GROUP, Ranking, parse_rank, read_rankings
 from preference.errors import InputError
-from preference.ranking.agreement import disagreement
+from preference.ranking.self_agreement import disagreement, kendall_tau
 from preference.ranking.session import Session, SessionCounts, Shown
 from preference.ranking.store import RankingStore
 from preference.wording import shorten
@@ -83,9 +83,7 @@ class Outcome:
     @property
     def kendall_tau(self) -> float:
         """Tau-b between the earlier and the new ranking: 1 for the same order, -1 for the opposite one."""
-        from scipy.stats import kendalltau
-
-        return float(kendalltau(self.before, self.now).statistic)
+        return kendall_tau(self.before, self.now)
 
     @property
     def side(self) -> int:
@@ -103,6 +101,7 @@ class AgainSession(Session):
     Args:
         reviewed: the whole review, most disputed first.
         seed: decides the order on the screen.
+        top: how many of the disputed rankings are looked at; None takes all.
 
     Raises:
         InputError: the review is one of other rankings.
@@ -112,11 +111,11 @@ class AgainSession(Session):
         missing, edited: prompts of disputed rankings that are not shown, as their rows are gone or are not the same any more.
     """
 
-    def __init__(self, reviewed: Sequence[Reviewed], store: RankingStore, *, seed: int):
+    def __init__(self, reviewed: Sequence[Reviewed], store: RankingStore, *, seed: int, top: int | None = None):
         super().__init__(store, seed)
         if not any(store.ranks(*one.key).keys() == one.ranks.keys() for one in reviewed):
             raise InputError(f"{store.path}: has none of the rankings of this review; give --data the CSV that was reviewed")
-        self.reviewed = {one.key: one for one in reviewed if one.dispute > 0}
+        self.reviewed = {one.key: one for one in [one for one in reviewed if one.dispute > 0][:top]}
         self.queue: list[Reviewed] = []
         self.skipped: set[Key] = set()
         self.done: dict[Key, dict] = {}
@@ -126,8 +125,7 @@ class AgainSession(Session):
         for event in self.log.events:
             if event["event"] == "shown":
                 self._screens.setdefault(_key(event), []).append(event["answers"])
-        looked_at = {_key(event): event for event in self.log.events if event["event"] == "kept"}
-        looked_at |= {_key(event): event for event in self.log.reranked}
+        looked_at = {_key(event): event for event in self.log.looked_at}
         for key, one in self.reviewed.items():
             now = store.ranks(*key)
             if key in looked_at and now == _ranks(looked_at[key]):
@@ -164,21 +162,25 @@ class AgainSession(Session):
         self._leave()
 
     def undo(self) -> str:
-        """Bring the earlier ranking back that the last confirmed one replaced, also in an earlier session; say what happened."""
-        if not self.log.reranked:
+        """Bring the earlier ranking back that the last confirmed one replaced, or ask again what was kept; also of an earlier session."""
+        if not self.log.looked_at:
             return "no ranking was ranked again; there is nothing to undo"
-        last = self.log.reranked[-1]
-        key, ranking = _key(last), (last["prompt"], last["group"], last["answers"], last["old_ranks"], last["ranks"])
-        if self.store.ranks(*key) != _ranks(last):
+        last = self.log.looked_at[-1]
+        key, kept = _key(last), last["event"] == "kept"
+        if not kept and self.store.ranks(*key) != _ranks(last):
             self.log.add("restored", prompt=last["prompt"], group=last["group"])  # so that the next u goes on to the one before
             return f"not undone: the rows of {shorten(last['prompt'])} in {self.store.path} have been changed since"
-        self.store.change_ranks("restored", *ranking)
+        ranks = last["ranks"] if kept else last["old_ranks"]
+        if kept:
+            self.log.add("restored", prompt=last["prompt"], group=last["group"], kept=True)
+        else:
+            self.store.change_ranks("restored", last["prompt"], last["group"], last["answers"], ranks, last["ranks"])
+            self.confirmed -= 1
         self.done.pop(key, None)
-        self.confirmed -= 1
         self._shown = None
         if key not in self.reviewed:
             return f"the earlier ranking of {shorten(last['prompt'])} is back"
-        self.queue.insert(0, replace(self.reviewed[key], ranking=Ranking(last["prompt"], last["answers"], last["old_ranks"], last["group"])))
+        self.queue.insert(0, replace(self.reviewed[key], ranking=Ranking(last["prompt"], last["answers"], ranks, last["group"])))
         return "the earlier ranking is back; rank again, or s to leave it"
 
     def skip(self) -> None:
@@ -194,7 +196,7 @@ class AgainSession(Session):
         self._leave()
 
     def counts(self) -> SessionCounts:
-        seconds = [event["seconds"] for event in self.log.reranked if "seconds" in event]
+        seconds = [event["seconds"] for event in self.log.looked_at if "seconds" in event]
         return SessionCounts(len(self.done), len(self.queue), len(self.skipped), statistics.median(seconds) if seconds else None)
 
     def outcomes(self) -> list[Outcome]:
@@ -204,7 +206,7 @@ class AgainSession(Session):
         """
         told, blind = set(), []
         for event in self.log.events:
-            if event["event"] == "restored":
+            if event["event"] == "restored" and not event.get("kept"):
                 told.add(_key(event))
             elif event["event"] == "reranked" and event is self.done.get(_key(event)) and _key(event) not in told:
                 blind.append(self.outcome(event))

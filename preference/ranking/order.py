@@ -1,6 +1,8 @@
-"""What a person types to rank: `2 1 4 3` or `2143` best first, `2 1=4 3` for ties, `2` when only the best is sure."""
+"""What a person types to rank: `2 1 4 3` or `2143` best first, `2 1=4 3` for ties, `2 1` when the rest tie below, `=` when all do."""
 
 import re
+
+from preference.wording import shorten
 
 
 class OrderError(ValueError):
@@ -10,41 +12,37 @@ class OrderError(ValueError):
 def parse_order(line: str, count: int) -> list[int]:
     """Return the rank of each of `count` candidates (1 = best, ties share a rank, the next rank follows without a gap).
 
-    One number alone ranks that candidate first and ties the rest below it. Numbers may be run together
-    while `count` is below 10.
+    Those that are not named tie below the others; `=` alone ties all. Numbers may be run together while `count` is below 10.
 
     Raises:
-        OrderError: anything but numbers, spaces and `=`; a number that is repeated, missing or out of range.
+        OrderError: anything but numbers, spaces and `=`; a number that is repeated or out of range.
 
     >>> parse_order("2 1=4 3", 4)
     [2, 1, 3, 2]
-    >>> parse_order("2", 4)
-    [2, 1, 2, 2]
+    >>> parse_order("2 1", 4)
+    [2, 1, 3, 3]
+    >>> parse_order("=", 4)
+    [1, 1, 1, 1]
     """
     text = re.sub(r"\s*=\s*", "=", line.replace(",", " ").replace(">", " ").strip())
+    if text == "=":
+        return [1] * count
     if not re.fullmatch(r"[0-9=\s]+", text):
-        raise OrderError(f"{line.strip()!r} is not a ranking: write the numbers best first, like {example(count)}, or ? for help")
+        raise OrderError(f"{shorten(line.strip())} is not a ranking: write the numbers best first, like {example(count)}, or ? for help")
     groups = [group.split("=") for group in text.split()]
     if any(number == "" for group in groups for number in group):
         raise OrderError("write '=' between two numbers that tie, like 1=2")
     if count < 10:
         groups = [one for group in groups for one in _run_together(group)]
-    numbers = [int(number) for group in groups for number in group]
-    for number in numbers:
-        if not 1 <= number <= count:
-            raise OrderError(f"no answer {number}; answers are numbered 1 to {count}")
-        if numbers.count(number) > 1:
-            raise OrderError(f"answer {number} is listed twice; name every answer once")
-    missing = [str(n) for n in range(1, count + 1) if n not in numbers]
-    if missing and len(numbers) == 1:
-        groups.append(missing)
-    elif missing:
-        are_missing = f"answer {missing[0]} is" if len(missing) == 1 else f"answers {', '.join(missing)} are"
-        raise OrderError(f"{are_missing} missing; name every answer, or only the best")
-    if len(groups) == 1:
-        raise OrderError("all of them tie; at least one must be better than another (s skips the prompt)")
-    ranks = {int(number): rank for rank, group in enumerate(groups, 1) for number in group}
-    return [ranks[n] for n in range(1, count + 1)]
+    ranks: dict[str, int] = {}
+    for rank, group in enumerate(groups, 1):
+        for number in (number.lstrip("0") for number in group):
+            if number not in map(str, range(1, count + 1)):
+                raise OrderError(f"no answer {shorten(number or '0')[1:-1]}; answers are numbered 1 to {count}")
+            if number in ranks:
+                raise OrderError(f"answer {number} is listed twice; name every answer once")
+            ranks[number] = rank
+    return [ranks.get(str(n), len(groups) + 1) for n in range(1, count + 1)]
 
 
 def example(count: int) -> str:

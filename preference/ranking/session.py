@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preference.data.candidates import Candidates, distinct
-from preference.ranking.agreement import shown_twice
+from preference.ranking.self_agreement import kendall_tau, shown_twice
 from preference.ranking.store import RankingStore
+from preference.wording import shorten
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
 LEAST_RANKINGS = 10  # to say whether position mattered
@@ -44,7 +45,7 @@ class SessionCounts:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well a person agrees with themselves on the prompts shown twice, and whether position mattered.
+    """How well a person agrees with themselves on the prompts shown twice, and whether position mattered in `rankings` of unequal answers.
 
     `first_position_best` is the share of rankings whose best answer was shown first, `first_position_expected` the share
     to expect by chance; both are None without rankings.
@@ -91,7 +92,7 @@ class Session(ABC):
 
     @abstractmethod
     def undo(self) -> str:
-        """Undo the last confirmed ranking, also one from an earlier session, and show it again; say what happened."""
+        """Undo the last step, also one from an earlier session, and show its prompt to be ranked anew; say what happened."""
 
     @abstractmethod
     def skip(self) -> None:
@@ -116,7 +117,8 @@ class RankingSession(Session):
     """Leads a person through the prompts that are neither ranked in the CSV nor discarded.
 
     Args:
-        recheck: this share of the prompts, rounded up, is shown a second time, reshuffled.
+        recheck: this share of the prompts, rounded up, is shown a second time, reshuffled. Where there are enough prompts,
+            no second showing comes last, so that the person cannot tell one by what is left.
         seed: decides the order on the screen, and which prompts are shown twice.
     """
 
@@ -124,26 +126,28 @@ class RankingSession(Session):
         super().__init__(store, seed)
         self.answers = {one.prompt: list(one.answers) for one in candidates}
         self.sampled = {one.prompt: set(one.answers) for one in candidates}  # not written or edited by the person
-        discarded = set()
         for event in self.log.events:
             if event["event"] == "changed" and event["prompt"] in self.answers:
                 self.answers[event["prompt"]] = event["answers"]
                 self.sampled[event["prompt"]] |= set(event.get("sampled", event.get("drawn", [])))  # "drawn" in older logs
-            elif event["event"] == "discarded":
-                discarded.add(event["prompt"])
             elif event["event"] == "ranked" and not self.answers.get(event["prompt"], [""]):
-                self.answers[event["prompt"]] = event["answers"]  # its candidates are no longer in a file
-                self.sampled[event["prompt"]] = set(event["answers"])
+                self._take_over(event)  # its candidates are no longer in a file
+        discarded = {event["prompt"] for event in self.log.undoable if event["event"] == "discarded"}
         ranked = store.prompts()
         self.total = [prompt for prompt in self.answers if prompt not in discarded]
         self.ranked = {prompt for prompt in self.total if prompt in ranked}
         self.queue: list[tuple[str, bool]] = [(prompt, False) for prompt in self.total if prompt not in ranked]
         self.skipped: set[str] = set()
+        self._changes: list[list[str]] = []  # what the answers on the screen were before each `w`, `e` and `r`
 
-        chosen = random.Random(f"recheck/{seed}").sample(self.total, math.ceil(recheck * len(self.total)))
-        self.to_recheck = set(chosen) - {event["prompt"] for event in self.log.standing if event["recheck"]}
+        prompts, self._random = list(self.answers), random.Random(f"recheck/{seed}")
+        early = prompts[: -RECHECK_DISTANCE - 1]
+        count = math.ceil(recheck * len(prompts))
+        chosen = self._random.sample(early if len(early) >= count else prompts, count)
+        again = {event["prompt"] for event in self.log.standing if event.get("recheck")}
+        self.to_recheck = set(chosen) & set(self.total) - again
         for event in self.log.standing:
-            if event["prompt"] in self.to_recheck and event["prompt"] in self.ranked:
+            if event["prompt"] in self.to_recheck & self.ranked:
                 self._queue_recheck(event["prompt"])
 
     @property
@@ -156,7 +160,7 @@ class RankingSession(Session):
             before = [event["answers"] for event in self.log.rankings_of[prompt]]
             shuffle = random.Random(f"order/{self.seed}/{prompt}/{len(before)}").shuffle
             shuffle(answers)
-            while recheck and len(answers) > 1 and answers == before[-1]:
+            while before and len(answers) > 1 and answers == before[-1]:
                 shuffle(answers)
             self._show(Shown(prompt, answers, recheck), recheck=recheck)
         return self._shown
@@ -176,40 +180,48 @@ class RankingSession(Session):
             self._queue_recheck(shown.prompt)
 
     def undo(self) -> str:
-        standing = self.log.standing
-        if not standing:
-            return "there is no ranking to undo"
-        last = standing[-1]
-        prompt = last["prompt"]
-        if not self.store.undo(last):
-            return f"not undone: the rows of {prompt!r} in {self.store.path} have been changed since"
+        if self._changes:
+            self.change(self._changes[-1])
+            del self._changes[-2:]  # that change and this one
+            return "the answers are as they were before"
+        if not self.log.undoable:
+            return "there is nothing to undo"
+        last = self.log.undoable[-1]
+        prompt, ranked, recheck = last["prompt"], last["event"] == "ranked", last.get("recheck", False)
+        if not ranked:
+            self.log.add("undone", prompt=prompt)
+        elif not self.store.undo(last):
+            return f"not undone: the rows of {shorten(prompt)} in {self.store.path} have been changed since"
         self.queue = [item for item in self.queue if item[0] != prompt]
-        self.queue.insert(0, (prompt, last["recheck"]))
+        self.queue.insert(0, (prompt, recheck))
         self._shown = None
-        self.confirmed -= 1
         if not self.answers.get(prompt):
-            self.answers[prompt] = list(last["answers"])
-            self.sampled[prompt] = set(last["answers"])
+            self._take_over(last)
         if prompt not in self.total:
             self.total.append(prompt)
-        if last["recheck"]:
+        if not ranked:
+            return "the prompt that was discarded is back"
+        self.confirmed -= 1
+        if recheck:
             self.to_recheck.add(prompt)
         else:
             self.ranked.discard(prompt)
-        return "undid the last ranking; here it is again"
+        return "undid the last ranking; rank anew"
 
     def skip(self) -> None:
         self.log.add("skipped", prompt=self.shown.prompt)
         self.skipped.add(self.shown.prompt)
+        self._pass_on_recheck()
         self._leave()
 
     def discard(self) -> None:
-        """Never show the prompt on the screen again."""
-        prompt = self.shown.prompt
-        self.log.add("discarded", prompt=prompt)
-        self.queue = [item for item in self.queue if item[0] != prompt]
-        self.total.remove(prompt)
-        self._shown = None
+        """Never show the prompt on the screen again, unless that is undone."""
+        shown = self.shown
+        self.log.add("discarded", prompt=shown.prompt, answers=shown.answers)
+        self._pass_on_recheck()
+        self._leave()
+        self.queue = [item for item in self.queue if item[0] != shown.prompt]
+        self.total.remove(shown.prompt)
 
     def resample(self, sampled: Sequence[str]) -> int:
         """Replace the sampled answers by new ones; those that the person wrote or edited stay. Return how many stay."""
@@ -221,48 +233,63 @@ class RankingSession(Session):
     def change(self, answers: list[str], **details) -> None:
         """Give the prompt on the screen other answers, which are shown in this order; `details` go to the log."""
         shown = self.shown
-        self.answers[shown.prompt] = list(answers)
         self.log.add("changed", prompt=shown.prompt, answers=list(answers), **details)
+        self._changes.append(shown.answers)
+        self.answers[shown.prompt] = list(answers)
         self._shown = Shown(shown.prompt, list(answers), shown.recheck)
 
     def counts(self) -> SessionCounts:
         """Count. Second showings count like first ones, before and after they are shown, so that nothing gives them away."""
         standing = self.log.standing
-        done = len(self.ranked) + sum(event["recheck"] for event in standing)
+        done = len(self.ranked) + sum(event.get("recheck", False) for event in standing)
         still_to_come = sum(prompt in self.to_recheck and not recheck for prompt, recheck in self.queue)
-        seconds = [event["seconds"] for event in standing]
+        seconds = [event["seconds"] for event in standing if "seconds" in event]
         return SessionCounts(done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None)
 
     def agreement(self) -> Agreement:
         """Compare first and second rankings, and rankings with positions, of all sessions in the log."""
         import numpy as np
-        from scipy.stats import kendalltau
 
         from preference.statistics import lead_interval
 
-        first = {event["prompt"]: event for event in self.log.standing if not event["recheck"]}
+        first = {event["prompt"]: event for event in self.log.standing if not event.get("recheck")}
         taus, exact = [], 0
         for one, again in shown_twice(self.log.events):
             before = dict(zip(one["answers"], one["ranks"], strict=True))
             ranks = [before[answer] for answer in again["answers"]]
-            taus.append(kendalltau(ranks, again["ranks"]).statistic)
+            taus.append(kendall_tau(ranks, again["ranks"]))
             exact += ranks == again["ranks"]
-        position = [kendalltau(range(len(event["ranks"])), event["ranks"]).statistic for event in first.values()]
+        rankings = [event["ranks"] for event in first.values() if len(set(event["ranks"])) > 1]  # all equal says nothing of positions
+        position = [kendall_tau(range(len(ranks)), ranks) for ranks in rankings]
         enough = len(position) >= LEAST_RANKINGS
         return Agreement(
             rechecked=len(taus),
             exact=exact,
             kendall_tau=float(np.mean(taus)) if taus else None,
-            rankings=len(first),
-            first_position_best=float(np.mean([(e["ranks"][0] == 1) / e["ranks"].count(1) for e in first.values()])) if first else None,
-            first_position_expected=float(np.mean([1 / len(e["ranks"]) for e in first.values()])) if first else None,
+            rankings=len(rankings),
+            first_position_best=float(np.mean([(ranks[0] == 1) / ranks.count(1) for ranks in rankings])) if rankings else None,
+            first_position_expected=float(np.mean([1 / len(ranks) for ranks in rankings])) if rankings else None,
             position_tau=float(np.mean(position)) if position else None,
             position_tau_95=lead_interval(np.asarray(position), np.zeros(len(position)), np.ones(len(position))) if enough else None,
         )
 
+    def _take_over(self, event: dict) -> None:
+        """Take a prompt's answers from an event: its candidates are in no file that was read."""
+        self.answers[event["prompt"]] = list(event.get("answers", []))
+        self.sampled[event["prompt"]] = set(event.get("answers", []))
+
     def _leave(self) -> None:
         self.queue.pop(0)
-        self._shown = None
+        self._shown, self._changes = None, []
+
+    def _pass_on_recheck(self) -> None:
+        """Let another prompt be shown twice instead of the one that is left unranked: what is left falls by one, as for any other."""
+        prompt, recheck = self.queue[0]
+        if recheck or prompt not in self.to_recheck:
+            return
+        self.to_recheck.discard(prompt)
+        if others := [other for other, _ in self.queue[1:] if other not in self.to_recheck and other not in self.ranked]:
+            self.to_recheck.add(self._random.choice(others))
 
     def _queue_recheck(self, prompt: str) -> None:
         self.queue.insert(min(RECHECK_DISTANCE, len(self.queue)), (prompt, True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from preference.console import say
 from preference.ranking.again import Outcome
 from preference.ranking.session import RankingSession, Session
 from preference.wording import counted
@@ -12,7 +13,7 @@ def print_counts(session: Session, seconds: float) -> None:
     counts = session.counts()
     rankings, left = max(session.confirmed, 0), counts.left + counts.skipped
     skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
-    print(f"\n{counted(rankings, 'ranking')} in {seconds / 60:.1f} min; {counts.done} done, {left} left{skipped}")
+    say(f"\n{counted(rankings, 'ranking')} in {seconds / 60:.1f} min; {counts.done} done, {left} left{skipped}")
 
 
 def print_agreement(session: RankingSession) -> None:
@@ -21,7 +22,7 @@ def print_agreement(session: RankingSession) -> None:
         return
     agreement = session.agreement()
     if agreement.rechecked:
-        print(
+        say(
             f"shown twice: {agreement.rechecked}; ranked identically: {agreement.exact};"
             f" agreement with yourself: Kendall tau {agreement.kendall_tau:.2f} (1 = always the same order)"
         )
@@ -36,7 +37,7 @@ def print_agreement(session: RankingSession) -> None:
             line += f"; {mattered} (tau {agreement.position_tau:+.2f}, 95 % interval {low:+.2f} to {high:+.2f})"
         else:
             line += "; too few rankings to tell whether position mattered"
-        print(line)
+        say(line)
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
@@ -45,9 +46,9 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
         return
     changed = [outcome for outcome in outcomes if outcome.changed]
     sides = [outcome.side for outcome in changed]
-    print(
+    say(
         f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(changed)}, nearer to the models' order {sides.count(1)},"
         f" nearer to the earlier one {sides.count(-1)}, halfway between {sides.count(0)}"
     )
     tau = sum(outcome.kendall_tau for outcome in outcomes) / len(outcomes)
-    print(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")
+    say(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")

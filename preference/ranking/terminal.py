@@ -1,7 +1,8 @@
-"""The terminal side of ranking: boxes, one line of input at a time, the editor."""
+"""The terminal side of ranking: boxes, one line of input at a time, what is pasted, the editor."""
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -16,12 +17,16 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from preference import console as project_console
+from preference.console import say
 from preference.ranking.session import SessionCounts, Shown
 from preference.wording import counted, plain, shorten
 
-NARROWEST, WIDEST = 40, 200
+LEAST_WIDTH = 12  # columns
 BOX = 4  # columns that a box takes from its text
 PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
+FASTER_THAN_TYPED = 0.03  # seconds between two lines of a paste, at most; a person takes longer from one Enter to the next
+PASTED = "That came faster than a person types, so it was not taken. Only w takes pasted text."
 
 
 class EndOfInput(Exception):
@@ -32,25 +37,22 @@ class EndOfInput(Exception):
 
 
 def make_console() -> Console:
-    """Return a console as wide as the terminal, from 40 to 200 columns, in colour only if that is wanted."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.size  # noqa: B018  (reads the terminal's size now, so that a failure shows here)
-    return console
+    """Return the project's console, as narrow as the terminal: words in boxes that are wider than it would be lost."""
+    made = project_console.make_console()
+    with contextlib.suppress(OSError, ValueError):  # no terminal, or no file
+        if columns := os.get_terminal_size(sys.stdout.fileno()).columns:
+            made.width = max(LEAST_WIDTH, min(made.width, columns))
+    return made
 
 
-def width_of(console: Console) -> int:
-    """Return the width to use: the terminal's, from 40 to 200 columns."""
-    return max(NARROWEST, min(WIDEST, console.width))
-
-
-def show_prompt(console: Console, shown: Shown, counts: SessionCounts, notice: str = "") -> None:
+def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
     """Show a prompt, its numbered answers and a notice, on a clean screen if the terminal can clear it.
 
     Where the terminal is not high enough, long answers are folded to what fits, each box says how many lines it lacks,
     and the prompt is repeated in short above the line of input. In a pipe nothing is folded.
     """
-    width, notice = width_of(console), plain(notice)
-    group = f" · group {shorten(shown.group, 30)}" if shown.group else ""
+    console, notice = make_console(), plain(notice)
+    width = console.width
     screen = console.is_terminal and not console.is_dumb_terminal
     prompt, answers = _wrap(console, shown.prompt, width), [_wrap(console, answer, width - BOX) for answer in shown.answers]
     lengths, free = [len(lines) for lines in answers], console.height - 2 - len(_wrap(console, notice, width)) * bool(notice)
@@ -66,19 +68,20 @@ def show_prompt(console: Console, shown: Shown, counts: SessionCounts, notice: s
         console.clear()
     else:
         console.print()
-    console.print(Text(counts_line(counts) + group, style="dim"), width=width)
-    console.print(_joined(prompt, prompt_lines, "bold"), width=width)
+    console.print(Text(counts_line(counts, shown.group), style="dim"), no_wrap=True, overflow="ellipsis")
+    console.print(_joined(prompt, prompt_lines, "bold"))
     for number, (lines, length) in enumerate(zip(answers, lengths, strict=True), 1):
         show_box(console, number, lines[:length], hidden=len(lines) - length)
     if notice:
-        console.print(notice, width=width)
+        console.print(notice)
     if folded:
-        show_reminder(console, shown.prompt)
+        show_reminder(shown.prompt)
 
 
-def show_answer(console: Console, number: int, answer: str) -> None:
+def show_answer(number: int, answer: str) -> None:
     """Show one answer whole."""
-    show_box(console, number, _wrap(console, answer, width_of(console) - BOX))
+    console = make_console()
+    show_box(console, number, _wrap(console, answer, console.width - BOX))
 
 
 def show_box(console: Console, number: int, lines: list[Text], hidden: int = 0) -> None:
@@ -89,16 +92,16 @@ def show_box(console: Console, number: int, lines: list[Text], hidden: int = 0) 
         title_align="left",
         subtitle=f"… {counted(hidden, 'more line')}, v {number} shows it whole" if hidden else None,
         subtitle_align="left",
-        width=width_of(console),
         box=box.ROUNDED,
     )
-    console.print(panel, width=width_of(console))
+    console.print(panel)
 
 
-def show_reminder(console: Console, prompt: str) -> None:
+def show_reminder(prompt: str) -> None:
     """Repeat a prompt above the line of input, in at most two lines."""
+    console = make_console()
     if console.is_terminal:
-        console.print(_joined(_wrap(console, prompt, width_of(console)), REMINDER_LINES, "bold"), width=width_of(console))
+        console.print(_joined(_wrap(console, prompt, console.width), REMINDER_LINES, "bold"))
 
 
 def share_lines(lengths: list[int], lines: int) -> list[int]:
@@ -129,23 +132,23 @@ def _joined(lines: list[Text], most: int, style: str = "") -> Text:
     return text
 
 
-def show_order(console: Console, answers: list[str], ranks: list[int]) -> None:
+def show_order(answers: list[str], ranks: list[int]) -> None:
     """Show a ranking as it was understood, best first, one line per answer."""
+    console = make_console()
     for number in sorted(range(len(ranks)), key=lambda i: ranks[i]):
         tie = " (tie)" if ranks.count(ranks[number]) > 1 else ""
         text = " ".join(plain(answers[number]).split())
         line = Text(f"  rank {ranks[number]}{tie}: [{number + 1}] {text}")
-        line.truncate(width_of(console), overflow="ellipsis")
-        console.print(line, no_wrap=True)
+        console.print(line, no_wrap=True, overflow="ellipsis")
 
 
-def counts_line(counts: SessionCounts) -> str:
-    """Return the line above every prompt.
+def counts_line(counts: SessionCounts, group: str = "") -> str:
+    """Return the line above every prompt, what matters most first: a narrow screen cuts it.
 
     >>> counts_line(SessionCounts(done=3, left=7, skipped=1, median_seconds=12.0))
     'done 3 · left 7 · skipped 1 · 12 s per prompt (median) · about 1.4 min left'
     """
-    line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}"
+    line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}" + (f" · group {shorten(group, 30)}" if group else "")
     seconds = counts.seconds_left
     if counts.median_seconds is None or seconds is None:
         return line
@@ -156,13 +159,66 @@ def counts_line(counts: SessionCounts) -> str:
 def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
     """Read one line from the person or the pipe, without its line end.
 
-    When the terminal changes its size, `on_resize` shows the screen again; what was typed so far stays.
+    At a terminal, what was there before the question is thrown away, and several lines at once are refused: a rest of
+    something pasted must not be taken for an answer. When the terminal changes its size, `on_resize` shows the screen
+    again; what was typed so far stays.
 
     Raises:
         EndOfInput: Ctrl-C, Ctrl-D, or the end of the pipe.
     """
+    while True:
+        if is_person():
+            _throw_away()
+        line = _ask_once(question, on_resize)
+        if not is_person() or not ("\n" in line.strip() or _more_is_waiting()):
+            return line
+        while _more_is_waiting():
+            _throw_away()
+        say(PASTED)
+
+
+def ask_for_lines(question: str) -> str:
+    """Read an answer from the person, who may paste several lines, or one line from the pipe.
+
+    Terminals that mark what is pasted give it as one line of input with line ends in it; from others it comes as lines that
+    follow each other at once.
+
+    Raises:
+        EndOfInput: see `ask`.
+    """
+    if is_person():
+        _throw_away()
+    lines = [_ask_once(question)]
+    while is_person() and _more_is_waiting():
+        lines.append(_ask_once(""))
+    return "\n".join(lines).strip("\n").rstrip()
+
+
+def is_person() -> bool:
+    """Whether a person types, not a pipe."""
+    return sys.stdin.isatty()
+
+
+def accept_any_bytes() -> None:
+    """Let input that is not in the terminal's encoding arrive as halves of surrogate pairs, which are refused in words."""
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="surrogateescape")
+
+
+def _more_is_waiting() -> bool:
+    return os.name != "nt" and bool(select.select([sys.stdin], [], [], FASTER_THAN_TYPED)[0])
+
+
+def _throw_away() -> None:
+    with contextlib.suppress(ImportError, OSError):  # Windows has no termios
+        import termios
+
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
+def _ask_once(question: str, on_resize: Callable[[], object] | None = None) -> str:
     readline, typed = _line_editor(), ""
-    with _watch_resizes(bool(on_resize) and sys.stdin.isatty()) as size:
+    with _watch_resizes(bool(on_resize) and is_person()) as size:
         try:
             while True:
                 if readline and typed:
@@ -183,12 +239,13 @@ def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
 
 
 def _line_editor() -> ModuleType | None:
-    if not sys.stdin.isatty():
+    if not is_person():
         return None
     try:
         import readline
     except ImportError:  # Windows has none
         return None
+    readline.parse_and_bind("set enable-bracketed-paste on")  # what is pasted is text: its line ends do not send it off
     return readline
 
 
@@ -232,4 +289,4 @@ def edit_text(text: str) -> str | None:
             status = subprocess.run([*shlex.split(editor), str(path)]).returncode
         except (OSError, ValueError):
             return None
-        return path.read_text(encoding="utf-8", errors="replace").strip() if status == 0 else None
+        return path.read_text(encoding="utf-8", errors="replace").strip("\n").rstrip() if status == 0 else None

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from preference.data import tables
-from preference.data.candidates import Candidates, append_candidates, cut_at_sentence, distinct, read_candidates, read_prompts
+from preference.data.candidates import Candidates, append_candidates, cut_at_sentence, distinct, folded, read_candidates, read_prompts
 from preference.errors import InputError
 
 
@@ -24,7 +24,7 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
         ("p.txt", "\n \n", "FILE: has no prompts; write one per line"),
         ("p.csv", "text\na\n", "FILE:1: no column 'prompt' in the header 'text'; it must name prompt"),
         ("p.jsonl", '{"text": "a"}\n', 'FILE:1: "prompt" is not a text: \'None\'; write "prompt": "…"'),
-        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line"),
+        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line, or delete the line"),
         ("p.jsonl", "[" * 100_000, f"FILE:1: nested too deeply: {'[' * 60!r}; write one flat object per line"),
         ("p.jsonl", '{"prompt": "a\\u0000b"}\n', "FILE:1: \"prompt\": a NUL character in 'a\\x00b'; remove it"),
         ("p.jsonl", '{"prompt": "a"}\n{"prompt": "\\ud800"}\n', "FILE:2: \"prompt\": half of a surrogate pair in '\\ud800'; remove it"),
@@ -58,7 +58,7 @@ def test_candidates_read_back_with_what_they_were_made_with(tmp_path):
 
 
 def test_another_programs_file(tmp_path):
-    (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": ["a", "A ", "b"]}\n{"prompt": "p", "answers": ["c"], "model": "m"}')
+    (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": ["a", "a ", "b"]}\n{"prompt": "p", "answers": ["c"], "model": "m"}')
     assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.jsonl")] == [("p", ["a", "b", "c"])]
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": "a"}\n')
     with pytest.raises(InputError, match=r':1: "answers" is not a list of texts'):
@@ -83,21 +83,29 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_saved(tmp_path, small_files
     assert read_candidates(path) == [Candidates("p", ["a"])]
 
 
-def test_a_line_that_a_crash_cut_is_ignored_and_then_dropped(tmp_path):
+def test_a_line_that_is_no_candidate_is_an_error_and_stays(tmp_path):
+    """Also the last one, without its line end: a person may have written it."""
     path = tmp_path / "c.jsonl"
     append_candidates(path, Candidates("p", ["a"]))
-    whole = path.read_text()
-    path.write_text(whole + '{"prompt": "q", "answ')
-    assert [one.prompt for one in read_candidates(path)] == ["p"]
+    path.write_text(path.read_text() + '{"prompt": "q", "answers": ["a", "b"]')
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=":2: not JSON: .*; write one object per line, or delete the line"):
+        read_candidates(path)
+    assert path.read_bytes() == before
+    path.write_text('{"prompt": "q", "answers": ["a", "b"]}')  # a whole line without its end
     append_candidates(path, Candidates("r", ["b"]))
-    assert [json.loads(line)["prompt"] for line in path.read_text().splitlines()] == ["p", "r"]
-    path.write_text(whole.rstrip("\n"))  # a whole line without its end is kept
-    append_candidates(path, Candidates("r", ["b"]))
-    assert [one.prompt for one in read_candidates(path)] == ["p", "r"]
+    assert [one.prompt for one in read_candidates(path)] == ["q", "r"]
 
 
-def test_distinct_folds_case_and_white_space():
-    assert distinct(["  A b ", "a  B", "", " \n", "straße", "STRASSE", "c"]) == ["A b", "straße", "c"]
+def test_candidates_are_ranked_as_they_are(tmp_path):
+    """But for white space around them, which does not tell two answers apart in a CSV."""
+    answers = ["US", "us", "    return x", "return x\n", " ", "a  b", "a b", "US"]
+    (tmp_path / "c.jsonl").write_text(json.dumps({"prompt": "p", "answers": answers}) + "\n")
+    assert read_candidates(tmp_path / "c.jsonl")[0].answers == ["US", "us", "    return x", "a  b", "a b"]
+
+
+def test_sampled_answers_that_differ_in_case_or_white_space_are_one():
+    assert distinct(["A b", "a  B", "", " \n", "straße", "STRASSE", "c"], folded) == ["A b", "straße", "c"]
 
 
 def test_cut_at_the_last_whole_sentence():

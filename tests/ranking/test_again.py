@@ -235,13 +235,13 @@ def test_further_columns_duplicates_gaps_and_groups_stay(tmp_path):
     assert [(one.ranking.prompt, one.ranking.group) for one in session.queue] == [("p0", "ann"), ("p0", "bob"), ("p1", "")]
     assert session.shown.group == "ann"
     rank_as(session, "beta", "alpha")
-    assert (tmp_path / "my.csv").read_bytes().decode() == text.replace("ann,1.0", "ann,2.0").replace("ann,3.0", "ann,1.0")
+    assert (tmp_path / "my.csv").read_bytes().decode() == text.replace("ann,1.0", "ann,2").replace("ann,3.0", "ann,1")
     session.skip()
     rank_as(session, "alpha", "beta")  # the same order: the gap between 7 and 9 stays
     assert not session.outcomes()[-1].changed and b",7,,alpha,p1\r\n,9,,beta,p1" in (tmp_path / "my.csv").read_bytes()
     session.undo()
     session.undo()
-    assert (tmp_path / "my.csv").read_bytes().decode() == text
+    assert (tmp_path / "my.csv").read_bytes().decode() == text.replace("1.0", "1").replace("3.0", "3")
     session.store.close()
 
 
@@ -258,7 +258,7 @@ def test_whose_order_a_new_ranking_is_nearer_to():
 def test_keys_that_need_other_answers_say_that_they_do_nothing(folder):
     before = (folder / "my.csv").read_bytes()
     done = run_script(*AGAIN, cwd=folder, stdin="w\ne 2\nr\ne\nx\nn\nx\n\n?\nq\n")
-    assert done.stdout.count("This is about the same answers: w, e and r do nothing here.") == 4
+    assert done.stdout.count("These answers are in your CSV already, so w, e and r do nothing here.") == 4
     assert "1 done, 2 left" in done.stdout and "x         keep your earlier ranking, and do not ask again" in done.stdout
     assert (folder / "my.csv").read_bytes() == before
 
@@ -292,7 +292,7 @@ def test_wrong_files(folder):
     before = sorted(folder.iterdir())
     assert refused(data="none.csv") == "none.csv: no such file; --again needs the rankings that were reviewed\n"
     assert refused(again="none.csv") == "none.csv: no such file; review_rankings.py writes one\n"
-    assert refused(data="review.csv") == "review.csv: is also --data; give --data the rankings that were reviewed\n"
+    assert refused(data="review.csv") == "review.csv: is also --data; give --again another file\n"
     assert refused(again="my.csv").startswith("my.csv: is also --data")
     write_rankings(folder / "other.csv", [Ranking("another prompt", ["a", "b"], [1, 2])])
     assert "other.csv:1: no column 'predicted_rank' in the header" in refused(again="other.csv")
@@ -312,32 +312,18 @@ def test_nothing_is_disputed(folder):
 
 
 @pytest.mark.parametrize("undone", [False, True])
-def test_a_crash_between_the_log_and_the_csv_is_mended_at_the_next_start(folder, start_session, undone):
+def test_nothing_is_completed_at_the_next_start(folder, start_session, undone):
+    """What a person put back by hand after the last step stays, however the session ended."""
     session = start_session()
-    path, log = folder / "my.csv", folder / "ranking_log.jsonl"
-    original = path.read_bytes()
+    before = (folder / "my.csv").read_bytes()
     rank_as(session, *ANSWERS[::-1])
     if undone:
-        original = path.read_bytes()
+        before = (folder / "my.csv").read_bytes()
         session.undo()
-    after, logged = path.read_bytes(), log.read_text()
     session.store._lock.close()  # as the system does when the process dies
-    path.write_bytes(original)  # the log was written, the CSV not
-    assert logged.splitlines()[-1].startswith('{"event": "restored"' if undone else '{"event": "reranked"')
-    RankingStore(path, log).close()
-    assert path.read_bytes() == after
-    log.write_text(logged)
-    edited = original.replace(b"p0,alpha,1", b"p0,alpha,2")
-    path.write_bytes(edited)  # someone edited it since: left alone
-    RankingStore(path, log).close()
-    assert path.read_bytes() == edited
-    log.write_text(logged)
-    path.write_bytes(after)  # both were written
-    RankingStore(path, log).close()
-    assert path.read_bytes() == after
-    path.write_bytes(original)  # brought back by hand after a session that ended well
-    RankingStore(path, log).close()
-    assert path.read_bytes() == original
+    (folder / "my.csv").write_bytes(before)
+    RankingStore(folder / "my.csv", folder / "ranking_log.jsonl").close()
+    assert (folder / "my.csv").read_bytes() == before
 
 
 def test_a_new_ranking_is_what_the_trainer_reads(folder, start_session):
@@ -353,7 +339,7 @@ def test_undo_of_an_ordinary_ranking_leaves_rows_that_were_ranked_again(tmp_path
     run_script(*AGAIN, cwd=tmp_path, stdin="1 2 3 4\n\nq\n")
     again = (tmp_path / "my.csv").read_bytes()
     done = run_script("generate_data.py", "--candidates", "c.jsonl", "--data", "my.csv", cwd=tmp_path, stdin="u\nq\n")
-    assert "there is no ranking to undo" in done.stdout and (tmp_path / "my.csv").read_bytes() == again
+    assert "there is nothing to undo" in done.stdout and (tmp_path / "my.csv").read_bytes() == again
 
 
 def test_foreign_texts_and_names_are_harmless(tmp_path):
@@ -382,3 +368,26 @@ def test_foreign_texts_and_names_are_harmless(tmp_path):
         command = told[word].replace("python ", f"{shlex.join([sys.executable, '-c', show])} ", 1)
         shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
         assert json.loads(shell.stdout) == expected
+
+
+def test_top_shows_only_the_most_disputed(folder):
+    done = run_script(*AGAIN, "--top", 2, cwd=folder, stdin="4 3 2 1\n\nq\n")
+    assert "done 0 · left 2" in done.stdout and "1 done, 1 left" in done.stdout
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("continue:")]
+    done = run_script("generate_data.py", *shlex.split(line)[3:], cwd=folder, stdin="s\n")
+    assert "done 1 · left 1" in done.stdout and "p3" in done.stdout and "p0" not in done.stdout
+    assert run_script("generate_data.py", "--top", 2, cwd=folder, status=2).stderr == (
+        "error: --top 2: says how many rankings --again shows; also give --again REVIEW\n"
+    )
+
+
+def test_every_key_gets_an_answer_and_x_is_undone(folder):
+    typed = ["x", "n", "x", "", "u", "x", "", "2 1 3 4", "", "x", "w", "", "q"]
+    done = run_script(*AGAIN, cwd=folder, stdin="\n".join(typed) + "\n")
+    for answer in ("nothing is decided; rank it, or s to skip it", "your earlier ranking before is kept; u takes that back",
+                   "the earlier ranking is back; rank again, or s to leave it"):  # fmt: skip
+        assert answer in done.stdout
+    assert done.stdout.count("Your new ranking is saved: Enter shows the next one") == 2
+    assert "2 done, 1 left" in done.stdout and "ranked again: 1;" in done.stdout
+    assert "1 done, 2 left" in run_script(*AGAIN, cwd=folder, stdin="u\nq\n").stdout  # the new ranking
+    assert "0 done, 3 left" in run_script(*AGAIN, cwd=folder, stdin="u\nq\n").stdout  # what was kept

@@ -8,7 +8,7 @@ import pytest
 from conftest import run_script
 from pseudo_terminal import PROMPTS, SCRIPT, Terminal, prompts_and_answers, ranks_of
 
-from preference.ranking.commands import RankingDialogue
+from preference.ranking.ranking_loop import RankingLoop
 
 folder = pytest.fixture(prompts_and_answers)
 
@@ -25,11 +25,11 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
     assert "1 done, 5 left" in rest and f"continue: python {SCRIPT} --candidates c.jsonl train:" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
     assert ("position: " in rest) == (key == "\x04")  # the statistics, as the help says
-    assert "like Ctrl-D; Ctrl-C ends without the statistics" in RankingDialogue.help_text()
+    assert "like Ctrl-D; Ctrl-C ends without the statistics" in RankingLoop.help_text()
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
-@pytest.mark.parametrize("typed, question", [("1 2 3 4", "or n to cancel: "), ("x", "or n to keep it: "), ("w", "(empty to cancel): ")])
+@pytest.mark.parametrize("typed, question", [("1 2 3 4", "or n to cancel: "), ("x", "or n to keep it: "), ("w", "empty cancels): ")])
 def test_ctrl_c_at_every_question_saves_nothing_and_quits(folder, typed, question, key):
     terminal = Terminal(folder)
     terminal.wait_for("\n> ")
@@ -41,13 +41,6 @@ def test_ctrl_c_at_every_question_saves_nothing_and_quits(folder, typed, questio
     assert time.monotonic() - pressed < 2
     assert terminal.child.exitstatus == (130 if key == "\x03" else 0) and "0 done, 6 left continue:" in rest
     assert not (folder / "training_data.csv").exists() and "discarded" not in (folder / "ranking_log.jsonl").read_text()
-
-
-@pytest.mark.parametrize("module, arguments", [("argparse", []), ("preference.errors", []), ("preference.arguments", ["--help"])])
-def test_ctrl_c_during_the_imports_ends_silently(folder, module, arguments):
-    status, printed, rest = interrupt_after(module, folder, "--candidates", "c.jsonl", *arguments)
-    assert status == -signal.SIGINT  # which a shell calls 130
-    assert not printed and not rest
 
 
 @pytest.mark.parametrize("module", ["torch._C", "transformers.utils", "preference.model.generator"])
@@ -89,9 +82,9 @@ def test_a_full_disk_gets_a_plain_line_for_each_key(folder, small_files_only):
     candidates = ["--candidates", "c.jsonl"]
     run_script("generate_data.py", *candidates, cwd=folder, stdin="2 1 4 3\n\n")
     too_large = "ranking_log.jsonl: File too large"
-    for typed, message in (("4 3 2 1\n\n", f"not saved: {too_large}"), ("s\n", f"nothing was changed: {too_large}"),
+    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: File too large"), ("s\n", f"nothing was changed: {too_large}"),
                            ("x\n\n", f"nothing was changed: {too_large}"), ("w\nmy own\n", f"nothing was changed: {too_large}"),
-                           ("e 1\n", "nothing was changed: "), ("u\n", f"not undone: {too_large}")):  # fmt: skip
+                           ("e 1\n", "nothing was changed: "), ("u\n", "not undone: training_data.csv: File too large")):  # fmt: skip
         printed = full_disk(folder, small_files_only, candidates, typed + "q\n")
         assert message in printed.replace("\n", " ") and "1 done, 5 left" in printed, typed
     done = run_script("generate_data.py", *candidates, cwd=folder, stdin="4 3 2 1\n\nq\n")  # there is room again
@@ -105,7 +98,7 @@ def test_a_full_disk_while_ranking_again(folder, small_files_only):
     (folder / "review.csv").write_text("\n".join([rows[0] + ",reward,predicted_rank,dispute", *reviewed]))
     again = ["--again", "review.csv"]
     too_large = "ranking_log.jsonl: File too large"
-    for typed, message in (("4 3 2 1\n\n", f"not saved: {too_large}"), ("s\n", f"nothing was changed: {too_large}"),
+    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: File too large"), ("s\n", f"nothing was changed: {too_large}"),
                            ("x\n\n", f"nothing was changed: {too_large}")):  # fmt: skip
         assert message in full_disk(folder, small_files_only, again, typed + "q\n"), typed
     with small_files_only((folder / "training_data.csv").stat().st_size - 1):  # the log has room, the new CSV has not

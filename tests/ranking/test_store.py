@@ -1,16 +1,19 @@
-import re
+import os
 
 import pytest
 
 from preference import durable_files
 from preference.errors import InputError
-from preference.ranking.log import RankingLog
 from preference.ranking.store import RankingStore
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "data.csv"
+
+
+def undo(store: RankingStore, prompt: str) -> bool:
+    return store.undo([event for event in store.log.standing if event["prompt"] == prompt][-1])
 
 
 def open_store(path) -> RankingStore:
@@ -31,7 +34,7 @@ def test_other_rows_stay_byte_for_byte(path):
     store.add("p", ["x", "y"], [2, 1])
     assert path.read_bytes() == before + b"\r\n,1,y,p\r\n,2,x,p\r\n"
     store.add("r", ["x", "y"], [1, 2])
-    assert store.remove("p", ["x", "y"], [2, 1])
+    assert undo(store, "p")
     assert path.read_bytes() == before + b"\r\n,1,x,r\r\n,2,y,r\r\n"
 
 
@@ -41,7 +44,7 @@ def test_rows_added_by_hand_meanwhile_stay(path):
     with open(path, "a") as by_hand:
         by_hand.write("hand,a,1\nhand,b,2\n")
     store.add("q", ["x", "y"], [1, 2])
-    assert store.remove("p", ["x", "y"], [1, 2])
+    assert undo(store, "p")
     assert path.read_text() == "prompt,answer,rank\nhand,a,1\nhand,b,2\nq,x,1\nq,y,2\n"
 
 
@@ -50,7 +53,7 @@ def test_rows_changed_by_hand_are_not_removed(path):
     store.add("p", ["x", "y"], [1, 2])
     changed = path.read_text().replace("p,y,2", "p,y,3")
     path.write_text(changed)
-    assert not store.remove("p", ["x", "y"], [1, 2])
+    assert not undo(store, "p")
     assert path.read_text() == changed
 
 
@@ -108,7 +111,7 @@ def test_rows_that_follow_the_last_ranking_stay_when_it_is_undone(path):
     store.add("p", ["x", "two\nlines"], [1, 2])
     with open(path, "a") as by_hand:
         by_hand.write("hand,a,1")
-    assert store.remove("p", ["x", "two\nlines"], [1, 2])
+    assert undo(store, "p")
     assert path.read_text() == "prompt,answer,rank\nhand,a,1"
 
 
@@ -120,73 +123,6 @@ def test_a_csv_broken_by_hand_meanwhile_takes_no_ranking(path):
     with pytest.raises(InputError, match=":4: 2 cells where the header has 3"):
         store.add("r", ["x", "y"], [1, 2])
     assert path.read_text() == broken and [event["prompt"] for event in store.log.standing] == ["p"]
-
-
-@pytest.mark.parametrize("before", [None, b"prompt,answer,rank\nh,a,1\n", b'prompt,rank,answer\r\nh,1,"a\r\nb"', b"\xef\xbb\xbfprompt,answer,rank"])
-def test_rows_that_a_crash_cut_are_completed_from_the_log(path, before):
-    """The file may end anywhere in the last ranking: the log has been written by then."""
-    if before:
-        path.write_bytes(before)
-    store = open_store(path)
-    store.add("p", ["x", "y"], [2, 1])
-    store.add("q, r", ["ü", "two\nlines"], [1, 2])
-    size, whole, log = store.log.events[-1]["csv_size"], path.read_bytes(), store.log.path.read_bytes()
-    store._lock.close()  # as the system does when the process dies
-    assert size < len(whole)
-    for end in range(size, len(whole) + 1):
-        for zeros in (b"", b"\0" * (len(whole) - end)):
-            path.write_bytes(whole[:end] + zeros)
-            store.log.path.write_bytes(log)
-            open_store(path).close()
-            assert path.read_bytes() == whole
-
-
-def test_the_first_ranking_of_all_is_completed_too(path):
-    store = open_store(path)
-    store.add("p", ["x", "y"], [2, 1])
-    whole = path.read_bytes()
-    store._lock.close()
-    path.unlink()
-    open_store(path).close()
-    assert path.read_bytes() == whole
-
-
-def test_rows_that_were_deleted_by_hand_do_not_come_back(path):
-    store = open_store(path)
-    store.add("p", ["x", "y"], [1, 2])
-    before = path.read_bytes()
-    store.add("q", ["x", "y"], [1, 2])
-    store.close()
-    path.write_bytes(before)
-    open_store(path).close()
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("content", [b"\n", b"\n" * 500, b"\xef\xbb\xbf"])
-def test_a_csv_that_was_emptied_after_the_last_ranking(path, content):
-    """A start looks whether the rows of the last ranking are there: also in a file without a header, whatever its size."""
-    store = open_store(path)
-    store.add("p", ["x", "y"], [1, 2])
-    store.add("q", ["x", "y"], [1, 2])
-    store._lock.close()
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=":1: the file is empty; its first line must be prompt,answer,rank$"):
-        open_store(path)
-    assert path.read_bytes() == content
-
-
-def test_another_file_of_the_same_size_is_left_alone(path):
-    store = open_store(path)
-    store.add("p", ["x", "y"], [1, 2])
-    size = path.stat().st_size
-    store.add("q", ["x", "y"], [1, 2])
-    store._lock.close()
-    path.write_text("a;b;c\n".ljust(size - 1, "x") + "\n")
-    before = path.read_bytes()
-    assert len(before) == size
-    with pytest.raises(InputError, match="no column 'prompt'"):
-        open_store(path)
-    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\ud800", "half of a surrogate pair")])
@@ -209,61 +145,96 @@ def test_a_link_to_a_file_that_does_not_exist_yet_is_followed(path):
     assert path.is_symlink() and path.with_name("linked.csv").read_text() == "prompt,answer,rank\np,x,1\np,y,2\n"
 
 
-def test_a_log_without_sizes_still_works(path):
-    store = open_store(path)
-    store.add("p", ["x", "y"], [1, 2])
-    store.close()
-    before = path.read_bytes()
-    log = store.log.path
-    log.write_text("".join(re.sub(r', "csv_size": \d+', "", line) + "\n" for line in log.read_text().splitlines() if '"ended"' not in line))
-    store = open_store(path)
-    assert path.read_bytes() == before and [event["prompt"] for event in store.log.standing] == ["p"]
-    assert store.remove("p", ["x", "y"], [1, 2])
-
-
 def test_a_wrong_csv_is_refused_before_anything_is_ranked(path):
     path.write_text("prompt;answer;rank\n")
     with pytest.raises(InputError, match="the columns are not separated by commas"):
         open_store(path)
 
 
-def test_the_log_knows_what_stands(tmp_path):
-    log = RankingLog(tmp_path / "log.jsonl", "data.csv")
-    for prompt in "abc":
-        log.add("ranked", prompt=prompt)
-    log.add("undone", prompt="c")
-    log.add("undone", prompt="b")
-    log.add("ranked", prompt="d")
-    with open(tmp_path / "log.jsonl", "a") as file:
-        file.write('{"event": "ra')  # a crash
-    again = RankingLog(tmp_path / "log.jsonl", "data.csv")
-    again.add("ranked", prompt="e")
-    assert [event["prompt"] for event in RankingLog(tmp_path / "log.jsonl", "data.csv").standing] == ["a", "d", "e"]
-    assert RankingLog(tmp_path / "log.jsonl", "other.csv").standing == []  # another CSV's rankings are its own
-
-
-def test_an_undoing_that_a_crash_cut_is_completed_from_the_log(path):
+@pytest.mark.parametrize("ended", ["close", "killed"])
+def test_rows_that_were_deleted_by_hand_do_not_come_back(path, ended):
     store = open_store(path)
-    store.add("p", ["x", "y"], [1, 2], recheck=False)
-    kept = path.read_bytes()
-    store.add("q", ["x", "y"], [1, 2], recheck=False)
-    both = path.read_bytes()
-    assert store.undo(store.log.standing[-1])
+    store.add("p", ["x", "y"], [1, 2])
+    before = path.read_bytes()
+    store.add("q", ["x", "y"], [1, 2])
+    store.close() if ended == "close" else store._lock.close()  # the latter as the system does when the process dies
+    path.write_bytes(before)
+    open_store(path).close()
+    assert path.read_bytes() == before
+
+
+def test_a_ranking_that_a_crash_kept_out_of_the_log_is_in_the_csv(path):
+    """At every instant the CSV has all that was confirmed; the log may lack its last event."""
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    log = store.log.path.read_bytes()
+    store.add("q", ["x", "y"], [1, 2])
     store._lock.close()
-    for content in (both, kept, both + b"r,by hand,1\n"):
-        path.write_bytes(content)
-        log = store.log.path.read_bytes()
-        open_store(path).close()
-        assert path.read_bytes() == content.replace(both, kept)
-        store.log.path.write_bytes(log)
-    open_store(path).close()  # ends well
-    path.write_bytes(both)  # brought back by hand
-    open_store(path).close()
-    assert path.read_bytes() == both
+    store.log.path.write_bytes(log)
+    whole = path.read_bytes()
+    store = open_store(path)
+    assert store.prompts() == {"p", "q"} and path.read_bytes() == whole
+    assert undo(store, "p") and store.prompts() == {"q"}
 
 
-def test_what_a_killed_writer_left_is_removed_at_the_next_start(path):
-    (path.parent / ".data.csv.abc123.tmp").write_text("half a")
-    (path.parent / ".other.csv.abc123.tmp").write_text("half a")
-    open_store(path).close()
-    assert [left.name for left in path.parent.glob("*.tmp")] == [".other.csv.abc123.tmp"]
+@pytest.mark.parametrize("log", ["log.jsonl", "other/log.jsonl"])
+def test_a_log_for_two_csvs_of_the_same_name_keeps_them_apart(tmp_path, log):
+    for folder in ("a", "b", "other"):
+        (tmp_path / folder).mkdir()
+    first = RankingStore(tmp_path / "a" / "data.csv", tmp_path / log)
+    first.add("p", ["x", "y"], [1, 2])
+    first.close()
+    second = RankingStore(tmp_path / "b" / "data.csv", tmp_path / log)
+    assert second.log.events == [] and not (tmp_path / "b" / "data.csv").exists()
+    second.add("q", ["x", "y"], [1, 2])
+    second.close()
+    os.chdir(tmp_path / "a")  # the way to a file does not matter
+    again = RankingStore("data.csv", tmp_path / log)
+    assert [event["prompt"] for event in again.log.standing] == ["p"]
+    again.close()
+
+
+def test_undo_leaves_the_rows_of_another_person(path):
+    """Their rows have the same texts and ranks, and a group or something else that `add` does not write."""
+    theirs = "prompt,answer,rank,group,rater\np,x,1,ann,\np,y,2,ann,\np,x,1,,bob\np,y,2,,bob\n"
+    path.write_text(theirs)
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    assert undo(store, "p") and path.read_text() == theirs
+    store.add("p", ["x", "y"], [1, 2])
+    path.write_text(theirs)  # mine were deleted by hand
+    assert not undo(store, "p") and path.read_text() == theirs
+    assert store.log.standing == []  # so that the next `u` goes on to the one before
+
+
+@pytest.mark.parametrize(
+    "header, before, after",
+    [
+        ("prompt,answer,rank", "\np,a,1\np,b,2\n", "\np,a,2\np,b,1\n"),
+        ('\ufeffrank,note,"answer",prompt', '\r\n1.0,"a ""n"", 1",a,p\r\n2,,b,p', '\r\n2,"a ""n"", 1",a,p\r\n1,,b,p'),
+        ("answer,rank,prompt", '\n\n"a",1,"p"\n\n"x",1,"q"\n,,\nb,2,p\n', '\n\na,2,p\n\n"x",1,"q"\n,,\nb,1,p\n'),
+        ("prompt,answer,rank,group", "\np,a,1,x\np,b,2,x\np,a,1,\np,b,2,\n", "\np,a,1,x\np,b,2,x\np,a,2,\np,b,1,\n"),
+    ],
+)
+def test_ranking_again_changes_only_the_ranks(path, header, before, after):
+    path.write_bytes((header + before).encode())
+    store = open_store(path)
+    store.change_ranks("reranked", "p", "", ["a", "b"], [2, 1], [1, 2])
+    assert path.read_bytes().decode() == header + after and store.ranks("p", "") == {"a": 2, "b": 1}
+
+
+def test_a_full_disk_leaves_both_files_as_they_were(path, small_files_only):
+    path.write_text("prompt,answer,rank\n" + "h,by hand,1\n" * 20)
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    with open(store.log.path, "a") as log:
+        log.write("\n" * 2000)  # the log is the larger file
+    before = path.read_bytes(), store.log.path.read_bytes()
+    with small_files_only(len(before[1]) + 5):  # the CSV has room, the log has not
+        for step in (lambda: store.add("q", ["x", "y"], [1, 2]), lambda: undo(store, "p"),
+                     lambda: store.change_ranks("reranked", "p", "", ["x", "y"], [2, 1], [1, 2])):  # fmt: skip
+            with pytest.raises(OSError) as caught:
+                step()
+            assert caught.value.filename == str(store.log.path)
+            assert (path.read_bytes(), store.log.path.read_bytes()) == before
+    assert undo(store, "p") and store.prompts() == {"h"}

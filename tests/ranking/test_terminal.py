@@ -1,9 +1,11 @@
+import subprocess
+import sys
 import textwrap
 import time
 
 import pytest
 from conftest import run_script
-from pseudo_terminal import PROMPTS, Terminal, prompts_and_answers, ranks_of, shown_answers, write_candidates
+from pseudo_terminal import PROMPTS, SCRIPT, Terminal, prompts_and_answers, ranks_of, shown_answers, write_candidates
 
 folder = pytest.fixture(prompts_and_answers)
 
@@ -36,7 +38,7 @@ def test_boxes_wrap_to_the_width(folder, columns):
     terminal.wait_for("\n> ")
     lines = terminal.shown().splitlines()
     tops = [line for line in lines if line.startswith("╭")]
-    assert len(tops) == 3 and {len(line) for line in tops} == {columns}
+    assert len(tops) == 3 and {len(line) for line in tops} == {min(columns, 120)}
     wide = [sum(len(c) for c in line) for line in lines if line.startswith("│")]
     assert wide and max(wide) <= columns
     text = "".join(line.strip("│ ").replace(" ", "") for line in lines)
@@ -70,7 +72,7 @@ def test_in_24_lines_the_answers_are_folded_and_the_prompt_is_above_the_input(fo
     again = terminal.shown().splitlines()
     assert again[0].startswith("done 0 · left 7") and again[-2:] == lines[-2:]
     terminal.type("v 7")
-    terminal.wait_for("v needs the number of an answer, 1 to 4, like v 2; v alone shows the prompt")
+    terminal.wait_for("v needs the number of an answer, 1 to 4, like v 2, or v all;")
     terminal.rank("4 3 2 1")
     terminal.wait_for("Prompt number 0")
     terminal.type("q")
@@ -152,7 +154,7 @@ def test_a_storm_of_resizes_ends_at_the_last_size_with_nothing_lost(folder):
     terminal.type("q")
     assert "Traceback" not in terminal.raw + terminal.rest()
     ranks = ranks_of(folder)[PROMPTS[0]]
-    assert [ranks[answer.strip()] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 3]
+    assert [ranks[answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 3]
 
 
 HOSTILE = [
@@ -189,3 +191,58 @@ def test_no_colour_where_none_is_wanted(folder):
         assert "Prompt number 0" in terminal.raw
         terminal.type("q")
         terminal.rest()
+
+
+@pytest.mark.parametrize("columns", [20, 30, 50])
+def test_on_a_narrow_screen_no_word_is_lost_and_the_counts_take_one_line(folder, columns):
+    words = [[f"{letter}{i}" for i in range(30)] for letter in "abcd"]
+    write_candidates(folder, PROMPTS, [" ".join(some) for some in words])
+    terminal = Terminal(folder, columns=columns, lines=120)
+    terminal.rank("2 1 4 3")
+    terminal.wait_for("Prompt number 1")
+    terminal.wait_for("\n> ")
+    lines = terminal.shown().splitlines()
+    assert lines[0].startswith("done 1 · left 5 · ") and lines[0].endswith("…") and lines[1].startswith("Prompt number 1")
+    shown = " ".join(line.strip("│ ") for line in lines if line.startswith("│")).split()
+    assert sorted(shown) == sorted(word for some in words for word in some)
+    terminal.type("q")
+    terminal.rest()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_is_not_utf_8(folder, encoding):
+    write_candidates(folder, PROMPTS, ["naïve", "日本", "plain", "…"])
+    terminal = Terminal(folder, PYTHONIOENCODING=encoding)
+    terminal.type("\xe9 2")  # sent as UTF-8
+    terminal.wait_for("is not a ranking")
+    terminal.type("v all")
+    terminal.rank("1 2")
+    terminal.wait_for("Prompt number 1")
+    terminal.type("q")
+    rest = terminal.summary()
+    assert "1 done, 5 left" in rest and "Traceback" not in terminal.raw + rest
+    assert set(ranks_of(folder)[PROMPTS[0]]) == {"naïve", "日本", "plain", "…"}
+
+
+def test_input_that_is_not_text_in_a_pipe(folder):
+    command = [sys.executable, SCRIPT, "--candidates", "c.jsonl"]
+    done = subprocess.run(command, cwd=folder, input=b"\xff\nw\n\xff\n1 2 3 4\n\n", capture_output=True, check=True)
+    text = " ".join(done.stdout.decode().split())
+    assert "is not a ranking" in text and "the answer has half of a surrogate pair" in text and "1 done, 5 left" in text
+
+
+def test_v_takes_all_and_any_number_of_digits(folder):
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin=f"v all\nv {'9' * 5000}\n{'9' * 5000}\nq\n")
+    assert done.stdout.count("╭─  3  ─") == 2 and "v needs the number of an answer, 1 to 4" in done.stdout
+    assert "no answer 9; answers are numbered 1 to 4" in done.stdout
+    write_candidates(folder, PROMPTS, [f"answer {i}" for i in range(12)])
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin=f"1 {'9' * 5000}\nq\n")
+    assert "answers are numbered 1 to 12" in done.stdout
+
+
+def test_all_equal_and_the_best_of_many(folder):
+    write_candidates(folder, PROMPTS, [f"answer {i}" for i in range(12)])
+    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="7 12\n\n=\n\n" + "q\n")
+    assert "rank 3 (tie): [1]" in done.stdout and "rank 1 (tie): [12]" in done.stdout and "2 done, 4 left" in done.stdout
+    first, second = (list(ranks.values()) for ranks in ranks_of(folder).values())
+    assert sorted(first) == [1, 2] + [3] * 10 and second == [1] * 12

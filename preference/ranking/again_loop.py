@@ -2,61 +2,61 @@
 
 from typing import ClassVar
 
+from preference.console import say
 from preference.ranking import terminal
 from preference.ranking.again import AgainSession, Outcome
-from preference.ranking.dialogue import HELP, QUIT, SKIP, VIEW, Command, Dialogue, undo
+from preference.ranking.loop import HELP, QUIT, SKIP, VIEW, Key, Loop, undo
 from preference.ranking.order import format_order
 from preference.wording import counted, name_some, shorten
 
-SAME_ANSWERS = "This is about the same answers: w, e and r do nothing here."
 
-
-def keep(dialogue: "AgainDialogue", argument: str) -> str:
+def keep(loop: "AgainLoop", argument: str) -> str:
     """Keep the earlier ranking for good, once the person has pressed Enter; anything else changes nothing."""
-    if terminal.ask("Press Enter to keep your earlier ranking for good, or n to rank it now: ") == "":
-        dialogue.session.keep()
-    return ""
+    if terminal.ask("Press Enter to keep your earlier ranking for good, or n to rank it now: ") != "":
+        return "nothing is decided; rank it, or s to skip it"
+    loop.session.keep()
+    return "your earlier ranking before is kept; u takes that back"
 
 
-def refuse(dialogue: Dialogue, argument: str) -> None:
-    """Say that the answers stay as they are."""
-    dialogue.say(SAME_ANSWERS)
+def refuse(loop: Loop, argument: str) -> None:
+    """Say that the answers stay as they are, and what can be done instead."""
+    say(
+        "These answers are in your CSV already, so w, e and r do nothing here. Rank them as they are; if none of them is good,"
+        " keep your earlier ranking with x, and add a row with a better answer to the CSV."
+    )
 
 
-COMMANDS = {
-    "u": Command("bring the earlier ranking back; again: the one before", undo),
-    "s": SKIP,
-    "x": Command("keep your earlier ranking, and do not ask again", keep),
-    "v": VIEW,
-    "?": HELP,
-    "q": QUIT,
-}
-REFUSED = Command("", refuse, takes_number=True)
-
-
-class AgainDialogue(Dialogue):
-    """The dialogue about rankings that models dispute. Only when a new ranking is saved does it show the earlier one and the models'."""
+class AgainLoop(Loop):
+    """The loop over rankings that models dispute. Only when a new ranking is saved does it show the earlier one and the models'."""
 
     session: AgainSession
-    commands: ClassVar = COMMANDS
+    keys: ClassVar = {
+        "u": Key("bring the earlier ranking back, or undo x; again: the one before", undo),
+        "s": SKIP,
+        "x": Key("keep your earlier ranking, and do not ask again", keep),
+        "v": VIEW,
+        "?": HELP,
+        "q": QUIT,
+    }
 
     def __init__(self, session: AgainSession, guidelines: str):
         super().__init__(session, guidelines)
         self.notice = not_shown(session)
 
-    def find_command(self, line: str) -> Command | None:
-        """Return the command that `line` gives; also what takes new answers elsewhere, to say that it does not here."""
-        return super().find_command(line) or (REFUSED if line.partition(" ")[0] in ("w", "e", "r") else None)
+    def find_key(self, line: str) -> Key | None:
+        """Return the key that `line` begins with; also what takes new answers elsewhere, to say that it does not here."""
+        return super().find_key(line) or (Key("", refuse) if line.partition(" ")[0] in ("w", "e", "r") else None)
 
     def after_saving(self) -> str:
         """Show the three orders, while the answers are still on the screen, until the person goes on."""
-        self.say(compare(self.session.outcome(self.session.log.reranked[-1])))
+        say(compare(self.session.outcome(self.session.log.looked_at[-1])))
         while self.session.queue:  # after the last one, the closing question follows
             line = terminal.ask("Press Enter for the next one, or u to bring the earlier ranking back: ").strip()
             if line == "q":
                 raise terminal.EndOfInput
             if line in ("", "u"):
                 return undo(self, "") if line else ""
+            say("Your new ranking is saved: Enter shows the next one, u brings the earlier ranking back, q quits.")
         return ""
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.ranking.agreement import SelfAgreement, self_agreement, shown_twice
+from preference.ranking.self_agreement import SelfAgreement, self_agreement, shown_twice
 
 
 @pytest.fixture
@@ -65,8 +65,9 @@ def test_several_csvs_in_one_log_are_kept_apart(write_log):
     assert self_agreement(write_log(first, {**second, "data": "other.csv"}), RANKINGS) is None
     log = write_log(first, second, {**first, "data": "other.csv"}, {**second, "data": "other.csv", "ranks": [3, 2, 1]})
     assert self_agreement(log, RANKINGS).share == 0.5
-    assert self_agreement(log, RANKINGS, data="some/data.csv").share == 0.0
-    assert self_agreement(log, RANKINGS, data="other.csv").share == 1.0
+    assert self_agreement(log, RANKINGS, data=log.with_name("data.csv")).share == 0.0
+    assert self_agreement(log, RANKINGS, data=log.with_name("other.csv")).share == 1.0
+    assert self_agreement(log, RANKINGS, data=log.parent / "folder" / "other.csv") is None
 
 
 def test_an_undone_first_ranking_counts_as_it_was_ranked_then():

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from preference.data.jsonl import read_jsonl
 from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Ranking
+from preference.ranking.log import drop_undone, name_in_log, read_log
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path |
     """
     prompts = {ranking.key for ranking in rankings}
     of_csv: dict[str, list[dict]] = {}
-    for _, event in read_jsonl(log) if Path(log).exists() else []:
-        if data is None or event.get("data") == Path(data).name:
+    for event in read_log(log):
+        if data is None or event.get("data") == name_in_log(log, data):
             of_csv.setdefault(event.get("data", ""), []).append(event)
     pairs = []
     for events in of_csv.values():
@@ -65,17 +65,19 @@ def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path |
 
 def shown_twice(events: Iterable[dict]) -> list[tuple[dict, dict]]:
     """Return the first and the second `ranked` event of each prompt that was shown twice at random, from one CSV's events."""
-    standing: list[tuple[dict, bool]] = []  # a ranking that was not undone; whether the person knew the models' order
-    told = set()
+    standing: list[dict] = []  # that were not undone
+    told, knew = set(), []  # prompts of which the person knows the models' order; rankings of such
     for event in events:
-        if event["event"] == "ranked":
-            standing.append((event, event["prompt"] in told))
-        elif event["event"] == "undone" and standing:
-            standing.pop()
+        if event["event"] in ("ranked", "discarded"):
+            standing.append(event)
+            knew += [event] * (event["prompt"] in told)
+        elif event["event"] == "undone":
+            drop_undone(standing, event)
         elif event["event"] == "reranked":
             told.add(event["prompt"])
-    first = {event["prompt"]: event for event, _ in standing if not event["recheck"]}
-    second = [event for event, knew in standing if event["recheck"] and not knew and event["prompt"] in first]
+    rankings = [event for event in standing if event["event"] == "ranked"]
+    first = {event["prompt"]: event for event in rankings if not event.get("recheck")}
+    second = [event for event in rankings if event.get("recheck") and event["prompt"] in first and not any(event is one for one in knew)]
     return [(first[event["prompt"]], event) for event in second if set(first[event["prompt"]]["answers"]) == set(event["answers"])]
 
 
@@ -99,3 +101,16 @@ def disagreement(one: Sequence[int], other: Sequence[int]) -> float:
     """
     signs = ([(a > b) - (a < b) for a, b in combinations(ranks, 2)] for ranks in (one, other))
     return sum(abs(a - b) for a, b in zip(*signs, strict=True)) / 2
+
+
+def kendall_tau(one: Sequence[int], other: Sequence[int]) -> float:
+    """Return tau-b: 1 for the same order, -1 for the opposite one; 0 where all answers tie in one ranking only.
+
+    >>> kendall_tau([1, 2, 3], [3, 2, 1]), kendall_tau([1, 1], [1, 1]), kendall_tau([1, 1], [1, 2])
+    (-1.0, 1.0, 0.0)
+    """
+    from scipy.stats import kendalltau
+
+    if len(set(one)) == 1 or len(set(other)) == 1:
+        return float(len(set(one)) == len(set(other)))
+    return float(kendalltau(one, other).statistic)
