@@ -36,7 +36,7 @@ FEW = replace(REVIEW, evaluation=evaluate("cross-validation", REVIEWED[:9], REVI
 
 @pytest.fixture(scope="module")
 def reward_model(tiny_distilbert):
-    return RewardModel(*load_base_model(tiny_distilbert, seed=0))
+    return RewardModel(*load_base_model(tiny_distilbert, seed=0)[:2])
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def decoder(tmp_path_factory):
     tokenizer.save_pretrained(folder)
     sizes = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 256, "eos_token_id": 256, "initializer_range": 0.3}
     GPT2Model(GPT2Config(vocab_size=257, **sizes)).save_pretrained(folder)
-    return RewardModel(*load_base_model(folder, seed=0))
+    return RewardModel(*load_base_model(folder, seed=0)[:2])
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
