@@ -69,6 +69,7 @@ def put_in_place(new: Path, output_dir: Path) -> Path | None:
         return None
     check_ours(previous)
     if previous.exists():
+        shutil.rmtree(new.with_name("replaced"), ignore_errors=True)  # of a run that was stopped just here, and resumed
         previous.rename(new.with_name("replaced"))
     folder.rename(previous)
     new.rename(folder)

@@ -10,6 +10,7 @@ from pseudo_terminal import Terminal, write_candidates
 
 from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
+from preference.model import decoders
 from preference.model import generator as generator_module
 from preference.model.base_models import SMOLLM2, BaseModel, find_base_model
 from preference.model.encoding import encode_pairs
@@ -111,6 +112,9 @@ def test_a_chat_template_that_does_not_end_is_refused(tiny_gpt2, monkeypatch):
     with pytest.raises(InputError, match="endless: its chat template does not end; choose another --generator"):
         endless.sample(["a"], SamplingSettings(max_new_tokens=1))
     assert time.monotonic() - start < 5
+    monkeypatch.setattr(decoders, "TEMPLATE_SECONDS", 0.5)
+    with pytest.raises(InputError, match="its chat template does not end"):
+        decoders.give_chat_template(endless.tokenizer)  # as a base model
     endless.tokenizer.chat_template = "{{ messages[0]['content'] }}"
     assert endless.encode("ab")
 

@@ -49,6 +49,17 @@ def test_a_model_is_replaced_and_the_earlier_one_kept(tmp_path):
     assert number_in(tmp_path / "model.previous") == 2
 
 
+def test_a_run_that_was_stopped_while_it_replaced_a_model_goes_on(tmp_path):
+    for number in (1, 2):
+        train_as(number, tmp_path / "model")
+    run = unfinished_folder(tmp_path / "model")
+    begin_run(run, {})
+    write_model(run / "replaced", 0)  # the one before, which the stopped run had moved there already
+    put_in_place(write_model(run / "model", 3), tmp_path / "model")
+    remove_run(run)
+    assert number_in(tmp_path / "model") == 3 and number_in(tmp_path / "model.previous") == 2 and not run.exists()
+
+
 def forget(path: Path, key: str) -> None:
     path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
 
