@@ -116,7 +116,7 @@ def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tin
     positions = next(iter(trainer.batch_sampler))
     from preference.training.batching import RankingCollator
 
-    alone = [trainer.compute_loss(trainer.model, RankingCollator(trainer.tokenizer)([trainer.train_dataset[i]])) for i in positions]
+    alone = [trainer.compute_loss(trainer.model, RankingCollator(trainer.collator.tokenizer)([trainer.train_dataset[i]])) for i in positions]
     torch.testing.assert_close(loss, torch.stack(alone).mean(), atol=1e-4, rtol=1e-4)
 
 
