@@ -22,7 +22,8 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
     if len(records) == 1 and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in records[0].values()):  # pandas' to_json
         columns = records[0]
         return [(0, {name: values.get(i) for name, values in columns.items()}) for i in next(iter(columns.values()))]
-    if len(records) == 1 and len(names) == 1 and _are_objects(inside := next(iter(records[0].values()))) and not are_messages(inside):  # {"data": [...]}
+    inside = next(iter(records[0].values())) if len(records) == 1 and len(names) == 1 else None
+    if _are_objects(inside) and not are_messages(inside):  # {"data": [...]}
         return [(0, record) for _, record in unfold(inside)]
     if isinstance(records[0].get("prompt"), dict) and "replies" in records[0]["prompt"]:
         return _trees([(i, message) for i, record in enumerate(records) for message in _messages_of(record["prompt"], None)])
