@@ -351,7 +351,7 @@ NESTED: dict[str, tuple[list[dict], list[tuple]]] = {
         [("p", "", "b", "a")],
     ),
     "GPT-4-LLM": (
-        [{"user_input": "p", "responses_and_scores": [{"response": text, "score": score, "source": "m"} for text, score in (("a", 2.0), ("b", 9.0))]}],
+        [{"user_input": "p", "responses_and_scores": [{"response": text, "score": score, "source": "m"} for text, score in (("a", 2), ("b", 9))]}],
         [("p", "", "b", "a")],
     ),
     "Stack Exchange": (
