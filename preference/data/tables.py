@@ -527,8 +527,10 @@ def write_table(
             raise InputError(f"{name}: cannot be written: {error.strerror or error}") from None
     elif not sys.stdout.isatty():
         sys.stdout.flush()
-        with open(sys.stdout.fileno(), "wb", closefd=False) as out:  # PYTHONUNBUFFERED makes a raw file of its buffer, which writes a part
-            out.write(data)
+        rest = memoryview(data)
+        while rest:  # with PYTHONUNBUFFERED the buffer is a raw file, which writes a part
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
     elif kind in ("parquet", "xlsx"):
         raise InputError(f"standard output: a terminal cannot show {kind}; name a file, or pass it on through a pipe")
     else:
