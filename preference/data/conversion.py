@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 from preference.console import filled, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.hub_datasets import is_dataset_name, read_dataset
-from preference.data.rankings import Ranking
+from preference.data.rankings import GROUP, Ranking, rankings_of, text_of
 from preference.data.roles import Roles
-from preference.data.tables import KINDS, STREAM, Table, kind_of, read_table, write_table
+from preference.data.tables import COLUMNS, KINDS, RATERS, STREAM, Table, kind_of, read_table, write_table
 from preference.data.target_formats import ALL, PAIRED, TARGETS, pairs_of, size_of_pairs
 from preference.durable_files import back_up
 from preference.errors import InputError
@@ -76,8 +77,11 @@ def convert(
         table.records = table.records[:limit]
     if not table.records:
         raise table.none_found("write one per ranking, or per answer")
-    roles, comparisons = read_comparisons(table, named)
-    gathered = gather(comparisons, roles)
+    if not named and all(table.find(name) for name in COLUMNS):
+        roles, gathered = _read_contract(table)
+    else:
+        roles, comparisons = read_comparisons(table, named)
+        gathered = gather(comparisons, roles)
     if table.cut_short:
         gathered.left_out[f"an end that was cut short ({table.cut_short})"] += 1
     if not gathered.rankings:
@@ -91,6 +95,17 @@ def convert(
         _report(line, target)
     if backup:
         _report(f"the earlier {target.path} is kept as {backup}", target)
+
+
+def _read_contract(table: Table) -> tuple[Roles, Gathered]:
+    """Read rows of prompt, answer and rank, as the trainer does."""
+    ranked = rankings_of(table)
+    prompt, answer, rank = table.need(*COLUMNS)
+    group, rater, subset = (table.find(*names) or "" for names in ([GROUP], RATERS, ["subset"]))
+    subsets = {tuple(text_of(record.get(column)) for column in (prompt, group, rater)): text_of(record.get(subset)) for record in table.records}
+    left_out = Counter(ranked.left_out.values()) + Counter({"an exact duplicate": len(ranked.duplicate_rows)})
+    roles = Roles((prompt,), (answer,), how="rank", said=(rank,), layout="rows", rater=rater, group=group, subset=subset)
+    return roles, Gathered(ranked.rankings, [subsets.get(ranking.identity, "") for ranking in ranked.rankings], left_out, len(ranked.unranked_rows))
 
 
 def _check_size(rankings: list[Ranking], target: Target) -> None:
