@@ -277,7 +277,8 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
     if labelled:
         others = [column for column in table.free if column not in (*unlabelled.answers, *table.of("prompt"))]
         numbers = [column for column in others if all(number(value) is not None for value in table.values(column, SAMPLE))]
-        raise InputError(f"answers without ranks; name the column of scores with --score, one of: {', '.join(numbers) or 'there is none'}")
+        remedy = f"name the column of scores with --score, one of: {', '.join(numbers)}" if numbers else "there is no column of numbers; add one"
+        raise InputError(f"answers without ranks; {remedy}")
     return unlabelled
 
 
