@@ -105,7 +105,7 @@ def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
             "preference has numbers from -1 to -1, which could be read in two ways",
         ),
         ({"prompt": "p", "answer": "a", "score": 1, "rating": 2}, "score and rating could both be the score; say which with --score"),
-        ({"answer": "a", "score": 1}, "no column is known as the prompt; name it with --prompt, one of: there is none"),
+        ({"answer": "a", "score": 1}, "no column is known as the prompt; name it with --prompt\n"),
         ({"note": "a", "number": 1}, "no answers were found in the columns 'note, number'; name them: --chosen NAME --rejected NAME, or"),
     ],
 )
