@@ -246,7 +246,7 @@ def is_refused_or_right(capsys, source: Path, *arguments: str) -> None:
     status = convert_rankings.main([str(source), str(target), *arguments])
     printed = capsys.readouterr()
     if status == 0:
-        assert printed.out.startswith("read ") and read_rankings(target).rankings
+        assert " wrote " in " ".join(printed.out.split()) and read_rankings(target).rankings
         target.unlink()
     else:
         assert status == 2 and printed.err.startswith("error: ") and not target.exists()
