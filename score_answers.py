@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     if (args.data is None) != bool(args.answer) or (args.answer and args.prompt is None):
         parser.error("give either a file, or --prompt with --answer")
 
-    from preference.evaluation.scoring import ScoringSettings, score_by_hand, score_file
+    from preference.jobs.scoring import ScoringSettings, score_by_hand, score_file
 
     settings = ScoringSettings(args.model, args.output, args.force, args.device, args.precision, args.best, args.column, named_roles(args))
     try:

@@ -80,6 +80,7 @@ def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
     """Return an argparse type: a whole number from `least` to `most`."""
 
     def check(text: str) -> int:
+        """Read the number."""
         if (number := int(text)) < least:
             raise argparse.ArgumentTypeError(f"must be at least {least}, not {text}")
         if number > most:

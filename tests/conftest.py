@@ -27,7 +27,7 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(autouse=True, scope="session")
 def private_cache(tmp_path_factory):
-    """Keep encoded tables and converted weights out of the user's cache."""
+    """Keep states and converted weights out of the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
@@ -70,6 +70,21 @@ def tiny_distilbert(tmp_path_factory) -> Path:
     DistilBertModel(
         DistilBertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, dim=32, hidden_dim=64, n_layers=2, n_heads=2, pad_token_id=0)
     ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_deberta(tmp_path_factory, tiny_distilbert) -> Path:
+    """A DeBERTa folder with 3 layers and random weights: an architecture whose states no layer of its own can pool."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("tiny") / "deberta"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_distilbert)
+    tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 64}
+    torch.manual_seed(0)
+    AutoModel.from_config(AutoConfig.for_model("deberta-v2", vocab_size=len(tokenizer), pad_token_id=0, **sizes)).save_pretrained(folder)
     return folder
 
 
@@ -122,7 +137,7 @@ def watched(tmp_path_factory, tiny_hub) -> dict:
     (folder / "prompts.txt").write_text("one\ntwo\n")
     runs = [
         ["run_demo"],
-        ["review_rankings", "--max-length", "64", "--max-steps", "1"],
+        ["review_rankings", "--max-length", "64"],
         ["generate_data", "--prompts", "prompts.txt", "--data", "mine.csv", "--max-new-tokens", "8", "--num-candidates", "2"],
     ]
     command = [sys.executable, "-X", "warn_default_encoding", str(ROOT / "tests" / "watch.py"), "report.json", json.dumps(runs)]
@@ -252,6 +267,24 @@ TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--h
 def train(folder: Path, *arguments, status: int = 0) -> Done:
     """Train with the settings for tiny models."""
     return run_script("reward_model_trainer.py", *TINY, *arguments, cwd=folder, status=status)
+
+
+@contextlib.contextmanager
+def counting_texts():
+    """Give a list whose one number counts the texts that go through any reward model within this."""
+    from torch.nn.modules.module import register_module_forward_hook
+
+    counted = [0]
+
+    def count(module, inputs, output) -> None:
+        if type(module).__name__.endswith("ForSequenceClassification"):
+            counted[0] += len(output.logits)
+
+    hook = register_module_forward_hook(count)
+    try:
+        yield counted
+    finally:
+        hook.remove()
 
 
 def rewards_of(model: Path, rows: list) -> list[float]:

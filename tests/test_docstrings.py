@@ -7,12 +7,14 @@ from conftest import ROOT
 PACKAGE = ROOT / "preference"
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("[a-z]*.py"))
 WITH_EXAMPLES = {
-    "data.answers", "data.candidates", "data.csv_table", "data.dialogues", "data.folds", "data.gathering", "data.rankings", "data.records",
-    "data.source_values", "data.splits", "data.target_formats", "evaluation.calibration", "evaluation.disputes", "evaluation.metrics",
-    "evaluation.reversed_ranks", "evaluation.scale", "model.attention", "model.encoding", "model.unpadding_modernbert",
-    "ranking.again_loop", "ranking.loop", "ranking.order", "ranking.self_agreement", "ranking.terminal",
-    "training.batching", "training.earlier_model", "training.model_card", "training.objectives", "training.record", "training.resuming",
-    "training.saving", "training.settings", "training.train", "wording",
+    "data.answers", "data.candidates", "data.comparisons", "data.conversion", "data.dialogues", "data.folds",
+    "data.hub_datasets", "data.prompt_key", "data.rankings", "data.roles", "data.splits", "data.tables",
+    "data.target_formats", "data.values", "evaluation.agreement", "evaluation.calibration", "evaluation.disputes",
+    "evaluation.metrics", "evaluation.reversed_ranks", "evaluation.scale", "model.attention", "model.encoding",
+    "model.unpadding_modernbert", "ranking.again_loop", "ranking.loop", "ranking.order", "ranking.self_agreement",
+    "ranking.terminal", "statistics", "training.batching", "training.earlier_model", "training.model_card",
+    "training.objectives", "training.output_folder", "training.probe", "training.record", "training.resuming",
+    "training.settings", "training.train", "training.training_arguments", "wording",
 }  # fmt: skip
 
 

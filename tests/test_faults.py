@@ -5,7 +5,7 @@ import os
 import pytest
 from conftest import run_script
 
-REVIEW = ["--data", "training_data.csv", "--max-length", 64, "--max-steps", 1]
+REVIEW = ["--data", "training_data.csv", "--max-length", 64]
 
 
 def refused(folder, script: str, *arguments) -> str:

@@ -18,11 +18,11 @@ def threads(number: int):
         torch.set_num_threads(before)
 
 
-def train(folder, tiny_distilbert, name: str) -> dict[str, bytes]:
+def train(folder, tiny_distilbert, name: str, *more) -> dict[str, bytes]:
     """Train for 20 steps; return the weights and the rewards that were written."""
     run_script(
         "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 20, "--precision", "fp32",
-        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--validation-fraction", 0, "--output-dir", name, cwd=folder,
+        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--validation-fraction", 0, "--output-dir", name, *more, cwd=folder,
     )  # fmt: skip
     return {file: (folder / name / file).read_bytes() for file in ("model.safetensors", "rewards.csv")}
 
@@ -33,14 +33,15 @@ def test_the_sample_is_the_same_each_time(tmp_path, sample_folder):
         assert (tmp_path / name).read_bytes() == (sample_folder / name).read_bytes()
 
 
-def test_a_training_gives_the_same_model_again_and_nearly_the_same_with_other_threads(tmp_path, tiny_distilbert, sample_folder):
+@pytest.mark.parametrize("how", [[], ["--freeze-layers", 0]])
+def test_a_training_gives_the_same_model_again_and_nearly_the_same_with_other_threads(tmp_path, tiny_distilbert, sample_folder, how):
     for name in ("training_data.csv", "test_data.csv"):
         shutil.copy(sample_folder / name, tmp_path)
     with threads(1):
-        first = train(tmp_path, tiny_distilbert, "first")
-        assert train(tmp_path, tiny_distilbert, "again") == first
+        first = train(tmp_path, tiny_distilbert, "first", *how)
+        assert train(tmp_path, tiny_distilbert, "again", *how) == first
     with threads(2):
-        train(tmp_path, tiny_distilbert, "threads")
+        train(tmp_path, tiny_distilbert, "threads", *how)
     one, two = ([float(row["reward"]) for row in read_csv(tmp_path / name / "rewards.csv")] for name in ("first", "threads"))
     assert two == pytest.approx(one, abs=1e-4) and max(one) - min(one) > 0.01
 

@@ -11,6 +11,7 @@ BELOW = {
     "evaluation": {"data"},
     "model": {"data"},
     "training": {"data", "model", "evaluation"},
+    "jobs": {"data", "ranking", "model", "evaluation", "training"},
 }
 
 

@@ -14,14 +14,15 @@ pytestmark = pytest.mark.slow
 WIDE, WIDTHS = 120, (80, 60)
 SCRIPTS = ["create_sample_data", "run_demo", "reward_model_trainer", "review_rankings", "score_answers", "convert_rankings"]
 BY_HAND = ["--prompt", "Name a prime number", "--answer", "7 is a number without divisors, as are 2, 3, 5, 11 and 13", "--answer", "Bananas"]
-QUICK = ["--max-steps", "3", "--max-length", "48", "--precision", "fp32"]
+QUICK, STEPS = ["--max-length", "48", "--precision", "fp32"], ["--max-steps", "3"]
 RUNS = {  # what is typed one after the other, in one folder
     **{f"{script} --help": [script, "--help"] for script in SCRIPTS},
     "sample refused": ["create_sample_data"],
     "sample": ["create_sample_data", "--force"],
     "demo": ["run_demo"],
-    "trainer": ["reward_model_trainer", "--data", "rated.csv", "--output-dir", "own", *QUICK, "--learning-rate", "1e-2"],
-    "trainer again": ["reward_model_trainer", "--validation-fraction", "0.3", *QUICK],
+    "layers": ["reward_model_trainer", "--data", "rated.csv", "--output-dir", "layers", "--freeze-layers", "0", *QUICK, *STEPS],
+    "trainer": ["reward_model_trainer", "--data", "rated.csv", "--output-dir", "own", *QUICK, *STEPS, "--learning-rate", "1e-2"],
+    "trainer again": ["reward_model_trainer", "--validation-fraction", "0.3", *QUICK, *STEPS],
     "review": ["review_rankings", "--data", "rated.csv", "--learning-curve", *QUICK],
     "score a file": ["score_answers", "rated.csv", "--output", "scored.csv"],
     "score by hand": ["score_answers", *BY_HAND],
@@ -33,7 +34,7 @@ import importlib, json, os, sys, termios
 from preference.scripts import call
 for columns, folder in json.loads(sys.argv[1]):
     os.chdir(folder)
-    os.environ["XDG_CACHE_HOME"] = folder  # no fold is known from the review before
+    os.environ["XDG_CACHE_HOME"] = folder  # no answer's state is known from the runs before
     termios.tcsetwinsize(1, (24, columns))
     for name, (script, *arguments) in json.loads(sys.argv[2]).items():
         print(f"\\n<<<{columns} {name}>>>", flush=True)

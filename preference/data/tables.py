@@ -109,7 +109,7 @@ class Table:
         """Name the place of record `i`, from 0, in messages; with its row and its prompt where a spreadsheet does not show its line.
 
         >>> Table("a.csv", "csv", [], [{}], [3]).at(0), Table("a.csv", "csv", ["prompt"], [{"prompt": "Why?"}], [7], rows=[3]).at(0)
-        ('a.csv:7', "a.csv:7 (row 3, prompt 'Why?')")
+        ('a.csv:3', "a.csv:7 (row 3, prompt 'Why?')")
         >>> Table("a.parquet", "parquet", [], [{}], [3]).at(0)
         'a.parquet, row 3'
         """

@@ -43,6 +43,7 @@ def number_or_none(value: Any, name: str) -> float | None:
 
 
 def says_nothing(value: Any) -> bool:
+    """Return whether a cell is empty, or a word for that."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and value.strip().lower() in NOTHING)
 
 

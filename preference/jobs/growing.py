@@ -132,6 +132,7 @@ def read_messages() -> Iterator[dict | None]:
 
 
 def main() -> None:
+    """Work until standard input ends."""
     os.nice(10)
     torch.set_num_threads(1)
     messages = read_messages()

@@ -100,7 +100,6 @@ def read_answers(rankings: list[Ranking], base: BaseModel, settings: TrainingSet
     Raises:
         InputError: the base model is of an architecture of which no probe is known.
     """
-
     check_device(settings.device)
     start = start_from(base, settings, rankings)
     if not start.pooled:
@@ -114,7 +113,7 @@ def read_answers(rankings: list[Ranking], base: BaseModel, settings: TrainingSet
 
 
 def say_odds(review: Review, rankings: list[Ranking], seed: int) -> None:
-
+    """Say how a difference of rewards becomes a probability, or why it does not."""
     by_chance = chance_calibration_error(rankings, review.evaluation.rewards, review.calibration.temperature, seed=seed)
     say(f"{odds_in_words(review.calibration, review.evaluation.metrics.prompts, by_chance)}\n")
 
@@ -124,7 +123,6 @@ def draw_curve(
     review: Review, again: SelfAgreement | None,
 ) -> None:  # fmt: skip
     """Measure the learning curve, draw it, and say what it means."""
-
     prompts = review.evaluation.metrics.prompts
     points = measure_curve(states, rankings, settings.objective, seed=settings.seed, start=output)
     if not points:
@@ -137,7 +135,6 @@ def draw_curve(
 
 def say_chance(review: Review, rankings: list[Ranking], disputes: np.ndarray, top: int, seed: int) -> None:
     """Say how many disputes as strong as those that are shown chance alone would give."""
-
     temperature, rewards = review.calibration.temperature, review.evaluation.rewards
     if why_no_odds(temperature, review.evaluation.metrics.prompts):
         return
@@ -159,7 +156,6 @@ def read_data(data: str) -> tuple[list[Ranking], Table]:
 
 def check_outputs(files: ReviewFiles, *, draws: bool) -> None:
     """Before any work, refuse a review that would replace something else, and a picture that cannot be drawn."""
-
     check_output(files.output, files.data)
     plot = files.curve_plot
     if draws and (plot.suffix.lower() not in PICTURES or plot.is_dir()):

@@ -71,13 +71,13 @@ def judged_by(evidence: Evidence) -> str:
 def find_calibration(evidence: Evidence) -> tuple[Odds | None, str]:
     """Return the temperature of P(A preferred to B) = sigmoid((reward A − reward B) / temperature), and how well it fits.
 
-    It is that of the review, which has more prompts, where there is one; else it is fitted on the unseen parts.
+    It is that of the review, or is fitted on the unseen parts where these have more prompts.
 
     Returns:
         None where the evidence is too little, and why.
     """
     review = evidence.review
-    if review:
+    if review and review.evaluation.metrics.prompts >= sum(e.metrics.prompts for e in evidence.unseen):
         fitted, prompts, fitted_on = review.calibration, review.evaluation.metrics.prompts, "cross-validation"
     else:
         by_prompt: dict[str, list[np.ndarray]] = {}

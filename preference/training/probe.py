@@ -61,8 +61,8 @@ def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *
 
     Example:
         >>> probe = fit_probe(np.array([[1.0], [0.0]]), [Ranking("p", ["a", "b"], [1, 2])], "bradley-terry")
-        >>> probe.rewards(np.array([[1.0], [0.0]])).round(2).tolist()
-        [0.02, -0.02]
+        >>> [round(float(reward), 2) for reward in probe.rewards(np.array([[1.0], [0.0]]))]
+        [0.04, -0.04]
     """
     mean, scale = states.mean(axis=0), states.std(axis=0)
     scale = np.maximum(scale, 1e-3 * scale.mean()) + np.finfo(np.float32).tiny

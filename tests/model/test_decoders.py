@@ -81,7 +81,7 @@ def chat(prompt, answer):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_reads_the_reward_at_the_last_token_saves_and_reloads(decoder, tmp_path, kind):
-    model, tokenizer = load_base_model(decoder(kind), seed=0)
+    model, tokenizer, _ = load_base_model(decoder(kind), seed=0)
     assert is_decoder(model.config) and tokenizer.padding_side == "right"
     assert model.config.pad_token_id == tokenizer.pad_token_id == 259 == model.get_input_embeddings().num_embeddings - 1
     torch.nn.init.normal_(output_layer(model).weight)
@@ -105,7 +105,7 @@ def test_every_kind_reads_the_reward_at_the_last_token_saves_and_reloads(decoder
 
 @pytest.mark.parametrize("kind, stack", [("llama", "model.layers"), ("gpt2", "transformer.h"), ("gpt_neox", "gpt_neox.layers")])
 def test_a_third_of_the_layers_and_all_embeddings_are_frozen(decoder, kind, stack):
-    model, _ = load_base_model(decoder(kind), seed=0)
+    model, *_ = load_base_model(decoder(kind), seed=0)
     assert freeze_lower_layers(model) == 1
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
@@ -116,7 +116,7 @@ def test_a_third_of_the_layers_and_all_embeddings_are_frozen(decoder, kind, stac
 
 def test_padding_adds_no_weight_that_a_reward_depends_on(decoder):
     folder = decoder(pad_token="<|endoftext|>")  # as SmolLM2 has it: padding = end of text
-    model, tokenizer = load_base_model(folder, seed=0)
+    model, tokenizer, _ = load_base_model(folder, seed=0)
     plain = AutoModelForCausalLM.from_pretrained(folder)
     for name, weight in plain.model.state_dict().items():
         torch.testing.assert_close(model.model.state_dict()[name][: len(weight)], weight, atol=0, rtol=0)
@@ -127,16 +127,16 @@ def test_padding_adds_no_weight_that_a_reward_depends_on(decoder):
 
 
 def test_an_unused_row_or_token_pads_without_a_larger_model(decoder):
-    model, tokenizer = load_base_model(decoder(rows=320), seed=0)
+    model, tokenizer, _ = load_base_model(decoder(rows=320), seed=0)
     assert (tokenizer.pad_token_id, model.get_input_embeddings().num_embeddings) == (259, 320)
-    model, tokenizer = load_base_model(decoder(additional_special_tokens=["<|im_start|>", "<pad>"], rows=260), seed=0)
+    model, tokenizer, _ = load_base_model(decoder(additional_special_tokens=["<|im_start|>", "<pad>"], rows=260), seed=0)
     assert (tokenizer.pad_token, tokenizer.pad_token_id, model.config.vocab_size) == ("<pad>", 259, 260)
-    model, tokenizer = load_base_model(decoder(pad_token="<|im_end|>"), seed=0)  # a token of its own already
+    model, tokenizer, _ = load_base_model(decoder(pad_token="<|im_end|>"), seed=0)  # a token of its own already
     assert (tokenizer.pad_token, tokenizer.pad_token_id, model.config.vocab_size) == ("<|im_end|>", STOP, 259)
 
 
 def test_padding_that_the_chat_template_writes_is_replaced(decoder):
-    _, tokenizer = load_base_model(decoder(pad_token="<|im_end|>", chat_template=CHAT), seed=0)
+    _, tokenizer, _ = load_base_model(decoder(pad_token="<|im_end|>", chat_template=CHAT), seed=0)
     assert tokenizer.pad_token == "<|pad|>"
 
 
@@ -144,7 +144,7 @@ def test_token_ids_are_those_of_trl(decoder):
     from trl.data_utils import _tokenize, apply_chat_template
 
     for settings in ({}, {"chat_template": CHAT}, {"bos_token": "<|im_start|>"}):
-        _, tokenizer = load_base_model(decoder(**settings), seed=0)
+        _, tokenizer, _ = load_base_model(decoder(**settings), seed=0)
         pairs, cut = encode_pairs(tokenizer, PROMPTS, ANSWERS, 512)
         for prompt, answer, pair in zip(PROMPTS, ANSWERS, pairs, strict=True):
             messages = chat(prompt, answer)
@@ -164,14 +164,14 @@ def test_a_model_that_begins_every_text_with_a_token_gets_it_in_the_plain_templa
         "special_tokens": {"<|im_start|>": {"id": "<|im_start|>", "ids": [START], "tokens": ["<|im_start|>"]}},
     }  # fmt: skip
     path.write_text(json.dumps(content))
-    _, tokenizer = load_base_model(folder, seed=0)
+    _, tokenizer, _ = load_base_model(folder, seed=0)
     assert write_chats(tokenizer, ["a"], ["b"]) == ["<|im_start|>a\n\nb<|endoftext|>"]
     assert encode_pairs(tokenizer, ["a"], ["b"], 99)[0][0]["input_ids"].count(START) == 1
 
 
 @pytest.mark.parametrize("template", [None, CHAT])
 def test_truncation_keeps_both_beginnings_and_the_whole_template(decoder, template):
-    _, tokenizer = load_base_model(decoder(chat_template=template), seed=0)
+    _, tokenizer, _ = load_base_model(decoder(chat_template=template), seed=0)
     around = len(tokenizer(write_chats(tokenizer, [""], [""])[0], add_special_tokens=False)["input_ids"])
     for prompt, answer in (("p" * 40, "a" * 90), ("p" * 9, "a" * 90), ("p" * 200, "abc")):
         pairs, cut = encode_pairs(tokenizer, [prompt], [answer], 60 + around)
@@ -191,7 +191,7 @@ def test_the_beginning_of_a_text(decoder):
 
 
 def test_the_date_does_not_change_the_reward(decoder):
-    _, tokenizer = load_base_model(decoder(chat_template="Today: {{ strftime_now('%d %b %Y') }}\n" + CHAT), seed=0)
+    _, tokenizer, _ = load_base_model(decoder(chat_template="Today: {{ strftime_now('%d %b %Y') }}\n" + CHAT), seed=0)
     assert write_chats(tokenizer, ["a"], ["b"])[0].startswith("Today: 26 Jul 2024\n<|im_start|>user")
     assert tokenizer.chat_template.count(FIXED_DATE) == 1
 
@@ -226,7 +226,7 @@ def test_an_encoder_whose_tokenizer_has_a_chat_template_still_gets_pairs(tmp_pat
     folder = shutil.copytree(tiny_distilbert, tmp_path / "model")
     (folder / "chat_template.jinja").write_text(CHAT)
     assert AutoTokenizer.from_pretrained(folder).chat_template
-    _, tokenizer = load_base_model(folder, seed=0)
+    _, tokenizer, _ = load_base_model(folder, seed=0)
     assert tokenizer.decode(encode_pairs(tokenizer, ["make coffee"], ["water"], 20)[0][0]["input_ids"]) == "[CLS] make coffee [SEP] water [SEP]"
 
 

@@ -205,7 +205,7 @@ def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, m
     again = Generator(find_base_model(SMOLLM2.hub_name)).sample(["Name a fruit"], SamplingSettings(max_new_tokens=8, num_candidates=2))
     assert again == [answers] and weights.stat().st_mtime_ns == written
     assert list((tmp_path / "cache" / "preference" / "gguf").iterdir()) == converted
-    model, tokenizer = load_base_model(find_base_model(SMOLLM2.hub_name).path, seed=0)  # as the base of a reward model
+    model, tokenizer, _ = load_base_model(find_base_model(SMOLLM2.hub_name).path, seed=0)  # as the base of a reward model
     [pair], _ = encode_pairs(tokenizer, ["Name a fruit"], ["An apple"], 99)
     text = tokenizer.decode(pair["input_ids"])
     assert text.endswith("<|im_start|>user\nName a fruit<|im_end|>\n<|im_start|>assistant\nAn apple<|im_end|>\n")

@@ -59,7 +59,7 @@ def test_other_loaders_give_the_raw_reward(tiny_reward_model):
 
 
 def test_standardised_rewards_have_mean_0_and_deviation_1(tiny_distilbert):
-    model, tokenizer = load_base_model(tiny_distilbert, seed=1)
+    model, tokenizer, _ = load_base_model(tiny_distilbert, seed=1)
     reward_model = RewardModel(model, tokenizer)
     with torch.no_grad():
         output_layer(model).weight.mul_(10_000)  # untrained, its rewards would hardly vary
@@ -71,17 +71,17 @@ def test_standardised_rewards_have_mean_0_and_deviation_1(tiny_distilbert):
 
 
 def test_constant_rewards_are_not_blown_up(tiny_distilbert):
-    model, _ = load_base_model(tiny_distilbert, seed=1)
+    model, *_ = load_base_model(tiny_distilbert, seed=1)
     weight = output_layer(model).weight.clone()
     assert standardise_rewards(model, np.full(5, 0.3, dtype=np.float32))[1] == 1.0
     torch.testing.assert_close(output_layer(model).weight, weight)
 
 
 def test_the_base_model_has_one_new_output_and_no_dropout(tiny_distilbert):
-    model, _ = load_base_model(tiny_distilbert, seed=1)
+    model, *_ = load_base_model(tiny_distilbert, seed=1)
     assert output_layer(model).out_features == 1
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0}
-    other, _ = load_base_model(tiny_distilbert, seed=1)
+    other, *_ = load_base_model(tiny_distilbert, seed=1)
     torch.testing.assert_close(output_layer(other).weight, output_layer(model).weight)
 
 
@@ -95,13 +95,13 @@ def frozen_in(model, pattern: str) -> set[str]:
     [(None, 2, {"embeddings", "encoder.layer.0", "encoder.layer.1"}), (0, 0, {"embeddings"}), (-1, -1, set())],
 )
 def test_a_third_of_the_layers_is_frozen_unless_told_otherwise(layers, frozen, parts):
-    model, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=1)
+    model, *_ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=1)
     assert freeze_lower_layers(model, layers) == frozen
     assert frozen_in(model, r"bert\.(embeddings|encoder\.layer\.\d)") == parts
 
 
 def test_layers_are_found_in_other_architectures(tiny_distilbert):
-    model, _ = load_base_model(tiny_distilbert, seed=1)
+    model, *_ = load_base_model(tiny_distilbert, seed=1)
     assert freeze_lower_layers(model, 1) == 1
     assert frozen_in(model, r"distilbert\.(embeddings|transformer\.layer\.\d)") == {"embeddings", "transformer.layer.0"}
     gpt2 = GPT2ForSequenceClassification(GPT2Config(n_layer=3, n_embd=8, n_head=2, vocab_size=10, num_labels=1))
@@ -191,7 +191,7 @@ def test_a_bad_base_model_gets_one_plain_message_and_runs_no_code(tmp_path, tiny
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path, tiny_distilbert):
-    model, tokenizer = load_base_model(tiny_distilbert, seed=0)
+    model, tokenizer, _ = load_base_model(tiny_distilbert, seed=0)
     with torch.no_grad():
         model.distilbert.embeddings.word_embeddings.weight[7, 3] = float("nan")
     model.save_pretrained(tmp_path)
@@ -206,9 +206,9 @@ def test_a_base_model_may_come_as_a_pickle_of_weights_or_with_another_output(tmp
     save_as_pickle(pickled, DistilBertModel.from_pretrained(tiny_distilbert).state_dict())
     five = shutil.copytree(tiny_distilbert, tmp_path / "five")
     save_model(five, DistilBertForSequenceClassification.from_pretrained(tiny_distilbert, num_labels=5))
-    expected, _ = load_base_model(tiny_distilbert, seed=0)
+    expected, *_ = load_base_model(tiny_distilbert, seed=0)
     for folder in (pickled, five):
-        model, _ = load_base_model(folder, seed=0)
+        model, *_ = load_base_model(folder, seed=0)
         assert output_layer(model).out_features == 1
         torch.testing.assert_close(model.distilbert.state_dict(), expected.distilbert.state_dict())
 
@@ -242,7 +242,7 @@ def test_a_device_that_is_not_there():
 
 
 def test_the_head_computes_in_fp32_under_autocast(tiny_distilbert):
-    model, _ = load_base_model(tiny_distilbert, seed=0)
+    model, *_ = load_base_model(tiny_distilbert, seed=0)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         rewards = model(input_ids=torch.randint(4, 50, (64, 12))).logits
     assert rewards.dtype == torch.float32
@@ -251,7 +251,7 @@ def test_the_head_computes_in_fp32_under_autocast(tiny_distilbert):
 
 @pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-5), ("bf16", 1e-3)])
 def test_real_weights_give_the_same_rewards_in_any_batch(precision, tolerance):
-    base, tokenizer = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
+    base, tokenizer, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
     model = RewardModel(base, tokenizer, precision=precision)
     texts = [(prompt, answer) for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for prompt, answers in sample.items() for answer in answers]
     prompts, answers = zip(*texts, strict=True)

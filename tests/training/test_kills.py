@@ -15,7 +15,7 @@ from conftest import read_csv
 pytestmark = pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="needs processes that start at once")
 
 KILLS = int(os.environ.get("KILLS", "8"))
-TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--min-steps", 60]
+TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--freeze-layers", 0, "--min-steps", 60]
 PICTURE = "reward_scores_plot.png"
 
 

@@ -36,7 +36,7 @@ FEW = replace(REVIEW, evaluation=evaluate("cross-validation", REVIEWED[:9], REVI
 
 @pytest.fixture(scope="module")
 def reward_model(tiny_distilbert):
-    return RewardModel(*load_base_model(tiny_distilbert, seed=0))
+    return RewardModel(*load_base_model(tiny_distilbert, seed=0)[:2])
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ def evidence_of(reward_model, tiny_distilbert):
     def make(unseen=UNSEEN, rewards=REWARDS, *, base=None, review=None, seen=SEEN, path="mine.csv") -> Evidence:
         base = base or BaseModel("distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert)
         trained = Trained(
-            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40, epochs=30.0, frozen_layers=0,
+            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40, epochs=30.0, layers=2, frozen_layers=0,
             truncated_answers=0, scaled_on_answers=5, seconds=1.0, ranked_answers_per_second=5.0, precision="fp32", processes=1,
             training_loss=0.5, history=[],
         )  # fmt: skip
         data = Rankings(path, "0" * 64, 5, seen)
         evaluations = [evaluate("test", unseen, rewards)] if unseen else [evaluate("training", SEEN, np.arange(5, dtype=np.float32))]
-        return Evidence(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review, "nobody reviewed it")
+        return Evidence(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review)
 
     return make
 
@@ -136,7 +136,7 @@ def test_too_few_unseen_prompts_give_no_odds(evidence_of, tmp_path):
     evidence = evidence_of(UNSEEN[:9], REWARDS[:27])
     record = make_record(evidence)
     assert record.calibration is None
-    assert record.no_odds == "at least 10 prompts are needed: 9 were unseen, and nobody reviewed it"
+    assert record.no_odds == "at least 10 prompts are needed, and there were 9"
     assert f"the answer with the higher reward is not known: {record.no_odds}." in card_of(evidence, tmp_path)[0]
 
 
@@ -164,11 +164,11 @@ def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(evidence_of, 
     assert evidence.first is REVIEW.evaluation and make_record(evidence).verdict == REVIEW.evaluation.verdict
     assert f"> {REVIEW.evaluation.verdict}\n" in content and REVIEW.evaluation.verdict.startswith("Do not trust these models: they ordered 67%")
     said = (
-        "Judged by the 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: this model was trained on all of them, but 5 models"
-        " were each trained without some, and scored those."
+        "Judged by all 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: this model has learned from all of them, but 5"
+        " models each learned without some, and scored those."
     )
     assert judged_by(evidence) == said and text(said, 400) in content
-    assert [line.split(",")[0] for line in rewards_csv(evidence.shown).splitlines()[1:]] == ["cross-validation"] * 24 + ["training"] * 5
+    assert [line.split(",")[0] for line in rewards_csv(evidence.shown).splitlines()[1:]] == ["cross-validation"] * 24
     assert draw_picture(evidence, ".png") != draw_picture(evidence_of([], None), ".png")
 
 
@@ -244,7 +244,7 @@ def decoder(tmp_path_factory):
     tokenizer.save_pretrained(folder)
     sizes = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 256, "eos_token_id": 256, "initializer_range": 0.3}
     GPT2Model(GPT2Config(vocab_size=257, **sizes)).save_pretrained(folder)
-    return RewardModel(*load_base_model(folder, seed=0))
+    return RewardModel(*load_base_model(folder, seed=0)[:2])
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])

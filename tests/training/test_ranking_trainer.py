@@ -15,7 +15,7 @@ from preference.training.resuming import last_checkpoint
 
 
 def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15, **options) -> RankingTrainer:
-    model, tokenizer = load_base_model(tiny_distilbert, seed=seed)
+    model, tokenizer, _ = load_base_model(tiny_distilbert, seed=seed)
     encoded = encode_rankings(rankings, tokenizer, 64)
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=steps, learning_rate=1e-3, use_cpu=True, report_to="none", disable_tqdm=True, seed=seed,
@@ -23,7 +23,7 @@ def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15, **options
     )  # fmt: skip
     return RankingTrainer(
         model, arguments, tokenizer=tokenizer, objective=regression, train_dataset=encoded.select(range(4)), validation_dataset=encoded.select([4]),
-        validation_rankings=rankings[4:], answers_per_step=8, head_learning_rate=1e-2,
+        sizes=[4] * 4, validation_rankings=rankings[4:], answers_per_step=8, head_learning_rate=1e-2,
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tin
 
 
 def test_parameter_groups_hold_every_trained_parameter_once(tiny_distilbert):
-    model, _ = load_base_model(tiny_distilbert, seed=0)
+    model, *_ = load_base_model(tiny_distilbert, seed=0)
     freeze_lower_layers(model)
     groups = parameter_groups(model, 1e-4, 1e-3, 0.01)
     ids = [id(p) for group in groups for p in group["params"]]

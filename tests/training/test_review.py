@@ -3,19 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from preference.cache import cache_folder
 from preference.data.rankings import read_rankings
+from preference.data.splits import Parts
+from preference.errors import InputError
 from preference.model.base_models import find_base_model
-from preference.training.review import keep_review, known_review, review_of
+from preference.training.review import check_unseen, evaluate_seen, review_of, review_states
 from preference.training.settings import TrainingSettings
+from preference.training.train import train
 
-TINY = TrainingSettings(max_length=64, max_steps=3, precision="fp32")
-HELD_OUT = [[0, 3], [1], [2, 4]]
-
-
-@pytest.fixture(autouse=True)
-def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+TINY = TrainingSettings(max_length=64, max_steps=1, precision="fp32")
 
 
 @pytest.fixture
@@ -24,48 +20,38 @@ def rankings(sample_folder):
 
 
 @pytest.fixture
-def base(tiny_distilbert):
-    return find_base_model(str(tiny_distilbert))
+def trained(rankings, tiny_distilbert, tmp_path):
+    return train(rankings, Parts([*range(5)], []), find_base_model(str(tiny_distilbert)), TINY, checkpoints=tmp_path / "c")
 
 
-@pytest.fixture
-def rewards(rankings):
-    return np.random.default_rng(0).normal(size=20).astype(np.float32)
+def test_every_prompt_is_scored_by_a_probe_that_never_saw_it(rankings):
+    states = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    review = review_states(states, rankings, "regression", seed=1)
+    assert review.models == 5 and review.evaluation.part == "cross-validation" and review.evaluation.rankings == rankings
+    turned = [replace(rankings[0], ranks=rankings[0].ranks[::-1]), *rankings[1:]]
+    other = review_states(states, turned, "regression", seed=1).evaluation.rewards
+    assert (other[:4] == review.evaluation.rewards[:4]).all() and (other[4:] != review.evaluation.rewards[4:]).any()
+    assert review_states(states[:4], rankings[:1], "regression", seed=1) is None
 
 
-def test_a_review_is_known_for_the_very_same_rankings_and_settings_alone(rankings, base, rewards):
-    never = "there was no review (review_rankings.py) of these rankings with these settings before the training"
-    assert known_review(rankings, base, TINY) == (None, never)
-    keep_review(rankings, base, TINY, rewards, HELD_OUT)
-    expected = review_of(rankings, rewards, HELD_OUT, seed=TINY.seed)
-    for same in (TINY, replace(TINY, validation_fraction=0.0), replace(TINY, device="cuda"), replace(TINY, precision="bf16")):
-        found, why = known_review(rankings, base, same)
-        assert (found.calibration, found.models, why) == (expected.calibration, 3, "")
-        assert found.evaluation.metrics == expected.evaluation.metrics and found.evaluation.verdict == expected.evaluation.verdict
-        assert (found.evaluation.rewards == rewards).all()
-    for other, settings in ((rankings, replace(TINY, seed=1)), (rankings[1:], TINY), ([replace(rankings[0], group="ann"), *rankings[1:]], TINY)):
-        assert known_review(other, base, settings) == (None, never)
-    assert known_review(rankings, replace(base, used="another"), TINY) == (None, never)
+def test_a_training_is_reviewed_without_what_its_base_model_had_seen(rankings, trained):
+    assert review_of(trained, rankings, lambda ranking: True).evaluation.metrics.prompts == 5
+    some = review_of(trained, rankings, lambda ranking: ranking is not rankings[2]).evaluation
+    assert some.rankings == [*rankings[:2], *rankings[3:]] and len(some.rewards) == 16
+    assert review_of(trained, rankings, lambda ranking: False) is None
+    assert review_of(replace(trained, states=None), rankings, lambda ranking: True) is None  # layers were trained
 
 
-def test_rows_in_another_order_keep_their_rewards(rankings, base, rewards):
-    keep_review(rankings, base, TINY, rewards, HELD_OUT)
-    turned = [replace(ranking, answers=ranking.answers[::-1], ranks=ranking.ranks[::-1]) for ranking in rankings[::-1]]  # as a spreadsheet sorts them
-    found, _ = known_review(turned, base, TINY)
-    assert (found.evaluation.rewards == rewards[::-1]).all()
-    assert found.calibration.temperature == pytest.approx(review_of(rankings, rewards, HELD_OUT).calibration.temperature)
+def test_what_it_has_learned_from_is_known_already(rankings, trained):
+    found = evaluate_seen(trained, rankings, [1, 3])
+    assert found.part == "training" and found.rankings == [rankings[1], rankings[3]]
+    np.testing.assert_array_equal(found.rewards, trained.rewards[[4, 5, 6, 7, 12, 13, 14, 15]])
+    scored = evaluate_seen(replace(trained, rewards=None), rankings, [1, 3])
+    np.testing.assert_allclose(scored.rewards, found.rewards, atol=1e-4)
 
 
-def test_ranks_that_were_changed_since_are_the_reason_that_is_given(rankings, base, rewards):
-    keep_review(rankings, base, TINY, rewards, HELD_OUT)
-    changed = [replace(rankings[0], ranks=rankings[0].ranks[::-1]), *rankings[1:]]
-    assert known_review(changed, base, TINY) == (None, "the ranks were changed since their review (review_rankings.py)")
-
-
-def test_a_damaged_record_counts_as_none(rankings, base, rewards):
-    keep_review(rankings, base, TINY, rewards, HELD_OUT)
-    (path,) = cache_folder("reviews").glob("*.json")
-    whole = path.read_bytes()
-    for damaged in (b"", whole[:-20], b"[1]", b"{}", b"\xff\xfe", b"[[1, 0.5, 0]]", whole.replace(b"0.", b'"x"', 1), b"[" * 100_000):
-        path.write_bytes(damaged)
-        assert known_review(rankings, base, TINY)[0] is None
+def test_a_reward_model_is_no_base_for_a_review_of_what_it_has_seen(rankings, tiny_reward_model, sample_folder):
+    base = find_base_model(str(tiny_reward_model))
+    check_unseen(read_rankings(sample_folder / "test_data.csv").rankings, base)
+    with pytest.raises(InputError, match="was trained on 5 of the 5 prompts of these rankings, so no probe of it can be asked"):
+        check_unseen(rankings, base)

@@ -18,7 +18,7 @@ TESTS = [Ranking("make coffee", ["water", "beans"], [1, 2])]
 
 @pytest.fixture
 def reward_model(tiny_distilbert) -> RewardModel:
-    return RewardModel(*load_base_model(tiny_distilbert, seed=0))
+    return RewardModel(*load_base_model(tiny_distilbert, seed=0)[:2])
 
 
 def evaluation_of(reward_model, error: float = 0.0) -> Evaluation:
