@@ -92,7 +92,8 @@ def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kep
         "Cross-validation of the same rankings: 4 models, each trained without some of the prompts, ordered 0.000 [0.000, 0.138] of the pairs of"
         " all 8 prompts correctly (longest answer 0.771, shortest 0.229); trained on fewer prompts than this one, they are if anything worse."
     )
-    verdict = "Do not trust a model of these rankings: models that had not seen the prompts ordered 0% of the pairs of 8 prompts correctly (95 % interval 0% to 14%)."
+    seen = "models that had not seen the prompts ordered 0% of the pairs of 8 prompts correctly (95 % interval 0% to 14%)"
+    verdict = f"Do not trust a model of these rankings: {seen}."
     printed = " ".join(train(folder, *arguments, "--validation-fraction", 0).stdout.split())
     assert "Judged by the 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: this model" in printed
     assert "Rewards of the cross-validation answers (unseen prompts)" in printed and verdict in printed and found in printed

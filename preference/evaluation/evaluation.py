@@ -147,8 +147,8 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards:
         return f"Do not trust {model}: {seen}, and failed {', '.join(failed)}; rank more prompts and train again."
     if any(check.name == GENERALISATION and check.passed is None for check in checks):
         return (
-            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show that {'they' if crossed else 'it'} learned"
-            " more than length."
+            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show that"
+            f" {'they' if crossed else 'it'} learned more than length."
         )
     if metrics.prompts < 50 or low < 0.7:
         return f"Trust {model} to put good answers in front of bad ones for prompts like these, not to judge close calls: {seen}."
