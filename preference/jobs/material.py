@@ -51,10 +51,12 @@ class Material:
     known: set[str]
 
     def is_unseen(self, ranking: Ranking) -> bool:
+        """Return whether the base model was not trained on a ranking's prompt."""
         return ranking.key not in self.known
 
 
 def say(text: str = "", *, wrap: bool = True) -> None:
+    """Print text, once however many processes there are; see `preference.console.say`."""
     if PROCESS == 0:
         console.say(text, wrap=wrap)
 
