@@ -17,9 +17,9 @@ TITLES = {
     "sampling": "Sampling, candidates per second",
 }
 COLUMNS = {
-    "peers": ["method", "ranked prompts", "accuracy", "length-controlled", "seconds", "CPU seconds", "x seconds"],
-    "yield": ["base model", "ranked prompts", "accuracy", "length-controlled", "layers"],
-    "bases": ["base model", "ranked prompts", "accuracy", "length-controlled", "seconds", "answers/s", "MB"],
+    "peers": ["method", "ranked\nprompts", "accuracy", "length-\ncontrolled", "seconds", "CPU\nseconds", "x ours"],
+    "yield": ["base model", "ranked\nprompts", "accuracy", "length-\ncontrolled", "layers"],
+    "bases": ["base model", "ranked\nprompts", "accuracy", "length-\ncontrolled", "seconds", "answers/s", "MB"],
 }
 
 
@@ -64,13 +64,13 @@ def _cells(row: dict, ours: Sequence[dict]) -> dict[str, str]:
     return {
         "method": row["label"],
         "base model": row["label"],
-        "ranked prompts": str(row["rankings"] or "–"),
+        "ranked\nprompts": str(row["rankings"] or "–"),
         "accuracy": share("accuracy"),
-        "length-controlled": share("length_controlled"),
+        "length-\ncontrolled": share("length_controlled"),
         "layers": layers_in_words(draws[0]),
         "seconds": number(seconds, 1),
-        "CPU seconds": number(mean("cpu_seconds"), 1),
-        "x seconds": number(seconds / our_seconds if seconds and our_seconds else None, 1),
+        "CPU\nseconds": number(mean("cpu_seconds"), 1),
+        "x ours": number(seconds / our_seconds if seconds and our_seconds else None, 1),
         "answers/s": number(mean("answers_per_second")),
         "MB": number(mean("megabytes")),
     }
@@ -89,8 +89,8 @@ def layers_in_words(figures: dict) -> str:
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD)
-    for i, column in enumerate(columns):  # the first gives way, numbers and the words of headings never do
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
+    for i, column in enumerate(columns):  # the first gives way, the others never do
         narrowest = max(len(text) for text in [*column.split(), *(row[i] for row in rows)]) if i else None
         table.add_column(column, justify="right" if i else "left", min_width=narrowest)
     for row in rows:
