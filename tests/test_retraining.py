@@ -1,9 +1,9 @@
-"""Training where something was there before: an earlier model, a reward model as base, a review of the same rankings."""
+"""Training where something was there before: an earlier model, a reward model as base."""
 
 import json
 import subprocess
 
-import numpy as np
+import pytest
 from conftest import join_sample, read_csv, run_script, train
 
 from preference.training.seen_prompts import prompt_digest
@@ -16,11 +16,8 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     weights = (folder / "reward_model_final" / "model.safetensors").read_bytes()
     second = train(folder, *arguments, "--max-steps", 6)
     printed = " ".join(second.stdout.split())
-    assert (
-        "Too few prompts to tell the new model from the previous one: " in printed
-        and " of the pairs of 4 prompts that neither was trained on" in printed
-    )
-    assert "; the validation prompts among them chose the new weights, which flatters it a little." in printed
+    assert "Too few prompts to tell the new model from the previous one: " in printed and " of the pairs of 8 prompts" in printed
+    assert "flatters" not in printed
     assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
@@ -29,90 +26,78 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     assert (folder / "reward_model_final" / "model.safetensors").read_bytes() == weights
 
 
-def test_only_prompts_that_neither_model_was_trained_on_are_compared(folder, tiny_distilbert):
+def test_only_prompts_that_were_unseen_both_times_are_compared(folder, tiny_distilbert):
     rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
     extra = (folder / "test_data.csv").read_text().splitlines(keepends=True)[1:]
     (folder / "training_data.csv").write_text("".join(rows + extra[:8]))  # two of the three later test prompts
     (folder / "test_data.csv").rename(folder / "later.csv")
-    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
-    train(folder, *arguments)
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0, "--freeze-layers", 0]
+    train(folder, *arguments, "--test-data", "later.csv")
+    (folder / "later.csv").write_text("".join([rows[0], *extra[8:], *rows[1:5]]))
     done = train(folder, *arguments, "--test-data", "later.csv")
-    assert "of the pairs of 1 prompt that neither was trained on" in " ".join(done.stdout.split())
+    assert "of the pairs of 1 prompt that were unseen in both trainings" in " ".join(done.stdout.split())
 
 
-def test_a_retraining_that_cannot_be_compared_says_why(folder, tiny_distilbert):
+def test_cross_validations_are_compared_by_the_rewards_that_were_kept(folder, tiny_distilbert):
     (folder / "test_data.csv").unlink()
-    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
+    train(folder, *arguments)
+    before = read_csv(folder / "reward_model_final" / "rewards.csv")
+    assert {row["part"] for row in before} == {"cross-validation"} and len(before) == 20
+    same = " ".join(train(folder, *arguments).stdout.split())
+    assert "of the pairs of 5 prompts that were unseen in both trainings" in same and "The top answer changed" not in same
+    rewards = folder / "reward_model_final" / "rewards.csv"  # what counts is what stands there: the best answer's reward, turned
+    rewards.write_text("".join([*rewards.read_text().splitlines(keepends=True)[:1], *(
+        f"cross-validation,{row['prompt']},\"{row['answer']}\",{row['rank']},{row['rank']},1\n" for row in before
+    )]))  # fmt: skip
+    worst = " ".join(train(folder, *arguments).stdout.split())
+    assert "that were unseen in both trainings, against 0.000 (" in worst and "The top answer changed for " in worst
+
+
+@pytest.mark.parametrize("damage", [b"", b"part,prompt\n", b"\xff\xfe", b"part,prompt,answer,rank,reward\ntest,p,a,1,high\n"])
+def test_a_retraining_that_cannot_be_compared_says_why(folder, tiny_distilbert, damage):
+    arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
     assert "Not compared" not in train(folder, *arguments).stdout
-    said = "Not compared with the previous model: there is no prompt that neither was trained on; keep some aside for --test-data FILE."
-    assert said in " ".join(train(folder, *arguments).stdout.split())
+    (folder / "reward_model_final" / "rewards.csv").write_bytes(damage)
+    done = train(folder, *arguments)
+    said = "Not compared with the previous model: no prompt with the same answers was unseen in both trainings."
+    assert said in " ".join(done.stdout.split()) and "to restore it:\n" in done.stdout
 
 
-def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilbert):
+@pytest.mark.parametrize("layers", [[], ["--freeze-layers", 0]])
+def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilbert, layers):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 2, "--output-dir", "first")
-    seen = json.loads((folder / "first" / "metrics.json").read_text())["seen_prompts"]
+    seen = {*json.loads((folder / "first" / "metrics.json").read_text())["seen_prompts"]}
+    assert len(seen) == 5
     join_sample(folder)
-    done = train(folder, "--data", "both.csv", "--base-model", "first", "--max-steps", 2, "--validation-fraction", 0.8, "--output-dir", "second")
-    assert "warning: first was trained on 4 of these prompts already: none of them counts as unseen\n" in done.stdout
-    prompts = {row["prompt"] for row in read_csv(folder / "second" / "rewards.csv") if row["part"] == "validation"}
-    assert 0 < len(prompts) <= 4 and not {prompt_digest(prompt) for prompt in prompts} & {*seen}
-    everything = {prompt_digest(row["prompt"]) for row in read_csv(folder / "both.csv")}
-    assert {*json.loads((folder / "second" / "metrics.json").read_text())["seen_prompts"]} == everything - {
-        prompt_digest(prompt) for prompt in prompts
-    }
-    (folder / "training_data.csv").rename(folder / "later.csv")
-    done = train(folder, "--data", "both.csv", "--test-data", "later.csv", "--base-model", "first", "--max-steps", 2, "--output-dir", "third")
+    arguments = ["--base-model", "first", "--max-steps", 2, *layers]
+    done = train(folder, "--data", "both.csv", *arguments, "--validation-fraction", 0.8, "--output-dir", "second")
+    assert "warning: first was trained on 5 of these prompts already: none of them counts as unseen\n" in done.stdout
+    unseen = {row["prompt"] for row in read_csv(folder / "second" / "rewards.csv") if row["part"] in ("validation", "cross-validation")}
+    assert 0 < len(unseen) <= 3 and not {prompt_digest(prompt) for prompt in unseen} & seen
+    learned = {prompt_digest(row["prompt"]) for row in read_csv(folder / "both.csv")} - {prompt_digest(p) for p in unseen if layers}
+    assert {*json.loads((folder / "second" / "metrics.json").read_text())["seen_prompts"]} == learned
+    (folder / "later.csv").write_text("".join((folder / "both.csv").read_text().splitlines(keepends=True)[i] for i in (0, *range(17, 25))))
+    train(folder, "--data", "both.csv", "--test-data", "later.csv", *arguments, "--output-dir", "third")
     assert json.loads((folder / "third" / "metrics.json").read_text())["test"]["prompts"] == 1
 
 
-def test_a_damaged_record_of_the_earlier_model_does_not_cost_the_new_one(folder, tiny_distilbert):
-    arguments = ["--base-model", tiny_distilbert, "--max-steps", 2]
-    train(folder, *arguments)
-    metrics = folder / "reward_model_final" / "metrics.json"
-    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"seen_prompts": "cut"}))
-    done = train(folder, *arguments)
-    assert "Not compared with the previous model: its metrics.json does not say what it was trained on.\n" in done.stdout
-    assert "to restore it:\n" in done.stdout
-    assert json.loads((folder / "reward_model_final" / "metrics.json").read_text())["training"]["steps"] == 2
-
-
-def test_a_review_of_the_same_rankings_stands_for_a_model_that_no_prompt_was_kept_from(folder, tiny_distilbert):
-    from preference.data.rankings import read_rankings
-    from preference.model.base_models import find_base_model
-    from preference.training.review import keep_review
-    from preference.training.settings import TrainingSettings
-
+def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_distilbert):
     join_sample(folder)
-    arguments = ["--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 7]
-    settings = TrainingSettings(max_length=64, learning_rate=1e-3, head_learning_rate=1e-2, max_steps=7)
-    rewards = np.tile(np.array([0.0, 1.0, 2.0, 3.0], dtype=np.float32), 8)  # the wrong way round
-    rankings, base = read_rankings(folder / "both.csv").rankings, find_base_model(str(tiny_distilbert))
-    keep_review(rankings, base, settings, rewards, [[i, i + 1] for i in range(0, 8, 2)])
-    found = (
-        "Cross-validation of the same rankings: 4 models, each trained without some of the prompts, ordered 0.000 [0.000, 0.138] of the pairs of"
-        " all 8 prompts correctly (longest answer 0.771, shortest 0.229); trained on fewer prompts than this one, they are if anything worse."
-    )
-    seen = "models that had not seen the prompts ordered 0% of the pairs of 8 prompts correctly (95 % interval 0% to 14%)"
-    verdict = f"Do not trust a model of these rankings: {seen}."
-    printed = " ".join(train(folder, *arguments, "--validation-fraction", 0).stdout.split())
-    assert "Judged by the 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: this model" in printed
-    assert "Rewards of the cross-validation answers (unseen prompts)" in printed and verdict in printed and found in printed
-    assert f"> {verdict} Your ranks look reversed" in (folder / "reward_model_final" / "README.md").read_text()
-    record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert record["verdict"].startswith(verdict) and record["cross_validation"]["pairwise_accuracy"] == 0
-    assert record["calibration"] is None and record["no_odds"] == "at least 10 prompts are needed, and there were 8"
-    done = train(folder, *arguments)
-    printed = " ".join(done.stdout.split())
-    assert "Judged by the 2 validation prompts of both.csv" in printed and found in printed and "Rewards of the validation answers" in printed
-    assert "Cross-validation" not in train(folder, *arguments, "--seed", 1).stdout  # another training, so another review
-    header, *rows = (folder / "both.csv").read_text().splitlines(keepends=True)
-    (folder / "both.csv").write_text("".join([header, *sorted(rows)]))
-    assert "Cross-validation of the same rankings: " in train(folder, *arguments).stdout  # they are the same in another order
-    rows[0], rows[1] = rows[0][:-2] + "2\n", rows[1][:-2] + "1\n"
-    (folder / "both.csv").write_text("".join([header, *rows]))
-    assert "Cross-validation" not in train(folder, *arguments, "--max-steps", 7).stdout
-    record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert record["no_odds"].endswith("2 were unseen, and the ranks were changed since their review (review_rankings.py)")
+    done = train(folder, "--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 7)
+    printed, metrics = " ".join(done.stdout.split()), json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert "Judged by all 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: this model has" in printed
+    assert "Rewards of the cross-validation answers (unseen prompts)" in printed and "training samples 32 ranked answers to 8 prompts" in printed
+    assert metrics["cross_validation"]["prompts"] == metrics["cross_validation"]["folds"] == 8
+    assert metrics["validation"] is None and len(metrics["seen_prompts"]) == metrics["data"]["training_prompts"] == 8
+    assert metrics["verdict"] in printed and f"> {metrics['verdict']}" in (folder / "reward_model_final" / "README.md").read_text()
+    assert metrics["no_odds"] == "at least 10 prompts are needed, and there were 8" and metrics["reward_quantiles_answers"] == 32
+    reviewed = run_script("review_rankings.py", "--data", "both.csv", "--base-model", tiny_distilbert, "--precision", "fp32", "--max-length", 64,
+                          cwd=folder).stdout  # fmt: skip
+    assert metrics["verdict"] in " ".join(reviewed.split())  # the same cross-validation
+    kept = {(row["prompt"], row["answer"]): row["reward"] for row in read_csv(folder / "review.csv")}
+    for row in read_csv(folder / "reward_model_final" / "rewards.csv"):
+        assert float(row["reward"]) == pytest.approx(float(kept[row["prompt"], row["answer"]]), abs=1e-4)
 
 
 def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):
@@ -130,11 +115,11 @@ def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, 
     for data in ("mine.csv", "training_data.csv"):
         printed = " ".join(train(folder, *arguments, "--data", data).stdout.split())
         assert f"test_data.csv is not used: {data} is not the sample; to judge the model by it, give --test-data test_data.csv" in printed
-        assert f"Judged by the 1 validation prompt of {data}, such as 'My own question " in printed
+        assert f"Judged by all 5 prompts of {data}, such as 'My own question 0', in a cross-validation" in printed
         card = (folder / "reward_model_final" / "README.md").read_text()
         record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
         assert "sky" not in printed + card and record["test"] is None and record["data"]["test_path"] is None
-        assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"validation"}
+        assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"cross-validation"}
 
 
 def test_prompts_that_were_typed_otherwise_are_no_test_of_the_model(folder, tiny_distilbert):

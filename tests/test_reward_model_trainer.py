@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, TINY, join_sample, read_csv, run_process, run_script, train
+from conftest import ROOT, TINY, counting_texts, join_sample, read_csv, run_process, run_script, train
 from safetensors.torch import load_file, save_file
 
 
@@ -32,6 +32,7 @@ def test_real_weights_learn_to_rank_unseen_answers(packaged_run):
     assert metrics["baselines"]["test"]["longest_answer"]["pairwise_accuracy"] == pytest.approx(14 / 18)
     assert metrics["test"]["pairwise_accuracy"] >= 15 / 18
     assert metrics["test"]["kendall_tau"] > 0.6
+    assert (metrics["training"]["layers"], metrics["training"]["frozen_layers"]) == (2, 2)
     rows = [row for row in read_csv(folder / "reward_model_final" / "rewards.csv") if row["part"] == "test"]
     means = [sum(float(row["reward"]) for row in rows if row["rank"] == rank) / 3 for rank in "1234"]
     assert means == sorted(means, reverse=True) and means[0] - means[3] > 0.5
@@ -60,8 +61,8 @@ def test_what_is_printed_and_written(packaged_run):
 def test_rewards_csv_says_which_part_each_row_is_of(packaged_run):
     folder, _ = packaged_run
     rows = read_csv(folder / "reward_model_final" / "rewards.csv")
-    assert [row["part"] for row in rows] == ["test"] * 12 + ["validation"] * 4
-    for part, data in (("test", "test_data.csv"), ("validation", "training_data.csv")):
+    assert [row["part"] for row in rows] == ["test"] * 12 + ["cross-validation"] * 20
+    for part, data in (("test", "test_data.csv"), ("cross-validation", "training_data.csv")):
         answers = {(row["prompt"], row["answer"], row["rank"]) for row in read_csv(folder / data)}
         assert {(row["prompt"], row["answer"], row["rank"]) for row in rows if row["part"] == part} <= answers
 
@@ -78,32 +79,28 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     assert metrics["base_model"] == {
         "asked": "distilbert-base-uncased", "used": "sentence-transformers/all-MiniLM-L6-v2", "source": "package",
     }  # fmt: skip
-    assert {"steps", "seconds", "ranked_answers_per_second", "precision"} <= set(metrics["training"])
+    assert {"layers", "steps", "best_step", "training_loss", "seconds", "ranked_answers_per_second", "precision"} <= set(metrics["training"])
     assert set(metrics["baselines"]["test"]) == {"longest_answer", "shortest_answer"}
     assert [check["name"] for check in metrics["checks"]] == [
         "score variation", "quality sensitivity", "ranking ability", "generalisation",
     ]  # fmt: skip
-    assert metrics["training"]["history"][-1]["step"] == 60
-    assert {e["step"] for e in metrics["training"]["history"]} >= {20, 40, 60}  # and after every epoch of 2 steps
-    assert len(metrics["training"]["history"]) == 30
+    assert [entry["step"] for entry in metrics["training"]["history"]] == [0, 20, 40, 60]
+    assert metrics["training"]["best_step"] in (0, 20, 40, 60) and metrics["training"]["training_loss"] > 0
 
 
 def test_the_training_answers_are_on_the_promised_scale(packaged_run):
     from preference.data.rankings import read_rankings
-    from preference.data.splits import split_by_prompt
     from preference.model.reward_model import RewardModel
 
     folder, _ = packaged_run
     rankings = read_rankings(folder / "training_data.csv").rankings
-    train_part, _ = split_by_prompt(rankings, 0.2, 42)
-    pairs = [(rankings[i].prompt, answer) for i in train_part for answer in rankings[i].answers]
-    rewards = RewardModel.load(folder / "reward_model_final").score(*zip(*pairs, strict=True))
-    assert rewards.mean() == pytest.approx(0, abs=1e-2) and rewards.std() == pytest.approx(1, abs=1e-2)  # scaled in bf16, scored in fp32
+    rewards = RewardModel.load(folder / "reward_model_final").score_rankings(rankings)
+    assert rewards.mean() == pytest.approx(0, abs=1e-2) and rewards.std() == pytest.approx(1, abs=1e-2)  # read in bf16, scored in fp32
 
 
 @pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])
 def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, objective):
-    train(folder, "--base-model", tiny_distilbert, "--objective", objective, "--max-steps", 40)
+    train(folder, "--base-model", tiny_distilbert, "--objective", objective, "--max-steps", 40, "--freeze-layers", 0)
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["training"]["settings"]["objective"] == objective
     evaluations = metrics["training"]["history"]
@@ -112,7 +109,7 @@ def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, obj
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
-    arguments = ["--base-model", tiny_distilbert, "--min-steps", 200, "--test-data", "test_data.csv"]
+    arguments = ["--base-model", tiny_distilbert, "--min-steps", 200, "--test-data", "test_data.csv", "--freeze-layers", 0]
     train(folder, *arguments, "--output-dir", "undisturbed")
     command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *map(str, [*TINY, *arguments, "--output-dir", "killed"])]
     run = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -141,10 +138,11 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(folder, tiny_distilbert):
+@pytest.mark.parametrize("layers", [[], ["--freeze-layers", 0]])
+def test_two_processes_train_what_one_does(folder, tiny_distilbert, layers):
     join_sample(folder)
     # 4 prompts to train on are two steps, each with a prompt for both processes; 4 are evaluated by both
-    arguments = ["--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 12, "--validation-fraction", 0.5]
+    arguments = ["--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 12, "--validation-fraction", 0.5, *layers]
     train(folder, *arguments, "--output-dir", "one")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(ROOT / "reward_model_trainer.py")]
     done = subprocess.run([*command, *map(str, [*TINY, *arguments, "--output-dir", "two"])], cwd=folder, capture_output=True, text=True, timeout=300)
@@ -165,24 +163,34 @@ def test_too_few_prompts_for_a_validation_part(folder, tiny_distilbert):
     (folder / "test_data.csv").unlink()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
     assert "2 prompts: too few for a validation part of 20%; training on all of them" in done.stdout
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert metrics["validation"] is metrics["test"] is None and metrics["training"]["history"] == []
+    assert metrics["cross_validation"]["prompts"] == metrics["training"]["best_step"] - 1 == 2
+
+
+def test_one_prompt_is_trained_on_and_judged_by_nothing(folder, tiny_distilbert):
+    rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
+    (folder / "training_data.csv").write_text("".join(rows[:5]))
+    (folder / "test_data.csv").unlink()
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
     assert "Rewards of the training answers (seen prompts)" in done.stdout
     assert "There were no unseen prompts to test on: do not trust this model with anything yet" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert metrics["validation"] is metrics["test"] is None and metrics["checks"] == []
+    assert metrics["cross_validation"] is None and metrics["checks"] == []
     assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"training"}
 
 
 def test_where_no_prompt_is_unseen_only_some_of_those_trained_on_are_scored(folder, tiny_distilbert, monkeypatch):
     (folder / "test_data.csv").unlink()
     monkeypatch.setattr("reward_model_trainer.SEEN_RANKINGS", 2)
-    train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--validation-fraction", 0, "--max-length", 64)
+    train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--validation-fraction", 0, "--freeze-layers", 0)
     rows = read_csv(folder / "reward_model_final" / "rewards.csv")
     assert {row["part"] for row in rows} == {"training"} and len({row["prompt"] for row in rows}) == 2
 
 
-def test_without_test_data_the_validation_part_is_shown(folder, tiny_distilbert):
+def test_where_layers_are_trained_without_test_data_the_validation_part_is_shown(folder, tiny_distilbert):
     (folder / "test_data.csv").unlink()
-    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3)
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, "--freeze-layers", 0)
     assert "Rewards of the validation answers (unseen prompts)" in done.stdout
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["test"] is None and metrics["validation"]["prompts"] == 1
@@ -200,17 +208,37 @@ def test_prompts_of_the_test_data_are_not_trained_on(folder, tiny_distilbert):
     assert metrics["data"]["left_out"] == 1 and metrics["test"]["prompts"] == 4
 
 
-def test_the_encoded_answers_follow_which_prompts_the_test_data_takes_away(folder, tiny_distilbert):
-    from preference.cache import cache_folder
+@pytest.mark.parametrize("layers", [[], ["--layers", 2]])
+def test_a_second_training_reads_only_the_answers_that_are_new(folder, tiny_distilbert, layers):
+    (folder / "test_data.csv").unlink()
+    whole = (folder / "training_data.csv").read_text()
+    (folder / "training_data.csv").write_text("".join(whole.splitlines(keepends=True)[:17]))
+    counts = []
+    for text in (None, whole, whole):
+        if text:
+            (folder / "training_data.csv").write_text(text)
+        with counting_texts() as counted:
+            train(folder, "--base-model", tiny_distilbert, "--max-length", 59, "--max-steps", 1, *layers)
+        counts.append(counted[0])
+    assert counts[0] - counts[1] == 16 - 4 and counts[1] - counts[2] == 4  # besides, what is saved is checked
 
-    rows = (folder / "training_data.csv").read_text().splitlines(keepends=True)
-    test = (folder / "test_data.csv").read_text()
-    tables = []
-    for first in (1, 5):  # one prompt is taken away each time, but another one
-        (folder / "test_data.csv").write_text(test + "".join(rows[first : first + 4]))
-        train(folder, "--base-model", tiny_distilbert, "--max-length", 63, "--max-steps", 1)
-        tables.append(set((cache_folder() / "encoded").glob("*.arrow")))
-    assert len(tables[1] - tables[0]) == 1
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [(["--layers", 3], "error: --layers 3: {base} has 2 layers; give 1 to 2\n"), (["--device", "cuda:0"], "error: --device cuda:0: name the kind")],
+)
+def test_what_does_not_fit_the_base_model_or_the_machine_is_one_line(folder, tiny_distilbert, arguments, message):
+    done = train(folder, "--base-model", tiny_distilbert, *arguments, status=2)
+    assert done.stderr.startswith(message.format(base=tiny_distilbert)) and done.stderr.count("\n") == 1
+
+
+def test_an_architecture_that_is_not_known_is_trained_as_a_whole_and_a_line_says_so(folder, tiny_deberta):
+    done = train(folder, "--base-model", tiny_deberta, "--max-steps", 2)
+    said = f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer training: 4 prompts"
+    assert said in " ".join(done.stdout.split())
+    metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
+    assert (metrics["training"]["layers"], metrics["training"]["frozen_layers"], metrics["cross_validation"]) == (3, 1, None)
+    assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"test", "validation"}
 
 
 def test_cut_answers_are_counted(folder, tiny_distilbert):
@@ -254,7 +282,7 @@ def test_a_damaged_base_model_gets_one_line_before_any_work(folder, tiny_distilb
 def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(folder, tiny_distilbert, small_files_only, limit, why):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 1)
     before = {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()}
-    arguments = ["--base-model", tiny_distilbert, "--freeze-layers", -1]  # the weights take 130 kB, the optimizer's moments twice that
+    arguments = ["--base-model", tiny_distilbert, "--layers", 2, "--freeze-layers", -1]  # the weights take 130 kB, the optimizer's moments twice that
     with small_files_only(limit):
         done = train(folder, *arguments, status=2)
     assert re.fullmatch(
@@ -356,8 +384,12 @@ def test_a_wrong_csv_gets_all_its_messages_and_no_model(folder):
     assert not (folder / "reward_model_final").exists()
 
 
-def test_bf16_trains_and_saves_weights_that_score_alike_in_fp32(folder, tiny_distilbert):
-    train(folder, "--base-model", tiny_distilbert, "--precision", "bf16", "--max-steps", 6)
+@pytest.mark.parametrize("layers", [[], ["--freeze-layers", 0]])
+@pytest.mark.parametrize("tested", [True, False])
+def test_bf16_trains_and_saves_weights_that_score_alike_in_fp32(folder, tiny_distilbert, layers, tested):
+    if not tested:
+        (folder / "test_data.csv").unlink()
+    train(folder, "--base-model", tiny_distilbert, "--precision", "bf16", "--max-steps", 6, *layers)
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["training"]["precision"] == "bf16"
     assert {str(tensor.dtype) for tensor in load_file(folder / "reward_model_final" / "model.safetensors").values()} == {"torch.float32"}

@@ -46,9 +46,8 @@ def evidence_of(reward_model, tiny_distilbert):
     def make(unseen=UNSEEN, rewards=REWARDS, *, base=None, review=None, seen=SEEN, path="mine.csv") -> Evidence:
         base = base or BaseModel("distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert)
         trained = Trained(
-            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40, epochs=30.0,
-            layers=2, frozen_layers=0, truncated_answers=0, scaled_on_answers=5,
-            seconds=1.0, ranked_answers_per_second=5.0, precision="fp32", processes=1,
+            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40, epochs=30.0, layers=2,
+            frozen_layers=0, truncated_answers=0, scaled_on_answers=5, seconds=1.0, ranked_answers_per_second=5.0, precision="fp32", processes=1,
             training_loss=0.5, history=[],
         )  # fmt: skip
         data = Rankings(path, "0" * 64, 5, seen)
