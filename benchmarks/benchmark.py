@@ -41,7 +41,7 @@ from preference.threads import BUSY_CORES, busy_cores
 from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "results.json"
+RESULTS = Path("benchmarks") / "results" / "results.json"  # in the project
 HELD_OUT_SEED = 2024  # decides which prompts are held out
 SIZES = {"peers": [100], "yield": [25, 50, 100, 200, 400], "bases": [25, 100, 600]}  # ranked prompts to train on
 
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace, parts: Sequence[str]) -> None:
         "unseen_prompts": longest.prompts,
         "longest_answer": {"accuracy": longest.pairwise_accuracy, "length_controlled": longest.length_controlled_accuracy},
     }
-    results = Results(args.results)
+    results = Results(args.results or HERE.parent / RESULTS)
     for part in parts:
         if part == "scoring":
             results.keep(part, about | {"rates": measure_scoring(base_folder(args.base_model), unseen, args.max_length)})
@@ -171,7 +171,7 @@ def run(args: argparse.Namespace, parts: Sequence[str]) -> None:
                     measured[row].append(measure_training(row, drawn, unseen, seed=seed, max_length=args.max_length))
                     results.keep(part, about | {"rows": [vars(row) | {"draws": figures} for row, figures in measured.items()]})
         print_part(part, results.parts[part])
-    say(f"figures  {args.results}", wrap=False)
+    say(f"figures  {results.path}", wrap=False)
 
 
 def default_bases() -> list[str]:
@@ -224,7 +224,7 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--base-model", default=MINILM.hub_name, help="what all methods start from, but with --bases")
     how.add_argument("--generator", default=SMOLLM2.hub_name, help="what --sampling samples from")
     how.add_argument("--max-length", type=at_least(8), default=TrainingSettings().max_length, help="tokens of prompt and answer together")
-    how.add_argument("--results", type=file_path, default=RESULTS, help="where the figures are kept; parts measured earlier stay in it")
+    how.add_argument("--results", type=file_path, help=f"where the figures are kept; parts measured earlier stay in it (default: {RESULTS})")
     return parser
 
 
