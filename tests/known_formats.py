@@ -278,7 +278,7 @@ KNOWN: dict[str, tuple[list[dict], list[tuple]]] = {
     "Stack Exchange, paired": ([{"qid": 1, "question": "q", "response_j": "a", "response_k": "b", "date": "x"}], [("q", "", "a", "b")]),
     "triplets": ([{"anchor": "q", "positive": "a", "negative": "b"}], [("q", "", "a", "b")]),
     "triplets, several negatives": (
-        [{"query": "q", "positive": "a", "negative_1": "b", "negative_2": "c"}, {"query": "r", "positive": "a", "negative_1": "b", "negative_2": None}],  # noqa: E501
+        [{"query": query, "positive": "a", "negative_1": "b", "negative_2": other} for query, other in (("q", "c"), ("r", None))],
         [("q", "", "a", ("b", "c")), ("r", "", "a", "b")],
     ),
     "wide tables": (
@@ -351,7 +351,7 @@ NESTED: dict[str, tuple[list[dict], list[tuple]]] = {
         [("p", "", "b", "a")],
     ),
     "GPT-4-LLM": (
-        [{"user_input": "p", "responses_and_scores": [{"response": "a", "score": 2.0, "source": "m"}, {"response": "b", "score": 9.0, "source": "n"}]}],  # noqa: E501
+        [{"user_input": "p", "responses_and_scores": [{"response": text, "score": score, "source": "m"} for text, score in (("a", 2), ("b", 9))]}],
         [("p", "", "b", "a")],
     ),
     "Stack Exchange": (

@@ -1,285 +1,207 @@
+"""benchmarks/, end to end with tiny models: every option once."""
+
 import json
-import time
-from collections import Counter
-from dataclasses import asdict, replace
-from types import SimpleNamespace
+import random
+import re
+import shutil
+import sys
+from pathlib import Path
 
+import numpy as np
+import peers
+import pexpect
 import pytest
-from ablations import ABLATIONS, ALL_LAYERS, DROPOUT, FUSED_ATTENTION, PADDED, WHOLE_LAST_LAYER
-from benchmark import Measurements
-from conftest import run_script
-from figures import draw_picture, print_results
-from methods import measure, settings_of, train_ours
-from mfu import Encoder, forward_flops, training_flops
-from request import SAMPLING, SCORING, TRAINING, Request
-from synthetic import synthetic_rankings
+from benchmark import HELD_OUT_SEED, build_parser, draw, plan_rows, possible_sizes
+from conftest import ROOT, run_script
+from tables import layers_in_words
 
-from preference.data.rankings import read_rankings, write_rankings
+from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.splits import split_by_prompt
+from preference.evaluation.metrics import answer_lengths, count_pairs
 
-MAX_LENGTH = 64  # what the tiny DistilBERT takes
-
-
-def test_synthetic_rankings_have_realistic_lengths_that_say_nothing_about_the_rank():
-    from preference.evaluation.metrics import answer_lengths, count_pairs
-
-    rankings = synthetic_rankings(200, seed=0)
-    words = sorted(len(answer.split()) for ranking in rankings for answer in ranking.answers)
-    assert 100 < words[len(words) // 2] < 200 and max(words) > 400
-    assert abs(count_pairs(rankings, answer_lengths(rankings)).accuracy() - 0.5) < 0.1
-    assert Counter(tuple(sorted(r.ranks)) for r in rankings) == {(1, 2, 3, 4): 200}
+slow = pytest.mark.slow
+MAX_LENGTH = 64  # what the tiny models take
+GOOD = ["honest", "fresh", "kindly", "solar", "truth", "words"]  # which the tiny tokenizer knows
+BAD = ["maybe", "stuff", "guess", "probably", "cousin", "things"]
+WAYS = {"scoring": ["CrossEncoder.predict", "score_answers.py"], "sampling": ["one call of generate each", "generate_data.py"]}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(tmp_path_factory) -> Path:
+    """24 ranked prompts, easy for a model: the better an answer, the fewer of its words are vague. Lengths say nothing."""
+    generator = random.Random(1)
+
+    def answer(vague: float) -> str:
+        return " ".join(generator.choice(BAD if generator.random() < vague else GOOD) for _ in range(generator.randint(12, 24)))
+
+    rankings = [Ranking(f"Reading number {i}", [answer(0), answer(0.5), answer(1)], [1, 2, 3]) for i in range(24)]
     path = tmp_path_factory.mktemp("benchmark") / "data.csv"
-    write_rankings(path, synthetic_rankings(9, seed=0, median_words=20))
-    return str(path)
+    write_rankings(path, rankings)
+    return path
 
 
-@pytest.fixture(scope="module")
-def tiny_request(data, tiny_distilbert):
-    return Request("regression", data, base_model=str(tiny_distilbert), max_length=MAX_LENGTH)
+def measure(folder: Path, data: Path, *arguments, status: int = 0):
+    """Run the benchmark; return what it printed, and results.json."""
+    done = run_script("benchmark.py", "--data", data, "--results", "kept/results.json", *arguments, cwd=folder, status=status)
+    results = folder / "kept" / "results.json"
+    return done, json.loads(results.read_text()) if results.exists() else {}
 
 
-# ---- rates ----
+# ---- what is trained on ----
 
 
-def test_the_timer_counts_the_steps_after_the_first_two_and_stops_when_the_time_is_up():
-    from step_timer import StepTimer
-
-    timer, control = StepTimer(seconds=0.1), SimpleNamespace(should_training_stop=False)
-    step, started = 0, 0.0
-    while not control.should_training_stop:
-        time.sleep(0.2 if step < 2 else 0.03)  # a slow start does not count
-        step += 1
-        started = time.perf_counter() if step == 2 else started
-        timer.on_step_end(None, SimpleNamespace(global_step=step), control)
-    seconds = time.perf_counter() - started
-    assert timer.steps == step - 2 and 0.1 < timer.elapsed <= seconds
-    assert timer.steps * 8 / seconds <= timer.rate(8) <= 8 / 0.03
+def test_each_draw_has_its_own_prompts_and_a_larger_one_contains_a_smaller_one(data):
+    rankings = read_rankings(data).rankings
+    small, large, other = ({r.key for r in draw(rankings, *how)} for how in ((6, 0), (12, 0), (12, 1)))
+    assert (len(small), len(large)) == (6, 12) and small < large != other
+    twice = [*rankings, *(Ranking(r.prompt, r.answers, r.ranks, group="b") for r in rankings)]
+    assert [r.key for r in draw(twice, 6, 0)].count(next(iter(small))) == 2  # all rankings of a prompt
 
 
-def test_a_rate_follows_from_the_steps_and_the_seconds_they_took(tiny_request):
-    start = time.perf_counter()
-    result = measure(replace(tiny_request, seconds=0.2))
-    assert 0.2 < result["step_seconds"] < time.perf_counter() - start
-    assert result["steps"] >= 1 and result["answers_per_step"] == 8
-    assert result["rate"] == pytest.approx(result["steps"] * 8 / result["step_seconds"])
+def test_the_largest_size_is_all_prompts_where_they_are_fewer():
+    assert possible_sizes([25, 100, 600], 400) == [25, 100, 400] and possible_sizes([600, 25, 100], 800) == [25, 100, 600]
+    assert possible_sizes([100], 7) == [7]
 
 
-def test_scoring_is_rated_by_the_answers_scored(data, tiny_distilbert):
-    result = measure(Request("score", data, base_model=str(tiny_distilbert)))
-    assert result["answers"] == 36 and result["rate"] == pytest.approx(36 / result["seconds"])
+def test_peers_train_the_same_base_on_as_many_prompts():
+    rows = plan_rows("peers", [("tiny", "folder")], [5, 9])
+    assert [(row.method, row.base, row.rankings) for row in rows] == [
+        (method, "folder", size) for size in (5, 9) for method in (peers.OURS, peers.CROSS_ENCODER, peers.TRL)
+    ]
 
 
-def test_a_peer_is_charged_for_encoding_an_answer_in_every_pair():
-    from peers import count_answers_per_pair
-
-    answers = [[1, 7], [2, 7], [3, 7], [4, 7]]
-    pairs = [(a, b) for i, a in enumerate(answers) for b in answers[i + 1 :]]
-    assert count_answers_per_pair(*zip(*pairs, strict=True)) == pytest.approx(4 / 6)
+def test_the_documented_options_are_parsed():
+    args = build_parser().parse_args(["--data", "x.csv", "--bases", "--yield", "--rankings", "25", "100"])
+    assert args.bases == [] and args.parts == ["yield"] and args.rankings == [25, 100]
 
 
-def test_a_usual_training_is_the_trainer_on_padded_answers(tiny_request):
-    result = measure(replace(tiny_request, method="usual", epochs=1))
-    # 6 of the 9 prompts, 24 answers: 3 steps of 8, of which the first two are not timed
-    assert (result["training_prompts"], result["steps"], result["answers_per_step"]) == (6, 1, 8)
-    assert result["metrics"]["answers"] == 12
+# ---- whole runs ----
 
 
-def test_a_method_trained_to_the_end_is_evaluated_on_unseen_prompts(tiny_request):
-    result = measure(replace(tiny_request, method="bradley-terry", epochs=1))
-    assert result["training_prompts"] == 6 and result["metrics"]["prompts"] == 3
-    assert result["steps"] == 1  # 24 answers are 3 steps of 8, of which the first two are not timed
+@slow
+def test_the_trainer_beside_the_peers(data, tiny_distilbert, tmp_path):
+    done, results = measure(tmp_path, data, "--base-model", tiny_distilbert, "--max-length", MAX_LENGTH, "--rankings", 12, "--draws", 1)
+    part = results["peers"]
+    rankings = read_rankings(data).rankings
+    unseen = [rankings[i] for i in split_by_prompt(rankings, 1 / 3, HELD_OUT_SEED).validation]
+    assert part["unseen_prompts"] == len(unseen) == 8 and part["data"] == "data.csv"
+    assert part["longest_answer"]["accuracy"] == count_pairs(unseen, answer_lengths(unseen)).accuracy()
+    assert f"{part['date']}, {part['machine']}" in done.stdout
+    figures = {row["method"]: row["draws"][0] for row in part["rows"]}
+    assert list(figures) == [peers.OURS, peers.CROSS_ENCODER, peers.TRL]
+    assert figures[peers.OURS]["accuracy"] > 0.9  # an easy task, and rewards in the right order
+    for method, one in figures.items():
+        assert 0 <= one["accuracy"] <= 1 and one["seconds"] > 1 and one["cpu_seconds"] > 1 and one["answers_per_second"] > 0
+        ratio = one["seconds"] / figures[peers.OURS]["seconds"]
+        [line] = [line for line in done.stdout.splitlines() if line.startswith(f" {method}")]
+        assert line.split()[-5:] == [f"{one[key]:.3f}" for key in ("accuracy", "length_controlled")] + [
+            f"{one['seconds']:.1f}", f"{one['cpu_seconds']:.1f}", f"{ratio:.1f}",
+        ]  # fmt: skip
 
 
-def test_the_yield_trains_on_some_of_the_prompts_with_the_settings_of_the_trainer(tiny_request, monkeypatch):
-    import methods
-
-    trained_on, train = [], methods.train_ours
-    monkeypatch.setattr(methods, "train_ours", lambda rankings, *rest: trained_on.append(rankings) or train(rankings, *rest))
-    some = replace(tiny_request, prompts=4, settings={"validation_fraction": 0.25, "max_steps": 3})
-    result = measure(some)
-    assert result["training_prompts"] == len(trained_on[0]) == 4 and result["metrics"]["prompts"] == 3
-    assert result["epochs"] == 1.5  # 3 steps of 2 rankings on the 3 that are left of 4 for training: 2 steps are an epoch
-    measure(replace(some, seed=1))
-    assert [r.prompt for r in trained_on[1]] != [r.prompt for r in trained_on[0]]  # each seed draws its own
-
-
-def test_the_yield_is_one_command(data, tiny_distilbert, tmp_path, monkeypatch, capsys):
-    import benchmark
-
-    monkeypatch.setattr(benchmark, "HERE", tmp_path)
-    monkeypatch.setattr(benchmark, "ROOT", tmp_path)
-    monkeypatch.setattr(benchmark, "YIELD_PROMPTS", [3, 100])
-    asked = []
-
-    def measure_tiny(self, request):
-        asked.append(request)
-        settings = request.settings | {"max_steps": 2} | ({"freeze_layers": 1} if request.settings.get("freeze_layers") else {})  # of its 2 layers
-        return measure(replace(request, base_model=str(tiny_distilbert), max_length=MAX_LENGTH, settings=settings))
-
-    monkeypatch.setattr(Measurements, "measure", measure_tiny)
-    assert benchmark.main(["--data", data, "--yield"]) == 0
-    assert [request.prompts for request in asked] == [3] * 4 + [6] * 4  # of the 9 prompts 3 are held out
-    assert [request.settings for request in asked[:4]] == list(benchmark.YIELD_WAYS.values())
-    printed = capsys.readouterr().out
-    assert "on 3 unseen prompts; the longest answer is best: " in printed and "results/results.json" in printed
-    measured = json.loads((tmp_path / "results" / "results.json").read_text())["yield"]["ways"]
-    assert list(measured) == list(benchmark.YIELD_WAYS) and all(list(way) == ["3", "6"] for way in measured.values())
-    first = measured["trained on all of them"]["3"][0]["metrics"]
-    assert f"{first['pairwise_accuracy']:.3f} (" in printed and first["prompts"] == 3
+@slow
+def test_the_yield_and_the_bases_are_kept_beside_each_other(data, tiny_distilbert, tmp_path):
+    how = ["--max-length", MAX_LENGTH]
+    done, _ = measure(tmp_path, data, "--yield", "--base-model", tiny_distilbert, "--rankings", 4, 100, "--draws", 1, *how)
+    assert done.stdout.count("1, head alone") == 2
+    done, results = measure(tmp_path, data, "--bases", tiny_distilbert, "--rankings", 6, "--draws", 2, *how)
+    assert [row["rankings"] for row in results["yield"]["rows"]] == [4, 16]  # of 24 prompts 8 are unseen
+    [row] = results["bases"]["rows"]
+    assert row["label"] == tiny_distilbert.name and [one["seed"] for one in row["draws"]] == [0, 1]
+    weights = (tiny_distilbert / "model.safetensors").stat().st_size / 1e6
+    assert all(one["layers"] == one["frozen_layers"] == 1 and weights / 2 < one["megabytes"] < 10 for one in row["draws"])
+    accuracies = [one["accuracy"] for one in row["draws"]]
+    assert f"{np.mean(accuracies):.3f} ± {np.std(accuracies, ddof=1):.3f}" in done.stdout
 
 
-def test_the_benchmark_trains_with_the_defaults_of_the_trainer():
-    from preference.training.settings import TrainingSettings
-
-    changed = {"epochs": 50, "min_steps": 1, "validation_fraction": 0.0}
-    assert asdict(settings_of(Request("regression", "data.csv", epochs=50))) == asdict(TrainingSettings()) | changed
-
-
-def test_the_median_of_the_rounds_counts_and_is_kept_after_every_measurement(tmp_path, monkeypatch):
-    measurements, rates, kept = Measurements(tmp_path / "results.json", "synthetic"), iter([1.0, 10.0, 9.0, 30.0, 2.0, 20.0]), []
-    monkeypatch.setattr(measurements, "measure", lambda request: kept.append(measurements.results.get("scoring")) or {"rate": next(rates)})
-    medians = dict(zip(SCORING, (2.0, 20.0), strict=True))
-    assert measurements.measure_rates({method: Request(method, "data.csv") for method in SCORING}, 3, "scoring") == medians
-    assert kept[1] == {SCORING[0]: 1.0}
-    assert json.loads((tmp_path / "results.json").read_text())["scoring"] == medians
+@slow
+def test_a_training_that_fails_ends_in_its_message(data, tiny_distilbert, tmp_path):
+    done, results = measure(tmp_path, data, "--yield", "--base-model", tiny_distilbert, "--max-length", 65, status=2)
+    assert "error: distilbert, 16 ranked prompts: the training failed" in done.stderr and "takes at most 64 tokens" in done.stderr
+    assert results == {}
 
 
-def test_the_operations_of_a_small_encoder_by_hand():
-    encoder = Encoder(layers=3, width=2, inner=8)
-    # Weights of a layer: 4 x 2 x 2 + 2 x 2 x 8 = 48; keys and values of the last one: 2 x 2 x 2 = 8; attention of 5 tokens: 4 x 25 x 2 = 200.
-    assert forward_flops(encoder, 5, layers=3) == 2 * 5 * (48 + 48 + 8) + 2 * 200
-    assert forward_flops(encoder, 5, layers=1) == 2 * 5 * 8
-    assert training_flops(encoder, 5, frozen_layers=1) == forward_flops(encoder, 5, 3) + 2 * forward_flops(encoder, 5, 2)
+def test_rates_of_scoring_and_sampling(data, tiny_distilbert, tiny_gpt2, tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    longer = shutil.copytree(tiny_gpt2, tmp_path / "gpt2")  # for the sample's prompts and 80 tokens
+    GPT2LMHeadModel(GPT2Config.from_pretrained(longer, n_positions=256)).save_pretrained(longer)
+    done, results = measure(
+        tmp_path, data, "--scoring", "--sampling", "--generator", longer, "--base-model", tiny_distilbert, "--max-length", MAX_LENGTH
+    )
+    for part, ways in WAYS.items():
+        rates = results[part]["rates"]
+        assert list(rates) == ways and min(rates.values()) > 0
+        assert f"{rates[ways[1]]:.2f} {rates[ways[1]] / rates[ways[0]]:>5.1f}" in done.stdout
 
 
-# ---- ablations ----
-
-FULL = {"dropout": {0.0}, "unpadded": True, "fused_attention": False, "whole_last_layer": False, "frozen_layers": 0}
-CHANGED = {
-    None: {},
-    PADDED: {"unpadded": False, "fused_attention": True, "whole_last_layer": True},  # all by transformers' own layers
-    DROPOUT: {"dropout": {0.1}},
-    ALL_LAYERS: {"frozen_layers": -1},
-    FUSED_ATTENTION: {"fused_attention": True},
-    WHOLE_LAST_LAYER: {"whole_last_layer": True},
-}
+def test_what_cannot_be_measured_ends_in_one_plain_line(data, tmp_path):
+    done = run_script("benchmark.py", "--data", "nope.csv", cwd=tmp_path, status=2)
+    assert done.stderr.splitlines()[-1].startswith("error: nope.csv: no such file")
+    done, _ = measure(tmp_path, data, "--held-out", 0.01, status=2)
+    assert re.search(r"^error: .*data.csv: 24 ranked prompts are too few to keep --held-out 0.01 of them unseen$", done.stderr, re.M)
 
 
-@pytest.mark.parametrize("ablation", [None, *ABLATIONS])
-def test_an_ablation_changes_what_it_names_and_nothing_else(tiny_request, tmp_path, monkeypatch, ablation):
+# ---- the peers are judged as they were trained ----
+
+
+@pytest.fixture
+def few(data, tmp_path, monkeypatch) -> list[Ranking]:
+    monkeypatch.chdir(tmp_path)  # where the peers write
+    return read_rankings(data).rankings[:4]
+
+
+def test_the_cross_encoder_gets_the_rewards_that_it_predicts(few, tiny_distilbert):
     import torch
-    from torch import nn
-    from transformers import TrainerCallback
+    from sentence_transformers import CrossEncoder
 
-    from preference.model import unpadding
+    trainer = peers.train_cross_encoder(few, str(tiny_distilbert), 0, MAX_LENGTH)
+    assert trainer.state.global_step == 2 and trainer.state.epoch == 1  # two prompts, six answers a step
+    rewards, _ = peers.score(peers.CROSS_ENCODER, Path(peers.MODEL), few)
+    pairs = [(r.prompt, answer) for r in few for answer in r.answers]
+    theirs = CrossEncoder(peers.MODEL, device="cpu").predict(pairs, activation_fn=torch.nn.Identity())
+    assert np.ptp(theirs) > 0
+    tolerance = 0.02 if peers.common_arguments(0)["bf16"] else 1e-4
+    np.testing.assert_allclose(rewards, theirs, atol=tolerance)
 
-    calls, in_training = Counter(), Counter()
-    attention, layer = torch.nn.functional.scaled_dot_product_attention, unpadding.EncoderLayer.__call__
 
-    def count_attention(*args, **kwargs):
-        calls["fused attention"] += 1
-        return attention(*args, **kwargs)
+def test_trl_is_given_the_tokens_that_it_trained_on(few, tiny_distilbert):
+    from transformers import AutoTokenizer
 
-    def count_layer(self, tokens, lengths, read=None):
-        calls["layer for the tokens read"] += read is not None
-        return layer(self, tokens, lengths, read)
+    trainer = peers.train_trl(few, str(tiny_distilbert), 0, MAX_LENGTH)
+    assert len(trainer.train_dataset) == 3 * len(few) and trainer.state.epoch == 1
+    seen = {tuple(ids) for key in ("chosen_ids", "rejected_ids") for ids in trainer.train_dataset[key]}
+    judged = peers.joined(AutoTokenizer.from_pretrained(peers.MODEL), few)
+    assert {tuple(pair["input_ids"]) for pair in judged} == seen and len(seen) == 3 * len(few)
+    assert len(peers.score(peers.TRL, Path(peers.MODEL), few)[0]) == 3 * len(few)
 
-    class KeepCalls(TrainerCallback):
-        def on_train_begin(self, *args, **kwargs):  # neither what came before counts …
-            calls.clear()
 
-        def on_train_end(self, *args, **kwargs):  # … nor the scoring afterwards
-            in_training.update(calls)
+# ---- the tables ----
 
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", count_attention)
-    monkeypatch.setattr(unpadding.EncoderLayer, "__call__", count_layer)
-    request = replace(tiny_request, epochs=0.5, ablation=ablation)
-    settings = replace(settings_of(request), precision="bf16")  # in which attention is by matrix products
-    trained = train_ours(read_rankings(request.data).rankings, tmp_path, request.base_model, settings, ablation, [KeepCalls()])
-    model = trained.reward_model.model
-    observed = {
-        "dropout": {module.p for module in model.modules() if isinstance(module, nn.Dropout)},
-        "unpadded": unpadding.runs_unpadded(model),
-        "fused_attention": in_training["fused attention"] > 0,
-        "whole_last_layer": in_training["layer for the tokens read"] == 0,
-        "frozen_layers": trained.frozen_layers,
+
+def test_layers_in_words():
+    assert [layers_in_words(figures) for figures in ({"layers": 2, "frozen_layers": 2}, {"layers": 4, "frozen_layers": -1}, {})] == [
+        "2, head alone", "4, 4 trained", "–",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["peers", "yield", "bases"])
+def test_no_number_gives_way_on_80_columns(part):
+    one = {"accuracy": 0.8123, "length_controlled": 0.7123, "seconds": 1234.5, "cpu_seconds": 2345.6, "answers_per_second": 432.1, "megabytes": 271.2}
+    other = one | {"accuracy": 0.8223, "length_controlled": None, "layers": 4, "frozen_layers": 0}
+    rows = [{"label": name, "method": name, "rankings": 400, "draws": [one | other, other]} for name in (peers.OURS, "SmolLM2-135M-Instruct")]
+    about = {"date": "2026-01-01", "machine": "a processor", "data": "x.csv", "unseen_prompts": 205, "rows": rows}
+    program = f"import tables; tables.print_part({part!r}, {about | {'longest_answer': {'accuracy': 0.735, 'length_controlled': 0.5}}!r})"
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
+    child = pexpect.spawn(sys.executable, ["-c", program], env=environment, dimensions=(24, 80), encoding="utf-8", timeout=120)
+    child.expect(pexpect.EOF)
+    lines = child.before.splitlines()
+    assert max(map(len, lines)) <= 80
+    expected = {
+        "peers": "400 0.822 ± 0.000 – 1234.5 2345.6 1.0",
+        "yield": "400 0.822 ± 0.000 – 4, 4 trained",
+        "bases": "400 0.822 ± 0.000 – 1234.5 432 271",
     }
-    assert trained.steps == 2 and observed == FULL | CHANGED[ablation]
-
-
-def test_an_ablation_ends_with_its_training(tiny_request, tmp_path):
-    from ablations import ablated
-
-    from preference.model import attention
-    from preference.training import ranking_trainer, train
-
-    originals = (train.load_base_model, attention.run_layers, attention.attend_by_matmul, ranking_trainer.chunk_cost_of)
-    for ablation in ABLATIONS:
-        with ablated(ablation):
-            pass
-    assert (train.load_base_model, attention.run_layers, attention.attend_by_matmul, ranking_trainer.chunk_cost_of) == originals
-
-
-def test_padded_together_means_one_forward_pass_per_step(tiny_request):
-    from ablations import ablated
-
-    from preference.model.encoding import plan_chunks
-    from preference.model.fine_tuning import load_base_model
-    from preference.training import ranking_trainer
-
-    lengths = [5, 500, 5, 500]
-    with ablated(PADDED):
-        model, _ = load_base_model(tiny_request.base_model, seed=0)
-        assert len(plan_chunks(lengths, ranking_trainer.chunk_cost_of(model, "cpu"))) == 1
-    assert len(plan_chunks(lengths, ranking_trainer.chunk_cost_of(model, "cpu"))) == 2  # padded, one chunk would cost more
-
-
-# ---- what is shown ----
-
-
-@pytest.fixture(scope="module")
-def results():
-    metrics = {
-        "pairwise_accuracy": 0.8, "pairwise_accuracy_95": [0.75, 0.85], "accuracy_where_shorter_is_better": None,
-        "length_controlled_accuracy": None, "kendall_tau": 0.6,
-    }  # fmt: skip
-    scale = {"rows": 2000, "read_seconds": 0.1, "encode_seconds": 1.0, "gib_before_training": 0.5, "gib": 1.5, "rate": 20.0}
-    return {
-        "date": "2026-01-01", "machine": "a processor, 2 cores", "data": "synthetic",
-        "training": {"a model": dict(zip(TRAINING, (2.0, 4.0, 5.0, 20.0, 20.0, 20.0), strict=True))},
-        "mfu": {"a model": {"mfu": 0.61, "precision": "bf16", "matmul_gflops": 400.0, "tokens_per_answer": 200.0}},
-        "scoring": dict(zip(SCORING, (10.0, 30.0), strict=True)),
-        "sampling": dict(zip(SAMPLING, (1.5, 0.25), strict=True)),
-        "ablations": {"all measures": 20.0, DROPOUT: 10.0},
-        "seeds": {"without padding": {"0": 0.7, "1": 0.8}, PADDED: {"0": 0.71, "1": 0.81}},
-        "quality": {"trl": {"epochs": 1.0, "seconds": 600.0, "metrics": metrics}},
-        "scale": {"2000": scale},
-        "yield": {
-            "unseen_prompts": 205, "longest": {"pairwise_accuracy": 0.78},
-            "ways": {"one way": {"25": [{"metrics": metrics, "seconds": 30.0}] * 2}, "another": {}},
-        },
-    }  # fmt: skip
-
-
-def test_every_figure_is_printed_with_its_ratio(results, capsys):
-    print_results(results)
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["regression", "20.00", "10.0", "5.0", "4.0"] in rows
-    assert ["a", "model", "61%", "bf16", "400", "GFLOP/s", "200"] in rows
-    assert ["score", "30.0", "3.0"] in rows and [*SAMPLING[0].split(), "1.50", "6.0"] in rows
-    assert [*DROPOUT.split(), "10.00", "0.50"] in rows and [*PADDED.split(), "0.710", "0.810"] in rows
-    assert ["trl", "1", "10", "0.800", "[0.750,", "0.850]", "–", "–", "0.600"] in rows
-    assert ["25", "0.800", "(–;", "0.5),", "0.800", "(–;", "0.5)", "–"] in rows
-    assert ["2,000", "0.1", "s", "1.0", "s", "0.50", "GiB", "1.50", "GiB", "20.00"] in rows
-
-
-def test_the_picture_is_written(results, tmp_path):
-    draw_picture(results, tmp_path / "results.png")
-    assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_data_that_cannot_be_read_ends_in_one_plain_line(tmp_path):
-    assert run_script("benchmark.py", "--data", "nope.csv", cwd=tmp_path, status=2).stderr.startswith("error: nope.csv: no such file")
+    found = [" ".join(line.split()) for line in lines]
+    assert sum(line.endswith(expected[part]) for line in found) == len(rows)
+    assert sum("0.735 0.500" in line for line in found) == 1

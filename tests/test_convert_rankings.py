@@ -66,7 +66,7 @@ def test_what_was_understood_is_said_with_the_first_record(tmp_path, name, under
     "record, flags, expected",
     [
         ({"frage": "p q", "gut": "a", "schlecht": "b"}, ["--prompt", "frage", "--chosen", "gut", "--rejected", "schlecht"], ("p q", "", "a", "b")),
-        ({"frage": "p", "x": "a", "y": "b", "wahl": "y"}, ["--prompt", "frage", "--answers", "x,y", "--vote", "wahl", "--first", "x"], ("p", "", "b", "a")),  # noqa: E501
+        ({"q1": "p", "x": "a", "y": "b", "w": "y"}, ["--prompt", "q1", "--answers", "x,y", "--vote", "w", "--first", "x"], ("p", "", "b", "a")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 1}, ["--first", "1"], ("p", "", "a", "b")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 0.3}, ["--first", "1"], ("p", "", "b", "a")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "vote": -2}, ["--first", "1"], ("p", "", "b", "a")),
@@ -105,7 +105,7 @@ def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
             "preference has numbers from -1 to -1, which could be read in two ways",
         ),
         ({"prompt": "p", "answer": "a", "score": 1, "rating": 2}, "score and rating could both be the score; say which with --score"),
-        ({"answer": "a", "score": 1}, "no column is known as the prompt among 'answer, score'; name it with --prompt"),
+        ({"answer": "a", "score": 1}, "no column is known as the prompt; name it with --prompt\n"),
         ({"note": "a", "number": 1}, "no answers were found in the columns 'note, number'; name them: --chosen NAME --rejected NAME, or"),
     ],
 )
@@ -188,7 +188,7 @@ def test_messages_in_pythons_notation_are_refused(tmp_path):
     done = run_script("convert_rankings.py", "pandas.csv", "out.csv", cwd=tmp_path, status=2)
     assert done.stderr.startswith("error: pandas.csv:2: a list in Python's notation, not in JSON: ")
     (tmp_path / "pairs.csv").write_text("""prompt,chosen,rejected\np,"[{'role': 'user', 'content': 'Hi'}]","[{'role': 'user', 'content': 'Ho'}]"\n""")
-    assert "pairs.csv: a list in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    assert "pairs.csv:2: a list in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
     (tmp_path / "bench.csv").write_text("""prompt,chosen,rejected,subset\np,['a'],"['b', 'c']",s\n""")
     assert "bench.csv: a list in Python's notation" in run_script("convert_rankings.py", "bench.csv", "out.csv", cwd=tmp_path, status=2).stderr
     code = 'prompt,chosen,rejected\np,"[{""id"": 1}]","[""a""]"\n'  # an answer that is JSON
@@ -295,14 +295,14 @@ def test_the_first_problems_are_shown_and_the_rest_counted(tmp_path):
 
 
 def test_the_contract_is_checked_wherever_its_rows_come_from(tmp_path):
-    rows = [("p", "a", 1), ("p", "a", 2), ("p", "", 1), ("q", 3, 1), ("q", "b", 1.5), ("q", "c\0", 1)]
+    rows = [("p", "a", 1), ("p", "a", 2), ("p", "", 1), ("q", 3, 1), ("q", "b", 1.5), ("q", "c\0", 1), ("q", "d", "best")]
     write(tmp_path / "data.json", [{"prompt": prompt, "answer": answer, "rank": rank} for prompt, answer, rank in rows])
     assert error_of(tmp_path, "data.json", "out.csv") == (
         "error: data.json, row 2: the same answer to one prompt has rank 2 here and rank 1 on row 1: 'a'; keep one of the two rows\n"
         "data.json, row 3: empty answer: ''; write the text or delete the row\n"
         "data.json, row 4: answer is not a text: '3'; write a text\n"
-        "data.json, row 5: rank must be a positive whole number, not '1.5'; write 1 for the best answer, 2 for the next\n"
         "data.json, row 6: a NUL character in 'c\\x00'; remove it\n"
+        "data.json, row 7: rank must be a positive whole number, not 'best'; write 1 for the best answer, 2 for the next\n"
     )
 
 

@@ -20,6 +20,7 @@ from preference.data.tables import COLUMNS, TableError, format_rows, read_table,
 from preference.errors import InputError
 from preference.ranking.order import OrderError, format_order, parse_order
 from preference.ranking.store import RankingStore
+from preference.scripts import call
 
 _HOME = tempfile.TemporaryDirectory(prefix="hypothesis-")  # else hypothesis keeps its files in the working directory
 atexit.register(_HOME.cleanup)
@@ -244,10 +245,10 @@ def test_there_and_back_no_comparison_is_lost(made, name):
 def is_refused_or_right(capsys, source: Path, *arguments: str) -> None:
     """Convert; whatever is wrong is said in plain lines, and then nothing is written."""
     target = source.with_name("target.csv")
-    status = convert_rankings.main([str(source), str(target), *arguments])
+    status = call(convert_rankings.main, [str(source), str(target), *arguments])
     printed = capsys.readouterr()
     if status == 0:
-        assert printed.out.startswith("read ") and read_rankings(target).rankings
+        assert " wrote " in " ".join(printed.out.split()) and read_rankings(target).rankings
         target.unlink()
     else:
         assert status == 2 and printed.err.startswith("error: ") and not target.exists()

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 from conftest import read_csv, rewards_of, run_process, run_script
 from known_formats import write
-from preference.data.record_writers import open_writer
-from preference.data.records import read_records
 
-import score_answers
-from preference.data.answers import Answers
-from preference.evaluation import scored_records
-from preference.evaluation.scale import RewardScale
+from preference.data.tables import read_table, write_table
 
 ROWS = [
     ["7", "make good coffee", "grind fresh beans, slowly"],
@@ -46,7 +41,7 @@ def test_rows_and_columns_come_back_in_order_with_three_more(answers, measured_m
 
 def test_an_output_file_gets_the_same_and_is_not_overwritten(answers, tiny_reward_model, tmp_path):
     arguments = ["score_answers.py", "--model", tiny_reward_model, answers, "--output", "scored.csv"]
-    assert run_script(*arguments, cwd=tmp_path).stdout == ""
+    assert run_script(*arguments, cwd=tmp_path).stdout.endswith("scored.csv: 4 rows with reward, rank_in_prompt, percentile\n")
     assert [row["id"] for row in read_csv(tmp_path / "scored.csv")] == ["7", "8", "9", "10"]
     done = run_script(*arguments, cwd=tmp_path, status=2)
     assert done.stderr == "error: scored.csv: exists; choose another --output, or replace it with --force\n"
@@ -56,12 +51,10 @@ def test_an_output_file_gets_the_same_and_is_not_overwritten(answers, tiny_rewar
 @pytest.mark.parametrize("ending", ["jsonl", "json", "parquet"])
 def test_other_formats_come_back_in_their_own_or_in_the_one_that_is_named(measured_model, tmp_path, ending):
     given = [{"id": int(i), "prompt": prompt, "answer": answer} for i, prompt, answer in ROWS]
-    with open_writer(tmp_path / f"a.{ending}", ending) as writer:
-        for record in given:
-            writer.write(record)
+    write_table(tmp_path / f"a.{ending}", ending, list(given[0]), given)
     run_script("score_answers.py", "--model", measured_model, f"a.{ending}", "--output", f"b.{ending}", cwd=tmp_path)
     run_script("score_answers.py", "--model", measured_model, f"a.{ending}", "--output", "b.csv", cwd=tmp_path)
-    scored = list(read_records(tmp_path / f"b.{ending}"))
+    scored = read_table(tmp_path / f"b.{ending}").records
     added = ["reward", "rank_in_prompt", "percentile"]
     assert [{name: row[name] for name in row if name not in added} for row in scored] == given
     assert [row["reward"] for row in scored] == pytest.approx(rewards_of(measured_model, [row[1:] for row in ROWS]), abs=1e-5)
@@ -122,12 +115,12 @@ def test_ranks_judge_the_model_on_the_prompts_that_it_was_not_trained_on(tiny_re
     expected = json.loads((tiny_reward_model / "metrics.json").read_text())["test"]["pairwise_accuracy"]
     assert f"pairwise accuracy [95 % interval]   {expected:.3f}" in done.stdout and "test (3 prompts)" in done.stdout
     done = run_script("score_answers.py", "--model", tiny_reward_model, sample_folder / "training_data.csv", cwd=tmp_path)
-    assert "left out: 4 prompts that the model was trained on" in done.stderr and "test (1 prompt)" in done.stderr
+    assert "scored, but not judged: 4 prompts that the model was trained on" in done.stderr and "test (1 prompt)" in done.stderr
     done = run_script("score_answers.py", "--model", bare_model, sample_folder / "training_data.csv", cwd=tmp_path)
     assert "test (5 prompts)" in done.stderr and "does not say which prompts the model was trained on" in done.stderr
-    (tmp_path / "odd.csv").write_text("prompt,answer,rank\np,a,first\np,b,\n")
+    (tmp_path / "odd.csv").write_text("prompt,answer,rank\np,a,n/a\np,b,\n")
     done = run_script("score_answers.py", "--model", tiny_reward_model, "odd.csv", cwd=tmp_path)
-    assert "left out: 2 answers without a rank" in done.stderr and "no agreement table" in done.stderr
+    assert "2 answers without a rank or score" in done.stderr and "no agreement table" in done.stderr
 
 
 def test_another_format_gets_its_scores_and_the_table(measured_model, tmp_path):
@@ -152,7 +145,7 @@ def test_another_format_gets_its_scores_and_the_table(measured_model, tmp_path):
 def test_what_several_people_ranked_is_ranked_once(measured_model, tmp_path):
     rows = [["make good coffee", answer, "1", who] for who in "ab" for answer in ("Coffee hot.", "grind fresh beans", "books")]
     with open(tmp_path / "raters.csv", "w", newline="") as file:
-        csv.writer(file).writerows([["prompt", "answer", "rank", "group"], *rows])
+        csv.writer(file).writerows([["prompt", "answer", "rank", "annotator"], *rows])
     for run, source in ((run_script, "raters.csv"), (run_process, "-")):
         done = run("score_answers.py", "--model", measured_model, source, cwd=tmp_path, stdin=(tmp_path / "raters.csv").read_text())
         ranks = [int(row["rank_in_prompt"]) for row in csv.DictReader(io.StringIO(done.stdout))]
@@ -184,13 +177,88 @@ def test_lists_and_messages_in_the_cells_of_a_csv_are_read(measured_model, tmp_p
     assert float(row["margin"]) == pytest.approx(fresh - hot, abs=1e-5) and json.loads(row["prompt"])[0]["role"] == "user"
 
 
-def test_a_pair_that_compares_nothing_comes_back_without_scores(measured_model, tmp_path):
+def test_a_pair_that_compares_nothing_is_scored_and_not_judged(measured_model, tmp_path):
     same = "\n\nHuman: make good coffee\n\nAssistant: grind fresh beans"
     write(tmp_path / "hh.csv", [{"chosen": same, "rejected": same}, {"chosen": same, "rejected": same + " slowly"}])
     done = run_script("score_answers.py", "--model", measured_model, "hh.csv", cwd=tmp_path)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert [bool(row["margin"]) for row in rows] == [False, True] and rows[0]["chosen"] == same
-    assert "left out: 1 record with identical answers" in done.stderr and "test (1 prompt)" in done.stderr
+    assert float(rows[0]["margin"]) == 0 != float(rows[1]["margin"]) and rows[0]["chosen"] == same
+    assert "scored, but not judged: 1 record or ranking with identical answers" in done.stderr and "test (1 prompt)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "record, expected",
+    [
+        ({"prompt": "read", "response": "books"}, [("read", "books")]),
+        ({"instruction": "read", "output": "books"}, [("read", "books")]),
+        ({"prompt": "read", "responses": ["books", "N/A"]}, [("read", "books"), ("read", "N/A")]),
+        ({"prompt": [{"role": "user", "content": "read"}], "answer": "books"}, [("read", "books")]),
+        ({"prompt": [{"role": "user", "content": "read"}], "answers": ["books", "N/A"]}, [("read", "books"), ("read", "N/A")]),
+        ({"messages": [{"role": "user", "content": "read"}, {"role": "assistant", "content": "books"}]}, [("read", "books")]),
+    ],
+)
+def test_other_names_and_chats_are_scored(measured_model, tmp_path, record, expected):
+    write(tmp_path / "data.jsonl", [record])
+    scored = json.loads(run_script("score_answers.py", "--model", measured_model, "data.jsonl", cwd=tmp_path).stdout)
+    assert {name: scored[name] for name in record} == record
+    assert scored.get("rewards", [scored.get("reward")]) == pytest.approx(rewards_of(measured_model, expected), abs=1e-5)
+
+
+def test_a_column_reward_may_be_there_already(measured_model, tmp_path):
+    (tmp_path / "gold.csv").write_text("prompt;answer;reward\nread;books;1,5\nread;N/A;-0,5\n")
+    done = run_script("score_answers.py", "--model", measured_model, "gold.csv", cwd=tmp_path, status=2)
+    assert "gold.csv:1: 'reward' exists already; give ours another name with --column NAME" in done.stderr
+    arguments = ["score_answers.py", "--model", measured_model, "--precision", "fp32"]
+    done = run_script(*arguments, "gold.csv", "--column", "ours", "--output", "once.csv", cwd=tmp_path)
+    assert "scores, higher is better: reward" in " ".join(done.stdout.split()) and "pairwise accuracy" in done.stdout
+    assert (tmp_path / "once.csv").read_text().startswith("prompt;answer;reward;ours;rank_in_prompt;percentile\nread;books;1,5;")
+    run_script(*arguments, "once.csv", "--column", "again", "--output", "twice.csv", cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "twice.csv").read_text()), delimiter=";"))
+    assert [row["ours"] == row["again"] and row["rank_in_prompt"] == row["again_rank_in_prompt"] for row in rows] == [True, True]
+
+
+def test_an_empty_answer_is_named_and_not_scored(measured_model, tmp_path):
+    (tmp_path / "a.csv").write_text("prompt,answer\nread,books\nread,\nread,N/A\n")
+    done = run_script("score_answers.py", "--model", measured_model, "a.csv", cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [bool(row["reward"]) for row in rows] == [True, False, True] and {rows[0]["rank_in_prompt"], rows[2]["rank_in_prompt"]} == {"1", "2"}
+    assert done.stderr == "not scored: 1 empty answer (a.csv:3)\n"
+    write(tmp_path / "a.jsonl", [{"prompt": "read", "answers": ["books", "", "N/A"]}])
+    scored = json.loads(run_script("score_answers.py", "--model", measured_model, "a.jsonl", cwd=tmp_path).stdout)
+    assert [reward is None for reward in scored["rewards"]] == [False, True, False] and scored["ranks_in_prompt"][1] is None
+
+
+def test_a_prompt_that_comes_back_in_a_pipe_gets_right_ranks(measured_model, tmp_path):
+    text = "prompt,answer\nread,books\nmake good coffee,beans\nread,N/A\n"
+    done = run_process("score_answers.py", "--model", measured_model, "-", cwd=tmp_path, stdin=text)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert {rows[0]["rank_in_prompt"], rows[2]["rank_in_prompt"]} == {"1", "2"} and rows[1]["rank_in_prompt"] == "1"
+
+
+def test_what_was_cut_is_counted_and_what_became_identical_is_named(measured_model, tmp_path):
+    long = "books " * 100
+    (tmp_path / "a.csv").write_text(f"prompt,answer\nread,{long}good\nread,{long}bad\nread,books\n")
+    done = run_script("score_answers.py", "--model", measured_model, "a.csv", "--output", "b.csv", cwd=tmp_path)
+    assert "2 answers of 3 cut at the model's length of 64 tokens" in done.stdout
+    assert "warning: answers that became identical by the cut have the same reward: a.csv:2 = a.csv:3" in " ".join(done.stdout.split())
+    rows = read_csv(tmp_path / "b.csv")
+    assert rows[0]["reward"] == rows[1]["reward"] and rows[0]["rank_in_prompt"] == rows[1]["rank_in_prompt"]
+
+
+def test_what_an_answer_is_rated_by_in_words_stops_no_scoring(measured_model, tmp_path):
+    (tmp_path / "a.csv").write_text("prompt,response,label\nread,books,safe\nread,N/A,unsafe\n")
+    done = run_script("score_answers.py", "--model", measured_model, "a.csv", cwd=tmp_path)
+    assert all(row["reward"] and row["label"] for row in csv.DictReader(io.StringIO(done.stdout)))
+    assert done.stderr.startswith("not judged by what it says of the answers: ") and "'label' is not a number: 'safe'" in " ".join(
+        done.stderr.split()
+    )
+
+
+def test_columns_of_new_names_are_named_by_flags(measured_model, tmp_path):
+    (tmp_path / "a.csv").write_text("frage,antwort\nread,books\n")
+    arguments = ["--model", measured_model, "a.csv", "--prompt", "frage", "--answers", "antwort"]
+    (row,) = csv.DictReader(io.StringIO(run_script("score_answers.py", *arguments, cwd=tmp_path).stdout))
+    assert float(row["reward"]) == pytest.approx(rewards_of(measured_model, [("read", "books")])[0], abs=1e-5)
 
 
 def test_scoring_by_hand_prints_the_best_first_and_the_odds(measured_model, tmp_path):
@@ -216,29 +284,18 @@ def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_pa
         (model / "metrics.json").write_text(content)
     done = run_script("score_answers.py", "--model", model, "--prompt", "read", "--answer", "books", "--answer", "N/A", cwd=tmp_path)
     assert len(done.stdout.splitlines()) == 3 and "percentile" not in done.stdout
-    assert done.stderr == f"{model}: its metrics.json has no rewards of the training answers; no percentile is given\n"
-
-
-def test_a_file_that_changes_meanwhile_is_noticed(answers):
-    def score(items):
-        answers.write_text("prompt,answer\np,a\n")
-        return np.zeros(len(items), dtype=np.float32)
-
-    with pytest.raises(score_answers.InputError, match="answers.csv: changed while it was being scored; start again"):
-        list(scored_records.score_file(str(answers), scored_records.file_stamp(answers), score, RewardScale(), lambda: Answers(answers)))
+    assert " ".join(done.stderr.split()) == f"{model}: its metrics.json has no rewards of the training answers; no percentile is given"
 
 
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("a.csv", "prompt,text\np,a\n", "a.csv:1: no 'answer' among 'prompt,text'; it must have prompt and answer, or prompt and a list of answers,"
-         " or prompt, chosen and rejected, or be in another format of docs/formats.md (scored answers with --score NAME)"),
-        ("a.csv", "prompt,answer\np,a\np,\n ,b\n", "a.csv:3: empty answer: ''; write the text or delete the row\n"
-         "a.csv:4: empty prompt: ' '; write the text or delete the row"),
-        ("a.csv", "prompt,answer,reward\np,a,1\n", "a.csv:1: 'reward' exists already; rename or delete it"),
+        ("a.csv", "prompt,answer\np,a\np,b\n ,b\n", "a.csv:4: empty prompt: ' '; write the text or delete the row"),
         ("a.csv", "", "a.csv:1: the file is empty; its first line must name the columns"),
         ("a.jsonl", "", "a.jsonl: has no records; write one per prompt or per answer"),
         ("a.csv", "prompt,answer\n", "a.csv: has no records; write one per prompt or per answer"),
+        ("a.csv", "id,date\n1,2\n", "a.csv: no answers were found in the columns 'id, date'; name them: --chosen NAME --rejected NAME, or"
+         " --answers NAME,NAME --vote NAME, or --answers NAME --score NAME (or --rank NAME)"),
         ("a.csv", 'prompt,chosen,rejected\n"[{\'role\': \'user\', \'content\': \'Hi\'}]",a,b\n', "a.csv:2: a list in Python's notation, not in JSON:"
          " \"[{'role': 'user', 'content': 'Hi'}]\"; write the data as JSONL or Parquet instead"),
         ("a.jsonl", '{"query": "q", "docs": ["a", "b"], "labels": [1, 0], "answer": "gold"}\n',
@@ -247,13 +304,6 @@ def test_a_file_that_changes_meanwhile_is_noticed(answers):
         ("a.jsonl", '\n{"prompt": "p', "a.jsonl: has no records; line 2 was cut short; write one per prompt or per answer"),
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b",}', "a.jsonl:2: not JSON: '{\"prompt\": \"p\", \"answer\":"
          " \"b\",}'; write one object per line"),
-        ("a.json", '{\n "prompt": "p"\n}\n', "a.json:1: not JSON: '{'; an object over several lines; write each on one line, or all as a list"),
-        ("a.jsonl", '{"prompt": "p", "answers": "a"}\n', "a.jsonl:1: answers is not a list of texts: 'a'; write [\"one\", \"two\"]"),
-        ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p"}\n', "a.jsonl:2: no answer among prompt; give every record the same keys"),
-        ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b", "reward": 1}\n', "a.jsonl:2: 'reward' exists already; rename or"
-         " delete it"),
-        ("a.json", '[{"prompt": "p", "chosen": "a", "rejected": "b"}, {"prompt": "p", "chosen": [{"role": "user"}], "rejected": "b"}]',
-         "a.json, row 2: chosen is not a text: \"[{'role': 'user'}]\"; convert the file first with `python convert_rankings.py`"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_gets_plain_messages_and_nothing_is_written(tmp_path, name, text, message):

@@ -1,13 +1,14 @@
 """Candidates: a prompt's unranked answers, how they are sampled, and the file that keeps them (`candidates.jsonl`, one object per prompt)."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from preference.data.csv_table import check_texts, find_unwritable, read_table
 from preference.data.jsonl import read_jsonl, read_text
+from preference.data.tables import TableError, find_unwritable, kind_of, read_table
 from preference.durable_files import append_durably
 from preference.errors import InputError
 from preference.wording import shorten
@@ -43,23 +44,28 @@ class Candidates:
 
 
 def read_prompts(path: str | Path) -> list[str]:
-    """Read prompts: one per line, or the column `prompt` of a CSV, or the key `prompt` of a JSONL file.
+    """Read prompts: one per line, or the column `prompt` of a table (CSV, TSV, JSONL, JSON, Parquet, .xlsx), or a JSON list of texts.
 
     Repeated prompts count once; white space around a prompt is ignored.
 
     Raises:
         InputError: the file cannot be read, has no prompts, or one that cannot be saved in a CSV.
     """
-    kind = Path(path).suffix.lower()
-    if kind == ".csv":
-        table = read_table(path, ["prompt"])
-        if problems := check_texts(table, ["prompt"]):
-            raise InputError("\n".join(problems))
-        prompts = table.column("prompt")
-    elif kind in (".jsonl", ".ndjson"):
-        prompts = [_text(path, line, record, "prompt") for line, record in read_jsonl(path)]
+    if kind_of(path):
+        table = read_table(path)
+        (column,) = table.need("prompt") if table.columns else ("",)
+        problems = []
+        for i, record in enumerate(table.records):
+            value = record.get(column)
+            if not isinstance(value, str) or not value.strip():
+                problems.append(f"{table.at(i)}: prompt is not a text: {shorten(str(value))}; write the text or delete the row")
+            elif what := find_unwritable(value):
+                problems.append(f"{table.at(i)}: {what} in {shorten(value)}; remove it")
+        if problems:
+            raise TableError(problems)
+        prompts = [record[column] for record in table.records]
     else:
-        prompts = read_text(path).splitlines()
+        prompts = read_text(path).split("\n")
         for line, prompt in enumerate(prompts, 1):
             _check_writable(f"{path}:{line}", prompt)
     prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip()))
@@ -77,7 +83,13 @@ def read_candidates(path: str | Path) -> list[Candidates]:
         InputError: a line is not an object with a `prompt` and a list of texts `answers`, or a CSV cannot hold one of the texts.
     """
     found: dict[str, Candidates] = {}
-    for line, record in read_jsonl(path):
+    if kind_of(path) == "jsonl":
+        records = read_jsonl(path)
+    else:
+        table = read_table(path)
+        columns = table.need("prompt"), table.find("answer"), table.find("answers")
+        records = [(number, _as_candidates(record, *columns)) for number, record in zip(table.numbers, table.records, strict=True)]
+    for line, record in records:
         prompt = _text(path, line, record, "prompt")
         answers = record.get("answers")
         if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
@@ -90,12 +102,23 @@ def read_candidates(path: str | Path) -> list[Candidates]:
     return list(found.values())
 
 
+def _as_candidates(record: dict, prompt: list[str], answer: str | None, answers: str | None) -> dict:
+    """Return a record of any table, with one answer or a list of them, as a line of candidates.jsonl has them."""
+    listed = record.get(answers) if answers else [record.get(answer) or ""] if answer else None
+    if isinstance(listed, str) and listed.lstrip().startswith("["):  # a cell of a CSV
+        with contextlib.suppress(ValueError):
+            listed = json.loads(listed)
+    return {"prompt": record.get(prompt[0]), "answers": listed}
+
+
 def append_candidates(path: str | Path, candidates: Candidates) -> None:
     """Add one prompt's candidates to the file; they are on the disk when this returns.
 
     Raises:
         InputError: the file cannot be written, as on a full disk.
     """
+    if kind_of(path, "jsonl") != "jsonl":
+        raise InputError(f"{path}: candidates are added to JSONL only; choose another --candidates")
     record = {"prompt": candidates.prompt, "answers": candidates.answers, **candidates.details}
     try:
         append_durably(path, json.dumps(record, ensure_ascii=False))

@@ -459,7 +459,8 @@ def settle(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[
     for answer, rank in zip(answers, ranks, strict=True):
         if rank is not None:
             given.setdefault(answer, set()).add(rank)
-    kept = [answers.index(answer) for answer, some in given.items() if answer and len(some) == 1]
+    first = {answer: i for i, answer in reversed([*enumerate(answers)])}
+    kept = [first[answer] for answer, some in given.items() if answer and len(some) == 1]
     levels = [next(iter(given[answers[i]])) for i in kept]
     twice = any(len(some) > 1 for answer, some in given.items() if answer)
     if len(set(levels)) < 2:

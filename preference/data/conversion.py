@@ -2,17 +2,18 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preference.console import filled, width
+from preference.console import filled, make_console, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.hub_datasets import is_dataset_name, read_dataset
-from preference.data.rankings import Ranking
+from preference.data.rankings import GROUP, Ranking, rankings_of, text_of
 from preference.data.roles import Roles
-from preference.data.tables import KINDS, STREAM, Table, kind_of, read_table, write_table
+from preference.data.tables import COLUMNS, KINDS, RATERS, STREAM, Table, kind_of, read_table, write_table
 from preference.data.target_formats import ALL, PAIRED, TARGETS, pairs_of, size_of_pairs
 from preference.durable_files import back_up
 from preference.errors import InputError
@@ -67,17 +68,15 @@ def convert(
         config, split: of a data set of the Hub.
         limit: how many records are read.
     """
-    if is_dataset_name(source):
-        table = read_dataset(source, config=config, split=split, limit=limit)
-    elif config or split:
-        raise InputError(f"{source}: --config and --split are for data sets of the Hub, as nvidia/HelpSteer2; this is no name of one, or a file here")
-    else:
-        table = read_table(source)
-        table.records = table.records[:limit]
-    if not table.records:
-        raise table.none_found("write one per ranking, or per answer")
-    roles, comparisons = read_comparisons(table, named)
-    gathered = gather(comparisons, roles)
+    with make_console(stderr=True).status(f"reading {plain(source)}"):  # seen in a terminal only
+        table = _read(source, config, split, limit)
+        if not table.records:
+            raise table.none_found("write one per ranking, or per answer")
+        if not named and all(table.find(name) for name in COLUMNS):
+            roles, gathered = _read_contract(table)
+        else:
+            roles, comparisons = read_comparisons(table, named)
+            gathered = gather(comparisons, roles)
     if table.cut_short:
         gathered.left_out[f"an end that was cut short ({table.cut_short})"] += 1
     if not gathered.rankings:
@@ -91,6 +90,27 @@ def convert(
         _report(line, target)
     if backup:
         _report(f"the earlier {target.path} is kept as {backup}", target)
+
+
+def _read(source: str, config: str | None, split: str | None, limit: int | None) -> Table:
+    if is_dataset_name(source):
+        return read_dataset(source, config=config, split=split, limit=limit)
+    if config or split:
+        raise InputError(f"{source}: --config and --split are for data sets of the Hub, as nvidia/HelpSteer2; this is no name of one, or a file here")
+    table = read_table(source)
+    table.records = table.records[:limit]
+    return table
+
+
+def _read_contract(table: Table) -> tuple[Roles, Gathered]:
+    """Read rows of prompt, answer and rank, as the trainer does."""
+    ranked = rankings_of(table)
+    prompt, answer, rank = table.need(*COLUMNS)
+    group, rater, subset = (table.find(*names) or "" for names in ([GROUP], RATERS, ["subset"]))
+    subsets = {tuple(text_of(record.get(column)) for column in (prompt, group, rater)): text_of(record.get(subset)) for record in table.records}
+    left_out = Counter(ranked.left_out.values()) + Counter({"an exact duplicate": len(ranked.duplicate_rows)})
+    roles = Roles((prompt,), (answer,), how="rank", said=(rank,), layout="rows", rater=rater, group=group, subset=subset)
+    return roles, Gathered(ranked.rankings, [subsets.get(ranking.identity, "") for ranking in ranked.rankings], left_out, len(ranked.unranked_rows))
 
 
 def _check_size(rankings: list[Ranking], target: Target) -> None:

@@ -19,15 +19,11 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
     if not records:
         return []
     names = set(records[0])
-    if (
-        len(records) == 1 and names and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in records[0].values())
-    ):  # pandas' to_json
-        columns = records[0]
-        return [(0, {name: values.get(i) for name, values in columns.items()}) for i in next(iter(columns.values()))]
-    if (
-        len(records) == 1 and len(names) == 1 and _are_objects(inside := next(iter(records[0].values()))) and not are_messages(inside)
-    ):  # {"data": [...]}
-        return [(0, record) for _, record in unfold(inside)]
+    only = list(records[0].values()) if len(records) == 1 else []
+    if only and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only):  # a table by its columns, as pandas writes it
+        return [(0, {name: values.get(i) for name, values in records[0].items()}) for i in only[0]]
+    if len(only) == 1 and _are_objects(only[0]) and not are_messages(only[0]):  # {"data": [...]}
+        return [(0, record) for _, record in unfold(only[0])]
     if isinstance(records[0].get("prompt"), dict) and "replies" in records[0]["prompt"]:
         return _trees([(i, message) for i, record in enumerate(records) for message in _messages_of(record["prompt"], None)])
     if {"message_id", "parent_id", "text", "role"} <= names:

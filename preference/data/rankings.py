@@ -197,6 +197,8 @@ def _other_data(table: Table, missing: TableError) -> InputError:
     """Return the error to raise for a table that lacks columns: where it holds other people's data, what converts it."""
     from preference.data.comparisons import read_comparisons
 
+    if "no column" not in str(missing):  # one stands there twice
+        return missing
     try:
         roles, _ = read_comparisons(table)
     except InputError:

@@ -277,7 +277,8 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
     if labelled:
         others = [column for column in table.free if column not in (*unlabelled.answers, *table.of("prompt"))]
         numbers = [column for column in others if all(number(value) is not None for value in table.values(column, SAMPLE))]
-        raise InputError(f"answers without ranks; name the column of scores with --score, one of: {', '.join(numbers) or 'there is none'}")
+        remedy = f"name the column of scores with --score, one of: {', '.join(numbers)}" if numbers else "there is no column of numbers; add one"
+        raise InputError(f"answers without ranks; {remedy}")
     return unlabelled
 
 
@@ -397,7 +398,8 @@ def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
         others = [column for column in table.free if column not in (*used, *table.of("system"))]
         unknown = [column for column in others if any(" " in value for value in table.values(column, SAMPLE) if isinstance(value, str))]
         if unknown or found.how != "chosen":
-            raise InputError(f"no column is known as the prompt; name it with --prompt, one of: {name_some(unknown or others, 9)}")
+            one_of = f", one of: {name_some(unknown or others, 9)}" if others else ""
+            raise InputError(f"no column is known as the prompt; name it with --prompt{one_of}")
     return tuple(prompts), "" if history in prompts else history
 
 

@@ -265,11 +265,10 @@ def decode(name: str, data: bytes, remedy: str = "save the file as UTF-8") -> st
         line, place = _place_of(data, nul)
         raise InputError(f"{name}:{line}: not text: a NUL byte {place}; delete it, or {remedy}")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
-        wrong = error.start + (len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0)  # counted without the mark
-        line, place = _place_of(data, wrong)
-        raise InputError(f"{name}:{line}: not UTF-8: byte 0x{data[wrong]:02x} {place}; {remedy}") from None
+        line, place = _place_of(data, error.start)
+        raise InputError(f"{name}:{line}: not UTF-8: byte 0x{data[error.start]:02x} {place}; {remedy}") from None
 
 
 def _place_of(data: bytes, position: int) -> tuple[int, str]:
@@ -528,7 +527,9 @@ def write_table(
             raise InputError(f"{name}: cannot be written: {error.strerror or error}") from None
     elif not sys.stdout.isatty():
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
+        rest = memoryview(data)
+        while rest:  # with PYTHONUNBUFFERED the buffer is a raw file, which writes a part
+            rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
     elif kind in ("parquet", "xlsx"):
         raise InputError(f"standard output: a terminal cannot show {kind}; name a file, or pass it on through a pipe")

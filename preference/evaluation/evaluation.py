@@ -127,16 +127,18 @@ def _check_generalisation(pairs: PairCounts, baselines: dict[str, PairCounts], s
 
 
 def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards: bool) -> str:
-    """Say in one plain sentence what the model, or each of the models of a cross-validation, can be trusted with on this evidence."""
-    model, it = ("these models", "they") if part == "cross-validation" else ("this model", "it")
+    """Say in one plain sentence what the model, or one of the rankings of a cross-validation, can be trusted with on this evidence."""
+    crossed = part == "cross-validation"
+    model, it = ("a model of these rankings", "models that had not seen the prompts") if crossed else ("this model", "it")
     if not checks:
         return (
             "There were no unseen prompts to test on: do not trust this model with anything yet; review the rankings first"
             " (review_rankings.py), or rank a few prompts for --test-data."
         )
     low, high = metrics.pairwise_accuracy_95
-    seen = f"{it} ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, 'unseen prompt')} correctly" + (
-        f" (95 % interval {low:.0%} to {high:.0%})" if metrics.prompts > 1 else ""
+    seen = (
+        f"{it} ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, 'prompt' if crossed else 'unseen prompt')} correctly"
+        + (f" (95 % interval {low:.0%} to {high:.0%})" if metrics.prompts > 1 else "")
     )
     failed = [check.name for check in checks if check.passed is False]
     if backwards:
@@ -145,8 +147,8 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards:
         return f"Do not trust {model}: {seen}, and failed {', '.join(failed)}; rank more prompts and train again."
     if any(check.name == GENERALISATION and check.passed is None for check in checks):
         return (
-            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show that {it} learned"
-            " more than length."
+            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show that"
+            f" {'they' if crossed else 'it'} learned more than length."
         )
     if metrics.prompts < 50 or low < 0.7:
         return f"Trust {model} to put good answers in front of bad ones for prompts like these, not to judge close calls: {seen}."

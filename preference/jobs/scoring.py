@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from preference.console import make_console, say
 from preference.data.answers import Answers, Record, names_of, per_answer, read_answers
 from preference.data.tables import STREAM, Table, kind_of, read_table, write_table
 from preference.errors import InputError
-from preference.evaluation.judging import Judge
+from preference.evaluation.judging import judge
 from preference.evaluation.scale import RewardScale, rank_within, read_scale
 from preference.evaluation.tables import print_report
 from preference.threads import settle_waiting
@@ -56,10 +56,10 @@ def score_file(source: str, settings: ScoringSettings) -> None:
     with contextlib.redirect_stdout(sys.stderr) if settings.output == STREAM else contextlib.nullcontext():
         table = read_table(source)
         answers = read_answers(table, settings.named)
-        for note in answers.notes:
-            say(note)
         if settings.best and answers.layout == "pairs":
             raise InputError("--best needs answers to choose from, not pairs of chosen and rejected")
+        for note in answers.notes:
+            say(note)
         kind = kind_of(settings.output, table.kind)
         flat = answers.layout == "lists" and (kind in ("csv", "xlsx") or settings.best)
         names = _added_names(answers, settings.column, flat)
@@ -197,7 +197,7 @@ def _settle_cut(rewards: np.ndarray, cut: dict[int, tuple[int, ...]], texts: Seq
         return
     say(f"{counted(len(cut), 'answer')} of {len(texts)} cut at the model's length of {limit} tokens")
     alike: dict[tuple[int, ...], list[int]] = {}
-    for k, ids in cut.items():
+    for k, ids in sorted(cut.items()):
         alike.setdefault(ids, []).append(k)
     groups = []
     for positions in alike.values():
@@ -245,14 +245,8 @@ def _with_scores(answers: Answers, scores: _Scores, scale: RewardScale, names: l
 
 def _print_agreement(answers: Answers, rewards: np.ndarray, scale: RewardScale) -> None:
     """Print the trainer's agreement table, checks and closing sentence for the labelled answers that the model was not trained on."""
-    judge, end = Judge(), 0
-    for item in answers.items:
-        start, end = end, end + len(item.answers)
-        kept = [i for i in range(len(item.answers)) if item.answers[i].strip()]
-        scored = replace(item, answers=[item.answers[i] for i in kept], ranks=[item.ranks[i] for i in kept])
-        judge.add(scored, [rewards[start + i] for i in kept])
     seen = scale.seen_prompts
-    evaluation, notes = judge.evaluate(lambda prompt: seen is not None and prompt_digest(prompt) in seen)
+    evaluation, notes = judge(answers.items, answers.roles, rewards, lambda prompt: seen is not None and prompt_digest(prompt) in seen)
     if seen is None:
         notes.append("its metrics.json does not say which prompts the model was trained on; on those the table proves nothing")
     if evaluation:

@@ -10,6 +10,7 @@ the rounding of the products over all tokens is left. Rewards of standard deviat
 0.031 with padding.
 """
 
+from collections.abc import Callable, Sequence
 from types import MethodType
 
 import torch
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from preference.model import attention, unpadding_modernbert
-
+# Attention's sizes are rounded up to a multiple of this many tokens: few sizes mean few kernels to prepare, and
+# preparing one takes longer than running it.
+_ALIGNMENT = 32
 FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
 
 
@@ -59,7 +61,7 @@ class EncoderLayer:
             tokens = tokens[read]
         parts = parts.unflatten(1, (-1, self.heads, self.query.out_features // self.heads)).permute(1, 2, 0, 3)
         dropout = self.attention.dropout.p if self.attention.training else 0.0
-        attended = [attention.attend(text, query, dropout) for text, query in zip(parts.split(lengths, dim=2), queries, strict=True)]
+        attended = [attend(text, query, dropout) for text, query in zip(parts.split(lengths, dim=2), queries, strict=True)]
         return self.feed_forward(self.add_attended(torch.cat(attended), tokens))
 
 
@@ -74,16 +76,12 @@ def unpad_layers(model: PreTrainedModel) -> None:
 
     The hidden state that the model's encoder returns then has shape (texts, 1, width), unless its head reads all tokens.
     """
-    if model.config.model_type == "modernbert":
-        unpadding_modernbert.unpad(model)
-    elif (stack := _layer_stack(model)) is not None:
+    if (stack := _layer_stack(model)) is not None:
         stack.forward = MethodType(forward_unpadded, stack)  # a method: a deep copy of the model gets its own
 
 
 def runs_unpadded(model: PreTrainedModel) -> bool:
     """Return whether the model runs without padding on a CPU (see `unpad_layers`), so that padding costs nothing there."""
-    if model.config.model_type == "modernbert":
-        return unpadding_modernbert.is_unpadded(model)
     stack = _layer_stack(model)
     return stack is not None and getattr(stack.forward, "__func__", None) is forward_unpadded
 
@@ -101,5 +99,55 @@ def forward_unpadded(stack: nn.Module, hidden_states: Tensor, attention_mask: Te
     texts, longest, _ = hidden_states.shape
     present = torch.ones(texts, longest, dtype=torch.bool) if attention_mask is None else attention_mask[:, 0, 0]
     layers = [EncoderLayer(layer) for layer in stack.layer]
-    rows = attention.run_layers(layers, hidden_states[present], present.sum(dim=1).tolist())
+    rows = run_layers(layers, hidden_states[present], present.sum(dim=1).tolist())
     return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=rows[:, None])
+
+
+def attend(parts: Tensor, query: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Attention within one text.
+
+    Args:
+        parts: the text's queries, keys and values, shape (3, heads, tokens, width of a head); scaled already.
+        query: shape (heads, 1, width of a head), where only one token asks; `parts` are then keys and values.
+
+    Returns:
+        Shape (tokens that ask, width).
+    """
+    tokens = parts.shape[2]
+    # PyTorch's fused attention works in small blocks, for which the bf16 kernels of a CPU are slow.
+    by_matmul = parts.dtype == torch.bfloat16
+    if by_matmul:
+        parts = F.pad(parts, (0, 0, 0, -tokens % _ALIGNMENT)).contiguous()
+    *own, key, value = parts.unbind()
+    query = own[0] if query is None else query
+    if by_matmul:
+        attended = attend_by_matmul(query, key, value, tokens, dropout)
+    else:
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=1.0)
+    return attended[:, :tokens].transpose(0, 1).flatten(1)
+
+
+def attend_by_matmul(query: Tensor, key: Tensor, value: Tensor, tokens: int, dropout: float) -> Tensor:
+    """Attention of one text in two whole matrix products; keys and values after the first `tokens` are padding."""
+    scores = query @ key.mT
+    if key.shape[1] > tokens:
+        closed = torch.zeros(key.shape[1], dtype=scores.dtype)
+        closed[tokens:] = float("-inf")
+        scores += closed
+    return F.dropout(scores.softmax(dim=-1), dropout) @ value
+
+
+def run_layers(layers: Sequence[Callable[..., Tensor]], tokens: Tensor, lengths: list[int]) -> Tensor:
+    """Run tokens, shape (tokens, width), through the layers; return the first of each text, shape (texts, width)."""
+    for layer in layers[:-1]:
+        tokens = layer(tokens, lengths)
+    return layers[-1](tokens, lengths, read=first_tokens(lengths))
+
+
+def first_tokens(lengths: list[int]) -> Tensor:
+    """Return where each text starts.
+
+    >>> first_tokens([3, 5, 2])
+    tensor([0, 3, 8])
+    """
+    return torch.tensor([0, *lengths[:-1]]).cumsum(0)

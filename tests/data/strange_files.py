@@ -13,7 +13,6 @@ PAIR = [Ranking("p", ["a", "b"], [1, 2])]
 
 _EMPTY = "FILE:1: the file is empty; its first line must be prompt,answer,rank"
 _NO_PAIR = "FILE:1: no prompt has two answers with different ranks: {}; rank at least two answers to one prompt"
-_NOT_COMMAS = "FILE:1: the columns are not separated by commas: {}; save the file as comma-separated CSV"
 _UTF16 = "FILE:1: UTF-16, not UTF-8: the file starts with the bytes {}; save the file as 'CSV UTF-8'"
 _NUL = "FILE:{}: not text: a NUL byte {}; delete it, or save the file as 'CSV UTF-8'"
 _NOT_UTF8 = "FILE:{}: not UTF-8: byte {}; save the file as 'CSV UTF-8'"
@@ -25,7 +24,7 @@ def _no_column(header: str, *names: str, line: int = 1) -> str:
     return "\n".join(f"FILE:{line}: no column '{name}' in the header {header!r}; it must name prompt, answer, rank" for name in names)
 
 
-def _rank(text: str, line: int = 2) -> str:
+def _rank(text: str, line: int | str = 2) -> str:
     return f"FILE:{line}: rank must be a positive whole number, not {text!r}{_WRITE_1}"
 
 
@@ -58,25 +57,13 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     "a lone surrogate": (GOOD.encode() + b"p,\xed\xa0\xbd,3\n", _NOT_UTF8.format(4, "0xed after 'p,'")),
     "NUL in an answer": (HEADER + "p,a,1\np,b\0,2\n", _NUL.format(3, "after 'p,b'")),
     "NUL bytes at the end": (GOOD + "\0\0\0", _NUL.format(4, "at the start of the line")),
-    "a workbook": (b"PK\x03\x04\x14\x00\x06\x00", _NUL.format(1, f"after {'PK' + chr(3) + chr(4) + chr(20)!r}")),
-    "gzip": (b"\x1f\x8b\x08\x08abc", _NOT_UTF8.format(1, "0x8b after '\\x1f'")),
-    "two byte-order marks": (codecs.BOM_UTF8 * 2 + GOOD.encode(), _no_column("\ufeffprompt,answer,rank", "prompt")),
     # headers
     "no rank": ("prompt,answer\np,a\n", _no_column("prompt,answer", "rank")),
     "no header": ("p,a,1\np,b,2\n", _no_column("p,a,1", "prompt", "answer", "rank")),
-    "renamed columns": ("question,reply,rank\np,a,1\n", _no_column("question,reply,rank", "prompt", "answer")),
-    "capital letters": ("Prompt,Answer,Rank\np,a,1\n", _no_column("Prompt,Answer,Rank", "prompt", "answer", "rank")),
     "the header after an empty line": ("\nprompt,answer\np,a\n", _no_column("prompt,answer", "rank", line=2)),
     "two columns of one name": ("prompt,answer,rank,rank\np,a,1,1\n", "FILE:1: two columns are named 'rank'; rename one"),
     "two columns group": ("prompt,answer,rank,group,group\np,a,1,x,y\n", "FILE:1: two columns are named 'group'; rename one"),
-    "semicolons": (GOOD.replace(",", ";"), _NOT_COMMAS.format("'prompt;answer;rank'")),
-    "semicolons and quotes": ('"prompt";"answer";"rank"\n"p";"a";"1"\n', _NOT_COMMAS.format("""'"prompt";"answer";"rank"'""")),
-    "tabs": (GOOD.replace(",", "\t"), _NOT_COMMAS.format(r"'prompt\tanswer\trank'")),
-    "tabs and quotes": ('"prompt"\t"answer"\t"rank"\n', _NOT_COMMAS.format("""'"prompt"\\t"answer"\\t"rank"'""")),
-    "bars": (GOOD.replace(",", "|"), _NOT_COMMAS.format("'prompt|answer|rank'")),
     "a semicolon in another column's name": ("prompt,reply,rank,a;b\n", _no_column("prompt,reply,rank,a;b", "answer")),
-    "the separator named first": ("sep=,\n" + GOOD, _no_column("sep=,", "prompt", "answer", "rank")),
-    "JSON": ('{"prompt": "p"}\n', _no_column('{"prompt": "p"}', "prompt", "answer", "rank")),
     # quotes and numbers of cells
     "a quote not closed": (HEADER + 'p,a,1\np,"b,2\np,c,3\n', _QUOTES.format(3, """'p,"b,2'""")),
     "a quote not closed on the last line": (HEADER + 'p,a,1\np,"b', _QUOTES.format(3, """'p,"b'""")),
@@ -91,7 +78,6 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         HEADER + 'p, "b, yes",2\n',
         """FILE:2: 4 cells where the header has 3: 'p, "b, yes",2'; put a cell that contains a comma in double quotes""",
     ),
-    "commas at the end": (HEADER + "p,a,1,,\n", "FILE:2: 5 cells where the header has 3: 'p,a,1,,'; delete the commas at its end"),
     "too few cells": (HEADER + "p,a,1\np,1\n", "FILE:3: 2 cells where the header has 3: 'p,1'; give every column a cell"),
     "semicolons in one row": (HEADER + "p,a,1\np;b;2\n", "FILE:3: 1 cell where the header has 3: 'p;b;2'; give every column a cell"),
     # empty cells
@@ -106,12 +92,11 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     # ranks
     **{
         f"the rank {text!r}": _with_rank(text)
-        for text in ["0", "0.0", "-1", "1.5", "first", "1e9", "1e0", "inf", "NaN", "", "1st", "#1", "+", "1.0.0", "٣", "１", "½", "0x1", "TRUE", "=1"]
+        for text in ["-1", "first", "1e9", "1e0", "inf", "1.5.1", "1st", "#1", "+", "1.0.0", "٣", "１", "½", "0x1", "TRUE", "=1"]
     },
-    "a rank with a decimal comma": (HEADER + 'p,a,"1,0"\n', _rank("1,0")),
     "a rank of ten digits": (GOOD + "p,c,1000000000\n", f"FILE:4: rank is too large: '1000000000'{_WRITE_1}"),
     "a rank of 10,000 digits": (GOOD + f"p,c,{'9' * 10_000}\n", f"FILE:4: rank is too large: {'9' * 57 + '...'!r}{_WRITE_1}"),
-    "a wrong rank after a cell of three lines": (HEADER + 'p,"a\n\nb",1\np,c,x\n', _rank("x", line=5)),
+    "a wrong rank after a cell of three lines": (HEADER + 'p,"a\n\nb",1\np,c,x\n', _rank("x", "5 (row 3, prompt 'p')")),
     "the header again": (GOOD + GOOD, _rank("rank", line=4)),
     "another file behind it": (GOOD.encode() + codecs.BOM_UTF8 + GOOD.encode(), _rank("rank", line=4)),
     # contradictions and nothing to compare
@@ -133,16 +118,16 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         " rank at least two answers to one prompt in one group",
     ),
     "several problems, in the order of their lines": (
-        HEADER + "p,a,0\n,b,1\np,c,1\np,c,2\np,d,no\n",
+        HEADER + "p,a,-1\n,b,1\np,c,1\np,c,2\np,d,no\n",
         "\n".join([
-            _rank("0"),
+            _rank("-1"),
             "FILE:3: empty prompt: ''; write the text or delete the row",
             "FILE:5: the same answer to one prompt has rank 2 here and rank 1 on line 4: 'c'; keep one of the two rows",
             _rank("no", line=6),
         ]),
     ),
-    "21 problems": (HEADER + "p,a,0\n" * 21, "\n".join(_rank("0", line) for line in range(2, 22)) + "\n... and 1 more problem"),
-    "25 problems": (HEADER + "p,a,0\n" * 25, "\n".join(_rank("0", line) for line in range(2, 22)) + "\n... and 5 more problems"),
+    "21 problems": (HEADER + "p,a,-1\n" * 21, "\n".join(_rank("-1", line) for line in range(2, 22)) + "\n... and 1 more problem"),
+    "25 problems": (HEADER + "p,a,-1\n" * 25, "\n".join(_rank("-1", line) for line in range(2, 22)) + "\n... and 5 more problems"),
 }  # fmt: skip
 
 
@@ -153,6 +138,8 @@ def _answers(*texts: str) -> list[Ranking]:
 def _rows(*texts: str) -> str:
     return HEADER + "".join(f"p,{text},{rank}\n" for rank, text in enumerate(texts, 1))
 
+
+_UNRANKED = "FILE: left out {} without a rank: {}"
 
 RIGHT: dict[str, tuple[str | bytes, list[Ranking], list[str]]] = {
     # form
@@ -165,6 +152,19 @@ RIGHT: dict[str, tuple[str | bytes, list[Ranking], list[str]]] = {
     "empty lines": ("\n\n" + GOOD.replace("\n", "\n\n"), PAIR, []),
     "rows of empty cells": (GOOD + ",,\n,,\n", PAIR, []),
     "rows of white space": (GOOD + " \n , ,\u00a0\n\t\n", PAIR, []),
+    "two byte-order marks": (codecs.BOM_UTF8 * 2 + GOOD.encode(), PAIR, []),
+    "semicolons": (GOOD.replace(",", ";"), PAIR, []),
+    "semicolons, quotes and a byte-order mark": ('\ufeff"prompt";"answer";"rank"\r\n"p";"a";"1"\r\n"p";"b";"2"\r\n', PAIR, []),
+    "tabs": (GOOD.replace(",", "\t"), PAIR, []),
+    "bars": (GOOD.replace(",", "|"), PAIR, []),
+    "the separator named first": ("sep=;\n" + GOOD.replace(",", ";"), PAIR, []),
+    "a title": ("Table 1\n" + GOOD, PAIR, []),
+    "empty columns at the end": ("prompt,answer,rank,,\np,a,1,,\np,b,2,,\n", PAIR, []),
+    "commas at the end": (HEADER + "p,a,1,,\np,b,2,\n", PAIR, []),
+    "capital letters": (GOOD.replace("prompt,answer,rank", "Prompt,ANSWER,Rank"), PAIR, []),
+    "merged cells": (
+        HEADER + "p,a,1\n,b,2\n", PAIR, ["FILE: 1 row without a prompt belongs to the prompt above it, from row 3 on"],
+    ),
     "columns in another order": ("rank,prompt,answer\n1,p,a\n2,p,b\n", PAIR, []),
     "further columns": ("note,rank,answer,by,prompt\nx,1,a,me,p\n,2,b,,p\n", PAIR, []),
     "further columns of one name": ("note,note,prompt,answer,rank\n,,p,a,1\n,,p,b,2\n", PAIR, []),
@@ -192,6 +192,12 @@ RIGHT: dict[str, tuple[str | bytes, list[Ranking], list[str]]] = {
     # ranks
     "ranks as spreadsheets write them": (HEADER + 'p,a,1.0\np,b,"2"\np,c,+3\np,d,004\np,e,5.\n', _answers(*"abcde"), []),
     "ties and gaps": (HEADER + "p,a,7\np,b,2\np,c,2\n", [Ranking("p", ["a", "b", "c"], [7, 2, 2])], []),
+    "ranks from 0": (HEADER + "p,a,0\np,b,1\n", PAIR, []),
+    "ranks of 1.5": (HEADER + "p,a,1.5\np,b,1.5\np,c,3.0\n", [Ranking("p", ["a", "b", "c"], [1, 1, 2])], []),
+    "ranks with decimal commas": ("prompt;answer;rank\np;a;1,0\np;b;2,5\n", PAIR, []),
+    "answers without a rank": (
+        GOOD + "p,c,\np,d,N/A\nq,e,\n", PAIR, ["FILE: left out 1 prompt with no rank: 'q'", _UNRANKED.format("3 rows", "lines 4, 5, 6")],
+    ),
     "the largest rank": (HEADER + "p,a,1\np,b,999999999\n", [Ranking("p", ["a", "b"], [1, 999_999_999])], []),
     "prompts mixed": (HEADER + "p,a,1\nq,c,2\np,b,2\nq,d,1\n", [*PAIR, Ranking("q", ["c", "d"], [2, 1])], []),
     "the prompt as an answer": (HEADER + "p,p,1\np,b,2\n", _answers("p", "b"), []),
@@ -206,10 +212,13 @@ RIGHT: dict[str, tuple[str | bytes, list[Ranking], list[str]]] = {
     ),
     # groups
     "an empty column group": ("prompt,answer,rank,group\np,a,1,\np,b,2,\n", PAIR, []),
-    "two people": (
-        "prompt,answer,rank,group\np,a,1,ann\np,b,2,ann\np,a,2,bob\np,b,1,bob\n",
-        [Ranking("p", ["a", "b"], [1, 2], "ann"), Ranking("p", ["a", "b"], [2, 1], "bob")], [],
-    ),
+    **{
+        f"two people in a column {name}": (
+            f"prompt,answer,rank,{name}\np,a,1,ann\np,b,2,ann\np,a,2,bob\np,b,1,bob\n",
+            [Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["a", "b"], [2, 1], rater="bob")], [],
+        )
+        for name in ("rater", "annotator", "annotator_id", "Judge")
+    },
     "a group and none": (
         "group,prompt,answer,rank\n,p,a,1\ng ,p,a,2\n,p,b,2\n g,p,c,1\n", [*PAIR, Ranking("p", ["a", "c"], [2, 1], "g")], [],
     ),

@@ -23,11 +23,11 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
     [
         ("p.txt", "\n \n", "FILE: has no prompts; write one per line"),
         ("p.csv", "text\na\n", "FILE:1: no column 'prompt' in the header 'text'; it must name prompt"),
-        ("p.jsonl", '{"text": "a"}\n', 'FILE:1: "prompt" is not a text: \'None\'; write "prompt": "…"'),
-        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line, or delete the line"),
-        ("p.jsonl", "[" * 100_000, f"FILE:1: nested too deeply: {'[' * 60!r}; write one flat object per line"),
-        ("p.jsonl", '{"prompt": "a\\u0000b"}\n', "FILE:1: \"prompt\": a NUL character in 'a\\x00b'; remove it"),
-        ("p.jsonl", '{"prompt": "a"}\n{"prompt": "\\ud800"}\n', "FILE:2: \"prompt\": half of a surrogate pair in '\\ud800'; remove it"),
+        ("p.jsonl", '{"text": "a"}\n', "FILE: no column 'prompt' in the header 'text'; it must name prompt"),
+        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line"),
+        ("p.jsonl", "[" * 100_000, f"FILE:1: not JSON: {'[' * 57 + '...'!r}; write one object per line"),
+        ("p.jsonl", '{"prompt": "a\\u0000b"}\n', "FILE:1: a NUL character in 'a\\x00b'; remove it"),
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt": "\\ud800"}\n', "FILE:2: half of a surrogate pair in '\\ud800'; remove it"),
         ("p.txt", "one\ntwo\0\n", "FILE:2: a NUL character in 'two\\x00'; remove it"),
     ],
 )
@@ -112,3 +112,24 @@ def test_cut_at_the_last_whole_sentence():
     assert cut_at_sentence('He said "no." Then he le') == 'He said "no."'
     assert cut_at_sentence("Version 3.5 is o") == "Version 3.5 is o"
     assert cut_at_sentence("Good! Bad? Ugl") == "Good! Bad?"
+
+
+def test_prompts_of_a_json_list_and_of_tables(tmp_path):
+    for name, text in {
+        "a.json": '["one", "two"]', "b.json": '[{"prompt": "one"}, {"prompt": "two"}]', "c.tsv": "id\tprompt\n1\tone\n2\ttwo\n",
+        "d.csv": "id;Prompt\n1;one\n2;two\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+        assert read_prompts(tmp_path / name) == ["one", "two"]
+
+
+def test_only_line_ends_end_the_lines_of_a_prompt_file(tmp_path):
+    (tmp_path / "p.txt").write_bytes("one\vone\r\ntwo\u2028two\x85\rthree\x0c\n".encode())
+    assert read_prompts(tmp_path / "p.txt") == ["one\vone", "two\u2028two", "three"]
+
+
+def test_candidates_of_a_csv_with_a_row_for_each_answer(tmp_path):
+    (tmp_path / "c.csv").write_text("prompt,answer\np,a\np,b\nq,c\n")
+    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.csv")] == [("p", ["a", "b"]), ("q", ["c"])]
+    (tmp_path / "c.json").write_text('[{"prompt": "p", "answers": ["a", "b"]}]')
+    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.json")] == [("p", ["a", "b"])]

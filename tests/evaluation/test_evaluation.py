@@ -98,7 +98,7 @@ def test_ranks_against_the_rewards_look_reversed_beyond_chance_only():
 
 
 def test_several_raters_stand_in_the_evaluation():
-    some = [Ranking("p", ["a", "b", "c"], [1, 2, 3], "ann"), Ranking("p", ["a", "b", "c"], [1, 3, 2], "bob")]
+    some = [Ranking("p", ["a", "b", "c"], [1, 2, 3], rater="ann"), Ranking("p", ["a", "b", "c"], [1, 3, 2], rater="bob")]
     found = evaluate("test", some, np.array([3.0, 2.0, 1.0] * 2)).raters
     assert (found.prompts, found.pairs) == (1, 3) and found.share == 2 / 3
     assert evaluate("test", rankings(3), np.tile([3.0, 2.0, 1.0], 3)).raters is None

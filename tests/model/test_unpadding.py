@@ -3,19 +3,12 @@ import copy
 import pytest
 import torch
 import transformers
-from transformers.models.modernbert import modeling_modernbert
 
-from preference.model.attention import attend, first_tokens
 from preference.model.encoding import CHUNK_COST_CPU, chunk_cost_of
-from preference.model.unpadding import FAMILIES, runs_unpadded, unpad_layers
-from preference.model.unpadding_modernbert import cut_into_blocks
+from preference.model.unpadding import FAMILIES, attend, first_tokens, runs_unpadded, unpad_layers
 
 SMALL = {"vocab_size": 50, "pad_token_id": 0, "num_labels": 1}
 BERT = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
-
-
-# Windows of 4 and 8 tokens to either side, in texts of up to 40; the last layer is global, or local.
-MODERNBERT = {"global last": {"num_hidden_layers": 4, "local_attention": 8}, "local last": {"num_hidden_layers": 3, "local_attention": 16}}
 
 
 def small_model(family: str, **options):
@@ -63,68 +56,6 @@ def test_unpadded_layers_give_the_same_rewards_and_gradients(family, padded):
     assert unpadded_gradients.keys() == gradients.keys()
     for name, gradient in gradients.items():
         torch.testing.assert_close(unpadded_gradients[name], gradient, atol=1e-9, rtol=1e-7)
-
-
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
-@pytest.mark.parametrize("layers", MODERNBERT.values(), ids=MODERNBERT)
-@pytest.mark.parametrize("biases", [True, False])
-@pytest.mark.parametrize("padded", [True, False])
-def test_modernbert_gives_the_same_rewards_and_gradients(monkeypatch, pooling, layers, biases, padded):
-    def rotate_in_fp64(query, key, cos, sin, unsqueeze_dim=1):  # transformers rounds to fp32 here
-        return [part * cos[:, None] + modeling_modernbert.rotate_half(part) * sin[:, None] for part in (query, key)]
-
-    monkeypatch.setattr(modeling_modernbert, "apply_rotary_pos_emb", rotate_in_fp64)
-    also = {f"{part}_bias": biases for part in ("attention", "mlp", "norm", "classifier")}
-    model, batch = small_model("modernbert", classifier_pooling=pooling, **layers, **also), padded_batch()
-    if not padded:
-        del batch["attention_mask"]
-    rewards, gradients = rewards_and_gradients(model, batch)
-    assert rewards.std() > 0.1
-    unpad_layers(model)
-    assert runs_unpadded(model) and chunk_cost_of(model, "cpu") is None
-    unpadded_rewards, unpadded_gradients = rewards_and_gradients(model, batch)
-    torch.testing.assert_close(unpadded_rewards, rewards, atol=1e-9, rtol=1e-9)
-    assert unpadded_gradients.keys() == gradients.keys()
-    for name, gradient in gradients.items():
-        torch.testing.assert_close(unpadded_gradients[name], gradient, atol=1e-9 * float(gradient.abs().max()), rtol=1e-7)
-
-
-def test_modernbert_sees_no_padding_and_its_last_layer_only_what_is_read():
-    for pooling, last in (("cls", 4), ("mean", 12 + 40 + 1 + 33)):
-        model, batch = small_model("modernbert", classifier_pooling=pooling, **MODERNBERT["local last"]), padded_batch()
-        unpad_layers(model)
-        rows = []
-        for layer in model.model.layers:
-            layer.mlp.register_forward_pre_hook(lambda module, inputs, rows=rows: rows.append(len(inputs[0])))
-        model(**batch)
-        assert rows == [12 + 40 + 1 + 33] * 2 + [last]
-
-
-def test_modernbert_in_bf16_stays_near_itself_in_fp32():
-    model, batch = small_model("modernbert", **MODERNBERT["global last"]).float(), padded_batch()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    unpad_layers(model)
-    rewards, _ = rewards_and_gradients(model, batch)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        narrow, gradients = rewards_and_gradients(model, batch)
-    torch.testing.assert_close(narrow.float(), rewards, atol=0.05 * float(rewards.std()) + 0.02, rtol=0)
-    assert all(gradient.isfinite().all() for gradient in gradients.values())
-
-
-def test_hidden_states_that_are_asked_for_are_the_padded_ones():
-    model, batch = small_model("modernbert", **MODERNBERT["global last"]), padded_batch()
-    unpad_layers(model)
-    hidden = model(**batch, output_hidden_states=True).hidden_states
-    assert [state.shape for state in hidden] == [(4, 40, 32)] * 5
-
-
-@pytest.mark.parametrize("tokens", [5, 6, 31, 64, 100])
-def test_blocks_show_every_token_those_within_the_window(tokens):
-    blocks, window = cut_into_blocks(tokens, window=4), 4
-    seen = {(i, j) for block in blocks for i, j in (block.open.nonzero() + torch.tensor([block.asking.start, block.seen.start])).tolist()}
-    expected = {(i, j) for i in range(tokens) for j in range(tokens) if abs(i - j) <= window}
-    assert blocks == [] if tokens == 5 else {pair for pair in seen if pair[0] < tokens} == expected
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert"])

@@ -162,7 +162,9 @@ def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(evidence_of, 
     evidence = evidence_of([], None, review=REVIEW)
     content, _ = card_of(evidence, tmp_path)
     assert evidence.first is REVIEW.evaluation and make_record(evidence).verdict == REVIEW.evaluation.verdict
-    assert f"> {REVIEW.evaluation.verdict}\n" in content and REVIEW.evaluation.verdict.startswith("Do not trust these models: they ordered 67%")
+    assert f"> {REVIEW.evaluation.verdict}\n" in content and REVIEW.evaluation.verdict.startswith(
+        "Do not trust a model of these rankings: models that had not seen the prompts ordered 67%"
+    )
     said = (
         "Judged by all 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: this model has learned from all of them, but 5"
         " models each learned without some, and scored those."

@@ -1,0 +1,132 @@
+"""What reward_model_trainer.py reads: rankings, a base model, and what is learned from. Imports nothing heavy: a wrong CSV is told at once."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from preference import console
+from preference.data.prompt_key import prompt_key
+from preference.data.rankings import Ranking, Rankings, read_rankings
+from preference.data.sample import TRAINING_SAMPLE
+from preference.data.splits import Parts, split_by_prompt, train_on_seen
+from preference.errors import InputError
+from preference.model.base_models import BaseModel, find_base_model
+from preference.processes import PROCESS
+from preference.training.output_folder import check_ours, previous_folder
+from preference.training.seen_prompts import prompt_digest, seen_by
+from preference.training.settings import TrainingSettings
+from preference.wording import counted
+
+TEST_DATA = Path("test_data.csv")
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """What is read and written. `dataset_name` is the name of the data on the Hub, if it is there."""
+
+    data: str
+    test_data: str | None  # None: see read_data
+    dataset_name: str | None
+    output_dir: Path
+    plot: Path
+    log_dir: Path
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to learn from, and to be judged by.
+
+    Attributes:
+        usable: the rankings whose prompts are not the test's.
+        parts: positions in `usable`.
+        known: keys of the prompts that the base model was trained on.
+    """
+
+    data: Rankings
+    tests: Rankings | None
+    usable: list[Ranking]
+    parts: Parts
+    base: BaseModel
+    known: set[str]
+
+    def is_unseen(self, ranking: Ranking) -> bool:
+        """Return whether the base model was not trained on a ranking's prompt."""
+        return ranking.key not in self.known
+
+
+def say(text: str = "", *, wrap: bool = True) -> None:
+    """Print text, once however many processes there are; see `preference.console.say`."""
+    if PROCESS == 0:
+        console.say(text, wrap=wrap)
+
+
+def read_material(files: TrainingFiles, base_model: str, settings: TrainingSettings) -> Material:
+    """Read what there is to learn from, find the base model, and split by prompt; say what is left out, and why.
+
+    Raises:
+        InputError: something is wrong with the rankings, the base model, or the places that are written to.
+    """
+    check_outputs(files)
+    rankings, tests = read_data(files.data, files.test_data)
+    test_prompts = {ranking.key for ranking in tests.rankings} if tests else set()
+    usable = [ranking for ranking in rankings.rankings if ranking.key not in test_prompts]
+    parts = split_by_prompt(usable, settings.validation_fraction, settings.seed)
+    if not parts.validation and settings.validation_fraction > 0:
+        count = counted(len({ranking.key for ranking in usable}), "prompt")
+        say(f"{count}: too few for a validation part of {settings.validation_fraction:.0%}; training on all of them")
+    base = find_base_model(base_model)
+    say(base.note or f"base model: {base.used} ({base.source})")
+    seen = seen_by(base)
+    if known := {key for key in {*map(prompt_key, rankings.prompts), *test_prompts} if prompt_digest(key) in seen}:
+        say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
+        parts = train_on_seen(usable, parts, lambda prompt: prompt_key(prompt) in known)
+    return Material(rankings, tests, usable, parts, base, known)
+
+
+def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | None]:
+    """Read the training and the test CSV, and say what is left out: also prompts that stand in both, which are not trained on.
+
+    Args:
+        test_data: None is `TEST_DATA`, where that exists and all prompts of `data` are the sample's. It holds the sample's test
+            prompts, as a rule, and says nothing of anybody's own rankings.
+    """
+    rankings = read_rankings(data)
+    if test_data is None and TEST_DATA.exists():
+        if {ranking.key for ranking in rankings.rankings} <= set(map(prompt_key, TRAINING_SAMPLE)):
+            test_data = str(TEST_DATA)
+        else:
+            say(f"{TEST_DATA} is not used: {data} is not the sample; to judge the model by it, give --test-data {TEST_DATA}")
+    tests = read_rankings(test_data) if test_data else None
+    for warning in rankings.warnings() + (tests.warnings() if tests else []):
+        say(f"warning: {warning}")
+    shared = {r.key for r in rankings.rankings} & {r.key for r in tests.rankings} if tests else set()
+    if shared:
+        say(f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that the test prompts are unseen")
+        if all(ranking.key in shared for ranking in rankings.rankings):
+            raise InputError(f"{data}: every prompt is also in {test_data}; nothing is left to train on")
+    return rankings, tests
+
+
+def check_outputs(files: TrainingFiles) -> None:
+    """Before any work, refuse a picture that cannot be drawn, a folder that this trainer did not write, and a name that the Hub cannot have."""
+    output_dir, plot = files.output_dir, files.plot
+    if plot.suffix.lower() not in PICTURES or plot.is_dir():
+        raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
+    whole = output_dir.resolve()
+    if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
+        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; name a new one in it")
+    for flag, path in (("--plot", plot), ("--log-dir", files.log_dir)):
+        if whole in (path.resolve(), *path.resolve().parents):
+            raise InputError(f"{flag} {path}: lies in --output-dir, which each training replaces; choose another place")
+    if output_dir.exists():
+        check_ours(output_dir)
+        check_ours(previous_folder(output_dir))
+    if files.log_dir.exists() and not files.log_dir.is_dir():
+        raise InputError(f"--log-dir {files.log_dir}: not a folder; choose another one")
+    if files.dataset_name and not re.fullmatch(r"[\w.-]+/[\w.-]+", files.dataset_name, re.ASCII):
+        raise InputError(f"--dataset-name {files.dataset_name}: not a name of the Hugging Face Hub; write USER/NAME")
+    try:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--plot {plot}: its folder cannot be created ({error.strerror})") from error
