@@ -79,7 +79,7 @@ def test_ten_prompts_give_odds_and_say_how_many_disputes_chance_alone_would_give
     done = review(folder, tiny_distilbert)
     assert "P(preferred) = sigmoid(margin / " in done.stdout
     strong, disputes, first = re.search(
-        r"chance alone would give about (\d+) disputes as strong as these (\d+), and about (\d\.\d) as strong as the first\.", done.stdout
+        r"chance alone would give about (\d+) disputes as strong as these (\d+), and about (\d\.\d) as strong as the first\.", " ".join(done.stdout.split())
     ).groups()
     rows = read_csv(folder / "review.csv")
     least = LEAST_DISPUTE * np.std([float(row["reward"]) for row in rows])
@@ -185,13 +185,6 @@ def test_one_prompt_cannot_be_reviewed(folder, tiny_distilbert):
     assert done.stderr == "error: data.csv: only one prompt with a ranking; rank at least two to review them\n"
 
 
-@pytest.fixture
-def four_prompts(folder):
-    rows = read_csv(folder / "data.csv")[:16]
-    (folder / "data.csv").write_text(format_rows([list(rows[0]), *(list(row.values()) for row in rows)]))
-    return folder
-
-
 def test_a_learning_curve_says_whether_more_would_help(folder, tiny_distilbert):
     ranked_by_length(folder, 16)
     log = [
@@ -200,7 +193,7 @@ def test_a_learning_curve_says_whether_more_would_help(folder, tiny_distilbert):
     ]
     (folder / "ranking_log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log))
     done = review(folder, tiny_distilbert, "--learning-curve")
-    assert re.search(r"More rankings .*, of twice as many \(32\) \d\.\d\d, 80 % interval \d", " ".join(done.stdout.split()))
+    assert re.search(r"ore rankings .*: accuracy \d\.\d\d now, \d\.\d\d with twice as many \(32; 80 % interval \d", " ".join(done.stdout.split()))
     assert "picture     learning_curve.png\n" in done.stdout and (folder / "learning_curve.png").stat().st_size > 20_000
     assert re.search(r"yourself, shown 1 prompt again +0\.000 *\n", done.stdout)  # one prompt has no interval
 
