@@ -122,14 +122,14 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
         for r in rows
         for rank in [r["rank"] if rater == "ann" else 5 - int(r["rank"])]
     ]
-    (folder / "data.csv").write_text(format_rows([[*COLUMNS, "group"], *grouped]))
+    (folder / "data.csv").write_text(format_rows([[*COLUMNS, "rater"], *grouped]))
     printed = review(folder, tiny_distilbert).stdout
-    assert "two raters agree" in printed and re.search(r"^ +\d\.\d\d  .* \(group (ann|bob)\)\n +\[\d\] .*\n +\[\d\] ", printed, re.M)
+    assert "two raters agree" in printed and re.search(r"^ +\d\.\d\d  .* \('?(ann|bob)'?\)\n +\[\d\] .*\n +\[\d\] ", printed, re.M)
     reviewed = read_csv(folder / "review.csv")
     assert len(reviewed) == 64
-    disputes = {(row["prompt"], row["group"]): float(row["dispute"]) for row in reviewed}
+    disputes = {(row["prompt"], row["rater"]): float(row["dispute"]) for row in reviewed}
     assert len(disputes) == 16
-    rewards = {(row["prompt"], row["group"], row["answer"]): row["reward"] for row in reviewed}
+    rewards = {(row["prompt"], row["rater"], row["answer"]): row["reward"] for row in reviewed}
     assert all(rewards[prompt, "ann", answer] == rewards[prompt, "bob", answer] for prompt, _, answer in rewards)
     assert any(disputes[prompt, "ann"] != disputes[prompt, "bob"] for prompt, _ in disputes)
 

@@ -51,7 +51,9 @@ def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings
         gradients.append([parameter.grad.clone() for parameter in trainer.model.parameters()])
         trainer.model.zero_grad()
         trainer.train()
-        rewards = [trainer.rewards(trainer.train_dataset), trainer.rewards(trainer.eval_dataset)]
+        rewards = []
+        for part, trainer.validation_rankings in ((trainer.train_dataset, rankings[:4]), (trainer.eval_dataset, rankings[4:])):
+            rewards.append(trainer.rewards(part))
         accuracies.append([count_pairs(some, values).accuracy() for some, values in zip((rankings[:4], rankings[4:]), rewards, strict=True)])
     assert chunks[0] > 4 and chunks[1:] == [1, 1]
     for way in (1, 2):
