@@ -130,4 +130,4 @@ def test_prompts_that_were_typed_otherwise_are_no_test_of_the_model(folder, tiny
     done = train(folder, *arguments, "--data", "capital.csv", "--test-data", "training_data.csv")
     assert "shares 5 prompts with training_data.csv: left out of training" in " ".join(done.stdout.split())
     scored = run_script("score_answers.py", "test_data.csv", "--model", "reward_model_final", "--output", "scored.csv", cwd=folder)
-    assert "left out: 3 prompts that the model was trained on" in scored.stdout
+    assert "not judged: 3 prompts that the model was trained on" in scored.stdout

@@ -68,7 +68,7 @@ def gather_evidence(material: Material, trained: Trained) -> Evidence:
     score = trained.reward_model.score_rankings
     evaluations = [evaluate(part, some, score(some), seed=seed) for part, some in unseen.items() if some]
     if not evaluations:
-        evaluations = [evaluate_seen(trained, usable, sorted(random.Random(seed).sample(learned, min(len(learned), SEEN_RANKINGS))))]
+        evaluations = [evaluate_seen(trained, usable, sorted(random.Random(seed).sample(learned, min(len(learned), 4 if review else SEEN_RANKINGS))))]
     review = review_of(trained, usable, material.is_unseen)
     return Evidence(material.data, material.tests, [usable[i] for i in learned], trained, evaluations, review)
 

@@ -56,14 +56,9 @@ def review_of(trained: Trained, rankings: Sequence[Ranking], is_unseen: Callable
 
 
 def evaluate_seen(trained: Trained, rankings: Sequence[Ranking], positions: Sequence[int]) -> Evaluation:
-    """Evaluate the rewards of some of the rankings that a model has learned from."""
+    """Evaluate the rewards of some of the rankings that a model has learned from, as the saved model gives them: in fp32."""
     some = [rankings[i] for i in positions]
-    if trained.rewards is None:
-        rewards = trained.reward_model.score_rankings(some)
-    else:
-        parts = split_rewards(rankings, trained.rewards)
-        rewards = np.concatenate([parts[i] for i in positions]).astype(np.float32)
-    return evaluate("training", some, rewards, seed=trained.settings.seed)
+    return evaluate("training", some, trained.reward_model.score_rankings(some), seed=trained.settings.seed)
 
 
 def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:

@@ -40,6 +40,6 @@ def test_validation_prompts_are_said_to_flatter_the_new_model():
 def test_few_prompts_tell_nothing_however_clear_they_are(prompts):
     comparison = compare(synthetic_rankings(prompts), np.array([1.0, 2, 3] * prompts), np.array([3.0, 2, 1] * prompts))
     assert comparison.in_words() == (
-        f"Too few prompts to tell the new model from the previous one: 1.000 of the pairs of {prompts} prompt{'s' * (prompts > 1)} that neither"
-        " was trained on, against 0.000 (at least 6 are needed)."
+        f"Too few prompts to tell the new model from the previous one: 1.000 of the pairs of {prompts} prompt{'s' * (prompts > 1)} that were unseen"
+        " in both trainings, against 0.000 (at least 6 are needed)."
     )

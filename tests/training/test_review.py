@@ -45,9 +45,7 @@ def test_a_training_is_reviewed_without_what_its_base_model_had_seen(rankings, t
 def test_what_it_has_learned_from_is_known_already(rankings, trained):
     found = evaluate_seen(trained, rankings, [1, 3])
     assert found.part == "training" and found.rankings == [rankings[1], rankings[3]]
-    np.testing.assert_array_equal(found.rewards, trained.rewards[[4, 5, 6, 7, 12, 13, 14, 15]])
-    scored = evaluate_seen(replace(trained, rewards=None), rankings, [1, 3])
-    np.testing.assert_allclose(scored.rewards, found.rewards, atol=1e-4)
+    np.testing.assert_allclose(found.rewards, trained.rewards[[4, 5, 6, 7, 12, 13, 14, 15]], atol=1e-4)
 
 
 def test_a_reward_model_is_no_base_for_a_review_of_what_it_has_seen(rankings, tiny_reward_model, sample_folder):
