@@ -182,7 +182,7 @@ def test_one_prompt_is_trained_on_and_judged_by_nothing(folder, tiny_distilbert)
 
 def test_where_no_prompt_is_unseen_only_some_of_those_trained_on_are_scored(folder, tiny_distilbert, monkeypatch):
     (folder / "test_data.csv").unlink()
-    monkeypatch.setattr("reward_model_trainer.SEEN_RANKINGS", 2)
+    monkeypatch.setattr("preference.jobs.training.SEEN_RANKINGS", 2)
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--validation-fraction", 0, "--freeze-layers", 0)
     rows = read_csv(folder / "reward_model_final" / "rewards.csv")
     assert {row["part"] for row in rows} == {"training"} and len({row["prompt"] for row in rows}) == 2

@@ -27,6 +27,7 @@ from preference.wording import counted, name_some, shorten
 
 PICTURE = "reward_scores_plot"  # its name beside the model card
 SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
+CHECKED_RANKINGS = 4  # scored where a review is shown instead: what is saved is compared with these
 TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
@@ -67,9 +68,10 @@ def gather_evidence(material: Material, trained: Trained) -> Evidence:
     }
     score = trained.reward_model.score_rankings
     evaluations = [evaluate(part, some, score(some), seed=seed) for part, some in unseen.items() if some]
-    if not evaluations:
-        evaluations = [evaluate_seen(trained, usable, sorted(random.Random(seed).sample(learned, min(len(learned), 4 if review else SEEN_RANKINGS))))]
     review = review_of(trained, usable, material.is_unseen)
+    if not evaluations:
+        count = min(len(learned), SEEN_RANKINGS if review is None else CHECKED_RANKINGS)
+        evaluations = [evaluate_seen(trained, usable, sorted(random.Random(seed).sample(learned, count)))]
     return Evidence(material.data, material.tests, [usable[i] for i in learned], trained, evaluations, review)
 
 
