@@ -94,7 +94,7 @@ class RankingLoop(Loop):
         "v": VIEW,
         "w": Key("write an answer of your own", write),
         "r": Key("sample new answers; what you wrote or edited stays", resample),
-        "m": Key("how well a model that learns as you rank would have predicted it", show_growth),
+        "m": Key("how well a model that learns as you rank predicts your rankings", show_growth),
         "?": HELP,
         "q": QUIT,
     }
