@@ -71,9 +71,10 @@ class GrowingModel:
 
     def close(self) -> None:
         """End the worker; what it computed stays in the cache."""
-        if self._worker:
-            self._worker.kill()
-            self._worker.wait()
+        worker, self._worker = self._worker, None
+        if worker:
+            worker.kill()
+            worker.wait()
 
     @property
     def disputes(self) -> list[str]:
@@ -111,7 +112,7 @@ class GrowingModel:
         assert worker.stdout
         for line in worker.stdout:
             self._find(json.loads(line))
-        if "failed" not in self.found:
+        if self._worker and "failed" not in self.found:  # else `close` ended it
             self._find({"failed": "its process ended unexpectedly"})
 
     def _find(self, found: dict[str, Any]) -> None:

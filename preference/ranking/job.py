@@ -113,6 +113,8 @@ def rank(
         loop = RankingLoop(session, sample_again, guidelines)
         lead(loop)
         if not loop.interrupted:
+            growing.wait()
+            growing.close()  # what follows has the processor to itself
             print_agreement(session)
             print_growth(growing)
         print_next(session, steps, review_again=bool(growing.disputes) and not loop.interrupted)

@@ -43,7 +43,6 @@ def print_agreement(session: RankingSession) -> None:
 
 def print_growth(growing: GrowingModel) -> None:
     """Say how well the growing model did, and what it disputes; nothing where it was never tested."""
-    growing.wait()
     if growing.found.get("all"):
         say(growing.in_words())
     if growing.disputes:
