@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from preference.data.candidates import Candidates, distinct
 from preference.data.rankings import Ranking
 from preference.ranking.growing import GrowingModel
+from preference.ranking.order import format_order
 from preference.ranking.self_agreement import kendall_tau, shown_twice
 from preference.ranking.store import RankingStore
 from preference.wording import shorten
@@ -69,11 +70,13 @@ class Session(ABC):
 
     Attributes:
         confirmed: rankings of this session, minus those undone.
+        recalled: the order that was undone last, as it would be typed now, so that it can be changed instead of typed anew.
     """
 
     def __init__(self, store: RankingStore, seed: int):
         self.store, self.log, self.seed = store, store.log, seed
         self.confirmed = 0
+        self.recalled = ""
         self._shown: Shown | None = None
         self._since = 0.0
 
@@ -216,7 +219,11 @@ class RankingSession(Session):
         else:
             self.ranked.discard(prompt)
             self.growing.undone(prompt)
-        return "undid the last ranking; rank anew"
+        ranks = dict(zip(last["answers"], last["ranks"], strict=True))
+        if recheck or ranks.keys() != set(self.shown.answers):
+            return "undid the last ranking; rank anew"
+        self.recalled = format_order([ranks[answer] for answer in self.shown.answers])
+        return f"undid the last ranking, now {self.recalled}; the up arrow brings it into the line to be changed, or rank anew"
 
     def skip(self) -> None:
         self.log.add("skipped", prompt=self.shown.prompt)

@@ -249,6 +249,12 @@ def _line_editor() -> ModuleType | None:
     return readline
 
 
+def remember(line: str) -> None:
+    """Let the up arrow bring `line` into the next line of input."""
+    if line and (readline := _line_editor()):
+        readline.add_history(line)
+
+
 class _Resized(Exception):
     """Leaves `_read_line`; raised nowhere else."""
 
