@@ -31,15 +31,15 @@ def test_alpha_is_that_of_the_published_example():
 
 
 def test_alpha_is_of_the_places_among_the_shared_answers():
-    rankings = [Ranking(f"p{i}", list("abcd"), ranks, group) for i in range(3) for group, ranks in (("ann", [1, 2, 3, 4]), ("bob", [2, 1, 3, 4]))]
+    rankings = [Ranking(f"p{i}", list("abcd"), ranks, rater=group) for i in range(3) for group, ranks in (("ann", [1, 2, 3, 4]), ("bob", [2, 1, 3, 4]))]
     counts = 3 * [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]]
     assert rater_agreement(rankings).alpha == ordinal_alpha(np.array(counts))
 
 
 def test_prompts_that_differ_in_case_only_are_one_and_one_group_is_no_two_raters():
-    ann, bob = Ranking("name a prime", ["7", "8"], [1, 2], "ann"), Ranking("Name a prime", ["8", "7"], [1, 2], "bob")
+    ann, bob = Ranking("name a prime", ["7", "8"], [1, 2], rater="ann"), Ranking("Name a prime", ["8", "7"], [1, 2], rater="bob")
     assert rater_agreement([ann, bob]).share == 0
-    assert rater_agreement([ann, Ranking("Name a prime", ["7", "8"], [1, 2], "ann")]) is None
+    assert rater_agreement([ann, Ranking("Name a prime", ["7", "8"], [1, 2], rater="ann")]) is None
 
 
 def test_only_the_order_of_the_shared_answers_counts():

@@ -15,7 +15,7 @@ def test_a_better_model_is_called_better_and_the_changed_prompts_are_named():
     assert (comparison.before, comparison.after) == (0, pytest.approx(0.95))
     assert comparison.changed == [f"p{i}" for i in range(19)]
     assert comparison.in_words().startswith(
-        "The new model is better than the previous one: 0.950 of the pairs of 20 prompts that neither was trained on"
+        "The new model is better than the previous one: 0.950 of the pairs of 20 prompts that were unseen in both trainings"
     )
     assert compare(synthetic_rankings(20), after, before).in_words().startswith("The new model is worse than the previous one")
 

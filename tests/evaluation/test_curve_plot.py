@@ -10,7 +10,7 @@ from preference.ranking.self_agreement import SelfAgreement
 
 
 def test_the_picture_is_drawn_with_few_points_and_with_raters(tmp_path):
-    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], group) for i in range(6) for group in ("ann", "bob")]
+    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], rater=group) for i in range(6) for group in ("ann", "bob")]
     evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))
     everything_right = [Point(size, np.full(6, 2.0), np.full(6, 2.0)) for size in (2, 5)]
     for points in (everything_right, everything_right[1:]):
@@ -23,7 +23,7 @@ def test_the_picture_is_drawn_with_few_points_and_with_raters(tmp_path):
 def test_the_marks_beside_the_curve_are_named_with_their_values(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(curve_plot.plt, "close", figures.append)
-    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], group) for i in range(6) for group in ("ann", "bob")]
+    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], rater=group) for i in range(6) for group in ("ann", "bob")]
     points = [Point(size, np.full(6, 2.0), np.full(6, 2.0)) for size in (2, 5)]
     again = SelfAgreement(prompts=3, pairs=3, share=0.95, interval=(0.5, 1.0))
     evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))

@@ -105,7 +105,7 @@ def test_the_agreement_table_holds_the_numbers_beside_the_baselines():
 
 
 def test_what_people_reach_stands_beside_the_accuracy():
-    raters = [Ranking("p", ["x", "y"], [1, 2], "ann"), Ranking("p", ["x", "y"], [1, 2], "bob")]
+    raters = [Ranking("p", ["x", "y"], [1, 2], rater="ann"), Ranking("p", ["x", "y"], [1, 2], rater="bob")]
     evaluations = [evaluate("validation", RANKINGS, REWARDS), evaluate("test", raters, np.array([1.0, 0.0] * 2))]
     lines = [line.split() for line in text_of(agreement_table(evaluations, again=Repeated(7, 0.8125, (0.7, 0.9)))).splitlines()]
     assert ["yourself,", "shown", "7", "prompts", "again", "0.812", "[0.700,", "0.900]", "0.812", "[0.700,", "0.900]"] in lines
@@ -119,5 +119,5 @@ def test_rankings_that_look_reversed_are_named(capsys):
     assert capsys.readouterr().out == ""
     print_reversed([*RANKINGS, Ranking("r\x1b[2J", ["x", "y"], [1, 2], "bob")], [2, 1])
     out = capsys.readouterr().out
-    assert out.startswith("warning: 2 of 3 rankings look reversed (1 must be the best answer): 'r") and "(group 'bob'), 'q'" in " ".join(out.split())
+    assert out.startswith("warning: 2 of 3 rankings look reversed (1 must be the best answer): 'r") and "('bob'), 'q'" in " ".join(out.split())
     assert "\x1b" not in out

@@ -51,7 +51,9 @@ def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings
         gradients.append([parameter.grad.clone() for parameter in trainer.model.parameters()])
         trainer.model.zero_grad()
         trainer.train()
-        rewards = [trainer.rewards(trainer.train_dataset), trainer.rewards(trainer.eval_dataset)]
+        rewards = []
+        for part, trainer.validation_rankings in ((trainer.train_dataset, rankings[:4]), (trainer.eval_dataset, rankings[4:])):
+            rewards.append(trainer.rewards(part))
         accuracies.append([count_pairs(some, values).accuracy() for some, values in zip((rankings[:4], rankings[4:]), rewards, strict=True)])
     assert chunks[0] > 4 and chunks[1:] == [1, 1]
     for way in (1, 2):
@@ -116,7 +118,7 @@ def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tin
     positions = next(iter(trainer.batch_sampler))
     from preference.training.batching import RankingCollator
 
-    alone = [trainer.compute_loss(trainer.model, RankingCollator(trainer.tokenizer)([trainer.train_dataset[i]])) for i in positions]
+    alone = [trainer.compute_loss(trainer.model, RankingCollator(trainer.collator.tokenizer)([trainer.train_dataset[i]])) for i in positions]
     torch.testing.assert_close(loss, torch.stack(alone).mean(), atol=1e-4, rtol=1e-4)
 
 
