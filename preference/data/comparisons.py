@@ -12,7 +12,7 @@ from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks
 from preference.data.roles import SIDES, Roles, find_roles, plain_name
 from preference.data.tables import TableError, find_unwritable, first_line
-from preference.data.values import Record, flat, name_of, number, number_or_none, opened, says_nothing
+from preference.data.values import Record, flat, number, number_or_none, opened, says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import shorten
 
@@ -82,7 +82,7 @@ def read_comparisons(table: "Table", named: Mapping[str, str] | None = None, *, 
 
 
 def _read(index: int, record: Record, roles: Roles) -> Comparison:
-    about = [name_of(record.get(column)) if column else "" for column in (roles.rater, roles.group, roles.subset)]
+    about = [text_of(record.get(column)) if column else "" for column in (roles.rater, roles.group, roles.subset)]
     prompt, answers, ranks = "", list[str](), list[float | None]()
     try:
         context = _context(record, roles)
@@ -169,7 +169,7 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
         raise Unreadable(f"{name!r} is not a list: {shorten(str(listed))}; write a list")
     if not listed:
         raise NoComparison("no answers")
-    ids = [name_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
+    ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
     texts = [_text_in(one, name) if isinstance(one, dict) and not are_messages(one) else one for one in listed]
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
 
@@ -208,7 +208,7 @@ def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, 
                 return _common_beginning(values)
     whole = [any(turn.role == USER for turn in chat) for chat in chats]
     if any(whole):
-        context, chats = _without_prompt(context, chats, whole, name_of(record.get(roles.turn)) if roles.turn else "")
+        context, chats = _without_prompt(context, chats, whole, text_of(record.get(roles.turn)) if roles.turn else "")
     return as_text(context), [as_text(chat, ASSISTANT) for chat in chats]
 
 
@@ -353,14 +353,14 @@ def read_vote(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[
 
 def _winner(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[str], record: Record) -> int:
     """Return the position of the answer that a vote names, or -1 for a tie."""
-    text = name_of(value)
+    text = text_of(value)
     if roles.first and len(answers) == 2 and not _TIES.match(plain_name(text)):
         return 0 if text.casefold() == roles.first.strip().casefold() else 1
     for i, answer in enumerate(answers):
         if text and (text == answer.strip() or (i < len(names) and text.casefold() == names[i].casefold())):
             return i
     for column in roles.models:
-        if text and text == name_of(record.get(column)):
+        if text and text == text_of(record.get(column)):
             return roles.models.index(column)
     if _TIES.match(plain_name(text)):
         return -1

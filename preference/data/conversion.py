@@ -11,10 +11,11 @@ from typing import Any
 from preference.console import filled, make_console, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.hub_datasets import is_dataset_name, read_dataset
-from preference.data.rankings import GROUP, Ranking, rankings_of, text_of
+from preference.data.rankings import GROUP, Ranking, rankings_of
 from preference.data.roles import Roles
 from preference.data.tables import COLUMNS, KINDS, RATERS, STREAM, Table, kind_of, read_table, write_table
 from preference.data.target_formats import ALL, PAIRED, TARGETS, pairs_of, size_of_pairs
+from preference.data.values import text_of
 from preference.durable_files import back_up
 from preference.errors import InputError
 from preference.wording import as_size, plain, shorten
