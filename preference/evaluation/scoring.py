@@ -53,7 +53,7 @@ class _Scores:
         """Return what is written for answer `k`: reward, rank and percentile."""
         if np.isnan(self.rewards[k]):
             return None, None, None
-        return round(float(self.rewards[k]), 6), int(self.ranks[k]), self.percentiles and self.percentiles[k]
+        return round(float(self.rewards[k]), 6), int(self.ranks[k]), self.percentiles[k] if self.percentiles else None
 
 
 def score_file(source: str, settings: ScoringSettings) -> None:
