@@ -16,6 +16,10 @@ _PYTHONS = re.compile(r"\s*\[\s*(?:\{\s*'(?:role|content|from|value)'\s*:|('.*'|
 Record = dict[str, Any]
 
 
+class NoComparison(Exception):
+    """A record is as it should be, but compares nothing; the text says why."""
+
+
 def number(value: Any) -> float | None:
     """Return the number that a value is or writes, as people and spreadsheets do; None where it is none.
 
