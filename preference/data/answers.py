@@ -5,12 +5,12 @@ rows: one answer in a record. lists: several answers to a prompt. pairs: one cho
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from preference.data.comparisons import Comparison, read_comparisons
 from preference.data.rankings import dense_ranks
 from preference.data.roles import ROLES, Roles, plain_name
 from preference.data.tables import Table, TableError
+from preference.data.values import Record
 from preference.errors import InputError
 
 ADDED = {
@@ -18,8 +18,6 @@ ADDED = {
     "lists": ["rewards", "ranks_in_prompt", "percentiles"],
     "pairs": ["reward_chosen", "reward_rejected", "margin", "probability"],
 }
-
-Record = dict[str, Any]
 
 
 @dataclass

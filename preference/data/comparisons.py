@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from preference.data.dialogues import ASSISTANT, USER, Turn, Unreadable, are_messages, as_text, common_turns, read_dialogue, read_messages
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks
-from preference.data.roles import Roles, find_roles, plain_name
+from preference.data.roles import ROLES, Roles, find_roles, plain_name
 from preference.data.tables import TableError, find_unwritable, first_line
 from preference.data.values import NoComparison, Record, flat, number_or_none, opened, says_nothing, text_of
 from preference.data.votes import read_vote
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from preference.data.tables import Table
 
 TWO_PLACES = "answers listed twice with different ranks"
-_TEXTS = ("answer", "response", "completion", "text", "body", "output", "content", "summary")  # keys of an answer in a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
 
 
 def _text_in(answer: Record, name: str) -> Any:
-    key = next((key for wanted in _TEXTS for key in answer if plain_name(key) == wanted), None)
+    key = next((key for wanted in (*ROLES["answer"], "content") for key in answer if plain_name(key) == wanted), None)
     if key is None:
         raise Unreadable(f'{name} has {shorten(str(answer))}; write [{{"answer": "...", "rank": 1}}, ...]')
     return answer[key]

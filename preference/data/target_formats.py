@@ -7,14 +7,13 @@ which `convert_rankings.py` makes the ranking of them again.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
-from typing import Any
 
 from preference.data.dialogues import ASSISTANT, Turn, as_turns
 from preference.data.rankings import Ranking
+from preference.data.values import Record
 
 ALL, BEST_WORST = "all", "best-worst"  # which pairs
 
-Record = dict[str, Any]
 Pair = tuple[str, str]  # better, worse
 
 
