@@ -13,10 +13,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from preference.data.prompt_key import prompt_key
 from preference.data.tables import COLUMNS, RATERS, Table, TableError, find_unwritable, read_table, write_table
+from preference.data.values import says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import as_command, counted, name_some, shorten
 
@@ -24,7 +24,6 @@ GROUP, RATER = "group", "rater"
 Key = tuple[str, str, str]  # prompt, group, rater
 
 _NUMBER = re.compile(r"\+?([0-9]+)(?:[.,]([0-9]*))?")
-_NO_RANK = {"", "n/a", "na", "nan", "none", "null"}
 _RANK_DIGITS = 9  # the largest rank is 999,999,999
 
 
@@ -149,7 +148,7 @@ def rankings_of(table: Table) -> Rankings:
                 problems.append(f"{table.at(i)}: {what} in {shorten(text)}; remove it")
         given = text_of(record.get(columns[2]))
         rank = parse_rank(given)
-        if rank is None and given.casefold() not in _NO_RANK:
+        if rank is None and not says_nothing(given):
             wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a positive whole number, not"
             problems.append(f"{table.at(i)}: {wrong} {shorten(given)}; write 1 for the best answer, 2 for the next")
         if len(problems) > problems_before:
@@ -205,17 +204,6 @@ def _other_data(table: Table, missing: TableError) -> InputError:
         return missing
     command = as_command(["python", "convert_rankings.py", table.source, "rankings.csv"])
     return InputError(f"{table.top}: not rows of prompt, answer and rank, but {roles.told()}; convert it first: {command}")
-
-
-def text_of(value: Any) -> str:
-    """Return the value of a cell as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
-
-    >>> text_of(" Ann "), text_of(2.0), text_of(2.5), text_of(None), text_of(float("nan"))
-    ('Ann', '2', '2.5', '', '')
-    """
-    if value is None or value != value:
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def parse_rank(text: str) -> float | None:

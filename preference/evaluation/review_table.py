@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from preference.data.rankings import GROUP, Ranking, text_of
+from preference.data.rankings import GROUP, Ranking
 from preference.data.tables import COLUMNS, RATERS, Table, format_csv, read_table
+from preference.data.values import text_of
 from preference.errors import InputError
 from preference.evaluation.metrics import predicted_ranks, split_rewards
 
