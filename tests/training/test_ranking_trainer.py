@@ -52,7 +52,8 @@ def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings
         trainer.model.zero_grad()
         trainer.train()
         rewards = []
-        for part, trainer.validation_rankings in ((trainer.train_dataset, rankings[:4]), (trainer.eval_dataset, rankings[4:])):
+        for part, some in ((trainer.train_dataset, rankings[:4]), (trainer.eval_dataset, rankings[4:])):
+            trainer.validation_rankings = some
             rewards.append(trainer.rewards(part))
         accuracies.append([count_pairs(some, values).accuracy() for some, values in zip((rankings[:4], rankings[4:]), rewards, strict=True)])
     assert chunks[0] > 4 and chunks[1:] == [1, 1]
