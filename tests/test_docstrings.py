@@ -7,7 +7,7 @@ from conftest import ROOT
 PACKAGE = ROOT / "preference"
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("[a-z]*.py"))
 WITH_EXAMPLES = {
-    "data.answers", "data.candidates", "data.csv_table", "data.dialogues", "data.folds", "data.gathering", "data.rankings", "data.records",
+    "data.answers", "data.candidates", "data.dialogues", "data.folds", "data.gathering", "data.rankings", "data.records",
     "data.source_values", "data.splits", "data.target_formats", "evaluation.calibration", "evaluation.disputes", "evaluation.metrics",
     "evaluation.reversed_ranks", "evaluation.scale", "model.attention", "model.encoding", "model.unpadding_modernbert",
     "ranking.again_loop", "ranking.loop", "ranking.order", "ranking.self_agreement", "ranking.terminal",
