@@ -41,9 +41,10 @@ class RankingStore:
 
     def __init__(self, path: str | Path, log: str | Path):
         self.path = Path(path)
-        self._known: tuple | None = None  # the state of the file when the next three were right
+        self._known: tuple | None = None  # the state of the file when the next four were right
         self._table, self._columns = Table("", "csv", COLUMNS, [], []), COLUMNS
         self._ranks: dict[Key, dict[str, int]] = {}  # of each answer that has one
+        self._last_prompt = ""
         self._check_kind(kind_of(path, "csv"), self.path.suffix.lower() == ".gz")
         prepare_file(self.path, "--data")
         prepare_file(log, "--log")
@@ -78,8 +79,10 @@ class RankingStore:
                 raise InputError(f"{self.path}: {what} in {shorten(text)}; remove it")
         self._read()
         rows = [] if self._known and self._known[2] else [COLUMNS]
-        for i, (rank, answer) in enumerate(sorted(zip(ranks, answers, strict=True))):
-            values = dict(zip(self._columns, ["" if i and self._table.merged else prompt, answer, str(rank)], strict=True))
+        above = self._last_prompt
+        for rank, answer in sorted(zip(ranks, answers, strict=True)):
+            merged, above = self._table.merged and above == prompt.strip(), prompt.strip()
+            values = dict(zip(self._columns, ["" if merged else prompt, answer, str(rank)], strict=True))
             rows.append([values.get(name, "") for name in self._table.places])
         end = self._table.form.line_end
         size = append_durably(self.path, format_rows(rows, line_end=end, separator=self._table.form.separator).removesuffix(end), end)
@@ -90,7 +93,7 @@ class RankingStore:
             raise
         ranked = self._ranks.setdefault((prompt.strip(), "", ""), {})
         ranked |= dict(zip(map(str.strip, answers), ranks, strict=True))
-        self._known = self._state()
+        self._last_prompt, self._known = above, self._state()
 
     def undo(self, ranked: dict) -> bool:
         """Undo a ranking, given its `ranked` event: remove exactly the rows that `add` wrote, and log it.
@@ -164,6 +167,7 @@ class RankingStore:
             return
         form = Form("\t" if self.path.suffix.lower() in (".tsv", ".tab") else ",")
         self._table, self._columns, self._ranks = Table("", "csv", COLUMNS, [], [], form=form, places=COLUMNS), COLUMNS, {}
+        self._last_prompt = ""
         if state and state[2]:
             table = read_table(self.path)
             with open(self.path, "rb") as file:
@@ -171,6 +175,7 @@ class RankingStore:
             self._table, self._columns = replace(table, records=[], numbers=[], rows=[]), table.need(*COLUMNS)
             found: dict[Key, dict[str, float]] = {}
             for _, key, answer, rank in _contents(table):
+                self._last_prompt = key[0]
                 if rank is not None:
                     found.setdefault(key, {})[answer] = rank
             self._ranks = {key: dict(zip(ranks, whole_ranks(list(ranks.values())), strict=True)) for key, ranks in found.items()}

@@ -1,12 +1,14 @@
 import os
 
 import pytest
+from pseudo_terminal import Terminal, shown_answers, write_candidates
 
 from preference import durable_files
 from preference.data.rankings import Ranking, read_rankings
 from preference.data.tables import COLUMNS, kind_of, write_table
 from preference.errors import InputError
 from preference.ranking.store import RankingStore
+from ranking.spreadsheets import SPREADSHEETS
 
 
 @pytest.fixture
@@ -153,28 +155,6 @@ def test_a_wrong_csv_is_refused_before_anything_is_ranked(path):
         open_store(path)
 
 
-# Each: the file, how p's rows are after they were ranked again, and the rows that a new ranking adds.
-SPREADSHEETS = {
-    "semicolons": ("prompt;answer;rank\r\np;a;1\r\np;\"b;c\";2\r\n", ("p;a;1", "p;a;2", 'p;"b;c";2', 'p;"b;c";1'), 'new;"y;z";1\r\nnew;x, w;2\r\n'),
-    "tabs": ("prompt\tanswer\trank\np\ta\t1\np\tb;c\t2", ("a\t1", "a\t2", "c\t2", "c\t1"), "\nnew\ty;z\t1\nnew\tx, w\t2\n"),
-    "sep=": ("sep=;\r\nRank;Prompt;Answer\r\n1;p;a\r\n2;p;\"b;c\"\r\n", ("1;p;a", "2;p;a", "2;p;\"", "1;p;\""), '1;new;"y;z"\r\n2;new;x, w\r\n'),
-    "title": ("My rankings,,\n,,\nPROMPT,Answer,rank\np,a,1\np,b;c,2\n", ("a,1", "a,2", "c,2", "c,1"), 'new,y;z,1\nnew,"x, w",2\n'),
-    "mark": ("\ufeffPrompt;Answer;Rank\r\np;a;1\r\np;\"b;c\";2\r\n", ("a;1", "a;2", '";2', '";1'), 'new;"y;z";1\r\nnew;x, w;2\r\n'),
-    "empty columns": ("prompt,,answer,rank,,\np,,a,1,,\np,,b;c,2,,\n", ("a,1", "a,2", "c,2", "c,1"), 'new,,y;z,1,,\nnew,,"x, w",2,,\n'),
-    "extra columns": (
-        "id;note;note;Rank;Prompt;Answer\n7;;\"n; o\";1;p;a\n8;q;;2;p;\"b;c\"\n", ('"n; o";1', '"n; o";2', "q;;2", "q;;1"),
-        ';;;1;new;"y;z"\n;;;2;new;x, w\n',
-    ),
-    "merged cells": ("prompt;answer;rank\nq;c;2\n;d;1\np;a;1\n;\"b;c\";2\n", ("p;a;1", "p;a;2", ';"b;c";2', ';"b;c";1'), 'new;"y;z";1\n;x, w;2\n'),
-    "blank ranks": ("prompt;answer;rank\np;a;1\np;e;\np;\"b;c\";2\nnew;o;\nnew;u;n/a\n", ("a;1", "a;2", 'c";2', 'c";1'), 'new;"y;z";1\nnew;x, w;2\n'),
-    "ranks from 0, of 1.5": ("prompt;answer;rank\np;a;0\np;\"b;c\";1,5\n", ("a;0", "a;2", "1,5", "1"), 'new;"y;z";1\nnew;x, w;2\n'),
-    "raters": (
-        "rater;prompt;answer;rank\nbob;p;a;2\nbob;p;\"b;c\";1\n;p;a;1\n;p;\"b;c\";2\n", ("\n;p;a;1", "\n;p;a;2", '\n;p;"b;c";2', '\n;p;"b;c";1'),
-        ';new;"y;z";1\n;new;x, w;2\n',
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", SPREADSHEETS)
 def test_spreadsheets_are_continued_as_they_are(path, name):
     text, (a_before, a_after, b_before, b_after), added = SPREADSHEETS[name]
@@ -192,6 +172,30 @@ def test_spreadsheets_are_continued_as_they_are(path, name):
     store = open_again(store)
     assert undo(store, "new") and path.read_bytes().decode() == (again + "\n" * (name == "tabs"))
     store.close()
+
+
+def test_a_spreadsheet_at_the_terminal(tmp_path):
+    """What Excel saves as CSV UTF-8 where the decimal sign is a comma: continued, undone and continued, by a person at 80 x 24."""
+    text = '\ufeffsep=;\r\nPrompt;Answer;Rank;Rater;\r\nold;a;1,0;ann;\r\n;"b;c";2,0;ann;\r\nlater;x;;;\r\n'
+    (tmp_path / "mine.csv").write_bytes(text.encode())
+    write_candidates(tmp_path, ["old", "later", "last"], ["alpha", "beta; or two\nlines"])
+    terminal = Terminal(tmp_path, "--data", "mine.csv", lines=24)
+    terminal.rank("2 1")
+    terminal.wait_for("done 2 · left 1")
+    terminal.type("u")
+    terminal.wait_for("done 1 · left 2")
+    assert (tmp_path / "mine.csv").read_bytes().decode() == text
+    best = shown_answers(tmp_path, "later")
+    for _ in range(2):
+        terminal.rank("1 2")
+    terminal.wait_for("Press Enter to finish")
+    terminal.type("")
+    assert "3 done, 0 left" in terminal.summary() and terminal.child.exitstatus == 0
+    written = (tmp_path / "mine.csv").read_bytes().decode()
+    assert written.startswith(text) and written.count("\r\n") == text.count("\r\n") + 4 and "\r\nlast;" in written
+    rankings = read_rankings(tmp_path / "mine.csv")
+    assert [ranking.prompt for ranking in rankings.rankings] == ["old", "later", "last"] and rankings.unranked_rows == [5]
+    assert rankings.rankings[1] == Ranking("later", best, [1, 2])
 
 
 def open_again(store: RankingStore) -> RankingStore:
