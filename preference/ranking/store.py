@@ -122,7 +122,7 @@ class RankingStore:
         if self.ranks(key) != dict(zip(answers, old_ranks, strict=True)):
             raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since; press s to go on")
         new, contents = dict(zip(answers, ranks, strict=True)), _contents(table) if ranks != old_ranks else []
-        cells = {line: str(new[answer]) for line, of, answer, rank in contents if of == key and rank is not None}
+        cells = {line: str(new[answer]) for line, of, answer, rank in contents if of == key and rank not in (None, new.get(answer))}
         self._rewrite(cells, event, prompt=prompt, group=group, rater=rater, answers=answers, ranks=ranks, old_ranks=old_ranks, **details)
 
     def _own_rows(self, ranked: dict) -> list[int]:
