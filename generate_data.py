@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--prompts", type=Path,
         help="one prompt per line, or a CSV or JSONL file with a prompt column (default: the sample's five prompts)",
     )  # fmt: skip
-    files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="where the rankings go; existing rows are kept")
+    files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="the CSV that the rankings go to; existing rows are kept")
     files.add_argument(
         "--candidates", type=Path,
         help="sampled answers, a JSONL file with prompt and answers; one that another program wrote is ranked as it is"

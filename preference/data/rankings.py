@@ -175,8 +175,7 @@ def rankings_of(table: Table) -> Rankings:
     for key, answers in found.items():
         ranks = [rank for rank, _ in answers.values()]
         if len(set(ranks)) > 1:
-            whole = all(isinstance(rank, int) and rank > 0 for rank in ranks)
-            kept.append(Ranking(key[0], list(answers), ranks if whole else dense_ranks(ranks), *key[1:]))  # type: ignore[arg-type]
+            kept.append(Ranking(key[0], list(answers), whole_ranks(ranks), *key[1:]))
         else:
             left_out[key] = "no rank" if not ranks else "only one answer" if len(ranks) == 1 else "only ties"
     if not kept:
@@ -218,6 +217,22 @@ def parse_rank(text: str) -> float | None:
     return int(match[1]) if not (match[2] or "").strip("0") else float(f"{match[1]}.{match[2]}")
 
 
+def whole_ranks(ranks: Sequence[float]) -> list[int]:
+    """Return ranks as they are where all are whole numbers from 1; other ones, as from 0 or of 1.5, become `dense_ranks`.
+
+    >>> whole_ranks([3, 1, 3]), whole_ranks([0, 1.5, 3])
+    ([3, 1, 3], [1, 2, 3])
+    """
+    whole = [rank for rank in ranks if isinstance(rank, int) and rank > 0]
+    return whole if len(whole) == len(ranks) else dense_ranks(ranks)
+
+
+def identities(table: Table) -> list[Key]:
+    """Return the prompt, group and rater of each record, which tell to what ranking it belongs."""
+    columns = (*table.need("prompt"), table.find(GROUP), table.find(*RATERS))
+    return [tuple(text_of(record.get(column)) if column else "" for column in columns) for record in table.records]  # type: ignore[misc]
+
+
 def dense_ranks(levels: Sequence[float]) -> list[int]:
     """Return ranks from 1 without gaps for numbers of which lower is better.
 
@@ -248,5 +263,14 @@ def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
 
 def name_of(prompt: str, group: str, rater: str) -> str:
     """Name a ranking in messages."""
-    apart = ", ".join(f"{word} {shorten(name)}" for word, name in ((GROUP, group), (RATER, rater)) if name)
+    apart = named_apart(group, rater)
     return shorten(prompt) + (f" ({apart})" if apart else "")
+
+
+def named_apart(group: str, rater: str) -> str:
+    """Name what tells a ranking from others of its prompt, to be shown; "" where nothing does.
+
+    >>> named_apart("a", "Ann"), named_apart("", "")
+    ("group 'a', rater 'Ann'", '')
+    """
+    return ", ".join(f"{word} {shorten(name)}" for word, name in ((GROUP, group), (RATER, rater)) if name)

@@ -36,6 +36,7 @@ KINDS = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet", ".xlsx": "xlsx",
 }  # fmt: skip
 MESSAGES_SHOWN = 20
+GZIP = b"\x1f\x8b"  # the first bytes of a .gz
 PIPE_PATIENCE = 10.0  # seconds that a named pipe may take until a program writes to it
 
 _MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
@@ -65,6 +66,8 @@ class Table:
         rows: of a CSV, the row of each record in a spreadsheet, which lines within cells and `sep=` make differ from the line.
         header: the line or row that names the columns.
         form: how a CSV was written.
+        places: the key of the column in each place of a row of a CSV or sheet; "" where there is neither a name nor content.
+        merged: whether a prompt stands only in the first of its rows there.
         schema: the types of a Parquet file's columns (a `pyarrow.Schema`), else None.
         sha256: of the file.
         cut_short: the place of a last line of JSONL that was cut short and left out; "" where there is none.
@@ -79,6 +82,8 @@ class Table:
     rows: list[int] = field(default_factory=list)
     header: int = 1
     form: Form = field(default_factory=Form)
+    places: list[str] = field(default_factory=list)
+    merged: bool = False
     schema: Any = None
     sha256: str = ""
     cut_short: str = ""
@@ -154,11 +159,14 @@ class Table:
 # Reading
 
 
-def read_table(source: str | Path, kind: str | None = None) -> Table:
+def read_table(source: str | Path, kind: str | None = None, *, whole: bool = False) -> Table:
     """Read a table whole. The kind is told by the first bytes, or else by the ending of the name.
 
     Rows of empty cells are skipped, and so is what stands above the header: `sep=;`, a title. Columns without a name and without
     content are left out. Where a prompt stands only in the first of its rows, as in merged cells, the rows below it get it, too.
+
+    Args:
+        whole: whether a last line of JSONL that was cut short is an error, too.
 
     Raises:
         InputError: the source cannot be read or is not of its kind, with file and line or row; a key or a column of a Parquet file is
@@ -166,13 +174,16 @@ def read_table(source: str | Path, kind: str | None = None) -> Table:
     """
     name, data = "standard input" if str(source) == STREAM else str(source), read_bytes(source)
     sha256 = hashlib.sha256(data).hexdigest()
-    if data.startswith(b"\x1f\x8b"):
+    if data.startswith(GZIP):
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{name}: a damaged gzip file ({first_line(error)}); make it again") from None
     kind = _kind_of(data, kind or kind_of(source))
-    table = {"csv": _read_csv, "jsonl": _read_jsonl, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx}[kind](name, data)
+    if kind == "jsonl":
+        table = _read_jsonl(name, data, whole)
+    else:
+        table = {"csv": _read_csv, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx}[kind](name, data)
     table.sha256 = sha256
     if kind in ("csv", "xlsx"):
         _fill_down(table)
@@ -227,6 +238,11 @@ def read_bytes(path: str | Path) -> bytes:
         raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; name a file that you may read") from None
+
+
+def read_text(path: str | Path) -> str:
+    """Return the text of a UTF-8 file, with or without a byte-order mark, its lines ended by LF; raise InputError if it cannot be read."""
+    return decode(str(path), read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def decode(name: str, data: bytes, remedy: str = "save the file as UTF-8") -> str:
@@ -284,6 +300,7 @@ def _from_rows(name: str, kind: str, rows: list[Row], form: Form, problem: str =
         keys = {i: header[i] if header[i] and header[i] not in header[:i] else f"{header[i]} ({i + 1})".strip() for i in used}
         table.columns = list(keys.values())
         table.form = replace(form, names={key: header[i] for i, key in keys.items() if key != header[i]})
+        table.places = [keys.get(i, "") for i in range(most)]
     for line, row, cells in rows:
         if least <= len(cells) and not any(map(str.strip, cells[most:])):
             table.records.append({key: cells[i] if i < len(cells) else "" for i, key in keys.items()})
@@ -316,11 +333,12 @@ def _fill_down(table: Table) -> None:
         above, record = table.records[i - 1], table.records[i]
         record.update({column: above[column] for column in with_it if not record[column].strip()})
     if filled:
+        table.merged = True
         rows = "1 row without a prompt belongs" if len(filled) == 1 else f"{len(filled)} rows without a prompt belong"
         table.notes.append(f"{table.source}: {rows} to the prompt above {'it' if len(filled) == 1 else 'them'}, from row {table.rows[filled[0]]} on")
 
 
-def _read_jsonl(name: str, data: bytes) -> Table:
+def _read_jsonl(name: str, data: bytes, whole: bool) -> Table:
     table = Table(name, "jsonl", [], [], [])
     for number, line in enumerate(io.StringIO(decode(name, data), newline=""), 1):
         if not line.strip():
@@ -331,11 +349,11 @@ def _read_jsonl(name: str, data: bytes) -> Table:
         except _Twice as twice:
             raise InputError(f"{name}:{number}: the key {twice.args[0]!r} is there twice; rename or delete one") from None
         except (ValueError, RecursionError):
-            if number > 1 and not line.endswith(("\n", "\r", "}")):
+            if number > 1 and not whole and not line.endswith(("\n", "\r", "}")):
                 table.cut_short = f"{name}:{number}"
                 break
             remedy = "an object over several lines; write each on one line, or all as a list" if line.strip() == "{" else "write one object per line"
-            raise InputError(f"{name}:{number}: not JSON: {shown}; {remedy}") from None
+            raise InputError(f"{name}:{number}: not JSON: {shown}; {remedy}{', or delete the line' * whole}") from None
         if not isinstance(record, dict):
             raise InputError(f"{name}:{number}: not a JSON object: {shown}; write one object per line")
         table.records.append(record)

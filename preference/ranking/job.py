@@ -9,8 +9,8 @@ from pathlib import Path
 
 from preference.console import say
 from preference.data.candidates import DEFAULT_CANDIDATES, Candidates, read_candidates, read_prompts
-from preference.data.jsonl import read_text
 from preference.data.sample import TRAINING_SAMPLE
+from preference.data.tables import read_text
 from preference.errors import InputError
 from preference.ranking.again import AgainSession, read_review
 from preference.ranking.again_loop import AgainLoop

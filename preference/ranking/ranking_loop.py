@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from preference.console import say
 from preference.data.candidates import distinct
-from preference.data.csv_table import find_unwritable
+from preference.data.tables import find_unwritable
 from preference.errors import InputError
 from preference.ranking import terminal
 from preference.ranking.loop import GUIDELINES, HELP, QUIT, SKIP, VIEW, Key, Loop, number_in, undo
