@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--prompts", type=Path,
         help="one prompt per line, or a CSV or JSONL file with a prompt column (default: the sample's five prompts)",
     )  # fmt: skip
-    files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="where the rankings go; existing rows are kept")
+    files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="the CSV that the rankings go to; existing rows are kept")
     files.add_argument(
         "--candidates", type=Path,
         help="sampled answers, a JSONL file with prompt and answers; one that another program wrote is ranked as it is"
@@ -74,6 +74,10 @@ def build_parser() -> argparse.ArgumentParser:
     ranking.add_argument(
         "--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement"
     )
+    ranking.add_argument(
+        "--model", action=argparse.BooleanOptionalAction, default=True,
+        help="let a model learn as you rank, in the background; m tells how well it does",
+    )  # fmt: skip
     return parser
 
 
@@ -82,9 +86,11 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> list[str]:
     parser, words = build_parser(), []
     for name in names:
         flag, value = "--" + name.replace("_", "-"), getattr(args, name)
-        if value is True:
-            words.append(flag)
-        elif value != parser.get_default(name):
+        if value == parser.get_default(name):
+            continue
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        else:
             words += flag_with(flag, value)
     return words
 
@@ -121,7 +127,8 @@ def main(argv: list[str] | None = None) -> int:
     generator = LazyGenerator(args.generator, args.device, settings_from(SamplingSettings, args))
     try:
         if not args.generate_only:
-            return rank(files, generator.candidates, generator.sample_again, next_steps(args), seed=args.seed, recheck=args.recheck)
+            steps = next_steps(args)
+            return rank(files, generator.candidates, generator.sample_again, steps, seed=args.seed, recheck=args.recheck, model=args.model)
         generator.candidates(find_prompts(files), set(), files.candidates_path)
         say(f"rank them:  {next_steps(args).rank}", wrap=False)
         return 0

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,6 +126,37 @@ def locked(path: Path, taken: str) -> Iterator[None]:
         with contextlib.suppress(PermissionError):  # Windows removes no open file; there the release does
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def prepare_file(path: str | Path, flag: str) -> None:
+    """Make sure that the file `path`, new or not, can be written later; its folder is created if it is missing.
+
+    Args:
+        flag: the command-line flag that names the file, for the message.
+
+    Raises:
+        InputError: it is a folder, a pipe, a device or read-only, or a link that leads nowhere.
+    """
+    path, problem = Path(path), ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            problem = "a folder, not a file"
+        elif not stat.S_ISREG(mode):
+            problem = "a pipe or a device, not a file"
+        elif not os.access(path, os.W_OK):
+            problem = "cannot be written (it is read-only)"
+    except FileNotFoundError:
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            problem = f"a link to {os.readlink(path)!r}, whose folder does not exist"
+        elif not os.access(target.parent, os.W_OK):
+            problem = "cannot be written (its folder is read-only)"
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+    if problem:
+        raise InputError(f"{path}: {problem}; choose another {flag}")
 
 
 def append_durably(path: str | Path, text: str, line_end: str = "\n") -> int:

@@ -30,7 +30,8 @@ def prompts_and_answers(tmp_path):
 class Terminal:
     """The script in a real pseudo-terminal, and the screen that a person would see."""
 
-    def __init__(self, folder, *arguments, columns=80, lines=60, ignore_interrupts=False, **environment):
+    def __init__(self, folder, *arguments, columns=80, lines=60, ignore_interrupts=False, model=False, **environment):
+        arguments = [*arguments, *["--no-model"] * (not model)]
         files = [] if {"--candidates", "--again"} & set(arguments) else ["--candidates", "c.jsonl"]
         env = os.environ | {"TERM": "xterm-256color", "EDITOR": "true"} | environment
         env.pop("PYTHONUNBUFFERED", None)  # Python then loses the rest of a line whose writing a signal interrupts

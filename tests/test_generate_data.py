@@ -26,8 +26,8 @@ def test_the_command_to_continue_goes_on_with_the_same_prompts_and_files(folder)
     (folder / "my prompts (few).txt").write_text("\n".join(PROMPTS[:4]))
     (folder / "-own.txt").write_text("Be strict.")
     flags = ["--prompts", "my prompts (few).txt", "--candidates", "c.jsonl", "--data", "it's mine.csv", "--log", "my log.jsonl",
-             "--guidelines=-own.txt", "--seed", "-7", "--recheck", "0.25", "--num-candidates", "5", "--temperature", "0.5",
-             "--top-p", "0.8", "--max-new-tokens", "9", "--generator", "some/model", "--device", "cuda"]  # fmt: skip
+             "--guidelines=-own.txt", "--seed", "7", "--recheck", "0.25", "--num-candidates", "5", "--temperature", "0.5",
+             "--no-model", "--top-p", "0.8", "--max-new-tokens", "9", "--generator", "some/model", "--device", "cuda"]  # fmt: skip
     done = run_script("generate_data.py", *flags, cwd=folder, stdin="1 2 3 4\n\n1 2 3 4\n\n")
     again = told(done.stdout, "continue")
     assert vars(generate_data.build_parser().parse_args(again[1:])) == vars(generate_data.build_parser().parse_args(flags))
@@ -79,7 +79,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_sampled(folder, fl
             continue  # one can be read from
         done = run_script("generate_data.py", *arguments, flag, name, cwd=folder, status=2, stdin="")
         if (flag, name) == ("--candidates", "folder"):
-            assert done.stderr == "error: folder: cannot be read: Is a directory\n"
+            assert done.stderr == "error: folder: cannot be read: Is a directory; name a file that you may read\n"
         else:
             assert done.stderr == f"error: {name}: {problem}; choose another {flag}\n"
 

@@ -139,5 +139,5 @@ def test_help_shows_every_default_and_loads_nothing_heavy(script, helps):
     assert helps[script]["heavy"] == []
     for action in SCRIPTS[script].build_parser()._actions:
         if action.option_strings and action.option_strings[-1] != "--help":
-            entry = re.search(rf"^  {action.option_strings[0]}[ \n].*?(?=^  -|^\S|\Z)", helps[script]["printed"], re.M | re.S)[0]
+            entry = re.search(rf"^  {action.option_strings[0]}[ ,\n].*?(?=^  -|^\S|\Z)", helps[script]["printed"], re.M | re.S)[0]
             assert action.default is None or f"(default: {action.default})" in " ".join(entry.split())

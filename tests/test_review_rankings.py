@@ -78,10 +78,8 @@ def test_ten_prompts_give_odds_and_say_how_many_disputes_chance_alone_would_give
     ranked_by_length(folder, 20)
     done = review(folder, tiny_distilbert)
     assert "P(preferred) = sigmoid(margin / " in done.stdout
-    strong, disputes, first = re.search(
-        r"chance alone would give about (\d+) disputes as strong as these (\d+), and about (\d\.\d) as strong as the first\.",
-        " ".join(done.stdout.split()),
-    ).groups()
+    sentence = r"chance alone would give about (\d+) disputes as strong as these (\d+), and about (\d\.\d) as strong as the first\."
+    strong, disputes, first = re.search(sentence, " ".join(done.stdout.split())).groups()
     rows = read_csv(folder / "review.csv")
     least = LEAST_DISPUTE * np.std([float(row["reward"]) for row in rows])
     assert float(first) <= int(strong) and int(disputes) == sum(float(row["dispute"]) > least for row in rows) / 4

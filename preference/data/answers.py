@@ -5,12 +5,12 @@ rows: one answer in a record. lists: several answers to a prompt. pairs: one cho
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from preference.data.comparisons import Comparison, read_comparisons
 from preference.data.rankings import dense_ranks
 from preference.data.roles import ROLES, Roles, plain_name
 from preference.data.tables import Table, TableError
+from preference.data.values import Record
 from preference.errors import InputError
 
 ADDED = {
@@ -18,8 +18,6 @@ ADDED = {
     "lists": ["rewards", "ranks_in_prompt", "percentiles"],
     "pairs": ["reward_chosen", "reward_rejected", "margin", "probability"],
 }
-
-Record = dict[str, Any]
 
 
 @dataclass
@@ -35,21 +33,6 @@ class Answers:
     roles: Roles
     items: list[Comparison]
     notes: list[str]
-
-    @property
-    def layout(self) -> str:
-        """Rows, lists or pairs."""
-        return self.roles.layout
-
-    @property
-    def labelled(self) -> bool:
-        """Whether the records say which answer is better."""
-        return bool(self.roles.how)
-
-    @property
-    def replaced(self) -> set[str]:
-        """The columns instead of which there is a row for each answer, where lists become rows."""
-        return {*self.roles.columns}
 
 
 def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answers:
@@ -78,12 +61,8 @@ def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answer
         notes.append(f"not judged by what it says of the answers: {str(problem).partition(chr(10))[0]}")
     if [item.index for item in items] != list(range(len(table.records))):
         raise InputError(f"{table.source}: an export whose records are not one per prompt or answer; convert it first with convert_rankings.py")
-    if problems := [
-        f"{table.at(item.index)}: empty prompt: {item.prompt!r}; write the text or delete the row"
-        for item in items
-        if item.answers and not item.prompt.strip()
-    ]:
-        raise TableError(problems)
+    if empty := [item for item in items if item.answers and not item.prompt.strip()]:
+        raise TableError([f"{table.at(item.index)}: empty prompt: {item.prompt!r}; write the text or delete the row" for item in empty])
     if roles.how and (roles.prompt, roles.answers, roles.said) != (("prompt",), ("answer",), ("rank",)):
         notes.append(f"{table.source}: {roles.told()}")
     return Answers(table, roles, items, notes)
@@ -102,8 +81,8 @@ def names_of(layout: str, reward: str, columns: Sequence[str]) -> list[str]:
 def per_answer(answers: Answers) -> Iterator[Record]:
     """Split records with several answers into one record for each, as in a CSV; their ranks become `rank`."""
     for record, item in zip(answers.table.records, answers.items, strict=True):
-        rest = {name: value for name, value in record.items() if name not in answers.replaced}
-        levels = dense_ranks([rank for rank in item.ranks if rank is not None])
-        ranks = [None if rank is None else levels.pop(0) for rank in item.ranks]
-        for answer, rank in zip(item.answers, ranks, strict=True):
-            yield {"prompt": item.prompt, "answer": answer, **({"rank": rank} if answers.labelled else {}), **rest}
+        rest = {name: value for name, value in record.items() if name not in answers.roles.columns}
+        levels = iter(dense_ranks([rank for rank in item.ranks if rank is not None]))
+        for answer, rank in zip(item.answers, item.ranks, strict=True):
+            ranked = {"rank": None if rank is None else next(levels)} if answers.roles.how else {}
+            yield {"prompt": item.prompt, "answer": answer, **ranked, **rest}

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from preference.data.jsonl import read_jsonl, read_text
-from preference.data.tables import TableError, find_unwritable, kind_of, read_table
+from preference.data.tables import TableError, find_unwritable, kind_of, read_table, read_text
 from preference.durable_files import append_durably
 from preference.errors import InputError
 from preference.wording import shorten
@@ -66,8 +65,6 @@ def read_prompts(path: str | Path) -> list[str]:
         prompts = [record[column] for record in table.records]
     else:
         prompts = read_text(path).split("\n")
-        for line, prompt in enumerate(prompts, 1):
-            _check_writable(f"{path}:{line}", prompt)
     prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip()))
     if not prompts:
         raise InputError(f"{path}: has no prompts; write one per line")
@@ -83,32 +80,30 @@ def read_candidates(path: str | Path) -> list[Candidates]:
         InputError: a line is not an object with a `prompt` and a list of texts `answers`, or a CSV cannot hold one of the texts.
     """
     found: dict[str, Candidates] = {}
-    if kind_of(path) == "jsonl":
-        records = read_jsonl(path)
-    else:
-        table = read_table(path)
-        columns = table.need("prompt"), table.find("answer"), table.find("answers")
-        records = [(number, _as_candidates(record, *columns)) for number, record in zip(table.numbers, table.records, strict=True)]
-    for line, record in records:
-        prompt = _text(path, line, record, "prompt")
-        answers = record.get("answers")
-        if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-            raise InputError(f'{path}:{line}: "answers" is not a list of texts: {str(answers)[:60]!r}; write ["one", "two"]')
-        for answer in answers:
-            _check_writable(f'{path}:{line}: "answers"', answer)
-        details = {key: value for key, value in record.items() if key not in ("prompt", "answers")}
+    table = read_table(path, whole=True)
+    columns = (table.need("prompt")[0] if table.records else "", table.find("answer"), table.find("answers"))
+    for i, record in enumerate(table.records):
+        prompt, answers = _prompt_and_answers(table.at(i), record, *columns)
+        details = {key: value for key, value in record.items() if key not in columns}
         candidates = found.setdefault(prompt, Candidates(prompt, [], details))
         candidates.answers = distinct([*candidates.answers, *answers])
     return list(found.values())
 
 
-def _as_candidates(record: dict, prompt: list[str], answer: str | None, answers: str | None) -> dict:
-    """Return a record of any table, with one answer or a list of them, as a line of candidates.jsonl has them."""
-    listed = record.get(answers) if answers else [record.get(answer) or ""] if answer else None
+def _prompt_and_answers(place: str, record: dict, prompt: str, answer: str | None, answers: str | None) -> tuple[str, list[str]]:
+    """Return the prompt of a record, and its answers: one or a list of them; raise InputError where they are no texts."""
+    text, listed = record.get(prompt), record.get(answers) if answers else [record.get(answer) or ""] if answer else None
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f'{place}: "prompt" is not a text: {shorten(str(text))}; write "prompt": "…"')
     if isinstance(listed, str) and listed.lstrip().startswith("["):  # a cell of a CSV
         with contextlib.suppress(ValueError):
             listed = json.loads(listed)
-    return {"prompt": record.get(prompt[0]), "answers": listed}
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise InputError(f'{place}: "answers" is not a list of texts: {shorten(str(listed))}; write ["one", "two"]')
+    for name, one in [("prompt", text), *(("answers", one) for one in listed)]:
+        if what := find_unwritable(one):
+            raise InputError(f'{place}: "{name}": {what} in {shorten(one)}; remove it')
+    return text.strip(), listed
 
 
 def append_candidates(path: str | Path, candidates: Candidates) -> None:
@@ -117,7 +112,7 @@ def append_candidates(path: str | Path, candidates: Candidates) -> None:
     Raises:
         InputError: the file cannot be written, as on a full disk.
     """
-    if kind_of(path, "jsonl") != "jsonl":
+    if kind_of(path, "jsonl") != "jsonl" or str(path).lower().endswith(".gz"):
         raise InputError(f"{path}: candidates are added to JSONL only; choose another --candidates")
     record = {"prompt": candidates.prompt, "answers": candidates.answers, **candidates.details}
     try:
@@ -156,16 +151,3 @@ def cut_at_sentence(text: str) -> str:
     """
     ends = list(_SENTENCE_END.finditer(text))
     return text[: ends[-1].end()] if ends else text
-
-
-def _text(path: str | Path, line: int, record: dict, key: str) -> str:
-    value = record.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f'{path}:{line}: "{key}" is not a text: {str(value)[:60]!r}; write "{key}": "…"')
-    _check_writable(f'{path}:{line}: "{key}"', value)
-    return value.strip()
-
-
-def _check_writable(place: str, text: str) -> None:
-    if what := find_unwritable(text):
-        raise InputError(f"{place}: {what} in {shorten(text)}; remove it")

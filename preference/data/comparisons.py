@@ -1,6 +1,5 @@
 """Other people's preference data, read by the roles of its columns: what each record compares, and the rankings that they make up together."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from preference.data.dialogues import ASSISTANT, USER, Turn, Unreadable, are_messages, as_text, common_turns, read_dialogue, read_messages
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks
-from preference.data.roles import SIDES, Roles, find_roles, plain_name
+from preference.data.roles import ROLES, Roles, find_roles, plain_name
 from preference.data.tables import TableError, find_unwritable, first_line
-from preference.data.values import Record, flat, name_of, number, number_or_none, opened, says_nothing
+from preference.data.values import NoComparison, Record, flat, number_or_none, opened, says_nothing, text_of
+from preference.data.votes import read_vote
 from preference.errors import InputError
 from preference.wording import shorten
 
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from preference.data.tables import Table
 
 TWO_PLACES = "answers listed twice with different ranks"
-_TEXTS = ("answer", "response", "completion", "text", "body", "output", "content", "summary")  # keys of an answer in a list
-_TIES = re.compile(r"(tie|tied|both|bothbad|equal|equally|same|draw|neither|none|even|no_preference)(_|$)")
-_COMPARED = re.compile(r"\W*(\w+)\s*(>+|<+|=+)\s*(\w+)\W*")  # A>B
-
-
-class NoComparison(Exception):
-    """A record is as it should be, but compares nothing; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ def read_comparisons(table: "Table", named: Mapping[str, str] | None = None, *, 
 
 
 def _read(index: int, record: Record, roles: Roles) -> Comparison:
-    about = [name_of(record.get(column)) if column else "" for column in (roles.rater, roles.group, roles.subset)]
+    about = [text_of(record.get(column)) if column else "" for column in (roles.rater, roles.group, roles.subset)]
     prompt, answers, ranks = "", list[str](), list[float | None]()
     try:
         context = _context(record, roles)
@@ -110,6 +103,13 @@ def _given(record: Record, name: str) -> Any:
     return "" if record[name] is None else record[name]
 
 
+def _list(record: Record, name: str) -> list[Any]:
+    listed = opened(_given(record, name))
+    if not isinstance(listed, list):
+        raise Unreadable(f"{name!r} is not a list: {shorten(str(listed))}; write a list")
+    return listed
+
+
 def _text(value: Any) -> str:
     if value is not None and not isinstance(value, str):
         raise Unreadable(f"not a text: {shorten(str(value))}; write a text")
@@ -118,17 +118,18 @@ def _text(value: Any) -> str:
 
 def _context(record: Record, roles: Roles) -> list[Turn]:
     """Return the turns before the answers: system, history, prompt."""
-    turns = []
-    for exchange in _history(record.get(roles.history)):
-        if isinstance(exchange, Turn):
-            turns.append(exchange)
-        elif isinstance(exchange, list) and len(exchange) == 2:
+    turns: list[Turn] = []
+    history = opened(record.get(roles.history)) or []
+    if are_messages(history):
+        turns = read_messages(history)
+    else:
+        for exchange in history if isinstance(history, list) else [history]:
+            if not isinstance(exchange, list) or len(exchange) != 2:
+                raise Unreadable(f'{roles.history} has {shorten(str(exchange))}; write [["question", "answer"], ...]')
             turns += [Turn(USER, _text(exchange[0])), Turn(ASSISTANT, _text(exchange[1]))]
-        else:
-            raise Unreadable(f'{roles.history} has {shorten(str(exchange))}; write [["question", "answer"], ...]')
     values = [opened(_given(record, column), is_list=False) for column in roles.prompt]
     if len(values) == 1 and isinstance(values[0], (list, dict)):
-        turns += _all_texts(values[0]) or read_messages(values[0])
+        turns += [Turn(USER, text) for text in _texts_of_turns(values[0])] or read_messages(values[0])
     elif values:
         for value in values:
             if not isinstance(value, str):
@@ -141,16 +142,9 @@ def _context(record: Record, roles: Roles) -> list[Turn]:
     return [Turn("system", system), *turns] if system.strip() and not (turns and turns[0].role == "system") else turns
 
 
-def _history(value: Any) -> list:
-    value = opened(value)
-    return list(read_messages(value)) if are_messages(value) else value if isinstance(value, list) else [value] if value else []
-
-
-def _all_texts(value: Any) -> list[Turn]:
-    """Return a list of texts as what the user said turn by turn; anything else is no such list."""
-    return (
-        [Turn(USER, text or "") for text in value] if isinstance(value, list) and all(isinstance(text, (str, type(None))) for text in value) else []
-    )
+def _texts_of_turns(value: Any) -> list[str]:
+    """Return what the user said turn by turn, where a value lists it as texts."""
+    return [text or "" for text in value] if isinstance(value, list) and all(text is None or isinstance(text, str) for text in value) else []
 
 
 # The answers
@@ -164,18 +158,17 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
         return [_given(record, column) for column in roles.answers], list(roles.names)
     if roles.layout == "rows":
         return [_given(record, roles.answers[0])], []
-    listed, name = opened(_given(record, roles.answers[0])), roles.answers[0]
-    if not isinstance(listed, list):
-        raise Unreadable(f"{name!r} is not a list: {shorten(str(listed))}; write a list")
+    name = roles.answers[0]
+    listed = _list(record, name)
     if not listed:
         raise NoComparison("no answers")
-    ids = [name_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
+    ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
     texts = [_text_in(one, name) if isinstance(one, dict) and not are_messages(one) else one for one in listed]
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
 
 
 def _text_in(answer: Record, name: str) -> Any:
-    key = next((key for wanted in _TEXTS for key in answer if plain_name(key) == wanted), None)
+    key = next((key for wanted in (*ROLES["answer"], "content") for key in answer if plain_name(key) == wanted), None)
     if key is None:
         raise Unreadable(f'{name} has {shorten(str(answer))}; write [{{"answer": "...", "rank": 1}}, ...]')
     return answer[key]
@@ -208,7 +201,7 @@ def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, 
                 return _common_beginning(values)
     whole = [any(turn.role == USER for turn in chat) for chat in chats]
     if any(whole):
-        context, chats = _without_prompt(context, chats, whole, name_of(record.get(roles.turn)) if roles.turn else "")
+        context, chats = _without_prompt(context, chats, whole, text_of(record.get(roles.turn)) if roles.turn else "")
     return as_text(context), [as_text(chat, ASSISTANT) for chat in chats]
 
 
@@ -216,11 +209,11 @@ def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles:
     """Return the chats of which prompt and answers are lists of what was said in each turn: '["Hi", "Bye"]', '["Hello", "See you"]'."""
     if len(roles.prompt) != 1 or roles.how == "chosen":
         return []
-    asked, said = _all_texts(opened(record.get(roles.prompt[0]))), [_all_texts(opened(value)) for value in values]
+    asked, said = _texts_of_turns(opened(record.get(roles.prompt[0]))), [_texts_of_turns(opened(value)) for value in values]
     if not asked or not all(len(one) == len(asked) for one in said):
         return []
     before = context[:1] if context and context[0].role == "system" else []
-    return [[*before, *(t for q, a in zip(asked, one, strict=True) for t in (q, Turn(ASSISTANT, a.text)))] for one in said]
+    return [[*before, *(t for question, text in zip(asked, one, strict=True) for t in (Turn(USER, question), Turn(ASSISTANT, text)))] for one in said]
 
 
 def _without_prompt(context: list[Turn], chats: list[list[Turn]], whole: list[bool], turn: str) -> tuple[list[Turn], list[list[Turn]]]:
@@ -228,7 +221,8 @@ def _without_prompt(context: list[Turn], chats: list[list[Turn]], whole: list[bo
     before = context or next(chat for chat, is_whole in zip(chats, whole, strict=True) if is_whole)[:-1]
     chats = [chat if is_whole else [*before, *chat] for chat, is_whole in zip(chats, whole, strict=True)]
     if turn.isdecimal():  # what was judged
-        chats = [_until(chat, int(turn)) for chat in chats]
+        users = [[i for i, t in enumerate(chat) if t.role == USER] for chat in chats]
+        chats = [chat[: at[int(turn)]] if len(at) > int(turn) else chat for chat, at in zip(chats, users, strict=True)]
     if start := common_turns(chats):
         system = [t for t in context[:1] if t.role == "system" and chats[0][0].role != "system"]
         return [*system, *chats[0][:start]], [chat[start:] for chat in chats]
@@ -239,12 +233,6 @@ def _without_prompt(context: list[Turn], chats: list[list[Turn]], whole: list[bo
     if any(chat != chats[0] for chat in chats):
         raise NoComparison("answers to different prompts")
     return context, chats
-
-
-def _until(chat: list[Turn], turn: int) -> list[Turn]:
-    """Return a chat without what comes after the user's turn number `turn` was answered."""
-    users = [i for i, t in enumerate(chat) if t.role == USER]
-    return chat[: users[turn]] if len(users) > turn else chat
 
 
 def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
@@ -302,10 +290,7 @@ def _numbers(record: Record, roles: Roles) -> list[tuple[str, Any]]:
     if len(roles.answers) > 1 or roles.layout == "rows":
         return [(column, _given(record, column)) for column in roles.said]
     if said in record:
-        listed = opened(record[said])
-        if not isinstance(listed, list):
-            raise Unreadable(f"{said!r} is not a list: {shorten(str(listed))}; write a list")
-        return [(said, value) for value in listed]
+        return [(said, value) for value in _list(record, said)]
     listed = opened(record[roles.answers[0]])
     if not all(isinstance(one, dict) and said in one for one in listed):
         raise Unreadable(f'{roles.answers[0]} has {shorten(str(listed))}; write [{{"answer": "...", "{said}": 1}}, ...]')
@@ -327,51 +312,6 @@ def _by_position(ranks: list[float | None], answers: list[str], record: Record) 
         return [answers[some.index(rank)] for rank in (0, len(answers) - 1)] == texts
 
     return by_position if agrees(by_position) and not agrees(ranks) else ranks
-
-
-def read_vote(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[str], record: Record) -> list[float | None]:
-    """Return ranks from a vote: 1 for the answers that won, 2 for the others; or from a number between the two `roles.ends`.
-
-    A vote names an answer by its number, letter, side or id, by the name of its column or of the model, by its text, or says `A>B`.
-
-    Raises:
-        NoComparison: there is none.
-        Unreadable: it is none of these.
-    """
-    won = opened(value)
-    if says_nothing(value) or won == []:
-        raise NoComparison("no vote")
-    if roles.ends and (given := number(value)) is not None:
-        if given == 0 and roles.ends == (1, 2):  # AlpacaFarm
-            return [1.0, 1.0]
-        if not min(roles.ends) <= given <= max(roles.ends):
-            raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; it must be from {min(roles.ends):g} to {max(roles.ends):g}")
-        return [*(abs(given - end) for end in roles.ends)]
-    winners = {_winner(one, roles, names, answers, record) for one in (won if isinstance(won, list) else [value])}
-    return [1.0 if i in winners or -1 in winners else 2.0 for i in range(len(answers))]
-
-
-def _winner(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[str], record: Record) -> int:
-    """Return the position of the answer that a vote names, or -1 for a tie."""
-    text = name_of(value)
-    if roles.first and len(answers) == 2 and not _TIES.match(plain_name(text)):
-        return 0 if text.casefold() == roles.first.strip().casefold() else 1
-    for i, answer in enumerate(answers):
-        if text and (text == answer.strip() or (i < len(names) and text.casefold() == names[i].casefold())):
-            return i
-    for column in roles.models:
-        if text and text == name_of(record.get(column)):
-            return roles.models.index(column)
-    if _TIES.match(plain_name(text)):
-        return -1
-    if compared := _COMPARED.fullmatch(text):
-        one, sign, other = compared.groups()
-        return -1 if "=" in sign else _winner(one if ">" in sign else other, roles, names, answers, record)
-    words = plain_name(text).split("_")
-    named = {names.index(word) for word in words if word in names} or {SIDES[word] for word in words if word in SIDES}
-    if len(named) == 1 and (found := named.pop()) < len(answers):
-        return found
-    raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; write one of {', '.join(names)}, tie")
 
 
 # Rankings

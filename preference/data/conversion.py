@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 from preference.console import filled, make_console, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.hub_datasets import is_dataset_name, read_dataset
-from preference.data.rankings import GROUP, Ranking, rankings_of, text_of
+from preference.data.rankings import GROUP, Ranking, rankings_of
 from preference.data.roles import Roles
 from preference.data.tables import COLUMNS, KINDS, RATERS, STREAM, Table, kind_of, read_table, write_table
 from preference.data.target_formats import ALL, PAIRED, TARGETS, pairs_of, size_of_pairs
+from preference.data.values import text_of
 from preference.durable_files import back_up
 from preference.errors import InputError
 from preference.wording import as_size, plain, shorten
@@ -35,16 +36,12 @@ class Target:
 
 def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, force: bool) -> Target:
     """Return what is written where; raise InputError if it is not clear, or cannot be written."""
-    if path == STREAM:
-        to = to or "csv"
-        kind = kind or ("csv" if to == "csv" else "jsonl")
-    else:
-        kind = kind or kind_of(path)
-        if not kind:
-            raise InputError(f"{path}: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind")
-        if to is None and kind not in ("csv", "xlsx"):
-            raise InputError(f"{path}: say with --to what is written into it: {', '.join(TARGETS)}")
-        to = to or "csv"
+    kind = kind or (("csv" if to in (None, "csv") else "jsonl") if path == STREAM else kind_of(path))
+    if not kind:
+        raise InputError(f"{path}: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind")
+    if to is None and path != STREAM and kind not in ("csv", "xlsx"):
+        raise InputError(f"{path}: say with --to what is written into it: {', '.join(TARGETS)}")
+    to = to or "csv"
     if kind in ("csv", "xlsx") and to in (CONVERSATIONAL, "lists"):
         raise InputError(f"{path}: a CSV cannot hold lists, as --to {to} has them; write .jsonl, .json or .parquet")
     if pairs != ALL and to not in PAIRED:
@@ -86,8 +83,14 @@ def convert(
         _report(line, target)
     backup = back_up(target.path) if target.path != STREAM and Path(target.path).is_file() else None
     written = write_target(gathered, target)
-    for line in _summary(table, roles, gathered, target, written):
-        _report(line, target)
+    _report(
+        f"read {_count(len(table.records), 'record')} from {table.source}, wrote {_count(written, TARGETS[target.format][0])}"
+        f" ({_count(len(gathered.rankings), 'ranking')} of {_count(len({ranking.prompt for ranking in gathered.rankings}), 'prompt')})"
+        f" to {'standard output' if target.path == STREAM else target.path}",
+        target,
+    )
+    if reasons := _reasons(gathered):
+        _report(f"left out: {reasons}", target)
     if backup:
         _report(f"the earlier {target.path} is kept as {backup}", target)
 
@@ -133,31 +136,15 @@ def write_target(gathered: Gathered, target: Target) -> int:
     if paired and target.pairs == ALL and "group" not in more and any(len(ranking.answers) > 2 for ranking in rankings):
         more.insert(0, "group")
     with_subset = any(gathered.subsets) or target.format == "rewardbench"
-
-    def records() -> Iterator[dict[str, Any]]:
-        for ranking, subset in zip(rankings, gathered.subsets, strict=True):
-            for record in records_of(ranking, pairs_of(ranking, target.pairs) if paired else ()):
-                if target.format != "lists":
-                    record |= {name: getattr(ranking, name) for name in more} | ({"subset": subset} if with_subset else {})
-                yield record
-
-    made = list(records())
+    records: list[dict[str, Any]] = []
+    for ranking, subset in zip(rankings, gathered.subsets, strict=True):
+        about = {name: getattr(ranking, name) for name in more} | ({"subset": subset} if with_subset else {})
+        made = records_of(ranking, pairs_of(ranking, target.pairs) if paired else ())
+        records += (record if target.format == "lists" else record | about for record in made)
     if target.format == "rewardbench":
-        made = [{**record, "id": i} for i, record in enumerate(made, 1)]
-    write_table(target.path, target.kind, list(made[0]), made)
-    return len(made)
-
-
-def _summary(table: Table, roles: Roles, gathered: Gathered, target: Target, written: int) -> Iterator[str]:
-    """Give what was read, written and left out, in a line or two."""
-    rankings = gathered.rankings
-    yield (
-        f"read {_count(len(table.records), 'record')} from {table.source}, wrote {_count(written, TARGETS[target.format][0])}"
-        f" ({_count(len(rankings), 'ranking')} of {_count(len({ranking.prompt for ranking in rankings}), 'prompt')})"
-        f" to {'standard output' if target.path == STREAM else target.path}"
-    )
-    if reasons := _reasons(gathered):
-        yield f"left out: {reasons}"
+        records = [record | {"id": i} for i, record in enumerate(records, 1)]
+    write_table(target.path, target.kind, list(records[0]), records)
+    return len(records)
 
 
 def _shown(ranking: Ranking) -> str:

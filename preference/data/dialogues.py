@@ -103,15 +103,15 @@ def read_messages(value: Any) -> list[Turn]:
     """
     messages = [value] if isinstance(value, dict) else value
     if not isinstance(messages, list) or not messages:
-        raise Unreadable(f'not a list of messages: {_shown(value)}; write [{{"role": "user", "content": "..."}}]')
+        raise Unreadable(f'not a list of messages: {shorten(str(value))}; write [{{"role": "user", "content": "..."}}]')
     turns = []
     for message in messages:
         if not isinstance(message, dict) or not ({"role", "content"} <= message.keys() or {"from", "value"} <= message.keys()):
-            raise Unreadable(f'not a message: {_shown(message)}; write {{"role": "user", "content": "..."}}')
+            raise Unreadable(f'not a message: {shorten(str(message))}; write {{"role": "user", "content": "..."}}')
         given, content = (message["role"], message["content"]) if "role" in message else (message["from"], message["value"])
         role = _ROLES.get(str(given).lower())
         if role is None:
-            raise Unreadable(f"unknown role {_shown(given)}; write one of {', '.join(_ROLES)}")
+            raise Unreadable(f"unknown role {shorten(str(given))}; write one of {', '.join(_ROLES)}")
         text = _text_of(content)
         if text.strip() or role != "system":
             turns.append(Turn(role, text))
@@ -180,16 +180,7 @@ def _reads_like_a_chat(text: str, alone: str) -> bool:
 
 
 def _text_of(content: Any) -> str:
-    if content is None:
-        return ""
-    if isinstance(content, list):
-        if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
-            raise Unreadable(f"content that is not text: {_shown(content)}; leave the row out")
-        return "\n\n".join(part["text"] for part in content)
-    if not isinstance(content, str):
-        raise Unreadable(f"content that is not text: {_shown(content)}; leave the row out")
-    return content
-
-
-def _shown(value: Any) -> str:
-    return shorten(value if isinstance(value, str) else str(value))
+    parts = content if isinstance(content, list) else [{"text": "" if content is None else content}]
+    if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts):
+        raise Unreadable(f"content that is not text: {shorten(str(content))}; leave the row out")
+    return "\n\n".join(part["text"] for part in parts)

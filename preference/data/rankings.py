@@ -13,10 +13,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from preference.data.prompt_key import prompt_key
 from preference.data.tables import COLUMNS, RATERS, Table, TableError, find_unwritable, read_table, write_table
+from preference.data.values import says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import as_command, counted, name_some, shorten
 
@@ -24,7 +24,6 @@ GROUP, RATER = "group", "rater"
 Key = tuple[str, str, str]  # prompt, group, rater
 
 _NUMBER = re.compile(r"\+?([0-9]+)(?:[.,]([0-9]*))?")
-_NO_RANK = {"", "n/a", "na", "nan", "none", "null"}
 _RANK_DIGITS = 9  # the largest rank is 999,999,999
 
 
@@ -149,7 +148,7 @@ def rankings_of(table: Table) -> Rankings:
                 problems.append(f"{table.at(i)}: {what} in {shorten(text)}; remove it")
         given = text_of(record.get(columns[2]))
         rank = parse_rank(given)
-        if rank is None and given.casefold() not in _NO_RANK:
+        if rank is None and not says_nothing(given):
             wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a positive whole number, not"
             problems.append(f"{table.at(i)}: {wrong} {shorten(given)}; write 1 for the best answer, 2 for the next")
         if len(problems) > problems_before:
@@ -176,8 +175,7 @@ def rankings_of(table: Table) -> Rankings:
     for key, answers in found.items():
         ranks = [rank for rank, _ in answers.values()]
         if len(set(ranks)) > 1:
-            whole = all(isinstance(rank, int) and rank > 0 for rank in ranks)
-            kept.append(Ranking(key[0], list(answers), ranks if whole else dense_ranks(ranks), *key[1:]))  # type: ignore[arg-type]
+            kept.append(Ranking(key[0], list(answers), whole_ranks(ranks), *key[1:]))
         else:
             left_out[key] = "no rank" if not ranks else "only one answer" if len(ranks) == 1 else "only ties"
     if not kept:
@@ -207,17 +205,6 @@ def _other_data(table: Table, missing: TableError) -> InputError:
     return InputError(f"{table.top}: not rows of prompt, answer and rank, but {roles.told()}; convert it first: {command}")
 
 
-def text_of(value: Any) -> str:
-    """Return the value of a cell as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
-
-    >>> text_of(" Ann "), text_of(2.0), text_of(2.5), text_of(None), text_of(float("nan"))
-    ('Ann', '2', '2.5', '', '')
-    """
-    if value is None or value != value:
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-
-
 def parse_rank(text: str) -> float | None:
     """Return the rank that `text` writes, or None: an int where it is whole. Spreadsheets write 1 as `1.0` or `1,0`; pandas ranks from 1.5.
 
@@ -228,6 +215,22 @@ def parse_rank(text: str) -> float | None:
     if not match or len(match[1].lstrip("0")) > _RANK_DIGITS:
         return None
     return int(match[1]) if not (match[2] or "").strip("0") else float(f"{match[1]}.{match[2]}")
+
+
+def whole_ranks(ranks: Sequence[float]) -> list[int]:
+    """Return ranks as they are where all are whole numbers from 1; other ones, as from 0 or of 1.5, become `dense_ranks`.
+
+    >>> whole_ranks([3, 1, 3]), whole_ranks([0, 1.5, 3])
+    ([3, 1, 3], [1, 2, 3])
+    """
+    whole = [rank for rank in ranks if isinstance(rank, int) and rank > 0]
+    return whole if len(whole) == len(ranks) else dense_ranks(ranks)
+
+
+def identities(table: Table) -> list[Key]:
+    """Return the prompt, group and rater of each record, which tell to what ranking it belongs."""
+    columns = (*table.need("prompt"), table.find(GROUP), table.find(*RATERS))
+    return [tuple(text_of(record.get(column)) if column else "" for column in columns) for record in table.records]  # type: ignore[misc]
 
 
 def dense_ranks(levels: Sequence[float]) -> list[int]:
@@ -260,5 +263,14 @@ def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
 
 def name_of(prompt: str, group: str, rater: str) -> str:
     """Name a ranking in messages."""
-    apart = ", ".join(f"{word} {shorten(name)}" for word, name in ((GROUP, group), (RATER, rater)) if name)
+    apart = named_apart(group, rater)
     return shorten(prompt) + (f" ({apart})" if apart else "")
+
+
+def named_apart(group: str, rater: str) -> str:
+    """Name what tells a ranking from others of its prompt, to be shown; "" where nothing does.
+
+    >>> named_apart("a", "Ann"), named_apart("", "")
+    ("group 'a', rater 'Ann'", '')
+    """
+    return ", ".join(f"{word} {shorten(name)}" for word, name in ((GROUP, group), (RATER, rater)) if name)

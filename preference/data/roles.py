@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from preference.data.dialogues import are_messages, read_dialogue
-from preference.data.values import number, opened
+from preference.data.values import Record, number, opened
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 
@@ -84,9 +84,8 @@ FLAGS = {
     "score": "the column of scores, or one for each of the answers; higher is better, equal is a tie",
     "rater": "the column that says who ranked",
 }
+_SAID = {"vote": "vote", "won": "vote", "rank": "ranks, lower is better", "score": "scores, higher is better", "order": "order, best first"}
 SAMPLE = 200  # records by which texts are compared
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -143,15 +142,7 @@ class Roles:
             parts += ["scores (equal is a tie): " + ", ".join(self.scores)] * bool(self.scores)
         else:
             parts.append(f"answer{'s' * (self.layout != 'rows')}: {', '.join(self.answers)}")
-            how = {
-                "": "nothing",
-                "vote": "vote",
-                "won": "vote",
-                "rank": "ranks, lower is better",
-                "score": "scores, higher is better",
-                "order": "order, best first",
-            }
-            parts += [f"{how[self.how]}: {', '.join(self.said)}"] * bool(self.how)
+            parts += [f"{_SAID[self.how]}: {', '.join(self.said)}"] if self.how else []
         if self.ends:
             parts[-1] += f" ({self.ends[0]:g}: the first, {self.ends[1]:g}: the second)"
         parts += [f"{name}: {column}" for name in ("turn", "rater", "group") if (column := getattr(self, name))]
@@ -188,11 +179,10 @@ class _Columns:
         self.free = [column for column in columns if not any(column in names for names in self.named.values())]
         self.parts = {column: {plain_name(column), plain_name(column.rpartition(".")[2])} for column in columns}
         self.families = self._find_families()
+        keys = {key for column in columns for value in self.values(column, SAMPLE) for key in _keys(value)}
         for role, names in self.named.items():
-            keys = (
-                {key for column in columns for value in self.values(column, SAMPLE) for key in _keys(value)} if role in ("rank", "score") else set()
-            )
-            if missing := [name for name in names if name not in columns and name not in keys]:
+            known = {*columns, *keys} if role in ("rank", "score") else {*columns}
+            if missing := [name for name in names if name not in known]:
                 raise InputError(f"--{role} {missing[0]}: no such column; there are {shorten(', '.join(columns), 200)}")
 
     def of(self, role: str, *others: str) -> list[str]:
@@ -354,10 +344,8 @@ def _pair(table: _Columns) -> Roles | None:
     chosen = table.one("chosen") or next(filter(table.holds_lists, table.of("chat")), "") or table.one("answer")
     if not chosen or not rejected:
         return None
-    scores = [
-        next((column for column in table.free for name in SCORES_BESIDE if name.format(side) in table.parts[column]), "")
-        for side in ("chosen", "rejected")
-    ]
+    forms = {side: [form.format(side) for form in SCORES_BESIDE] for side in ("chosen", "rejected")}
+    scores = [next((column for column in table.free if table.parts[column] & {*names}), "") for names in forms.values()]
     as_json = _are_lists_as_json(table, [chosen, *rejected])
     several = as_json or len(rejected) > 1 or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
     layout = "lists" if several else "pairs"

@@ -6,7 +6,6 @@ keep their types. "-" is standard input, read to its end, or standard output.
 
 import codecs
 import csv
-import datetime
 import gzip
 import hashlib
 import io
@@ -17,32 +16,30 @@ import select
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preference.durable_files import write_atomically
+from preference.data.spreadsheets import ANSWERS, PROMPTS, Row, find_header, find_separator, read_workbook
+from preference.data.spreadsheets import COLUMNS as COLUMNS
+from preference.data.spreadsheets import RATERS as RATERS
+from preference.data.table_writing import STREAM, Form, first_line
+from preference.data.table_writing import find_unwritable as find_unwritable
+from preference.data.table_writing import format_csv as format_csv
+from preference.data.table_writing import format_rows as format_rows
+from preference.data.table_writing import write_table as write_table
 from preference.errors import InputError
-from preference.wording import counted, plain, shorten
+from preference.wording import counted, shorten
 
-STREAM = "-"  # standard input, standard output
 KINDS = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet", ".xlsx": "xlsx",
 }  # fmt: skip
-COLUMNS = ["prompt", "answer", "rank"]
-RATERS = ["rater", "annotator", "annotator_id", "judge"]  # columns that say who ranked
 MESSAGES_SHOWN = 20
+GZIP = b"\x1f\x8b"  # the first bytes of a .gz
 PIPE_PATIENCE = 10.0  # seconds that a named pipe may take until a program writes to it
 
 _MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
-_SEPARATORS = ",;\t|"
-_PROMPTS = {"prompt", "question", "query", "instruction"}
-_ANSWERS = {"answer", "response", "completion", "output"}
-_NAMES = {*COLUMNS, *RATERS, *_PROMPTS, *_ANSWERS, "group", "answers", "ranks", "score", "chosen", "rejected"}  # by which a header is known
-_UNWRITABLE = re.compile(r"[\0\ud800-\udfff]")
-_CELL_LIMIT, _ROW_LIMIT = 32_767, 1_048_576  # of a sheet: characters, rows
 
 csv.field_size_limit(2**31 - 1)  # the module's own limit of 131,072 characters would refuse a long answer
 
@@ -57,23 +54,6 @@ class TableError(InputError):
         super().__init__("\n".join(shown))
 
 
-@dataclass(frozen=True)
-class Form:
-    """How a CSV is written, so that it can be written again the same way.
-
-    Attributes:
-        mark: whether it begins with a byte-order mark.
-        above: what stands above the header, with its line ends: `sep=;`, a title.
-        names: the names of columns as they were typed, where their keys differ: columns without a name, or of one name.
-    """
-
-    separator: str = ","
-    mark: bool = False
-    line_end: str = "\n"
-    above: str = ""
-    names: dict[str, str] = field(default_factory=dict)
-
-
 @dataclass
 class Table:
     """The records of one source.
@@ -86,6 +66,8 @@ class Table:
         rows: of a CSV, the row of each record in a spreadsheet, which lines within cells and `sep=` make differ from the line.
         header: the line or row that names the columns.
         form: how a CSV was written.
+        places: the key of the column in each place of a row of a CSV or sheet; "" where there is neither a name nor content.
+        merged: whether a prompt stands only in the first of its rows there.
         schema: the types of a Parquet file's columns (a `pyarrow.Schema`), else None.
         sha256: of the file.
         cut_short: the place of a last line of JSONL that was cut short and left out; "" where there is none.
@@ -100,6 +82,8 @@ class Table:
     rows: list[int] = field(default_factory=list)
     header: int = 1
     form: Form = field(default_factory=Form)
+    places: list[str] = field(default_factory=list)
+    merged: bool = False
     schema: Any = None
     sha256: str = ""
     cut_short: str = ""
@@ -117,7 +101,7 @@ class Table:
         row = self.rows[i] if self.rows else self.numbers[i]
         if row == self.numbers[i] and self.kind != "xlsx":
             return place
-        prompt = next((str(value) for name, value in self.records[i].items() if name.casefold() in _PROMPTS and value), "")
+        prompt = next((str(value) for name, value in self.records[i].items() if name.casefold() in PROMPTS and value), "")
         beside = [f"row {row}"] * (self.kind == "csv") + [f"prompt {shorten(prompt.strip(), 40)}"] * bool(prompt)
         return f"{place} ({', '.join(beside)})" if beside else place
 
@@ -156,18 +140,13 @@ class Table:
         """
         if not self.columns:
             raise TableError([f"{self.top}: the file is empty; its first line must be {','.join(names)}"])
-        found, problems = [], []
-        for name in names:
-            try:
-                found.append(self.find(name) or "")
-            except TableError as error:
-                problems.append(str(error))
+        found = {name: self.find(name) for name in names}
         header = shorten(",".join(self.form.names.get(column, column) for column in self.columns))
-        missing = [name for name, column in zip(names, found) if not column] if not problems else []
-        problems += [f"{self.top}: no column {name!r} in the header {header}; it must name {', '.join(names)}" for name in missing]
-        if problems:
-            raise TableError(problems)
-        return found
+        missing = [name for name, column in found.items() if column is None]
+        if missing:
+            must = f"in the header {header}; it must name {', '.join(names)}"
+            raise TableError([f"{self.top}: no column {name!r} {must}" for name in missing])
+        return [column for column in found.values() if column is not None]
 
     def none_found(self, remedy: str) -> InputError:
         """Return the error to raise where there is no record."""
@@ -180,11 +159,14 @@ class Table:
 # Reading
 
 
-def read_table(source: str | Path, kind: str | None = None) -> Table:
+def read_table(source: str | Path, kind: str | None = None, *, whole: bool = False) -> Table:
     """Read a table whole. The kind is told by the first bytes, or else by the ending of the name.
 
     Rows of empty cells are skipped, and so is what stands above the header: `sep=;`, a title. Columns without a name and without
     content are left out. Where a prompt stands only in the first of its rows, as in merged cells, the rows below it get it, too.
+
+    Args:
+        whole: whether a last line of JSONL that was cut short is an error, too.
 
     Raises:
         InputError: the source cannot be read or is not of its kind, with file and line or row; a key or a column of a Parquet file is
@@ -192,13 +174,16 @@ def read_table(source: str | Path, kind: str | None = None) -> Table:
     """
     name, data = "standard input" if str(source) == STREAM else str(source), read_bytes(source)
     sha256 = hashlib.sha256(data).hexdigest()
-    if data.startswith(b"\x1f\x8b"):
+    if data.startswith(GZIP):
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{name}: a damaged gzip file ({first_line(error)}); make it again") from None
     kind = _kind_of(data, kind or kind_of(source))
-    table = {"csv": _read_csv, "jsonl": _read_jsonl, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx}[kind](name, data)
+    if kind == "jsonl":
+        table = _read_jsonl(name, data, whole)
+    else:
+        table = {"csv": _read_csv, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx}[kind](name, data)
     table.sha256 = sha256
     if kind in ("csv", "xlsx"):
         _fill_down(table)
@@ -231,8 +216,7 @@ def _kind_of(data: bytes, kind: str) -> str:
 def read_bytes(path: str | Path) -> bytes:
     """Read a file, a pipe or standard input ("-") to its end.
 
-    Raises:
-        InputError: it cannot be read, or no program writes to a named pipe within `PIPE_PATIENCE`.
+    Raises InputError if it cannot be read, or no program writes to a named pipe within `PIPE_PATIENCE`.
     """
     try:
         if str(path) == STREAM:
@@ -254,6 +238,11 @@ def read_bytes(path: str | Path) -> bytes:
         raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; name a file that you may read") from None
+
+
+def read_text(path: str | Path) -> str:
+    """Return the text of a UTF-8 file, with or without a byte-order mark, its lines ended by LF; raise InputError if it cannot be read."""
+    return decode(str(path), read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def decode(name: str, data: bytes, remedy: str = "save the file as UTF-8") -> str:
@@ -282,7 +271,7 @@ def _read_csv(name: str, data: bytes) -> Table:
     lines = list(io.StringIO(decode(name, data, "save the file as 'CSV UTF-8'"), newline=""))  # they keep their LF, CR LF or CR
     named = re.fullmatch(r'"?sep=(.)"?', lines[0].rstrip("\r\n"), re.I) if lines else None
     skipped = 1 if named else 0  # a line that no spreadsheet shows
-    separator = named[1] if named else max(_SEPARATORS, key=lambda one: _fits(lines[:20], one))
+    separator = named[1] if named else find_separator(lines[:20])
     reader, rows, start, problem = csv.reader(lines[skipped:], delimiter=separator, strict=True), [], 1 + skipped, ""
     try:
         for row, cells in enumerate(reader, 1):
@@ -298,39 +287,12 @@ def _read_csv(name: str, data: bytes) -> Table:
     return table
 
 
-def _fits(lines: list[str], separator: str) -> tuple[int, bool, bool, int]:
-    """Say how well a separator splits the first rows: by the names that are known, by the number of cells, and without a title."""
-    rows = [cells for cells in csv.reader(lines, delimiter=separator) if any(map(str.strip, cells))]
-    at = _header_at(rows) if rows else 0
-    header = rows[at] if rows else [""]
-    return _known(header), len(header) > 1, at == 0, len(header)
-
-
-def _known(cells: Sequence[str]) -> int:
-    return sum(cell.strip().casefold() in _NAMES for cell in cells)
-
-
-def _header_at(rows: Sequence[Sequence[str]]) -> int:
-    """Return which of the first rows of a table names the columns: the first one, unless it is a title."""
-    if _known(rows[0]):
-        return 0
-    if (below := next((i for i, cells in enumerate(rows[:10]) if _known(cells) > 1), 0)) or len(rows) < 2:
-        return below
-    filled = [sum(bool(cell.strip()) for cell in cells) for cells in rows[:2]]
-    return int(filled[0] == 1 < filled[1])
-
-
-def _from_rows(name: str, kind: str, rows: list[tuple[int, int, list[str]]], form: Form, problem: str = "") -> Table:
-    """Make a table of rows of cells, each with its line and its row.
-
-    Args:
-        problem: what ended the reading, to be said after what is wrong with the rows before it.
-    """
+def _from_rows(name: str, kind: str, rows: list[Row], form: Form, problem: str = "") -> Table:
+    """Make a table of rows of cells; `problem` ended the reading, and is told after what is wrong with the rows before it."""
     rows = [row for row in rows if any(map(str.strip, row[2]))]
-    table = Table(name, kind, [], [], [], form=form)
-    problems, separator = [], {",": "comma", ";": "semicolon", "\t": "tab"}.get(form.separator, "separator")
+    table, problems = Table(name, kind, [], [], [], form=form), []
     if rows:
-        first = _header_at([cells for _, _, cells in rows[:10]])
+        first = find_header([cells for _, _, cells in rows[:10]])
         (table.header, _, header), rows = rows[first], rows[first + 1 :]
         header = [cell.strip() for cell in header]
         used = [i for i, cell in enumerate(header) if cell or any(cells[i].strip() for _, _, cells in rows if i < len(cells))]
@@ -338,16 +300,17 @@ def _from_rows(name: str, kind: str, rows: list[tuple[int, int, list[str]]], for
         keys = {i: header[i] if header[i] and header[i] not in header[:i] else f"{header[i]} ({i + 1})".strip() for i in used}
         table.columns = list(keys.values())
         table.form = replace(form, names={key: header[i] for i, key in keys.items() if key != header[i]})
-        for line, row, cells in rows:
-            if len(cells) < least or any(map(str.strip, cells[most:])):
-                remedy = "give every column a cell" if len(cells) < least else f"put a cell that contains a {separator} in double quotes"
-                problems.append(
-                    f"{name}:{line}: {counted(len(cells), 'cell')} where the header has {most}: {shorten(form.separator.join(cells))}; {remedy}"
-                )
-            else:
-                table.records.append({key: cells[i] if i < len(cells) else "" for i, key in keys.items()})
-                table.numbers.append(line)
-                table.rows.append(row)
+        table.places = [keys.get(i, "") for i in range(most)]
+    for line, row, cells in rows:
+        if least <= len(cells) and not any(map(str.strip, cells[most:])):
+            table.records.append({key: cells[i] if i < len(cells) else "" for i, key in keys.items()})
+            table.numbers.append(line)
+            table.rows.append(row)
+        else:
+            separator = {",": "comma", ";": "semicolon", "\t": "tab"}.get(form.separator, "separator")
+            remedy = "give every column a cell" if len(cells) < least else f"put a cell that contains a {separator} in double quotes"
+            found = f"{counted(len(cells), 'cell')} where the header has {most}: {shorten(form.separator.join(cells))}"
+            problems.append(f"{name}:{line}: {found}; {remedy}")
     if problem:
         problems.append(problem)
     if problems:
@@ -357,24 +320,25 @@ def _from_rows(name: str, kind: str, rows: list[tuple[int, int, list[str]]], for
 
 def _fill_down(table: Table) -> None:
     """Give rows without a prompt the prompt above them, and its group and rater, where no prompt stands in two rows that follow each other."""
-    prompt = next((column for column in table.columns if column.casefold() in _PROMPTS), None)
-    if prompt is None or not any(column.casefold() in _ANSWERS for column in table.columns):
+    prompt = next((column for column in table.columns if column.casefold() in PROMPTS), None)
+    if prompt is None or not any(column.casefold() in ANSWERS for column in table.columns):
         return
     prompts = [record[prompt].strip() for record in table.records]
     if all(prompts) or any(above and above == below for above, below in pairwise(prompts)):
         return
     with_it = [prompt, *(column for column in table.columns if column.casefold() in {"group", *RATERS})]
-    filled = []
-    for i, (above, record) in enumerate(pairwise(table.records), 1):
-        if not prompts[i] and above[prompt].strip():
-            record.update({column: above[column] for column in with_it if not record[column].strip()})
-            filled.append(i)
+    first = next((i for i, text in enumerate(prompts) if text), len(prompts))
+    filled = [i for i in range(1, len(prompts)) if not prompts[i] and i > first]
+    for i in filled:
+        above, record = table.records[i - 1], table.records[i]
+        record.update({column: above[column] for column in with_it if not record[column].strip()})
     if filled:
+        table.merged = True
         rows = "1 row without a prompt belongs" if len(filled) == 1 else f"{len(filled)} rows without a prompt belong"
         table.notes.append(f"{table.source}: {rows} to the prompt above {'it' if len(filled) == 1 else 'them'}, from row {table.rows[filled[0]]} on")
 
 
-def _read_jsonl(name: str, data: bytes) -> Table:
+def _read_jsonl(name: str, data: bytes, whole: bool) -> Table:
     table = Table(name, "jsonl", [], [], [])
     for number, line in enumerate(io.StringIO(decode(name, data), newline=""), 1):
         if not line.strip():
@@ -385,11 +349,11 @@ def _read_jsonl(name: str, data: bytes) -> Table:
         except _Twice as twice:
             raise InputError(f"{name}:{number}: the key {twice.args[0]!r} is there twice; rename or delete one") from None
         except (ValueError, RecursionError):
-            if number > 1 and not line.endswith(("\n", "\r", "}")):
+            if number > 1 and not whole and not line.endswith(("\n", "\r", "}")):
                 table.cut_short = f"{name}:{number}"
                 break
             remedy = "an object over several lines; write each on one line, or all as a list" if line.strip() == "{" else "write one object per line"
-            raise InputError(f"{name}:{number}: not JSON: {shown}; {remedy}") from None
+            raise InputError(f"{name}:{number}: not JSON: {shown}; {remedy}{', or delete the line' * whole}") from None
         if not isinstance(record, dict):
             raise InputError(f"{name}:{number}: not a JSON object: {shown}; write one object per line")
         table.records.append(record)
@@ -430,6 +394,10 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
+def _read_xlsx(name: str, data: bytes) -> Table:
+    return _from_rows(name, "xlsx", read_workbook(name, data), Form())
+
+
 def _read_parquet(name: str, data: bytes) -> Table:
     import pyarrow
     from pyarrow import parquet
@@ -449,189 +417,3 @@ def _read_parquet(name: str, data: bytes) -> Table:
             raise InputError(f"{name}: the column {column!r} holds what cannot be read ({first_line(error)}); convert or drop it") from None
     records = [dict(zip(columns, row, strict=True)) for row in zip(*values.values(), strict=True)]
     return Table(name, "parquet", columns, records, list(range(1, len(records) + 1)), schema=table.schema)
-
-
-def _read_xlsx(name: str, data: bytes) -> Table:
-    import openpyxl
-
-    sheets = {}
-    try:
-        for sheet in openpyxl.load_workbook(io.BytesIO(data), data_only=True).worksheets:
-            rows = [(row, row, list(map(_typed, cells))) for row, cells in enumerate(sheet.iter_rows(values_only=True), 1)]
-            if any(any(cells) for _, _, cells in rows):
-                sheets[sheet.title] = rows
-    except Exception as error:  # openpyxl lets through whatever the parts of a damaged workbook cause
-        raise InputError(f"{name}: not a workbook that can be read ({first_line(error)}); save it as .xlsx or as 'CSV UTF-8'") from None
-    known = [title for title, rows in sheets.items() if any(_known(cells) > 1 for _, _, cells in rows[:10])]
-    if len(known) > 1:
-        raise InputError(f"{name}: {len(known)} sheets hold such a table: {', '.join(map(repr, known))}; save the one that you mean alone")
-    chosen = sheets[known[0]] if known else next(iter(sheets.values()), [])
-    return _from_rows(name, "xlsx", chosen, Form())
-
-
-def _typed(value: Any) -> str:
-    """Return the value of a sheet's cell as a person typed it."""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        return str(value.date())
-    return "" if value is None else str(value)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text."""
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
-
-
-# Writing
-
-
-def write_table(
-    target: str | Path, kind: str, columns: Sequence[str], records: Iterable[dict[str, Any]], *, form: Form | None = None, schema: Any = None
-) -> None:
-    """Write records to a file, which appears whole or not at all, or to standard output ("-").
-
-    Args:
-        kind: csv, jsonl, json, parquet or xlsx (see `kind_of`); a name that ends in .gz is compressed, too.
-        columns: of a CSV, Parquet file or sheet, in this order.
-        form: how a CSV is written (`Table.form` of the one that was read).
-        schema: the types of Parquet columns that are known (`Table.schema`).
-
-    Raises:
-        InputError: the kind cannot hold a value, or the target cannot be written.
-    """
-    streams, name = str(target) == STREAM, "standard output" if str(target) == STREAM else str(target)
-    records, form = list(records), form or Form()
-    if str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
-        form = replace(form, separator="\t", above="")
-    if kind == "csv":
-        data = format_csv(name, columns, records, form)
-    elif kind == "jsonl":
-        data = b"".join(_as_json(record) + b"\n" for record in records)
-    elif kind == "json":
-        data = b"[" + b",".join(b"\n " + _as_json(record) for record in records) + b"\n]\n"
-    elif kind == "parquet":
-        data = _as_parquet(name, columns, records, schema)
-    else:
-        data = _as_xlsx(
-            name, [[form.names.get(column, column) for column in columns], *([record.get(column) for column in columns] for record in records)]
-        )
-    if str(target).lower().endswith(".gz"):
-        data = gzip.compress(data, mtime=0)
-    if not streams:
-        try:
-            write_atomically(target, data)
-        except OSError as error:
-            raise InputError(f"{name}: cannot be written: {error.strerror or error}") from None
-    elif not sys.stdout.isatty():
-        sys.stdout.flush()
-        rest = memoryview(data)
-        while rest:  # with PYTHONUNBUFFERED the buffer is a raw file, which writes a part
-            rest = rest[sys.stdout.buffer.write(rest) :]
-        sys.stdout.buffer.flush()
-    elif kind in ("parquet", "xlsx"):
-        raise InputError(f"standard output: a terminal cannot show {kind}; name a file, or pass it on through a pipe")
-    else:
-        sys.stdout.write(plain(data.decode("utf-8")))  # no characters that a terminal would obey
-
-
-def find_unwritable(text: str) -> str:
-    """Name the first character of `text` that is not in any CSV, as UTF-8 text has none such; "" where there is none.
-
-    >>> find_unwritable("a\\0b"), find_unwritable("a\\ud83db"), find_unwritable("ab")
-    ('a NUL character', 'half of a surrogate pair', '')
-    """
-    found = _UNWRITABLE.search(text)
-    return "" if found is None else "a NUL character" if found[0] == "\0" else "half of a surrogate pair"
-
-
-def format_rows(rows: Iterable[Sequence[Any]], *, line_end: str = "\n", separator: str = ",") -> str:
-    """Return `rows` as CSV text, quoted as in RFC 4180. What the texts hold is written to the letter.
-
-    >>> format_rows([["a, b", "two\\nlines", 1]])
-    '"a, b","two\\nlines",1\\n'
-    """
-    lines = _Lines()
-    csv.writer(lines, delimiter=separator, lineterminator="\r\n").writerows(rows)  # the module quotes only those line ends that it writes itself
-    return "".join(line.removesuffix("\r\n") + line_end for line in lines)
-
-
-class _Lines(list[str]):
-    """A list as the file that `csv.writer` writes to, one call per row."""
-
-    write = list.append
-
-
-def format_csv(name: str, columns: Sequence[str], records: Sequence[dict[str, Any]], form: Form) -> bytes:
-    """Return a CSV; raise InputError, which begins with `name`, where no CSV can hold a value."""
-    rows = [[form.names.get(column, column) for column in columns], *([_cell(record.get(column)) for column in columns] for record in records)]
-    text = format_rows(rows, line_end=form.line_end, separator=form.separator)
-    if find_unwritable(text):
-        row, cell = next((row, cell) for row, cells in enumerate(rows) for cell in cells if find_unwritable(cell))
-        raise InputError(f"{name}, row {row}: {find_unwritable(cell)} in {shorten(cell)}; remove it")
-    return codecs.BOM_UTF8 * form.mark + (form.above + text).encode()
-
-
-def _cell(value: Any) -> str:
-    """Return a value as the text of a cell; what is not flat becomes JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (bool, list, dict)) else str(value)
-
-
-def _as_json(record: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(record, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can write
-        return json.dumps(record, default=str).encode()
-
-
-def _as_parquet(name: str, columns: Sequence[str], records: list[dict[str, Any]], schema: Any) -> bytes:
-    import pyarrow
-    from pyarrow import parquet
-
-    arrays = []
-    for column in columns:
-        known = schema.field(column).type if schema is not None and column in schema.names else None
-        values = [record.get(column) for record in records]
-        try:
-            array = pyarrow.array(values, known)
-            # A column that has no value so far holds texts.
-            arrays.append(array.cast(pyarrow.string()) if pyarrow.types.is_null(array.type) else array)
-        except (pyarrow.ArrowException, UnicodeEncodeError, OverflowError, ValueError, TypeError) as error:
-            raise InputError(f"{name}: the column {column!r} holds what Parquet cannot ({first_line(error)}); write JSONL instead") from None
-    file = io.BytesIO()
-    parquet.write_table(pyarrow.table(arrays, names=list(columns)), file)
-    return file.getvalue()
-
-
-def _as_xlsx(name: str, rows: list[list[Any]]) -> bytes:
-    import openpyxl
-    from openpyxl.cell import WriteOnlyCell
-    from openpyxl.utils.exceptions import IllegalCharacterError
-
-    if len(rows) > _ROW_LIMIT:
-        raise InputError(f"{name}: a sheet holds {_ROW_LIMIT:,} rows, not {len(rows):,}; write CSV instead")
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-    for row, values in enumerate(rows, 1):
-        cells = []
-        for value in values:
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            try:
-                cell = WriteOnlyCell(sheet, value if number else _cell(value))
-            except (IllegalCharacterError, ValueError):
-                raise InputError(f"{name}, row {row}: a sheet cannot hold {shorten(str(value))}; write CSV instead") from None
-            if not number:
-                if len(_cell(value)) > _CELL_LIMIT:
-                    raise InputError(f"{name}, row {row}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead")
-                cell.data_type = "s"  # also where a text begins with "=": it is no formula
-            cells.append(cell)
-        sheet.append(cells)
-    file = io.BytesIO()
-    book.save(file)
-    return file.getvalue()

@@ -7,14 +7,13 @@ which `convert_rankings.py` makes the ranking of them again.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
-from typing import Any
 
 from preference.data.dialogues import ASSISTANT, Turn, as_turns
 from preference.data.rankings import Ranking
+from preference.data.values import Record
 
 ALL, BEST_WORST = "all", "best-worst"  # which pairs
 
-Record = dict[str, Any]
 Pair = tuple[str, str]  # better, worse
 
 
@@ -74,11 +73,6 @@ def as_lists(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
     yield {"query": ranking.prompt, "docs": ranking.answers, "labels": [levels.index(rank) for rank in ranking.ranks]}
 
 
-def as_rewardbench(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
-    """Pairs of texts, as `rewardbench --dataset FILE --load_json` reads them. https://github.com/allenai/reward-bench"""
-    return as_trl(ranking, pairs)
-
-
 def messages(turns: list[Turn]) -> list[dict[str, str]]:
     """Return a chat as the field writes it: a list of `{"role": ..., "content": ...}`."""
     return [{"role": turn.role, "content": turn.text} for turn in turns]
@@ -90,6 +84,6 @@ TARGETS: dict[str, tuple[str, Callable[[Ranking, Iterable[Pair]], Iterator[Recor
     "trl": ("TRL preference pair", as_trl),
     "trl-conversational": ("TRL preference pair", as_trl_conversational),
     "lists": ("labelled list", as_lists),
-    "rewardbench": ("RewardBench row", as_rewardbench),
+    "rewardbench": ("RewardBench row", as_trl),  # as `rewardbench --dataset FILE --load_json` reads them; see github.com/allenai/reward-bench
 }
 PAIRED = ("trl", "trl-conversational", "rewardbench")

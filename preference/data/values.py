@@ -16,6 +16,10 @@ _PYTHONS = re.compile(r"\s*\[\s*(?:\{\s*'(?:role|content|from|value)'\s*:|('.*'|
 Record = dict[str, Any]
 
 
+class NoComparison(Exception):
+    """A record is as it should be, but compares nothing; the text says why."""
+
+
 def number(value: Any) -> float | None:
     """Return the number that a value is or writes, as people and spreadsheets do; None where it is none.
 
@@ -89,12 +93,12 @@ def flat(record: Record) -> Record:
     return found
 
 
-def name_of(value: Any) -> str:
-    """Return a value that names something as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
+def text_of(value: Any) -> str:
+    """Return the value of a cell as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
 
-    >>> name_of(" Ann "), name_of(2.0), name_of(2.5), name_of(None), name_of(math.nan)
+    >>> text_of(" Ann "), text_of(2.0), text_of(2.5), text_of(None), text_of(math.nan)
     ('Ann', '2', '2.5', '', '')
     """
-    if isinstance(value, float):
-        value = "" if math.isnan(value) else int(value) if value.is_integer() else value
-    return str(value).strip() if isinstance(value, (str, int, float)) else ""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

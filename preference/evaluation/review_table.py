@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from preference.data.rankings import GROUP, Ranking, text_of
-from preference.data.tables import COLUMNS, RATERS, Table, format_csv, read_table
+from preference.data.rankings import Key, Ranking, identities
+from preference.data.tables import Table, format_csv, read_table
 from preference.errors import InputError
 from preference.evaluation.metrics import predicted_ranks, split_rewards
 
@@ -20,11 +20,9 @@ def review_csv(table: Table, rankings: Sequence[Ranking], rewards: np.ndarray, d
     Columns of these names that the table has already, being an earlier review, are left out.
     """
     kept = [name for name in table.columns if name not in ADDED]
-    prompt, answer, _ = table.need(*COLUMNS)
-    who = [table.find(GROUP), table.find(*RATERS)]
-    rows_of: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for record in table.records:
-        key = (record[prompt].strip(), *(text_of(record.get(column)) if column else "" for column in who))
+    (answer,) = table.need("answer")
+    rows_of: dict[Key, list[dict[str, Any]]] = {}
+    for key, record in zip(identities(table), table.records, strict=True):
         rows_of.setdefault(key, []).append(record)
     rows = []
     parts = split_rewards(rankings, rewards)

@@ -49,33 +49,48 @@ class _Scores:
     best: np.ndarray  # whether it is the one best answer to its prompt: of equal ones the first
     percentiles: list[int] | None  # None where the model's folder lacks them
 
+    def of(self, k: int) -> tuple[float | None, int | None, int | None]:
+        """Return what is written for answer `k`: reward, rank and percentile."""
+        if np.isnan(self.rewards[k]):
+            return None, None, None
+        return round(float(self.rewards[k]), 6), int(self.ranks[k]), self.percentiles[k] if self.percentiles else None
+
 
 def score_file(source: str, settings: ScoringSettings) -> None:
     """Score a file or a pipe ("-"), write it with the scores, and say how the rewards agree with the labels, where there are any."""
     _check_output(settings)
-    with contextlib.redirect_stdout(sys.stderr) if settings.output == STREAM else contextlib.nullcontext():
+    with _results_apart(settings):
         table = read_table(source)
+    _score_table(table, settings)
+
+
+def _score_table(table: Table, settings: ScoringSettings) -> None:
+    with _results_apart(settings):
         answers = read_answers(table, settings.named)
-        if settings.best and answers.layout == "pairs":
+        if settings.best and answers.roles.layout == "pairs":
             raise InputError("--best needs answers to choose from, not pairs of chosen and rejected")
         for note in answers.notes:
             say(note)
         kind = kind_of(settings.output, table.kind)
-        flat = answers.layout == "lists" and (kind in ("csv", "xlsx") or settings.best)
+        flat = answers.roles.layout == "lists" and (kind in ("csv", "xlsx") or settings.best)
         names = _added_names(answers, settings.column, flat)
         model, scale = _load(settings, sum(len(item.answers) for item in answers.items))
         scores = _score(answers, settings, model, scale)
+        if table.cut_short:
+            say(f"warning: {table.cut_short}: the last line was cut short, and is left out")
+        if answers.roles.how:
+            _print_agreement(answers, scores.rewards, scale)
     records = list(_with_scores(answers, scores, scale, names, flat=flat, best=settings.best))
     names = [name for name in names if any(name in record for record in records)]
     columns = list(dict.fromkeys(name for record in records for name in record)) if flat else [*table.columns, *names]
     write_table(settings.output, kind, columns, records, form=table.form, schema=table.schema)
-    with contextlib.redirect_stdout(sys.stderr) if settings.output == STREAM else contextlib.nullcontext():
-        if table.cut_short:
-            say(f"warning: {table.cut_short}: the last line was cut short, and is left out")
-        if answers.labelled:
-            _print_agreement(answers, scores.rewards, scale)
-        if settings.output != STREAM:
-            say(f"{settings.output}: {counted(len(records), 'row')} with {name_some(names, 4)}")
+    if settings.output != STREAM:
+        say(f"{settings.output}: {counted(len(records), 'row')} with {name_some(names, 4)}")
+
+
+def _results_apart(settings: ScoringSettings) -> contextlib.AbstractContextManager:
+    """Say what there is to say on standard error where the records go to standard output."""
+    return contextlib.redirect_stdout(sys.stderr) if settings.output == STREAM else contextlib.nullcontext()
 
 
 def score_by_hand(prompt: str, texts: Sequence[str], settings: ScoringSettings) -> None:
@@ -87,29 +102,22 @@ def score_by_hand(prompt: str, texts: Sequence[str], settings: ScoringSettings) 
 
     torch.set_num_threads(1)  # a few texts gain nothing from more
     records = [{"prompt": prompt, "answer": text} for text in texts]
-    answers = read_answers(Table("command line", "csv", ["prompt", "answer"], records, list(range(1, len(texts) + 1))))
-    names = _added_names(answers, settings.column, flat=False)
+    table = Table("command line", "csv", ["prompt", "answer"], records, list(range(1, len(texts) + 1)))
+    if settings.output != STREAM:
+        return _score_table(table, settings)
     with contextlib.redirect_stdout(sys.stderr):
         model, scale = _load(settings, len(texts))
-        scores = _score(answers, settings, model, scale)
-    if settings.output != STREAM:
-        scored = list(_with_scores(answers, scores, scale, names, flat=False, best=settings.best))
-        write_table(settings.output, kind_of(settings.output, "csv"), list(scored[0]), scored)
-        say(f"{settings.output}: {counted(len(scored), 'row')} with {name_some(names, 4)}")
-        return
+        scores = _score(read_answers(table), settings, model, scale)
     order = np.argsort(scores.ranks, kind="stable")
     say("rank   reward" + "  percentile" * (scores.percentiles is not None) + "  answer")
     for i in order[: 1 if settings.best else None]:
         percentile = "" if scores.percentiles is None else f"{scores.percentiles[i]:12d}"
         say(f"{scores.ranks[i]:4d}  {scores.rewards[i]:+.4f}{percentile}  {_one_line(texts[i])}", wrap=False)
     if len(order) > 1:
-        first, second = order[:2]
-        odds = scale.probability(scores.rewards[first] - scores.rewards[second])
+        first, second = (shorten(_one_line(texts[i]), 40) for i in order[:2])
+        odds = scale.probability(scores.rewards[order[0]] - scores.rewards[order[1]])
         if odds is not None:
-            say(
-                f"\n{shorten(_one_line(texts[first]), 40)} beats {shorten(_one_line(texts[second]), 40)} with {odds:.0%}:"
-                " a person is expected to prefer it so often"
-            )
+            say(f"\n{first} beats {second} with {odds:.0%}: a person is expected to prefer it so often")
         elif scale.quantiles is not None:
             note = "no odds between answers: they take a review of ten prompts or more (review_rankings.py) before the training"
             print(f"{plain(settings.model)}: {note}", file=sys.stderr)
@@ -134,12 +142,12 @@ def _check_output(settings: ScoringSettings) -> None:
 
 def _added_names(answers: Answers, reward: str, flat: bool) -> list[str]:
     """Return the names of the columns that are added; raise InputError where there is one already."""
-    table, layout = answers.table, "rows" if flat else answers.layout
-    kept = [name for name in table.columns if not (flat and name in answers.replaced)]
+    table, layout = answers.table, "rows" if flat else answers.roles.layout
+    kept = [name for name in table.columns if not (flat and name in answers.roles.columns)]
     names = names_of(layout, reward, kept)
     if taken := [name for name in names if name in kept]:
         raise InputError(f"{table.top}: {taken[0]!r} exists already; give ours another name with --column NAME, or rename or delete it")
-    if flat and (taken := [name for name in kept if name in ("prompt", "answer", *["rank"] * answers.labelled)]):
+    if flat and (taken := [name for name in kept if name in ("prompt", "answer", *["rank"] * bool(answers.roles.how))]):
         raise InputError(f"{table.top}: {taken[0]!r} exists already, and each answer would get one; rename or delete it")
     return names
 
@@ -157,9 +165,9 @@ def _score(answers: Answers, settings: ScoringSettings, model: "RewardModel", sc
     """Score and rank all answers; say what is not known, what was not scored, and what was cut."""
     from rich.progress import Progress
 
-    if answers.layout != "pairs" and scale.quantiles is None:
+    if answers.roles.layout != "pairs" and scale.quantiles is None:
         say(f"{settings.model}: its metrics.json has no rewards of the training answers; no percentile is given")
-    if answers.layout == "pairs" and scale.temperature is None:
+    if answers.roles.layout == "pairs" and scale.temperature is None:
         say(f"{settings.model}: its metrics.json has no calibration; no probability is given")
 
     texts = [(answers.table.at(i), item.prompt.strip(), answer.strip()) for i, item in enumerate(answers.items) for answer in item.answers]
@@ -211,36 +219,23 @@ def _settle_cut(rewards: np.ndarray, cut: dict[int, tuple[int, ...]], texts: Seq
 
 def _with_scores(answers: Answers, scores: _Scores, scale: RewardScale, names: list[str], *, flat: bool, best: bool) -> Iterator[Record]:
     """Give the records with their scores, or one for each answer; without what is not known."""
-
-    def added(values: list[Any]) -> Record:
-        return {name: value for name, value in zip(names, values, strict=True) if value is not None}
-
-    def of(k: int) -> list[Any]:
-        if np.isnan(scores.rewards[k]):
-            return [None, None, None]
-        return [round(float(scores.rewards[k]), 6), int(scores.ranks[k]), scores.percentiles and scores.percentiles[k]]
-
-    if flat:
-        for k, record in enumerate(per_answer(answers)):
-            if scores.best[k] or not best:
-                yield record | added(of(k))
-        return
+    layout, records = ("rows", per_answer(answers)) if flat else (answers.roles.layout, answers.table.records)
     end = 0
-    for record, item in zip(answers.table.records, answers.items, strict=True):
-        start, end = end, end + len(item.answers)
-        each = [of(k) for k in range(start, end)]
-        if not each:
-            yield record
-        elif answers.layout == "rows":
-            if scores.best[start] or not best:
-                yield record | added(each[0])
-        elif answers.layout == "lists":
-            yield record | added([list(values) if any(value is not None for value in values) else None for values in zip(*each, strict=True)])
-        else:
+    for record, count in zip(records, [1] * len(scores.rewards) if flat else [len(item.answers) for item in answers.items], strict=True):
+        start, end = end, end + count
+        each: list[Any] = [scores.of(k) for k in range(start, end)]
+        values: Sequence[Any] = [None] * len(names)
+        if layout == "rows" and each:
+            if best and not scores.best[start]:
+                continue
+            values = each[0]
+        elif layout == "lists" and each:
+            values = [list(column) if any(value is not None for value in column) else None for column in zip(*each, strict=True)]
+        elif each:
             margin = float(scores.rewards[start]) - float(scores.rewards[start + 1])
             odds = None if np.isnan(margin) else scale.probability(margin)
-            of_both = [None if np.isnan(margin) else round(margin, 6), None if odds is None else round(odds, 4)]
-            yield record | added([each[0][0], each[1][0], *of_both])
+            values = each[0][0], each[1][0], None if np.isnan(margin) else round(margin, 6), None if odds is None else round(odds, 4)
+        yield record | {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _print_agreement(answers: Answers, rewards: np.ndarray, scale: RewardScale) -> None:

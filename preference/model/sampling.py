@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from preference.console import make_console, say
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates
-from preference.data.jsonl import prepare_file
+from preference.durable_files import prepare_file
 from preference.model.base_models import find_base_model
 from preference.threads import settle_waiting
 from preference.wording import counted, shorten

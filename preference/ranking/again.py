@@ -1,21 +1,19 @@
 """Ranking again what models dispute: the rankings of a CSV, most disputed first, blind."""
 
-import math
 import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from preference.data.csv_table import COLUMNS, CsvError, read_table
-from preference.data.rankings import GROUP, Ranking, parse_rank, read_rankings
+from preference.data.rankings import Key, Ranking, identities, named_apart, parse_rank, rankings_of
+from preference.data.tables import COLUMNS, TableError, read_table
+from preference.data.values import number, text_of
 from preference.errors import InputError
 from preference.ranking.self_agreement import disagreement, kendall_tau
 from preference.ranking.session import Session, SessionCounts, Shown
 from preference.ranking.store import RankingStore
 from preference.wording import shorten
-
-Key = tuple[str, str]  # prompt and group
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Reviewed:
 
     @property
     def key(self) -> Key:
-        return self.ranking.prompt, self.ranking.group
+        return self.ranking.identity
 
     @property
     def ranks(self) -> dict[str, int]:
@@ -44,27 +42,23 @@ def read_review(path: Path) -> list[Reviewed]:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; review_rankings.py writes one")
-    rankings = read_rankings(path).rankings
-    table = read_table(path, [*COLUMNS, "predicted_rank", "dispute"], [GROUP])
+    table = read_table(path)
+    rankings = rankings_of(table).rankings
+    _, answer, _, predicted, disputed = table.need(*COLUMNS, "predicted_rank", "dispute")
     models: dict[Key, dict[str, int]] = {}
     disputes: dict[Key, float] = {}
     problems = []
-    for row in table.rows:
-        cells = {name: cell.strip() for name, cell in zip(table.columns, row.cells, strict=True)}
-        key, rank = (cells["prompt"], cells.get(GROUP, "")), parse_rank(cells["predicted_rank"])
-        try:
-            dispute = float(cells["dispute"])
-        except ValueError:
-            dispute = math.nan
-        if rank is None or not 0 <= dispute < math.inf:
-            column = "predicted_rank" if rank is None else "dispute"
-            problems.append(f"{path}:{row.line}: {column} must be a number, not {shorten(cells[column])}; run review_rankings.py again")
+    for i, (key, record) in enumerate(zip(identities(table), table.records, strict=True)):
+        rank, dispute = parse_rank(text_of(record[predicted])), number(record[disputed])
+        if rank is None or dispute is None or dispute < 0:
+            column = predicted if rank is None else disputed
+            problems.append(f"{table.at(i)}: {column} must be a number, not {shorten(text_of(record[column]))}; run review_rankings.py again")
             continue
-        models.setdefault(key, {})[cells["answer"]] = int(rank)
+        models.setdefault(key, {})[record[answer].strip()] = int(rank)
         disputes[key] = dispute
     if problems:
-        raise CsvError(problems)
-    reviewed = [Reviewed(ranking, models[ranking.prompt, ranking.group], disputes[ranking.prompt, ranking.group]) for ranking in rankings]
+        raise TableError(problems)
+    reviewed = [Reviewed(ranking, models[ranking.identity], disputes[ranking.identity]) for ranking in rankings]
     return sorted(reviewed, key=lambda one: -one.dispute)
 
 
@@ -113,7 +107,7 @@ class AgainSession(Session):
 
     def __init__(self, reviewed: Sequence[Reviewed], store: RankingStore, *, seed: int, top: int | None = None):
         super().__init__(store, seed)
-        if not any(store.ranks(*one.key).keys() == one.ranks.keys() for one in reviewed):
+        if not any(store.ranks(one.key).keys() == one.ranks.keys() for one in reviewed):
             raise InputError(f"{store.path}: has none of the rankings of this review; give --data the CSV that was reviewed")
         self.reviewed = {one.key: one for one in [one for one in reviewed if one.dispute > 0][:top]}
         self.queue: list[Reviewed] = []
@@ -127,7 +121,7 @@ class AgainSession(Session):
                 self._screens.setdefault(_key(event), []).append(event["answers"])
         looked_at = {_key(event): event for event in self.log.looked_at}
         for key, one in self.reviewed.items():
-            now = store.ranks(*key)
+            now = store.ranks(key)
             if key in looked_at and now == _ranks(looked_at[key]):
                 self.done[key] = looked_at[key]
             elif now == one.ranks:
@@ -148,7 +142,8 @@ class AgainSession(Session):
             while screens and answers == screens[-1]:
                 shuffle(answers)
             screens.append(answers)
-            self._show(Shown(ranking.prompt, answers, group=ranking.group), group=ranking.group, again=True)
+            shown = Shown(ranking.prompt, answers, group=named_apart(ranking.group, ranking.rater))
+            self._show(shown, group=ranking.group, rater=ranking.rater, again=True)
         return self._shown
 
     def confirm(self, ranks: list[int]) -> None:
@@ -156,7 +151,7 @@ class AgainSession(Session):
         before = [one.ranks[answer] for answer in shown.answers]
         if disagreement(ranks, before) == 0:
             ranks = before  # the same order; gaps between its ranks stay too
-        self.store.change_ranks("reranked", shown.prompt, shown.group, shown.answers, ranks, before, seconds=self._seconds())
+        self.store.change_ranks("reranked", one.key, shown.answers, ranks, before, seconds=self._seconds())
         self.done[one.key] = self.log.events[-1]
         self.confirmed += 1
         self._leave()
@@ -167,31 +162,32 @@ class AgainSession(Session):
             return "no ranking was ranked again; there is nothing to undo"
         last = self.log.looked_at[-1]
         key, kept = _key(last), last["event"] == "kept"
-        if not kept and self.store.ranks(*key) != _ranks(last):
-            self.log.add("restored", prompt=last["prompt"], group=last["group"])  # so that the next u goes on to the one before
+        if not kept and self.store.ranks(key) != _ranks(last):
+            self.log.add("restored", **_named(key))  # so that the next u goes on to the one before
             return f"not undone: the rows of {shorten(last['prompt'])} in {self.store.path} have been changed since"
         ranks = last["ranks"] if kept else last["old_ranks"]
         if kept:
-            self.log.add("restored", prompt=last["prompt"], group=last["group"], kept=True)
+            self.log.add("restored", **_named(key), kept=True)
         else:
-            self.store.change_ranks("restored", last["prompt"], last["group"], last["answers"], ranks, last["ranks"])
+            self.store.change_ranks("restored", key, last["answers"], ranks, last["ranks"])
             self.confirmed -= 1
         self.done.pop(key, None)
         self._shown = None
         if key not in self.reviewed:
             return f"the earlier ranking of {shorten(last['prompt'])} is back"
-        self.queue.insert(0, replace(self.reviewed[key], ranking=Ranking(last["prompt"], last["answers"], ranks, last["group"])))
+        self.queue.insert(0, replace(self.reviewed[key], ranking=Ranking(key[0], last["answers"], ranks, *key[1:])))
         return "the earlier ranking is back; rank again, or s to leave it"
 
     def skip(self) -> None:
-        self.log.add("skipped", prompt=self.shown.prompt, group=self.shown.group, again=True)
-        self.skipped.add(self.queue[0].key)
+        key = self.queue[0].key
+        self.log.add("skipped", **_named(key), again=True)
+        self.skipped.add(key)
         self._leave()
 
     def keep(self) -> None:
         """Keep the earlier ranking of the answers on the screen, and never ask again."""
         one = self.queue[0]
-        self.log.add("kept", prompt=one.ranking.prompt, group=one.ranking.group, answers=one.ranking.answers, ranks=one.ranking.ranks)
+        self.log.add("kept", **_named(one.key), answers=one.ranking.answers, ranks=one.ranking.ranks)
         self.done[one.key] = self.log.events[-1]
         self._leave()
 
@@ -223,7 +219,12 @@ class AgainSession(Session):
 
 
 def _key(event: dict) -> Key:
-    return event["prompt"].strip(), event.get("group", "").strip()
+    return event["prompt"].strip(), event.get("group", "").strip(), event.get("rater", "").strip()
+
+
+def _named(key: Key) -> dict[str, str]:
+    """Return how an event names a ranking."""
+    return dict(zip(("prompt", "group", "rater"), key, strict=True))
 
 
 def _ranks(event: dict) -> dict[str, int]:

@@ -1,90 +1,121 @@
-"""The model that grows beside the person who ranks, in a process of its own: ranking never waits for it."""
+"""The model that learns while a person ranks, in a process of its own: ranking never waits for it."""
 
+import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from preference.data.rankings import Ranking
-from preference.wording import counted, name_some, shorten
+from preference.wording import counted
 
-RECENT = 20  # rankings
 WORKER = "preference.jobs.growing"
+LAST_WORD = 1.0  # seconds to wait for it at the end of a session
 
 
 class GrowingModel:
     """Tells a worker what is to be ranked and what was ranked, and keeps the last thing that it found.
 
-    The worker computes what the answers to come look like to the base model while the person reads. It orders each ranked
-    prompt before it learns from it, so that each ranking is a test that it had not seen.
+    The worker computes what the answers to come look like to the base model while the person reads. It orders the answers of
+    each ranking before it learns from it, so that each is a test on what it had not seen. It ends with this process, however
+    this one ends: its standard input is closed then.
+
+    Attributes:
+        found: what `preference.training.growing.Learner.found` returned last, or why there is no worker (`failed`).
     """
 
-    def __init__(self, rankings: Sequence[Ranking], seed: int):
-        self.found: dict[str, Any] = {}
-        self._messages: queue.SimpleQueue[dict | None] = queue.SimpleQueue()
-        self._worker = subprocess.Popen(
-            [sys.executable, "-m", WORKER, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            start_new_session=True, text=True, encoding="utf-8",
-        )  # fmt: skip
-        for work in (self._write, self._read):
-            threading.Thread(target=work, daemon=True).start()
-        for ranking in rankings:
-            self._messages.put({"known": _as_list(ranking)})
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {"failed": "--no-model turns it off, and so does input that does not come from a terminal"}
+        self._worker: subprocess.Popen | None = None
+        self._messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
+        self._told, self._news = 0, threading.Condition()
 
-    def prepare(self, prompt: str, answers: Sequence[str]) -> None:
-        """Say which answers will be on the screen soon."""
-        self._messages.put({"soon": [prompt, list(answers)]})
+    def start(self, data: Path, seed: int) -> None:
+        """Start the worker, which learns from the rankings of the CSV `data` first. It takes seconds to be there."""
+        self.found = {}
+        try:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", WORKER, os.path.abspath(data), str(seed)], cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
+                start_new_session=True,  # so that Ctrl-C does not reach it
+            )  # fmt: skip
+        except OSError as error:
+            self.found = {"failed": f"its process could not be started ({error.strerror})"}
+            return
+        for work in (self._write, self._read):
+            threading.Thread(target=work, args=[self._worker], daemon=True).start()
+
+    def prepare(self, prompts: Sequence[tuple[str, list[str]]]) -> None:
+        """Say which prompts come next, with their answers, in this order."""
+        self._tell({"soon": prompts})
 
     def ranked(self, ranking: Ranking) -> None:
         """Say what the person confirmed."""
-        self._messages.put({"ranked": _as_list(ranking)})
+        self._told += 1
+        self._tell({"ranked": [ranking.prompt.strip(), ranking.answers, ranking.ranks]})
 
-    def undone(self, ranking: Ranking) -> None:
-        """Say that a confirmed ranking does not count any more."""
-        self._messages.put({"undone": _as_list(ranking)})
+    def undone(self, prompt: str) -> None:
+        """Say that the ranking of a prompt does not count any more."""
+        self._told += 1
+        self._tell({"undone": prompt.strip()})
+
+    def wait(self) -> None:
+        """Wait for what it makes of the last ranking, but not for long, and not where it is not even there yet."""
+        with self._news:
+            self._news.wait_for(lambda: "failed" in self.found or self.found.get("taken", self._told) == self._told, LAST_WORD)
 
     def close(self) -> None:
         """End the worker; what it computed stays in the cache."""
-        self._worker.terminate()
+        worker, self._worker = self._worker, None
+        if worker:
+            worker.kill()
+            worker.wait()
 
-    def in_words(self, *, disputes: bool = False) -> str:
-        """Say how well it does, in totals only; at the end of a session also which rankings are worth a second look."""
+    @property
+    def disputes(self) -> list[str]:
+        """The prompts of the rankings that are worth a second look."""
+        return self.found.get("disputes", [])
+
+    def in_words(self) -> str:
+        """Say how well it does, in totals only: a word on a single ranking would sway the person."""
         if reason := self.found.get("failed"):
-            return f"no model grows beside you: {reason}"
-        if not self.found.get("tested"):
-            return "the growing model has not judged a ranking yet; it takes two that it can learn from first"
-        parts = []
-        for name in ("recent", "all"):
-            if part := self.found.get(name):
-                low, high = part["interval"]
-                which = f"the last {part['rankings']} rankings" if name == "recent" else counted(part["rankings"], "ranking")
-                parts.append(
-                    f"{part['model']:.0%} of the pairs of {which} (95 % interval {low:.0%} to {high:.0%}; the longest answer {part['longest']:.0%})"
-                )
-        text = f"the growing model, asked before it learned from each, ordered like you {' and '.join(parts)}"
-        if disputes and (named := self.found.get("disputes")):
-            text += f"\nworth a second look: {name_some(map(shorten, named))} (review_rankings.py says more)"
-        return text
-
-    def _write(self) -> None:
-        assert self._worker.stdin
-        try:
-            while (message := self._messages.get()) is not None:
-                self._worker.stdin.write(json.dumps(message) + "\n")
-                self._worker.stdin.flush()
-        except (OSError, ValueError):  # it has ended
-            pass
-
-    def _read(self) -> None:
-        assert self._worker.stdout
-        for line in self._worker.stdout:
-            self.found = json.loads(line)
+            return f"no model learns as you rank: {reason}"
         if not self.found:
-            self.found = {"failed": "it could not be started"}
+            return "the model that learns as you rank is still being loaded"
+        if not self.found["all"]:
+            return "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
+        parts = []
+        for part, which in ((self.found["recent"], "the last "), (self.found["all"], "all " if self.found["recent"] else "")):
+            if part:
+                low, high = part["interval"]
+                share = f"{part['model']:.0%} of the pairs of {which}{counted(part['rankings'], 'ranking')}"
+                parts.append(f"{share} (95 % interval {low:.0%} to {high:.0%}; the longest answer is best: {part['longest']:.0%})")
+        return f"a model that learns as you rank, asked about each ranking before it saw it, got right {' and '.join(parts)}"
 
+    def _tell(self, message: dict) -> None:
+        if self._worker:
+            self._messages.put(message)
 
-def _as_list(ranking: Ranking) -> list:
-    return [ranking.prompt, ranking.answers, ranking.ranks, ranking.group, ranking.rater]
+    def _write(self, worker: subprocess.Popen) -> None:
+        assert worker.stdin
+        with contextlib.suppress(OSError):  # it has ended
+            while True:
+                worker.stdin.write(json.dumps(self._messages.get()) + "\n")
+                worker.stdin.flush()
+
+    def _read(self, worker: subprocess.Popen) -> None:
+        assert worker.stdout
+        for line in worker.stdout:
+            self._find(json.loads(line))
+        if self._worker and "failed" not in self.found:  # else `close` ended it
+            self._find({"failed": "its process ended unexpectedly"})
+
+    def _find(self, found: dict[str, Any]) -> None:
+        with self._news:
+            self.found = found
+            self._news.notify_all()

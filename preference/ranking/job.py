@@ -9,16 +9,17 @@ from pathlib import Path
 
 from preference.console import say
 from preference.data.candidates import DEFAULT_CANDIDATES, Candidates, read_candidates, read_prompts
-from preference.data.jsonl import read_text
 from preference.data.sample import TRAINING_SAMPLE
+from preference.data.tables import read_text
 from preference.errors import InputError
 from preference.ranking.again import AgainSession, read_review
 from preference.ranking.again_loop import AgainLoop
+from preference.ranking.growing import GrowingModel
 from preference.ranking.loop import GUIDELINES, Loop
 from preference.ranking.ranking_loop import RankingLoop
 from preference.ranking.session import RankingSession, Session
 from preference.ranking.store import RankingStore
-from preference.ranking.summary import print_agreement, print_counts, print_outcomes
+from preference.ranking.summary import print_agreement, print_counts, print_growth, print_outcomes
 
 INTERRUPTED = 130  # the exit status after Ctrl-C
 
@@ -86,21 +87,25 @@ def rank(
     *,
     seed: int,
     recheck: float,
+    model: bool,
 ) -> int:
     """Rank answers to the prompts that are not ranked yet, and sum up. Return the exit status.
 
     Args:
         find_candidates: takes the prompts, those of them that need no answers, and the candidates file.
         sample_again: takes a prompt and the number of the attempt.
+        model: whether one learns beside the person, where a person types.
 
     Raises:
         InputError: a file is wrong, or cannot be written.
     """
     prompts, guidelines = find_prompts(files), files.read_guidelines()
-    store = RankingStore(files.data, files.log_path)
+    store, growing = RankingStore(files.data, files.log_path), GrowingModel()
     try:
         candidates = find_candidates(prompts, store.prompts(), files.candidates_path)
-        session = RankingSession(candidates, store, seed=seed, recheck=recheck)
+        if model and sys.stdin.isatty():
+            growing.start(files.data, seed)
+        session = RankingSession(candidates, store, seed=seed, recheck=recheck, growing=growing)
         if session.current is None:
             say(f"All prompts are ranked in {files.data} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV.")
             if not (store.log.undoable and sys.stdin.isatty()):
@@ -108,9 +113,13 @@ def rank(
         loop = RankingLoop(session, sample_again, guidelines)
         lead(loop)
         if not loop.interrupted:
+            growing.wait()
+            growing.close()  # what follows has the processor to itself
             print_agreement(session)
-        print_next(session, steps)
+            print_growth(growing)
+        print_next(session, steps, review_again=bool(growing.disputes) and not loop.interrupted)
     finally:
+        growing.close()
         store.close()
     return INTERRUPTED if loop.interrupted else 0
 

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from preference.data.jsonl import read_jsonl
+from preference.data.tables import read_table
 from preference.durable_files import append_durably
 from preference.errors import InputError
 
@@ -30,9 +30,9 @@ class RankingLog:
     `seconds`), `discarded` (`prompt`, `answers`), `undone` (the last `ranked` or `discarded` of its `prompt`), `skipped`,
     `changed` (new `answers`; `sampled`, those of them that a model gave; older logs call it `drawn`).
 
-    Where a ranking of the CSV is shown again: `shown` and `skipped` with `again`; `reranked` (`prompt`, `group`, `answers`
-    in the order on the screen, the new `ranks`, the `old_ranks` that they replace, `seconds`), `restored` (the last
-    `reranked` or `kept` of its prompt and group was undone), `kept` (the earlier ranking stays, and is not shown again).
+    Where a ranking of the CSV is shown again: `shown` and `skipped` with `again`; `reranked` (`prompt`, `group`, `rater`,
+    `answers` in the order on the screen, the new `ranks`, the `old_ranks` that they replace, `seconds`), `restored` (the
+    last `reranked` or `kept` of that ranking was undone), `kept` (the earlier ranking stays, and is not shown again).
 
     Attributes:
         events: all events of this CSV, oldest first.
@@ -84,16 +84,17 @@ def read_log(path: str | Path) -> list[dict]:
     Raises:
         InputError: the file cannot be read, or a line is no event.
     """
-    events = []
-    for line, event in read_jsonl(path) if Path(path).exists() else []:
+    if not Path(path).exists():
+        return []
+    table = read_table(path, "jsonl", whole=True)
+    for i, event in enumerate(table.records):
         if not isinstance(event.get("event"), str):
-            raise InputError(f'{path}:{line}: no "event"; this is not a ranking log: choose another --log')
+            raise InputError(f'{table.at(i)}: no "event"; this is not a ranking log: choose another --log')
         for key in _KEYS.get(event["event"], []):
             if not _fits(key, event):
                 value = repr(event.get(key))[:60]
-                raise InputError(f'{path}:{line}: "{key}" of this event is wrong: {value}; delete the line, or choose another --log')
-        events.append(event)
-    return events
+                raise InputError(f'{table.at(i)}: "{key}" of this event is wrong: {value}; delete the line, or choose another --log')
+    return table.records
 
 
 def name_in_log(log: str | Path, data: str | Path) -> str:
@@ -106,9 +107,9 @@ def name_in_log(log: str | Path, data: str | Path) -> str:
 
 
 def drop_undone(undoable: list[dict], undone: dict) -> None:
-    """Take the last event of the prompt (and group) that was undone out of `undoable`, in place."""
+    """Take the last event of the prompt (group, rater) that was undone out of `undoable`, in place."""
     for i in reversed(range(len(undoable))):
-        if all(undoable[i].get(key) == undone.get(key) for key in ("prompt", "group")):
+        if all(undoable[i].get(key, "") == undone.get(key, "") for key in ("prompt", "group", "rater")):
             del undoable[i]
             return
 

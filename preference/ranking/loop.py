@@ -169,7 +169,9 @@ def reason(error: Exception) -> str:
 def undo(loop: Loop, argument: str) -> str:
     """Undo the last step."""
     try:
-        return loop.session.undo()
+        said = loop.session.undo()
+        terminal.remember(loop.session.recalled)
+        return said
     except (InputError, OSError) as error:
         return f"not undone: {reason(error)}"
 

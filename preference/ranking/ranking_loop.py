@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from preference.console import say
 from preference.data.candidates import distinct
-from preference.data.csv_table import find_unwritable
+from preference.data.tables import find_unwritable
 from preference.errors import InputError
 from preference.ranking import terminal
 from preference.ranking.loop import GUIDELINES, HELP, QUIT, SKIP, VIEW, Key, Loop, number_in, undo
@@ -72,6 +72,12 @@ def resample(loop: "RankingLoop", argument: str) -> str:
     return "new answers" + ("; what you wrote or edited stays" if stay else "")
 
 
+def show_growth(loop: "RankingLoop", argument: str) -> None:
+    """Say how well the growing model does."""
+    say(loop.session.growing.in_words())
+    terminal.show_reminder(loop.session.shown.prompt)
+
+
 class RankingLoop(Loop):
     """The loop over prompts that are not ranked yet.
 
@@ -88,6 +94,7 @@ class RankingLoop(Loop):
         "v": VIEW,
         "w": Key("write an answer of your own", write),
         "r": Key("sample new answers; what you wrote or edited stays", resample),
+        "m": Key("how well a model that learns as you rank predicts your rankings", show_growth),
         "?": HELP,
         "q": QUIT,
     }

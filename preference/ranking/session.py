@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preference.data.candidates import Candidates, distinct
+from preference.data.rankings import Ranking
+from preference.ranking.growing import GrowingModel
+from preference.ranking.order import format_order
 from preference.ranking.self_agreement import kendall_tau, shown_twice
 from preference.ranking.store import RankingStore
 from preference.wording import shorten
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
 LEAST_RANKINGS = 10  # to say whether position mattered
+AHEAD = 3  # prompts that the growing model prepares for, the one on the screen included
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,13 @@ class Session(ABC):
 
     Attributes:
         confirmed: rankings of this session, minus those undone.
+        recalled: the order that was undone last, as it would be typed now, so that it can be changed instead of typed anew.
     """
 
     def __init__(self, store: RankingStore, seed: int):
         self.store, self.log, self.seed = store, store.log, seed
         self.confirmed = 0
+        self.recalled = ""
         self._shown: Shown | None = None
         self._since = 0.0
 
@@ -120,10 +126,14 @@ class RankingSession(Session):
         recheck: this share of the prompts, rounded up, is shown a second time, reshuffled. Where there are enough prompts,
             no second showing comes last, so that the person cannot tell one by what is left.
         seed: decides the order on the screen, and which prompts are shown twice.
+        growing: learns of what is ranked and undone, but not of second showings, which are no test on what it had not seen.
     """
 
-    def __init__(self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0):
+    def __init__(
+        self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0, growing: GrowingModel | None = None
+    ):
         super().__init__(store, seed)
+        self.growing = growing or GrowingModel()
         self.answers = {one.prompt: list(one.answers) for one in candidates}
         self.sampled = {one.prompt: set(one.answers) for one in candidates}  # not written or edited by the person
         for event in self.log.events:
@@ -163,6 +173,7 @@ class RankingSession(Session):
             while before and len(answers) > 1 and answers == before[-1]:
                 shuffle(answers)
             self._show(Shown(prompt, answers, recheck), recheck=recheck)
+            self.growing.prepare([(prompt, self.answers[prompt]) for prompt, _ in self.queue[:AHEAD]])
         return self._shown
 
     def confirm(self, ranks: list[int]) -> None:
@@ -171,6 +182,7 @@ class RankingSession(Session):
             self.log.add("ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
         else:
             self.store.add(shown.prompt, shown.answers, ranks, seconds=seconds, recheck=False)
+            self.growing.ranked(Ranking(shown.prompt, shown.answers, ranks))
         self._leave()
         self.confirmed += 1
         self.ranked.add(shown.prompt)
@@ -206,7 +218,12 @@ class RankingSession(Session):
             self.to_recheck.add(prompt)
         else:
             self.ranked.discard(prompt)
-        return "undid the last ranking; rank anew"
+            self.growing.undone(prompt)
+        ranks = dict(zip(last["answers"], last["ranks"], strict=True))
+        if recheck or ranks.keys() != set(self.shown.answers):
+            return "undid the last ranking; rank anew"
+        self.recalled = format_order([ranks[answer] for answer in self.shown.answers])
+        return f"undid the last ranking, now {self.recalled}; the up arrow brings it into the line to be changed, or rank anew"
 
     def skip(self) -> None:
         self.log.add("skipped", prompt=self.shown.prompt)

@@ -5,20 +5,19 @@ import csv
 import io
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from preference.data.csv_table import COLUMNS, CsvTable, find_unwritable, format_rows, read_table
-from preference.data.jsonl import prepare_file
-from preference.data.rankings import GROUP, parse_rank
-from preference.durable_files import append_durably, locked, write_atomically
+from preference.data.rankings import Key, identities, parse_rank, whole_ranks
+from preference.data.tables import COLUMNS, GZIP, Form, Table, find_unwritable, format_rows, kind_of, read_table
+from preference.data.values import text_of
+from preference.durable_files import append_durably, locked, prepare_file, write_atomically
 from preference.errors import InputError
 from preference.ranking.log import RankingLog
-from preference.wording import shorten
+from preference.wording import as_command, shorten
 
 TAKEN = "another ranker is working on this file; finish that one first, or choose another --data"
-
-Key = tuple[str, str]  # prompt and group
 
 
 class RankingStore:
@@ -31,19 +30,23 @@ class RankingStore:
     the next start, so nothing that a person deleted comes back; a row that a power failure cut short is an error with its
     line there. Where the log cannot be written, the CSV is left as it was.
 
-    Rows that others wrote stay byte for byte as they are, with their extra columns. They may be edited while this runs:
-    when the file's size or time of change is not what this left behind, the file is read again. A lock file keeps a
-    second ranker out.
+    Rows that others wrote stay byte for byte as they are, with their extra columns; new ones are written as they are: with
+    their separator, line ends and columns, and the prompt in its first row only where that is so. They may be edited while
+    this runs: when the file's size or time of change is not what this left behind, the file is read again. A lock file
+    keeps a second ranker out.
 
     Raises:
-        InputError: another ranker is working on the CSV, it breaks the contract, or one of the two files cannot be written.
+        InputError: another ranker is working on the CSV, it breaks the contract, is another kind of table, or one of the two
+            files cannot be written.
     """
 
     def __init__(self, path: str | Path, log: str | Path):
         self.path = Path(path)
-        self._known: tuple | None = None  # the file's state when the next three were right
-        self._columns, self._line_end = COLUMNS, "\n"
-        self._ranks: dict[Key, dict[str, float | None]] = {}  # of each answer
+        self._known: tuple | None = None  # the state of the file when the next four were right
+        self._table, self._columns = Table("", "csv", COLUMNS, [], []), COLUMNS
+        self._ranks: dict[Key, dict[str, int]] = {}  # of each answer that has one
+        self._last_prompt = ""
+        self._check_kind(kind_of(path, "csv"), self.path.suffix.lower() == ".gz")
         prepare_file(self.path, "--data")
         prepare_file(log, "--log")
         with contextlib.ExitStack() as until_closed:
@@ -57,14 +60,14 @@ class RankingStore:
         self._lock.close()
 
     def prompts(self) -> set[str]:
-        """Return the prompts that have rows."""
+        """Return the prompts of which an answer has a rank."""
         self._read()
-        return {prompt for prompt, _ in self._ranks}
+        return {prompt for prompt, *_ in self._ranks}
 
-    def ranks(self, prompt: str, group: str) -> dict[str, float | None]:
-        """Return the rank of each answer of a ranking as the CSV has it now; nothing if it has no rows."""
+    def ranks(self, key: Key) -> dict[str, int]:
+        """Return the rank of each answer of a ranking as the CSV has it now; nothing if it has none."""
         self._read()
-        return self._ranks.get((prompt.strip(), group.strip()), {})
+        return self._ranks.get(key, {})
 
     def add(self, prompt: str, answers: list[str], ranks: list[int], **details) -> None:
         """Save one prompt's ranking: its rows, best first, and a `ranked` event with `details`.
@@ -76,19 +79,22 @@ class RankingStore:
             if what := find_unwritable(text):
                 raise InputError(f"{self.path}: {what} in {shorten(text)}; remove it")
         self._read()
-        rows = [] if self._known and self._known[2] else [self._columns]
+        rows = [] if self._known and self._known[2] else [COLUMNS]
+        above = self._last_prompt
         for rank, answer in sorted(zip(ranks, answers, strict=True)):
-            values = {"prompt": prompt, "answer": answer, "rank": str(rank)}
-            rows.append([values.get(name, "") for name in self._columns])
-        size = append_durably(self.path, format_rows(rows, line_end=self._line_end).removesuffix(self._line_end), self._line_end)
+            merged, above = self._table.merged and above == prompt.strip(), prompt.strip()
+            values = dict(zip(self._columns, ["" if merged else prompt, answer, str(rank)], strict=True))
+            rows.append([values.get(name, "") for name in self._table.places])
+        end = self._table.form.line_end
+        size = append_durably(self.path, format_rows(rows, line_end=end, separator=self._table.form.separator).removesuffix(end), end)
         try:
             self.log.add("ranked", prompt=prompt, answers=answers, ranks=ranks, **details)
         except OSError:
             os.truncate(self.path, size)
             raise
-        ranked = self._ranks.setdefault((prompt.strip(), ""), {})
+        ranked = self._ranks.setdefault((prompt.strip(), "", ""), {})
         ranked |= dict(zip(map(str.strip, answers), ranks, strict=True))
-        self._known = self._state()
+        self._last_prompt, self._known = above, self._state()
 
     def undo(self, ranked: dict) -> bool:
         """Undo a ranking, given its `ranked` event: remove exactly the rows that `add` wrote, and log it.
@@ -98,14 +104,11 @@ class RankingStore:
         Returns:
             Whether they were there. Those of a second showing, which has none, always are.
         """
-        edits: dict[int, list[str] | None] = {}
-        if not ranked.get("recheck"):
-            found = self._own_rows(ranked) if self.path.exists() else {}
-            edits = dict.fromkeys(found.values()) if len(found) == len(ranked["answers"]) else {}
-        self._rewrite(edits, "undone", prompt=ranked["prompt"], recheck=ranked.get("recheck", False))
-        return bool(edits) or ranked.get("recheck", False)
+        lines = [] if ranked.get("recheck") or not self.path.exists() else self._own_rows(ranked)
+        self._rewrite(dict.fromkeys(lines), "undone", prompt=ranked["prompt"], recheck=ranked.get("recheck", False))
+        return bool(lines) or ranked.get("recheck", False)
 
-    def change_ranks(self, event: str, prompt: str, group: str, answers: list[str], ranks: list[int], old_ranks: list[int], **details) -> None:
+    def change_ranks(self, event: str, key: Key, answers: list[str], ranks: list[int], old_ranks: list[int], **details) -> None:
         """Give the answers of a ranking that is in the CSV other ranks, in the rows where they are, and log it.
 
         Args:
@@ -116,37 +119,39 @@ class RankingStore:
         Raises:
             InputError: the CSV has other answers or ranks now, or was broken by hand.
         """
-        table = read_table(self.path, optional=[GROUP])
-        if self.ranks(prompt, group) != dict(zip(answers, old_ranks, strict=True)):
+        table, (prompt, group, rater) = read_table(self.path), key
+        if self.ranks(key) != dict(zip(answers, old_ranks, strict=True)):
             raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since; press s to go on")
-        new, edits, rank_at = dict(zip(answers, ranks, strict=True)), {}, table.columns.index("rank")
-        for row in table.rows if ranks != old_ranks else []:
-            key, answer, _ = _content(table, row.cells)
-            if key == (prompt.strip(), group.strip()):
-                edits[row.line] = [*row.cells[:rank_at], str(new[answer]), *row.cells[rank_at + 1 :]]
-        self._rewrite(edits, event, prompt=prompt, group=group, answers=answers, ranks=ranks, old_ranks=old_ranks, **details)
+        new, contents = dict(zip(answers, ranks, strict=True)), _contents(table) if ranks != old_ranks else []
+        cells = {line: str(new[answer]) for line, of, answer, rank in contents if of == key and rank not in (None, new.get(answer))}
+        self._rewrite(cells, event, prompt=prompt, group=group, rater=rater, answers=answers, ranks=ranks, old_ranks=old_ranks, **details)
 
-    def _own_rows(self, ranked: dict) -> dict[tuple[str, float | None], int]:
-        """Return the line of each answer and rank of a ranking, of rows as `add` writes them: without a group, or anything else."""
+    def _own_rows(self, ranked: dict) -> list[int]:
+        """Return the lines of a ranking's rows, if all are as `add` writes them: without a group, or anything else."""
         wanted = set(zip(map(str.strip, ranked["answers"]), ranked["ranks"], strict=True))
-        table, found = read_table(self.path, optional=[GROUP]), {}
-        for row in table.rows:
-            (prompt, _), answer, rank = _content(table, row.cells)
-            if prompt == ranked["prompt"].strip() and (answer, rank) in wanted and sum(bool(cell.strip()) for cell in row.cells) == len(COLUMNS):
-                found[answer, rank] = row.line
-        return found
+        table, key, found = read_table(self.path), (ranked["prompt"].strip(), "", ""), {}
+        contents = _contents(table)
+        for i, (_, of, answer, rank) in enumerate(contents):
+            if of == key and (answer, rank) in wanted and sum(bool(cell.strip()) for cell in table.records[i].values()) == len(COLUMNS):
+                found[answer, rank] = i
+        own = set(found.values())
+        after = [contents[i + 1][1] for i in own if i + 1 < len(contents) and i + 1 not in own]
+        has_prompt_from_them = table.merged and key in after
+        return [] if found.keys() != wanted or has_prompt_from_them else [contents[i][0] for i in own]
 
-    def _rewrite(self, edits: Mapping[int, list[str] | None], event: str, **values) -> None:
-        """Give the rows that begin on these lines other cells, or remove them (None), and log it. Other rows keep every byte."""
+    def _rewrite(self, edits: Mapping[int, str | None], event: str, **values) -> None:
+        """Give the rows that begin on these lines another rank, or remove them (None), and log it. Other rows keep every byte."""
         before = self.path.read_bytes() if edits else b""
         if edits:
-            lines = list(io.StringIO(before.decode("utf-8"), newline=""))
-            for line, cells in edits.items():
-                reader = csv.reader(islice(lines, line - 1, None), strict=True)
-                next(reader)
+            self._read()
+            lines, separator = list(io.StringIO(before.decode("utf-8"), newline="")), self._table.form.separator
+            for line, rank in edits.items():
+                reader = csv.reader(islice(lines, line - 1, None), delimiter=separator, strict=True)
+                cells = next(reader)
+                cells[self._table.places.index(self._columns[2])] = rank or ""
                 last = lines[line + reader.line_num - 2]
                 line_end = last[len(last.rstrip("\r\n")) :]
-                new = "" if cells is None else format_rows([cells], line_end=line_end)
+                new = "" if rank is None else format_rows([cells], line_end=line_end, separator=separator)
                 lines[line - 1 : line - 1 + reader.line_num] = [new] + [""] * (reader.line_num - 1)  # later lines keep their numbers
             write_atomically(self.path, "".join(lines))
         try:
@@ -161,16 +166,29 @@ class RankingStore:
         state = self._state()
         if self._known is not None and state == self._known:
             return
-        self._columns, self._line_end, self._ranks = COLUMNS, "\n", {}
+        form = Form("\t" if self.path.suffix.lower() in (".tsv", ".tab") else ",")
+        self._table, self._columns, self._ranks = Table("", "csv", COLUMNS, [], [], form=form, places=COLUMNS), COLUMNS, {}
+        self._last_prompt = ""
         if state and state[2]:
-            table = read_table(self.path, optional=[GROUP])
-            self._columns = table.columns
+            table = read_table(self.path)
             with open(self.path, "rb") as file:
-                self._line_end = "\r\n" if file.readline().endswith((b"\r\n", b"\r")) else "\n"
-            for row in table.rows:
-                key, answer, rank = _content(table, row.cells)
-                self._ranks.setdefault(key, {})[answer] = rank
+                self._check_kind(table.kind, file.read(2) == GZIP)
+            self._table, self._columns = replace(table, records=[], numbers=[], rows=[]), table.need(*COLUMNS)
+            found: dict[Key, dict[str, float]] = {}
+            for _, key, answer, rank in _contents(table):
+                self._last_prompt = key[0]
+                if rank is not None:
+                    found.setdefault(key, {})[answer] = rank
+            self._ranks = {key: dict(zip(ranks, whole_ranks(list(ranks.values())), strict=True)) for key, ranks in found.items()}
         self._known = state
+
+    def _check_kind(self, kind: str, compressed: bool) -> None:
+        """Raise InputError unless rows can be added at the end of the file: whoever writes another kind anew loses what it holds besides."""
+        if kind != "csv" or compressed:
+            stem = self.path.name.partition(".")[0]
+            target = self.path.with_name(f"{stem}_new.csv" if self.path.suffix == ".csv" else f"{stem}.csv")
+            ways = f"make a CSV of it: {as_command(['python', 'convert_rankings.py', str(self.path), str(target)])}"
+            raise InputError(f"{self.path}: rankings are added to a CSV only; {ways if self.path.exists() else 'choose a --data that ends in .csv'}")
 
     def _state(self) -> tuple | None:
         try:
@@ -180,8 +198,10 @@ class RankingStore:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _content(table: CsvTable, cells: list[str]) -> tuple[Key, str, float | None]:
-    """Return a row's prompt and group, its answer and its rank."""
-    prompt, answer, rank = (cells[table.columns.index(name)].strip() for name in COLUMNS)
-    group = cells[table.columns.index(GROUP)].strip() if GROUP in table.columns else ""
-    return (prompt, group), answer, parse_rank(rank)
+def _contents(table: Table) -> list[tuple[int, Key, str, float | None]]:
+    """Return each row's line, the ranking that it is part of, its answer and its rank."""
+    _, answer, rank = table.need(*COLUMNS)
+    return [
+        (line, key, text_of(record[answer]), parse_rank(text_of(record[rank])))
+        for line, key, record in zip(table.numbers, identities(table), table.records, strict=True)
+    ]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from preference.console import say
 from preference.ranking.again import Outcome
+from preference.ranking.growing import GrowingModel
 from preference.ranking.session import RankingSession, Session
-from preference.wording import counted
+from preference.wording import counted, name_some, shorten
 
 
 def print_counts(session: Session, seconds: float) -> None:
@@ -38,6 +39,14 @@ def print_agreement(session: RankingSession) -> None:
         else:
             line += "; too few rankings to tell whether position mattered"
         say(line)
+
+
+def print_growth(growing: GrowingModel) -> None:
+    """Say how well the growing model did, and what it disputes; nothing where it was never tested."""
+    if growing.found.get("all"):
+        say(growing.in_words())
+    if growing.disputes:
+        say(f"worth a second look: {name_some(map(shorten, growing.disputes))}")
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:

@@ -20,7 +20,7 @@ from rich.text import Text
 from preference import console as project_console
 from preference.console import say
 from preference.ranking.session import SessionCounts, Shown
-from preference.wording import counted, plain, shorten
+from preference.wording import counted, plain
 
 LEAST_WIDTH = 12  # columns
 BOX = 4  # columns that a box takes from its text
@@ -148,7 +148,7 @@ def counts_line(counts: SessionCounts, group: str = "") -> str:
     >>> counts_line(SessionCounts(done=3, left=7, skipped=1, median_seconds=12.0))
     'done 3 · left 7 · skipped 1 · 12 s per prompt (median) · about 1.4 min left'
     """
-    line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}" + (f" · group {shorten(group, 30)}" if group else "")
+    line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}" + (f" · {group}" if group else "")
     seconds = counts.seconds_left
     if counts.median_seconds is None or seconds is None:
         return line
@@ -247,6 +247,12 @@ def _line_editor() -> ModuleType | None:
         return None
     readline.parse_and_bind("set enable-bracketed-paste on")  # what is pasted is text: its line ends do not send it off
     return readline
+
+
+def remember(line: str) -> None:
+    """Let the up arrow bring `line` into the next line of input."""
+    if line and (readline := _line_editor()):
+        readline.add_history(line)
 
 
 class _Resized(Exception):

@@ -28,7 +28,7 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
         ("p.jsonl", "[" * 100_000, f"FILE:1: not JSON: {'[' * 57 + '...'!r}; write one object per line"),
         ("p.jsonl", '{"prompt": "a\\u0000b"}\n', "FILE:1: a NUL character in 'a\\x00b'; remove it"),
         ("p.jsonl", '{"prompt": "a"}\n{"prompt": "\\ud800"}\n', "FILE:2: half of a surrogate pair in '\\ud800'; remove it"),
-        ("p.txt", "one\ntwo\0\n", "FILE:2: a NUL character in 'two\\x00'; remove it"),
+        ("p.txt", "one\ntwo\0\n", "FILE:2: not text: a NUL byte after 'two'; delete it, or save the file as UTF-8"),
     ],
 )
 def test_wrong_prompt_files(tmp_path, name, text, message):

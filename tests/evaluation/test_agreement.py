@@ -31,9 +31,8 @@ def test_alpha_is_that_of_the_published_example():
 
 
 def test_alpha_is_of_the_places_among_the_shared_answers():
-    rankings = [
-        Ranking(f"p{i}", list("abcd"), ranks, rater=group) for i in range(3) for group, ranks in (("ann", [1, 2, 3, 4]), ("bob", [2, 1, 3, 4]))
-    ]
+    raters = (("ann", [1, 2, 3, 4]), ("bob", [2, 1, 3, 4]))
+    rankings = [Ranking(f"p{i}", list("abcd"), ranks, rater=rater) for i in range(3) for rater, ranks in raters]
     counts = 3 * [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]]
     assert rater_agreement(rankings).alpha == ordinal_alpha(np.array(counts))
 

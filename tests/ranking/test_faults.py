@@ -22,7 +22,7 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
     terminal.child.send(key)
     rest = terminal.summary()
     assert terminal.child.exitstatus == (130 if key == "\x03" else 0) and "Traceback" not in rest
-    assert "1 done, 5 left" in rest and f"continue: python {SCRIPT} --candidates c.jsonl train:" in rest
+    assert "1 done, 5 left" in rest and f"continue: python {SCRIPT} --candidates c.jsonl --no-model train:" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
     assert ("position: " in rest) == (key == "\x04")  # the statistics, as the help says
     assert "like Ctrl-D; Ctrl-C ends without the statistics" in RankingLoop.help_text()

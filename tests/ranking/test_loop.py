@@ -153,7 +153,7 @@ def test_undo_across_restarts_skip_and_discard(folder):
     for prompt in reversed(PROMPTS[:2]):
         terminal.type("u")
         terminal.wait_for(prompt)
-        terminal.wait_for("undid the last ranking; rank anew")
+        terminal.wait_for("undid the last ranking, now ")
     assert ranks_of(folder) == {}
     terminal.rank("4 3 2 1")
     terminal.wait_for("Prompt number 1")
@@ -162,6 +162,24 @@ def test_undo_across_restarts_skip_and_discard(folder):
     assert list(ranks_of(folder)) == PROMPTS[:1]
     events = [json.loads(line)["event"] for line in (folder / "ranking_log.jsonl").read_text().splitlines()]
     assert events.count("discarded") == 1 and events.count("undone") == 3
+
+
+def test_what_was_undone_can_be_changed_instead_of_typed_anew(folder):
+    terminal = Terminal(folder)
+    terminal.rank("1 2 3 4")
+    terminal.wait_for(PROMPTS[1])
+    earlier = ranks_of(folder)[PROMPTS[0]]
+    terminal.wait_for("\n> ")
+    terminal.type("u")
+    terminal.wait_for("undid the last ranking, now ")
+    terminal.wait_for("\n> ")
+    terminal.child.send("\x1b[A\r")  # the up arrow
+    terminal.wait_for("or n to cancel: ")
+    terminal.type("")
+    terminal.wait_for(PROMPTS[1])
+    assert ranks_of(folder)[PROMPTS[0]] == earlier  # the same answers in the same order, wherever they stood this time
+    terminal.type("q")
+    terminal.rest()
 
 
 def test_editing_and_writing_answers(folder):

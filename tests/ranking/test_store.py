@@ -1,10 +1,14 @@
 import os
 
 import pytest
+from pseudo_terminal import Terminal, shown_answers, write_candidates
 
 from preference import durable_files
+from preference.data.rankings import Ranking, read_rankings
+from preference.data.tables import COLUMNS, kind_of, write_table
 from preference.errors import InputError
 from preference.ranking.store import RankingStore
+from ranking.spreadsheets import SPREADSHEETS
 
 
 @pytest.fixture
@@ -146,9 +150,88 @@ def test_a_link_to_a_file_that_does_not_exist_yet_is_followed(path):
 
 
 def test_a_wrong_csv_is_refused_before_anything_is_ranked(path):
-    path.write_text("prompt;answer;rank\n")
-    with pytest.raises(InputError, match="the columns are not separated by commas"):
+    path.write_text("prompt;answer;score\n")
+    with pytest.raises(InputError, match="no column 'rank' in the header 'prompt,answer,score'"):
         open_store(path)
+
+
+@pytest.mark.parametrize("name", SPREADSHEETS)
+def test_spreadsheets_are_continued_as_they_are(path, name):
+    text, (a_before, a_after, b_before, b_after), added = SPREADSHEETS[name]
+    path.write_bytes(text.encode())
+    store, key = open_store(path), ("p", "", "")
+    assert store.prompts() - {"q"} == {"p"} and store.ranks(key) == {"a": 1, "b;c": 2}
+    store.add("new", ["x, w", "y;z"], [2, 1])
+    assert path.read_bytes().decode() == text + added
+    [new] = [ranking for ranking in read_rankings(path).rankings if ranking.prompt == "new"]
+    assert new == Ranking("new", ["y;z", "x, w"], [1, 2])
+    store.change_ranks("reranked", key, ["a", "b;c"], [2, 1], [1, 2])
+    again = text.replace(a_before, a_after).replace(b_before, b_after)
+    assert path.read_bytes().decode() == again + added and open_again(store).ranks(key) == {"a": 2, "b;c": 1}
+    assert Ranking("p", ["a", "b;c"], [2, 1]) in read_rankings(path).rankings
+    store = open_again(store)
+    assert undo(store, "new") and path.read_bytes().decode() == (again + "\n" * (name == "tabs"))
+    store.close()
+
+
+def test_a_spreadsheet_at_the_terminal(tmp_path):
+    """What Excel saves as CSV UTF-8 where the decimal sign is a comma: continued, undone and continued, by a person at 80 x 24."""
+    text = '\ufeffsep=;\r\nPrompt;Answer;Rank;Rater;\r\nold;a;1,0;ann;\r\n;"b;c";2,0;ann;\r\nlater;x;;;\r\n'
+    (tmp_path / "mine.csv").write_bytes(text.encode())
+    write_candidates(tmp_path, ["old", "later", "last"], ["alpha", "beta; or two\nlines"])
+    terminal = Terminal(tmp_path, "--data", "mine.csv", lines=24)
+    terminal.rank("2 1")
+    terminal.wait_for("done 2 · left 1")
+    terminal.type("u")
+    terminal.wait_for("done 1 · left 2")
+    assert (tmp_path / "mine.csv").read_bytes().decode() == text
+    best = shown_answers(tmp_path, "later")
+    for _ in range(2):
+        terminal.rank("1 2")
+    terminal.wait_for("Press Enter to finish")
+    terminal.type("")
+    assert "3 done, 0 left" in terminal.summary() and terminal.child.exitstatus == 0
+    written = (tmp_path / "mine.csv").read_bytes().decode()
+    assert written.startswith(text) and written.count("\r\n") == text.count("\r\n") + 4 and "\r\nlast;" in written
+    rankings = read_rankings(tmp_path / "mine.csv")
+    assert [ranking.prompt for ranking in rankings.rankings] == ["old", "later", "last"] and rankings.unranked_rows == [5]
+    assert rankings.rankings[1] == Ranking("later", best, [1, 2])
+
+
+def open_again(store: RankingStore) -> RankingStore:
+    store.close()
+    return open_store(store.path)
+
+
+def test_a_row_that_has_its_prompt_from_the_rows_to_undo_keeps_it(path):
+    path.write_text("prompt,answer,rank\nq,c,2\n,d,1\n")
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    path.write_text(path.read_text() + ",by hand,3\n")
+    before = path.read_text()
+    assert not undo(store, "p") and path.read_text() == before
+
+
+def test_a_new_tsv_has_tabs(path):
+    store = open_store(path.with_name("data.tsv"))
+    store.add("p", ["x", "y"], [2, 1])
+    assert store.path.read_text() == "prompt\tanswer\trank\np\ty\t1\np\tx\t2\n"
+
+
+@pytest.mark.parametrize("name", ["my.xlsx", "my.csv.gz", "my.jsonl", "my.parquet"])
+def test_other_kinds_of_tables_are_refused_with_a_way(path, name):
+    other, only = path.with_name(name), "rankings are added to a CSV only"
+    with pytest.raises(InputError) as caught:
+        open_store(other)
+    assert str(caught.value) == f"{other}: {only}; choose a --data that ends in .csv"
+    write_table(other, kind_of(name), COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in (("p", "a", 1), ("p", "b", 2))])
+    other.with_name("other.csv").write_bytes(before := other.read_bytes())
+    for one in (other, other.with_name("other.csv")):  # the latter by its content alone
+        with pytest.raises(InputError) as caught:
+            open_store(one)
+        target = one.with_name("my.csv" if one == other else "other_new.csv")
+        assert str(caught.value) == f"{one}: {only}; make a CSV of it: python convert_rankings.py {one} {target}"
+        assert one.read_bytes() == before and len(read_rankings(one)) == 1
 
 
 @pytest.mark.parametrize("ended", ["close", "killed"])
@@ -219,8 +302,8 @@ def test_undo_leaves_the_rows_of_another_person(path):
 def test_ranking_again_changes_only_the_ranks(path, header, before, after):
     path.write_bytes((header + before).encode())
     store = open_store(path)
-    store.change_ranks("reranked", "p", "", ["a", "b"], [2, 1], [1, 2])
-    assert path.read_bytes().decode() == header + after and store.ranks("p", "") == {"a": 2, "b": 1}
+    store.change_ranks("reranked", ("p", "", ""), ["a", "b"], [2, 1], [1, 2])
+    assert path.read_bytes().decode() == header + after and store.ranks(("p", "", "")) == {"a": 2, "b": 1}
 
 
 def test_a_full_disk_leaves_both_files_as_they_were(path, small_files_only):
@@ -232,7 +315,7 @@ def test_a_full_disk_leaves_both_files_as_they_were(path, small_files_only):
     before = path.read_bytes(), store.log.path.read_bytes()
     with small_files_only(len(before[1]) + 5):  # the CSV has room, the log has not
         for step in (lambda: store.add("q", ["x", "y"], [1, 2]), lambda: undo(store, "p"),
-                     lambda: store.change_ranks("reranked", "p", "", ["x", "y"], [2, 1], [1, 2])):  # fmt: skip
+                     lambda: store.change_ranks("reranked", ("p", "", ""), ["x", "y"], [2, 1], [1, 2])):  # fmt: skip
             with pytest.raises(OSError) as caught:
                 step()
             assert caught.value.filename == str(store.log.path)

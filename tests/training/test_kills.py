@@ -122,7 +122,7 @@ def test_training_resumes_to_the_same_model_however_often_it_was_killed(processe
 @pytest.mark.parametrize(
     "moment, said",
     [
-        (".out.unfinished/checkpoint-20", "the same command with --resume continues from the last checkpoint"),
+        (".out.unfinished/checkpoint-40", "the same command with --resume continues from the last checkpoint"),
         (".out.unfinished/model", "the same command with --resume continues from the last checkpoint"),
         ("out/config.json", "the model is saved in out/"),
     ],
