@@ -16,9 +16,9 @@ def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tin
     weights = (folder / "reward_model_final" / "model.safetensors").read_bytes()
     second = train(folder, *arguments, "--max-steps", 6)
     printed = " ".join(second.stdout.split())
-    assert "Too few prompts to tell the new model from the previous one: " in printed and " of the pairs of 8 prompts" in printed
+    assert "The new model is " in printed and " of the pairs of 8 prompts that were unseen in both trainings, against " in printed
     assert "flatters" not in printed
-    assert max(map(len, second.stdout.split("Too few prompts")[1].splitlines()[:3])) <= 118
+    assert max(map(len, second.stdout.split("The new model is ")[1].splitlines()[:3])) <= 118
     assert (folder / "reward_model_final.previous" / "model.safetensors").read_bytes() == weights
     command = "rm -r -- reward_model_final && mv -- reward_model_final.previous reward_model_final"
     assert f"The previous model is kept until the next training; to restore it:\n  {command}\n" in second.stdout
@@ -102,7 +102,9 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
 
 def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):
     own = "prompt,answer,rank\n" + "".join(
-        f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in ((1, "good"), (2, "bad"))
+        f"My own question {i},{answer} {i},{rank}\n"
+        for i in range(5)
+        for rank, answer in ((1, "reading books is a good friend"), (2, "coffee water code"))
     )
     (folder / "mine.csv").write_text(own)
     (folder / "copy.csv").write_text((folder / "training_data.csv").read_text().replace("Tell me", "TELL  ME"))
