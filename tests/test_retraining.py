@@ -101,11 +101,8 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
 
 
 def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):
-    own = "prompt,answer,rank\n" + "".join(
-        f"My own question {i},{answer} {i},{rank}\n"
-        for i in range(5)
-        for rank, answer in ((1, "reading books is a good friend"), (2, "coffee water code"))
-    )
+    pairs = ((1, "reading books is a good friend"), (2, "coffee water code"))
+    own = "prompt,answer,rank\n" + "".join(f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in pairs)
     (folder / "mine.csv").write_text(own)
     (folder / "copy.csv").write_text((folder / "training_data.csv").read_text().replace("Tell me", "TELL  ME"))
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
