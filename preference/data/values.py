@@ -47,6 +47,7 @@ def number_or_none(value: Any, name: str) -> float | None:
 
 
 def says_nothing(value: Any) -> bool:
+    """Whether a cell holds nothing, or a word for it."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and value.strip().lower() in NOTHING)
 
 
