@@ -17,7 +17,7 @@ which answer is better (ranks, scores, chosen and rejected), how the rewards agr
 import argparse
 
 from preference.arguments import HelpFormatter, Parser
-from preference.data.roles import FLAGS, named_roles
+from preference.data.roles import add_role_arguments, named_roles
 from preference.scripts import run_script
 from preference.training.settings import PRECISIONS
 
@@ -37,8 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the processor is faster in it")
     columns = parser.add_argument_group("columns whose names are new (--prompt, too)")
-    for role in sorted(FLAGS.keys() - {"prompt"}):
-        columns.add_argument(f"--{role}", metavar="VALUE" if role == "first" else "NAME", help=FLAGS[role])
+    add_role_arguments(columns, "prompt")
     by_hand = parser.add_argument_group("scoring by hand")
     by_hand.add_argument("--prompt", help="the prompt; beside a file, its column")
     by_hand.add_argument("--answer", action="append", help="an answer to it; give several to compare them")

@@ -3,12 +3,23 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from preference.data.dialogues import ASSISTANT, USER, Turn, Unreadable, are_messages, as_text, common_turns, read_dialogue, read_messages
+from preference.data.dialogues import (
+    ASSISTANT,
+    USER,
+    Turn,
+    Unreadable,
+    are_messages,
+    as_text,
+    common_turns,
+    common_words,
+    read_dialogue,
+    read_messages,
+)
 from preference.data.exports import unfold
-from preference.data.rankings import Ranking, dense_ranks
+from preference.data.rankings import Ranking, dense_ranks, ranking_of
 from preference.data.roles import ROLES, Roles, find_roles, plain_name
 from preference.data.tables import TableError, find_unwritable, first_line
 from preference.data.values import NoComparison, Record, flat, number_or_none, opened, says_nothing, text_of
@@ -163,15 +174,15 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
     if not listed:
         raise NoComparison("no answers")
     ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
-    texts = [_text_in(one, name) if isinstance(one, dict) and not are_messages(one) else one for one in listed]
+    texts = []
+    for one in listed:
+        if isinstance(one, dict) and not are_messages(one):
+            key = next((key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted), None)
+            if key is None:
+                raise Unreadable(f'{name} has {shorten(str(one))}; write [{{"answer": "...", "rank": 1}}, ...]')
+            one = one[key]
+        texts.append(one)
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
-
-
-def _text_in(answer: Record, name: str) -> Any:
-    key = next((key for wanted in (*ROLES["answer"], "content") for key in answer if plain_name(key) == wanted), None)
-    if key is None:
-        raise Unreadable(f'{name} has {shorten(str(answer))}; write [{{"answer": "...", "rank": 1}}, ...]')
-    return answer[key]
 
 
 def _side(record: Record, columns: Sequence[str], roles: Roles) -> list[Any]:
@@ -244,19 +255,6 @@ def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
     return texts[0][:start], [text[start:] for text in texts]
 
 
-def common_words(one: str, other: str) -> int:
-    """Return where the common beginning of two texts ends, between words; each text keeps at least a word.
-
-    >>> common_words("The sky is blue.", "The sky is black.")
-    10
-    """
-    limit = min(len(one.rstrip()), len(other.rstrip()))
-    end = next((i for i in range(limit) if one[i] != other[i]), max(limit - 1, 0))
-    while end and not (one[end].isspace() and other[end].isspace()):
-        end -= 1
-    return end
-
-
 # What was said of them
 
 
@@ -306,12 +304,9 @@ def _by_position(ranks: list[float | None], answers: list[str], record: Record) 
     if not all(ends) or sorted(rank for rank in ranks if rank is not None) != list(range(len(answers))):
         return ranks
     texts = [end if isinstance(end, str) else read_messages(end)[-1].text for end in ends]
-    by_position: list[float | None] = [float(ranks.index(i)) for i in range(len(answers))]
-
-    def agrees(some: list[float | None]) -> bool:
-        return [answers[some.index(rank)] for rank in (0, len(answers) - 1)] == texts
-
-    return by_position if agrees(by_position) and not agrees(ranks) else ranks
+    best, worst = ranks.index(0), ranks.index(len(answers) - 1)
+    by_rank, by_position = ([answers[best], answers[worst]], [answers[int(ranks[i] or 0)] for i in (0, -1)])
+    return [float(ranks.index(i)) for i in range(len(answers))] if by_position == texts != by_rank else ranks
 
 
 # Rankings
@@ -341,16 +336,12 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
         else:
             by_prompt.setdefault(one.prompt.strip(), {}).setdefault((one.rater, one.group), []).append(one)
     for prompt, by_rater in by_prompt.items():
-        used = {(rater, group) for rater, group in by_rater}
         for (rater, group), said in by_rater.items():
             rankings = _rankings_of(said, roles, found.left_out)
             found.unranked += sum(rank is None for one in said for rank in one.ranks)
-            number_ = 1
-            for answers, ranks, subset in rankings:
-                own = group
-                while len(rankings) > 1 and (own == group or (rater, own) in used):
-                    own, number_ = f"{group} {number_}".strip(), number_ + 1
-                used.add((rater, own))
+            numbered = (f"{group} {i}".strip() for i in count(1))
+            groups = [group] if len(rankings) == 1 else (name for name in numbered if (rater, name) not in by_rater)
+            for own, (answers, ranks, subset) in zip(groups, rankings):
                 found.rankings.append(Ranking(prompt, answers, ranks, own, rater))
                 found.subsets.append(subset)
     return found
@@ -358,29 +349,26 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
 
 def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[tuple[list[str], list[int], str]]:
     """Return one rater's rankings of a prompt in one group: answers, ranks, subset."""
-    if roles.layout == "rows":
-        parts = [([text for one in said for text in one.answers], [rank for one in said for rank in one.ranks], said[0].subset)]
-    else:
-        parts = [(one.answers, one.ranks, one.subset) for one in said]
-    found, seen = [], set()
-    for texts, ranks, subset in parts:
-        answers = [answer.strip() for answer in texts]
+    together = [said] if roles.layout == "rows" else [[one] for one in said]
+    found: dict[Any, tuple[list[str], list[int], str]] = {}
+    for part in together:
+        answers, subset = [answer.strip() for one in part for answer in one.answers], part[0].subset
         try:
-            kept, levels, twice = settle(answers, ranks)
+            kept, levels, twice = settle(answers, [rank for one in part for rank in one.ranks])
         except NoComparison as reason:
             left_out[str(reason)] += 1
             continue
         if twice:
             left_out[TWO_PLACES] += 1
         key = (subset, frozenset((answers[i], level) for i, level in zip(kept, levels, strict=True)))
-        if key in seen:
+        if key in found:
             left_out["an exact duplicate"] += 1
-        else:
-            seen.add(key)
-            found.append(([answers[i] for i in kept], levels, subset))
-    of_a_ranking = len(found) > 1 and roles.how == "chosen" and roles.group and all(len(answers) == 2 for answers, _, _ in found)
-    whole = ranking_of([answers for answers, _, _ in found]) if of_a_ranking else None
-    return [(*whole, found[0][2])] if whole else found
+        found.setdefault(key, ([answers[i] for i in kept], levels, subset))
+    rankings = list(found.values())
+    if len(rankings) > 1 and roles.how == "chosen" and roles.group and all(len(answers) == 2 for answers, _, _ in rankings):
+        whole = ranking_of([answers for answers, _, _ in rankings])
+        return [(*whole, rankings[0][2])] if whole else rankings
+    return rankings
 
 
 def settle(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[int], list[int], bool]:
@@ -403,24 +391,8 @@ def settle(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[
     kept = [first[answer] for answer, some in given.items() if answer and len(some) == 1]
     levels = [next(iter(given[answers[i]])) for i in kept]
     twice = any(len(some) > 1 for answer, some in given.items() if answer)
+    if not given:
+        raise NoComparison("no ranks")
     if len(set(levels)) < 2:
-        if not given:
-            raise NoComparison("no ranks")
         raise NoComparison("an empty text" if "" in given else TWO_PLACES if twice else "only ties" if len(kept) > 1 else "only one answer")
     return kept, dense_ranks(levels), twice
-
-
-def ranking_of(pairs: Sequence[Sequence[str]]) -> tuple[list[str], list[int]] | None:
-    """Return the ranking whose untied pairs are exactly these (better, worse), or None where there is none.
-
-    >>> ranking_of([["a", "b"], ["a", "c"], ["d", "b"], ["d", "c"]])
-    (['a', 'b', 'c', 'd'], [1, 2, 2, 1])
-    """
-    answers = list(dict.fromkeys(answer for pair in pairs for answer in pair))
-    lost = Counter(worse for _, worse in pairs)
-    levels = sorted({lost[answer] for answer in answers})
-    ranks = {answer: levels.index(lost[answer]) + 1 for answer in answers}
-    untied = {(a, b) if ranks[a] < ranks[b] else (b, a) for a, b in combinations(answers, 2) if ranks[a] != ranks[b]}
-    if len(untied) != len(pairs) or untied != {(better, worse) for better, worse in pairs}:
-        return None
-    return answers, [ranks[answer] for answer in answers]

@@ -159,6 +159,19 @@ def common_turns(chats: Sequence[list[Turn]]) -> int:
     return next((i for i in range(most) if any(chat[i] != chats[0][i] for chat in chats)), most)
 
 
+def common_words(one: str, other: str) -> int:
+    """Return where the common beginning of two texts ends, between words; each text keeps at least a word.
+
+    >>> common_words("The sky is blue.", "The sky is black.")
+    10
+    """
+    limit = min(len(one.rstrip()), len(other.rstrip()))
+    end = next((i for i in range(limit) if one[i] != other[i]), max(limit - 1, 0))
+    while end and not (one[end].isspace() and other[end].isspace()):
+        end -= 1
+    return end
+
+
 def _labelled(turns: list[Turn]) -> str:
     return "\n\n".join(f"{turn.role.capitalize()}: " + _LIKE_A_TURN.sub(r"\\", turn.text) for turn in turns)
 

@@ -10,9 +10,12 @@ their own: their answers were never compared. They are one prompt to all that co
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from preference.data.prompt_key import prompt_key
 from preference.data.tables import COLUMNS, RATERS, Table, TableError, find_unwritable, read_table, write_table
@@ -137,21 +140,11 @@ def rankings_of(table: Table) -> Rankings:
     unranked: list[int] = []
     found: dict[Key, dict[str, tuple[float, int]]] = {}  # answer -> (rank, number)
     for i, record in enumerate(table.records):
-        number, problems_before = table.numbers[i], len(problems)
-        texts = ["" if record.get(column) is None else record[column] for column in columns[:2]]
-        for name, text in zip(COLUMNS, texts):
-            if not isinstance(text, str):
-                problems.append(f"{table.at(i)}: {name} is not a text: {shorten(str(text))}; write a text")
-            elif not text.strip():
-                problems.append(f"{table.at(i)}: empty {name}: {shorten(text)}; write the text or delete the row")
-            elif what := find_unwritable(text):
-                problems.append(f"{table.at(i)}: {what} in {shorten(text)}; remove it")
-        given = text_of(record.get(columns[2]))
-        rank = parse_rank(given)
-        if rank is None and not says_nothing(given):
-            wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a positive whole number, not"
-            problems.append(f"{table.at(i)}: {wrong} {shorten(given)}; write 1 for the best answer, 2 for the next")
-        if len(problems) > problems_before:
+        number = table.numbers[i]
+        texts: list[Any] = ["" if record.get(column) is None else record[column] for column in columns[:2]]
+        rank = parse_rank(given := text_of(record.get(columns[2])))
+        if wrong := [f"{table.at(i)}: {problem}" for problem in _problems_of(texts, given, rank)]:
+            problems += wrong
             continue
         prompt, answer = (text.strip() for text in texts)
         group, rater = (text_of(record.get(column)) if column else "" for column in (group_column, rater_column))
@@ -181,14 +174,24 @@ def rankings_of(table: Table) -> Rankings:
     if not kept:
         grouped = any(any(key[1:]) for key in found)
         where, groups = (" in one group", f", {counted(len(found), 'ranking')}") if grouped else ("", "")
-        prompts = counted(len({prompt for prompt, *_ in found}), "prompt")
-        raise TableError(
-            [
-                f"{table.top}: no prompt has two answers with different ranks{where}: {counted(len(table.records), 'row')},"
-                f" {prompts}{groups}; rank at least two answers to one prompt{where}"
-            ]
-        )
+        rows, prompts = counted(len(table.records), "row"), counted(len({prompt for prompt, *_ in found}), "prompt")
+        what = f"no prompt has two answers with different ranks{where}: {rows}, {prompts}{groups}"
+        raise TableError([f"{table.top}: {what}; rank at least two answers to one prompt{where}"])
     return Rankings(table.source, table.sha256, len(table.records), kept, left_out, duplicates, unranked, table)
+
+
+def _problems_of(texts: list[Any], given: str, rank: float | None) -> Iterator[str]:
+    """Say what is wrong with the prompt, the answer and the rank of a row."""
+    for name, text in zip(COLUMNS, texts):
+        if not isinstance(text, str):
+            yield f"{name} is not a text: {shorten(str(text))}; write a text"
+        elif not text.strip():
+            yield f"empty {name}: {shorten(text)}; write the text or delete the row"
+        elif what := find_unwritable(text):
+            yield f"{what} in {shorten(text)}; remove it"
+    if rank is None and not says_nothing(given):
+        wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a positive whole number, not"
+        yield f"{wrong} {shorten(given)}; write 1 for the best answer, 2 for the next"
 
 
 def _other_data(table: Table, missing: TableError) -> InputError:
@@ -241,6 +244,22 @@ def dense_ranks(levels: Sequence[float]) -> list[int]:
     """
     position = {level: i for i, level in enumerate(sorted(set(levels)), 1)}
     return [position[level] for level in levels]
+
+
+def ranking_of(pairs: Sequence[Sequence[str]]) -> tuple[list[str], list[int]] | None:
+    """Return the ranking whose untied pairs are exactly these (better, worse), or None where there is none.
+
+    >>> ranking_of([["a", "b"], ["a", "c"], ["d", "b"], ["d", "c"]])
+    (['a', 'b', 'c', 'd'], [1, 2, 2, 1])
+    """
+    answers = list(dict.fromkeys(answer for pair in pairs for answer in pair))
+    lost = Counter(worse for _, worse in pairs)
+    levels = sorted({lost[answer] for answer in answers})
+    ranks = {answer: levels.index(lost[answer]) + 1 for answer in answers}
+    untied = {(a, b) if ranks[a] < ranks[b] else (b, a) for a, b in combinations(answers, 2) if ranks[a] != ranks[b]}
+    if len(untied) != len(pairs) or untied != {(better, worse) for better, worse in pairs}:
+        return None
+    return answers, [ranks[answer] for answer in answers]
 
 
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:

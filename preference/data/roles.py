@@ -149,10 +149,10 @@ class Roles:
         return "; ".join(parts)
 
 
-def add_role_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def add_role_arguments(parser: argparse._ArgumentGroup, *without: str) -> None:
     """Add the flags that name a column for a role."""
-    for role, help_text in FLAGS.items():
-        parser.add_argument(f"--{role}", metavar="VALUE" if role == "first" else "NAME", help=help_text)
+    for role in (role for role in FLAGS if role not in without):
+        parser.add_argument(f"--{role}", metavar="VALUE" if role == "first" else "NAME", help=FLAGS[role])
 
 
 def named_roles(args: argparse.Namespace) -> dict[str, str]:
@@ -179,9 +179,10 @@ class _Columns:
         self.free = [column for column in columns if not any(column in names for names in self.named.values())]
         self.parts = {column: {plain_name(column), plain_name(column.rpartition(".")[2])} for column in columns}
         self.families = self._find_families()
-        keys = {key for column in columns for value in self.values(column, SAMPLE) for key in _keys(value)}
         for role, names in self.named.items():
-            known = {*columns, *keys} if role in ("rank", "score") else {*columns}
+            known = {*columns}
+            if role in ("rank", "score"):
+                known |= {key for column in columns for value in self.values(column, SAMPLE) for key in _keys(value)}
             if missing := [name for name in names if name not in known]:
                 raise InputError(f"--{role} {missing[0]}: no such column; there are {shorten(', '.join(columns), 200)}")
 
@@ -301,7 +302,9 @@ def _numbers_of(table: _Columns) -> list[str]:
 
 def _side_by_side(table: _Columns) -> Roles | None:
     """A column for each answer, and a vote, or ranks or scores in as many columns."""
-    family = {_side_in(column, i): column for i, column in enumerate(table.named.get("answers", []), 1)} or table.families.get("answers", {})
+    words = {column: reversed(plain_name(column).split("_")) for column in table.named.get("answers", [])}
+    named = {next((word for word in words[c] if word in SIDES or word.isdecimal()), str(i)): c for i, c in enumerate(words, 1)}
+    family = named or table.families.get("answers", {})
     if len(family) < 2:
         return None
     sides = tuple(family)
@@ -312,10 +315,6 @@ def _side_by_side(table: _Columns) -> Roles | None:
         if vote:
             return replace(found, how="vote", said=(vote,), ends=_ends_of(table, vote, sides))
     return next((replace(found, how=role, said=said) for role, said in columns.items() if said), found)
-
-
-def _side_in(column: str, position: int) -> str:
-    return next((word for word in reversed(plain_name(column).split("_")) if word in SIDES or word.isdecimal()), str(position))
 
 
 def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, float] | None:
@@ -347,11 +346,9 @@ def _pair(table: _Columns) -> Roles | None:
     forms = {side: [form.format(side) for form in SCORES_BESIDE] for side in ("chosen", "rejected")}
     scores = [next((column for column in table.free if table.parts[column] & {*names}), "") for names in forms.values()]
     as_json = _are_lists_as_json(table, [chosen, *rejected])
-    several = as_json or len(rejected) > 1 or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
-    layout = "lists" if several else "pairs"
-    return Roles(
-        answers=(chosen,), rejected=tuple(rejected), how="chosen", layout=layout, as_json=as_json, scores=tuple(scores) if all(scores) else ()
-    )
+    listed = as_json or len(rejected) > 1 or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
+    found = Roles(answers=(chosen,), rejected=tuple(rejected), how="chosen", layout="lists" if listed else "pairs", as_json=as_json)
+    return replace(found, scores=tuple(scores)) if all(scores) else found
 
 
 def _are_lists_as_json(table: _Columns, columns: Sequence[str]) -> bool:
@@ -359,7 +356,7 @@ def _are_lists_as_json(table: _Columns, columns: Sequence[str]) -> bool:
     values = [value for column in columns for value in table.values(column)]
     if not table.one("subset") or not all(isinstance(value, str) for value in values):
         return False
-    lists = [opened(value) for value in values]
+    lists = list(map(opened, values))
     return all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists) and any(len(one) > 1 for one in lists)
 
 
@@ -382,10 +379,12 @@ def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
         one, other = prompts[:2]
         raise InputError(f"{one} and {other} could both be the prompt; say which with --prompt {one}, or put them together: --prompt {one},{other}")
     prompts = prompts or [column for column in table.of("chat", *used) if table.values(column)][:1]
-    if not prompts and not _begin_with_their_prompt(table, found):
+    if not prompts:
+        answers = [opened(value, is_list=False) for column in found.answers for value in table.values(column, SAMPLE)]
+        whole_chats = answers and all(isinstance(value, (list, dict)) or read_dialogue(str(value)) for value in answers)
         others = [column for column in table.free if column not in (*used, *table.of("system"))]
         unknown = [column for column in others if any(" " in value for value in table.values(column, SAMPLE) if isinstance(value, str))]
-        if unknown or found.how != "chosen":
+        if not whole_chats and (unknown or found.how != "chosen"):
             one_of = f", one of: {name_some(unknown or others, 9)}" if others else ""
             raise InputError(f"no column is known as the prompt; name it with --prompt{one_of}")
     return tuple(prompts), "" if history in prompts else history
@@ -399,9 +398,3 @@ def _without_repeated(table: _Columns, prompts: list[str]) -> list[str]:
         if not any(all(map(str.__contains__, texts[other], texts[column])) for other in kept):
             kept.append(column)
     return sorted(kept, key=lambda column: (plain_name(column) == "input", prompts.index(column)))
-
-
-def _begin_with_their_prompt(table: _Columns, found: Roles) -> bool:
-    """Whether the answers are whole dialogues."""
-    some = [opened(value, is_list=False) for column in found.answers for value in table.values(column, SAMPLE)]
-    return bool(some) and all(isinstance(value, (list, dict)) or read_dialogue(str(value)) for value in some)

@@ -280,8 +280,7 @@ def _read_csv(name: str, data: bytes) -> Table:
     except csv.Error:
         text = shorten(lines[start - 1].rstrip("\r\n"))
         problem = f'{name}:{start}: unbalanced quotes: {text}; write a cell that contains quotes "like ""this"" one"'
-    end = lines[0][len(lines[0].rstrip("\r\n")) :] if lines else ""
-    form = Form(separator, data.startswith(codecs.BOM_UTF8), "\r\n" if end == "\r\n" else "\n")
+    form = Form(separator, data.startswith(codecs.BOM_UTF8), "\r\n" if lines and lines[0].endswith("\r\n") else "\n")
     table = _from_rows(name, "csv", rows, form, problem)
     table.form = replace(table.form, above="".join(lines[: table.header - 1]))
     return table
