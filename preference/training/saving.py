@@ -15,7 +15,7 @@ from preference.model.reward_model import RewardModel
 from preference.training.output_folder import marked, put_in_place, unfinished_folder
 from preference.training.resuming import model_size
 
-TOLERANCE = 1e-4  # how far a saved model's rewards may lie from those of the model in memory
+TOLERANCE = 1e-3  # how far a saved model's rewards may lie from those of the model in memory
 _ANSWERS_CHECKED = 16
 
 
