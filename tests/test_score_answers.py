@@ -32,7 +32,7 @@ def test_rows_and_columns_come_back_in_order_with_three_more(answers, measured_m
     assert [row[:3] for row in rows[1:]] == ROWS and done.stderr == ""
     rewards = [float(row[3]) for row in rows[1:]]
     assert rewards == pytest.approx(rewards_of(measured_model, [row[1:] for row in ROWS]), abs=1e-5)
-    assert [int(row[5]) for row in rows[1:]] == [round((reward + 3) / 6 * 100) for reward in rewards]
+    assert [int(row[5]) for row in rows[1:]] == [min(max(round((reward + 3) / 6 * 100), 0), 100) for reward in rewards]
     ranks = [int(row[4]) for row in rows[1:]]
     assert ranks[1] == 1  # alone
     coffee = [0, 2, 3]  # they stand apart
@@ -115,7 +115,7 @@ def test_ranks_judge_the_model_on_the_prompts_that_it_was_not_trained_on(tiny_re
     expected = json.loads((tiny_reward_model / "metrics.json").read_text())["test"]["pairwise_accuracy"]
     assert f"pairwise accuracy [95 % interval]   {expected:.3f}" in done.stdout and "test (3 prompts)" in done.stdout
     done = run_script("score_answers.py", "--model", tiny_reward_model, sample_folder / "training_data.csv", cwd=tmp_path)
-    assert "scored, but not judged: 4 prompts that the model was trained on" in done.stderr and "test (1 prompt)" in done.stderr
+    assert "scored, but not judged: 5 prompts that the model was trained on" in done.stderr and "no agreement table" in done.stderr
     done = run_script("score_answers.py", "--model", bare_model, sample_folder / "training_data.csv", cwd=tmp_path)
     assert "test (5 prompts)" in done.stderr and "does not say which prompts the model was trained on" in done.stderr
     (tmp_path / "odd.csv").write_text("prompt,answer,rank\np,a,n/a\np,b,\n")
@@ -271,7 +271,7 @@ def test_scoring_by_hand_prints_the_best_first_and_the_odds(measured_model, tmp_
     assert [line[0] for line in cells] == ["1", "2"]
     rewards = [float(line[1]) for line in cells]
     assert rewards[0] >= rewards[1]
-    assert [int(line[2]) for line in cells] == [round((reward + 3) / 6 * 100) for reward in rewards]
+    assert [int(line[2]) for line in cells] == [min(max(round((reward + 3) / 6 * 100), 0), 100) for reward in rewards]
     assert {line[3] for line in cells} == {texts[0], "Coffee ␛[31mhot."}
     probability = 1 / (1 + np.exp(-(rewards[0] - rewards[1]) / 0.5))
     assert odds.startswith(f"'{cells[0][3]}' beats '{cells[1][3]}' with {probability:.0%}")
@@ -328,12 +328,6 @@ def test_a_folder_that_is_no_reward_model(answers, tmp_path):
     assert done.stderr.strip() == "error: nowhere: no such folder; train one with `python reward_model_trainer.py`"
 
 
-def test_a_model_whose_saving_was_cut_short_between_two_renames_is_found(tiny_reward_model, tmp_path):
-    shutil.copytree(tiny_reward_model, tmp_path / "reward_model_final.old")
-    assert "7" in run_script("score_answers.py", "--prompt", "Name a prime number", "--answer", "7", cwd=tmp_path).stdout
-    assert [path.name for path in tmp_path.iterdir()] == ["reward_model_final"]
-
-
 def test_arguments_that_do_not_fit_together(tmp_path):
     for arguments in ([], ["--prompt", "p"], ["a.csv", "--prompt", "p", "--answer", "a"], ["a.csv", "--answer", "a"]):
         assert "usage: score_answers.py" in run_script("score_answers.py", *arguments, cwd=tmp_path, status=2).stderr
@@ -343,9 +337,6 @@ def test_a_model_without_odds_says_what_gives_them(tiny_reward_model, tmp_path):
     by_hand = ["score_answers.py", "--model", tiny_reward_model, "--prompt", "make good coffee", "--answer", "beans"]
     done = run_script(*by_hand, "--answer", "water", cwd=tmp_path)
     assert "beats" not in done.stdout
-    note = (
-        "no odds between answers: at least 10 prompts are needed: 4 were unseen, and there was no review (review_rankings.py) of these"
-        " rankings with these settings before the training"
-    )
+    note = "no odds between answers: at least 10 prompts are needed, and there were 5"
     assert done.stderr == f"{tiny_reward_model}: {note}\n"
     assert run_script(*by_hand, cwd=tmp_path).stderr == ""  # one answer needs none

@@ -119,8 +119,7 @@ def score_by_hand(prompt: str, texts: Sequence[str], settings: ScoringSettings) 
         if odds is not None:
             say(f"\n{first} beats {second} with {odds:.0%}: a person is expected to prefer it so often")
         elif scale.quantiles is not None:
-            note = "no odds between answers: they take a review of ten prompts or more (review_rankings.py) before the training"
-            print(f"{plain(settings.model)}: {note}", file=sys.stderr)
+            say(f"{settings.model}: no odds between answers: {scale.no_odds}", to=sys.stderr)
 
 
 def _one_line(text: str) -> str:
