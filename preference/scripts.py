@@ -78,8 +78,12 @@ def fail(message: str, status: int = FAILED) -> int:
 
 
 def _interrupted(stop: BaseException) -> int:
-    text = str(stop) if isinstance(stop, KeyboardInterrupt) else ""
-    return fail(f"\nstopped; {text}" if text else "\nstopped", INTERRUPTED)
+    text, _, command = (str(stop) if isinstance(stop, KeyboardInterrupt) else "").partition("\n")
+    status = fail(f"\nstopped; {text}" if text else "\nstopped", INTERRUPTED)
+    if command:  # to be copied: it is not broken
+        with contextlib.suppress(OSError):
+            print(plain(command), file=sys.stderr, flush=True)
+    return status
 
 
 def _open_streams() -> None:

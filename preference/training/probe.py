@@ -51,13 +51,14 @@ class Probe:
         return weights, -float(self.mean @ weights)
 
 
-def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, start: np.ndarray | None = None) -> Probe:
+def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, start: np.ndarray | None = None, bias: bool = True) -> Probe:
     """Return the probe that minimises the objective, averaged over `rankings`, and the penalty on its weights.
 
     Args:
         states: of all answers of `rankings`, in order: shape (answers, width).
         start: the output layer of a reward model, shape (width,): how much of its rewards to keep is fitted freely, and what
             is learned besides is penalised.
+        bias: False for an output layer without one: the weights are then such that the mean state gets the reward 0.
 
     Example:
         >>> probe = fit_probe(np.array([[1.0], [0.0]]), [Ranking("p", ["a", "b"], [1, 2])], "bradley-terry")
@@ -67,6 +68,9 @@ def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *
     mean, scale = states.mean(axis=0), states.std(axis=0)
     scale = np.maximum(scale, 1e-3 * scale.mean()) + np.finfo(np.float32).tiny
     inputs = torch.from_numpy((states - mean) / scale).double()
+    if not bias:  # the direction of the mean is left out
+        direction = torch.from_numpy(_unit(mean / scale)).double()
+        inputs = inputs - torch.outer(inputs @ direction, direction)
     free = np.zeros((len(scale), 0)) if start is None else _unit(start * scale)[:, None]
     columns = torch.cat([inputs, inputs @ torch.from_numpy(free).double()], dim=1)
     positions, ranks = _padded(rankings)
@@ -84,7 +88,8 @@ def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *
     with one_thread():  # many small steps, which only wait for a second one
         optimiser.step(closure)
     found = weights.detach().numpy()
-    return Probe(mean, scale, found[: len(scale)] + free @ found[len(scale) :])
+    total = found[: len(scale)] + free @ found[len(scale) :]
+    return Probe(mean, scale, total if bias else total - direction.numpy() * (total @ direction.numpy()))
 
 
 def cross_validate(

@@ -62,8 +62,16 @@ class TensorBoardLog(TensorBoardCallback):
         self.folder = folder
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.tb_writer = SummaryWriter(log_dir=str(self.folder))
+        self._open()
         super().on_train_begin(args, state, control, **kwargs)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self._open()  # step 0 is evaluated before training begins
+        super().on_log(args, state, control, logs=logs, **kwargs)
+
+    def _open(self) -> None:
+        if getattr(self, "tb_writer", None) is None:
+            self.tb_writer = SummaryWriter(log_dir=str(self.folder))
 
 
 def say_summary(trained: Trained, training: Sequence[Ranking], validation: Sequence[Ranking]) -> None:

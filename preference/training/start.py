@@ -16,6 +16,7 @@ from preference.model.head import output_layer
 from preference.model.pooling import can_pool, pool_at
 from preference.model.states import states_of
 from preference.training.encoded_table import split_answers
+from preference.training.probe import Probe, fit_probe
 from preference.training.settings import TrainingSettings, layers_to_freeze, layers_to_keep
 
 
@@ -39,6 +40,10 @@ class Start:
     pooled: bool
     output: np.ndarray | None
     key: str
+
+    def fit(self, states: np.ndarray, rankings: Sequence[Ranking], objective: str) -> Probe:
+        """Return the probe for the output layer, which has a bias except in most decoders; see `fit_probe`."""
+        return fit_probe(states, rankings, objective, start=self.output, bias=output_layer(self.model).bias is not None)
 
     @property
     def head_only(self) -> bool:

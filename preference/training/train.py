@@ -21,7 +21,7 @@ from preference.model.reward_model import RewardModel, score_encoded
 from preference.processes import PROCESS, PROCESSES
 from preference.training.encoded_table import encode_rankings, split_answers, warn_of_cut_answers
 from preference.training.objectives import LOSSES
-from preference.training.probe import Probe, fit_probe
+from preference.training.probe import Probe
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.resuming import (
     CHECKPOINTS_KEPT,
@@ -160,9 +160,8 @@ def train(
         rewards, scaled_on, steps_here = probe.standardised(rewards).rewards(states), len(rewards), schedule.steps
     else:
         if start.pooled:
-            learned = encoded.select(parts.training)
-            of_learned = start.states(learned, settings.device, precision)
-            set_output(model, *fit_probe(of_learned, [rankings[i] for i in parts.training], settings.objective, start=start.output).output())
+            states_of_part = start.states(encoded.select(parts.training), settings.device, precision)
+            set_output(model, *start.fit(states_of_part, [rankings[i] for i in parts.training], settings.objective).output())
         trainer, best_step, steps_here = _train_layers(job, parts, start, checkpoints, schedule, resume, on_message)
         scaled_on = _put_on_scale(trainer, job, parts, best_step, model, tokenizer)
     seconds = time.perf_counter() - began
@@ -214,7 +213,7 @@ def _train_head(
 
     def run(part: Parts, steps: int, callbacks: Sequence[TrainerCallback]) -> tuple[Probe, RankingTrainer, int]:
         learned = [job.rankings[i] for i in part.training]
-        probe = fit_probe(np.concatenate([of_rankings[i] for i in part.training]), learned, job.settings.objective, start=start.output)
+        probe = start.fit(np.concatenate([of_rankings[i] for i in part.training]), learned, job.settings.objective)
         rows = [{"ranks": r.ranks, "states": probe.inputs(s)} for r, s in zip(job.rankings, of_rankings, strict=True)]
         head = StatesModel(probe.weights)
         plan = replace(schedule, steps=steps, evaluate_every=min(schedule.evaluate_every, steps))
@@ -229,7 +228,7 @@ def _train_head(
         if best_step:
             probe, _, _ = run(everything, best_step, ())
         else:
-            probe = fit_probe(states, job.rankings, job.settings.objective, start=start.output)
+            probe = start.fit(states, job.rankings, job.settings.objective)
     return probe, trainer, best_step
 
 

@@ -85,3 +85,11 @@ def test_the_curve_rises_with_what_is_learned_from():
 def test_a_curve_takes_ten_prompts():
     assert measure_curve(*made_up(LEAST_FOR_CURVE - 1), "regression", seed=0) == []
     assert len(measure_curve(*made_up(LEAST_FOR_CURVE), "regression", seed=0)) > 1
+
+
+def test_without_a_bias_the_mean_state_gets_no_reward_and_hardly_anything_is_lost():
+    states, rankings = made_up(60)
+    probe = fit_probe(states, rankings, "regression", bias=False)
+    weights, bias = probe.output()
+    assert bias == pytest.approx(0, abs=1e-6) and (states @ weights).mean() == pytest.approx(0, abs=1e-5)
+    assert count_pairs(rankings, states @ weights).accuracy() > 0.8
