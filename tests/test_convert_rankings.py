@@ -302,7 +302,7 @@ def test_the_contract_is_checked_wherever_its_rows_come_from(tmp_path):
         "data.json, row 3: empty answer: ''; write the text or delete the row\n"
         "data.json, row 4: answer is not a text: '3'; write a text\n"
         "data.json, row 6: a NUL character in 'c\\x00'; remove it\n"
-        "data.json, row 7: rank must be a positive whole number, not 'best'; write 1 for the best answer, 2 for the next\n"
+        "data.json, row 7: rank must be a number, not 'best'; write 1 for the best answer, 2 for the next\n"
     )
 
 

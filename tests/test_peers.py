@@ -203,4 +203,4 @@ def test_reward_trainer_trains_on(beside, decoder):
     exec(recipe("TRL: training on"), found := {})
     assert found["trainer"].state.global_step == 1
     before, after = (RewardModel.load(folder).score(PROMPTS, ANSWERS) for folder in (decoder, "trained_on"))
-    assert 0 < np.abs(after - before).max() < 0.1  # one step from the same weights
+    assert 0 < np.abs(after - before).max() < 0.1 * np.ptp(before)  # one step from the same weights

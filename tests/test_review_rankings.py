@@ -119,7 +119,7 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
         [r["prompt"], r["answer"], rank, rater]
         for rater in ("ann", "bob")
         for r in rows
-        for rank in [r["rank"] if rater == "ann" else 5 - int(r["rank"])]
+        for rank in [5 - int(r["rank"]) if rater == "bob" and r["prompt"] == rows[0]["prompt"] else r["rank"]]
     ]
     (folder / "data.csv").write_text(format_rows([[*COLUMNS, "rater"], *grouped]))
     printed = review(folder, tiny_distilbert).stdout

@@ -23,7 +23,7 @@ def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):
         "",
         "$ python reward_model_trainer.py",
     ]
-    assert done.stderr.startswith("error: training_data.csv:2: rank must be a positive whole number, not 'zero'")
+    assert done.stderr.startswith("error: training_data.csv:2: rank must be a number, not 'zero'")
 
 
 def test_the_commands_are_what_a_person_would_type():

@@ -274,7 +274,7 @@ def test_scoring_by_hand_prints_the_best_first_and_the_odds(measured_model, tmp_
     assert [int(line[2]) for line in cells] == [min(max(round((reward + 3) / 6 * 100), 0), 100) for reward in rewards]
     assert {line[3] for line in cells} == {texts[0], "Coffee ␛[31mhot."}
     probability = 1 / (1 + np.exp(-(rewards[0] - rewards[1]) / 0.5))
-    assert odds.startswith(f"'{cells[0][3]}' beats '{cells[1][3]}' with {probability:.0%}")
+    assert odds.startswith(f"A person is expected to prefer '{cells[0][3]}' to '{cells[1][3]}' {probability:.0%} of the time.")
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[1]", '{"reward_quantiles": [1, "x"], "calibration": {"temperature": -1}, "seen_prompts": 3}'])
@@ -336,7 +336,7 @@ def test_arguments_that_do_not_fit_together(tmp_path):
 def test_a_model_without_odds_says_what_gives_them(tiny_reward_model, tmp_path):
     by_hand = ["score_answers.py", "--model", tiny_reward_model, "--prompt", "make good coffee", "--answer", "beans"]
     done = run_script(*by_hand, "--answer", "water", cwd=tmp_path)
-    assert "beats" not in done.stdout
+    assert "is expected to prefer" not in done.stdout
     note = "no odds between answers: at least 10 prompts are needed, and there were 5"
     assert done.stderr == f"{tiny_reward_model}: {note}\n"
     assert run_script(*by_hand, cwd=tmp_path).stderr == ""  # one answer needs none

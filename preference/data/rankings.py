@@ -190,7 +190,7 @@ def _problems_of(texts: list[Any], given: str, rank: float | None) -> Iterator[s
         elif what := find_unwritable(text):
             yield f"{what} in {shorten(text)}; remove it"
     if rank is None and not says_nothing(given):
-        wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a positive whole number, not"
+        wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a number, not"
         yield f"{wrong} {shorten(given)}; write 1 for the best answer, 2 for the next"
 
 

@@ -40,8 +40,8 @@ class Comparison:
             outcome = f"The new model is {which} the previous one"
             evidence = f"difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
         return (
-            f"{outcome}: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} that were unseen in both trainings, against"
-            f" {self.before:.3f} ({evidence}){flattered}."
+            f"{outcome}: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} in order, against {self.before:.3f} before, each scored"
+            f" by models that had not seen it ({evidence}){flattered}."
         )
 
 

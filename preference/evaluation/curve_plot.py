@@ -62,7 +62,7 @@ def plot_learning_curve(
             mark, color=colour, linewidth=1.2, linestyle=":", label=f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)")
         )
 
-    ticks = {at: f"{at:.0f}" for at in sizes if at < 0.85 * prompts}
+    ticks = {at: f"{at:.0f}" for at in sizes if at < 0.75 * prompts}
     ticks |= {prompts: f"{prompts}\nnow", 2 * prompts: f"{2 * prompts}\ntwice", FURTHEST * prompts: f"{FURTHEST * prompts}\n{FURTHEST} times"}
     axis.set_xscale("log", base=2)
     axis.set_xticks(list(ticks), list(ticks.values()))

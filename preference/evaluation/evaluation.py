@@ -144,7 +144,7 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards:
     if backwards:
         return f"Do not trust {model}: {seen}. Your ranks look reversed: 1 must be the best answer."
     if failed:
-        return f"Do not trust {model}: {seen}, and failed {', '.join(failed)}; rank more prompts and train again."
+        return f"Do not trust {model}: {seen}, and failed the checks of {' and '.join(failed)}; rank more prompts and train again."
     if any(check.name == GENERALISATION and check.passed is None for check in checks):
         return (
             f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show that"

@@ -88,7 +88,8 @@ def _rows(sizes: np.ndarray) -> np.ndarray:
 def describe_gain(curve: LearningCurve, prompts: int) -> str:
     """Say in one sentence whether more than `prompts` rankings are likely to help, by how much, and how sure that is.
 
-    They are likely to help where a gain of `WORTHWHILE` has a probability of at least 0.8, and unlikely to where it has at most 0.2.
+    They are likely to help where a gain of `WORTHWHILE` has a probability of at least 0.8, and unlikely to help much where it has
+    at most 0.2; in between they are likely to help a little where any gain has a probability of 0.9.
     """
     gain = curve.gain(prompts, 2 * prompts)
     spread = (gain.high - gain.low) / 2 / NORMAL_80
@@ -96,11 +97,13 @@ def describe_gain(curve: LearningCurve, prompts: int) -> str:
         outlook = "More rankings are likely to help"
     elif gain.mean < WORTHWHILE - LIKELY * spread:
         outlook = "More rankings are unlikely to help much"
+    elif gain.low > 0:
+        outlook = "More rankings are likely to help a little"
     else:
         outlook = "More rankings may help, but these cannot tell"
     now, twice, fourfold = (curve.predict(times * prompts) for times in (1, 2, 4))
     return (
-        f"{outlook}: accuracy {now.mean:.2f} now, {twice.mean:.2f} with twice as many ({2 * prompts}; 80 % interval {twice.low:.2f} to"
-        f" {twice.high:.2f}), {fourfold.mean:.2f} with four times as many ({4 * prompts}; {fourfold.low:.2f} to {fourfold.high:.2f});"
+        f"{outlook}: accuracy {now.mean:.2f} now (by many random splits), {twice.mean:.2f} with twice as many ({2 * prompts}; 80 % interval"
+        f" {twice.low:.2f} to {twice.high:.2f}), {fourfold.mean:.2f} with four times as many ({4 * prompts}; {fourfold.low:.2f} to {fourfold.high:.2f});"
         f" doubling them changes it by {gain.mean:+.3f} (80 % interval {gain.low:+.3f} to {gain.high:+.3f})."
     )

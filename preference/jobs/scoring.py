@@ -112,12 +112,13 @@ def score_by_hand(prompt: str, texts: Sequence[str], settings: ScoringSettings) 
     say("rank   reward" + "  percentile" * (scores.percentiles is not None) + "  answer")
     for i in order[: 1 if settings.best else None]:
         percentile = "" if scores.percentiles is None else f"{scores.percentiles[i]:12d}"
-        say(f"{scores.ranks[i]:4d}  {scores.rewards[i]:+.4f}{percentile}  {_one_line(texts[i])}", wrap=False)
+        numbers = f"{scores.ranks[i]:4d}  {scores.rewards[i]:+.4f}{percentile}  "
+        say(numbers + _one_line(texts[i]), hanging=len(numbers))
     if len(order) > 1:
         first, second = (shorten(_one_line(texts[i]), 40) for i in order[:2])
         odds = scale.probability(scores.rewards[order[0]] - scores.rewards[order[1]])
         if odds is not None:
-            say(f"\n{first} beats {second} with {odds:.0%}: a person is expected to prefer it so often")
+            say(f"\nA person is expected to prefer {first} to {second} {odds:.0%} of the time.")
         elif scale.quantiles is not None:
             say(f"{settings.model}: no odds between answers: {scale.no_odds}", to=sys.stderr)
 

@@ -140,10 +140,11 @@ def train(
         on_message(warning)
     train_answers, validation_answers = (sum(len(rankings[i].answers) for i in part) for part in parts)
     schedule = plan_schedule(train_answers, validation_answers, settings)
+    held = f"; {counted(len({rankings[i].key for i in parts.validation}), 'prompt')} held out to choose the step" if parts.validation else ""
     on_message(
         f"training: {counted(len({rankings[i].key for i in parts.training}), 'prompt')}, {train_answers} answers,"
         f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device};"
-        f" {start.in_words()}" + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
+        f" {start.in_words()}{held}" + (f", {PROCESSES} processes" if PROCESSES > 1 else "")
     )
 
     # 2. The head that explains the training part best, and what is trained from there.

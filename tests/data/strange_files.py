@@ -25,7 +25,7 @@ def _no_column(header: str, *names: str, line: int = 1) -> str:
 
 
 def _rank(text: str, line: int | str = 2) -> str:
-    return f"FILE:{line}: rank must be a positive whole number, not {text!r}{_WRITE_1}"
+    return f"FILE:{line}: rank must be a number, not {text!r}{_WRITE_1}"
 
 
 def _with_rank(text: str) -> tuple[str, str]:
