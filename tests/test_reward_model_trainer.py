@@ -333,7 +333,7 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
     done = train(folder, "--base-model", huge, "--freeze-layers", 0, status=2)
     assert done.stderr == (
         "error: training failed at step 0 of 60: the rewards of the validation part are not finite numbers; lower --learning-rate (now 0.001)"
-        " or --head-learning-rate (now 0.01). No model was saved\n"
+        " or --head-learning-rate (now 0.001). No model was saved\n"
     )
     assert {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()} == before
 

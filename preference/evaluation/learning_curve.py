@@ -102,8 +102,9 @@ def describe_gain(curve: LearningCurve, prompts: int) -> str:
     else:
         outlook = "More rankings may help, but these cannot tell"
     now, twice, fourfold = (curve.predict(times * prompts) for times in (1, 2, 4))
+    more = f"{twice.mean:.2f} with twice as many ({2 * prompts}; 80 % interval {twice.low:.2f} to {twice.high:.2f})"
+    most = f"{fourfold.mean:.2f} with four times as many ({4 * prompts}; {fourfold.low:.2f} to {fourfold.high:.2f})"
     return (
-        f"{outlook}: accuracy {now.mean:.2f} now (by many random splits), {twice.mean:.2f} with twice as many ({2 * prompts}; 80 % interval"
-        f" {twice.low:.2f} to {twice.high:.2f}), {fourfold.mean:.2f} with four times as many ({4 * prompts}; {fourfold.low:.2f} to {fourfold.high:.2f});"
+        f"{outlook}: accuracy {now.mean:.2f} now (by many random splits), {more}, {most};"
         f" doubling them changes it by {gain.mean:+.3f} (80 % interval {gain.low:+.3f} to {gain.high:+.3f})."
     )
