@@ -20,7 +20,7 @@ def discard(loop: "RankingLoop", argument: str) -> str:
     if terminal.ask("Press Enter to discard this prompt for good, or n to keep it: ") != "":
         return "the prompt is kept"
     loop.session.discard()
-    return "the prompt before is discarded; u brings it back"
+    return "the previous prompt is discarded; u brings it back"
 
 
 def edit(loop: "RankingLoop", argument: str) -> str:

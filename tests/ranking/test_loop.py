@@ -139,7 +139,7 @@ def test_undo_across_restarts_skip_and_discard(folder):
     terminal.wait_for("Press Enter to discard this prompt for good, or n to keep it: ")
     terminal.type("")
     terminal.wait_for("Prompt number 4")
-    terminal.wait_for("the prompt before is discarded; u brings it back")
+    terminal.wait_for("the previous prompt is discarded; u brings it back")
     terminal.type("q")
     assert "2 done, 3 left (1 skipped, to be shown again at the next start)" in terminal.summary()
     assert list(ranks_of(folder)) == PROMPTS[:2]
