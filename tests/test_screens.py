@@ -13,7 +13,8 @@ from conftest import ROOT
 pytestmark = pytest.mark.slow
 WIDE, WIDTHS = 120, (80, 60)
 SCRIPTS = ["create_sample_data", "run_demo", "reward_model_trainer", "review_rankings", "score_answers", "convert_rankings"]
-BY_HAND = ["--prompt", "Name a prime number", "--answer", "7 is a number without divisors, as are 2, 3, 5, 11 and 13", "--answer", "Bananas"]
+LONG = "Seven is a number without divisors but itself and one, as are two, three, five, eleven, thirteen and infinitely many others"
+BY_HAND = ["--prompt", "Name a prime number", "--answer", LONG, "--answer", "Bananas"]
 QUICK, STEPS = ["--max-length", "48", "--precision", "fp32"], ["--max-steps", "3"]
 RUNS = {  # what is typed one after the other, in one folder
     **{f"{script} --help": [script, "--help"] for script in SCRIPTS},
