@@ -16,6 +16,13 @@ Main = Callable[[Sequence[str] | None], int]
 
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells count what a signal ended
 
+_pressed: list[int] = []  # the Ctrl-C of the script that runs
+
+
+def interrupted() -> bool:
+    """Whether Ctrl-C was pressed: the import of a library can make another error of the KeyboardInterrupt."""
+    return bool(_pressed)
+
 
 def run_script(main: Main) -> NoReturn:
     """Run a script with the arguments of this process, and end the process with its status.
@@ -40,7 +47,7 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
     """
     _open_streams()
     output_lost()
-    with _interrupts() as pressed:
+    with _interrupts():
         try:
             status = main(argv)
             sys.stdout.flush()
@@ -52,7 +59,7 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt as stop:
             status = _interrupted(stop)
         except Exception as error:
-            if pressed:  # a library that was being imported made another error of it
+            if interrupted():
                 status = _interrupted(error.__cause__ or KeyboardInterrupt())
             elif isinstance(error, OSError):
                 status = fail(f"error: {_place(error)}: {error.strerror or error}")
@@ -100,16 +107,16 @@ def _open_streams() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
+def _interrupts() -> Iterator[None]:
     """Let Ctrl-C raise KeyboardInterrupt within this, and note it.
 
     Also if it was ignored at the start, as in a job that a shell script runs in the background, but only if a person can
     type Ctrl-C: with standard input at a terminal.
     """
-    pressed: list[int] = []
+    _pressed.clear()
 
     def press(number, frame) -> None:
-        pressed.append(number)
+        _pressed.append(number)
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
@@ -117,9 +124,9 @@ def _interrupts() -> Iterator[list[int]]:
         if before != signal.SIG_IGN or sys.stdin.isatty():
             signal.signal(signal.SIGINT, press)
     except ValueError:  # not the main thread
-        yield pressed
+        yield
         return
     try:
-        yield pressed
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
