@@ -258,6 +258,9 @@ def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_name
         "In 3 rankings answers of different ranks are identical up to there, and can only get the same reward; give a larger --max-length, or"
         " shorten what they share: 'Question 0', 'Question 1', 'Question 2' training: "
     ) in printed
+    (folder / "training_data.csv").write_text("".join(["prompt,answer,rank\n", *rows[:6]]))
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv", status=2)
+    assert done.stderr.startswith("error: these rankings teach no order: they contradict each other, or their answers differ only behind --max-")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")

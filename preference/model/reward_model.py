@@ -13,7 +13,7 @@ from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
-from preference.model.base_models import CAREFULLY, check_files, check_loaded, loading, longest_input
+from preference.model.base_models import CAREFULLY, check_files, check_loaded, loading, longest_input, what_lacks_config
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.head import keep_head_in_fp32, output_layer
 from preference.model.unpadding import unpad_layers
@@ -177,7 +177,7 @@ def check_reward_model_folder(folder: str | Path) -> None:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: this folder is not a reward model (no config.json); {train}") from None
+        raise InputError(f"{folder}: {what_lacks_config(path) or f'this folder is not a reward model (no config.json); {train}'}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: config.json cannot be read ({error}); {train}") from None
     architecture = (config.get("architectures") or ["unknown"])[0]

@@ -1,11 +1,14 @@
 import importlib.util
 import os
+import shutil
 import time
 
 import pytest
 
+from preference.errors import InputError
 from preference.model import base_models
 from preference.model.base_models import MINILM, SMOLLM2, BaseModelError, find_base_model
+from preference.model.reward_model import RewardModel
 
 
 def test_a_folder_is_used_as_it_is(tiny_distilbert):
@@ -84,6 +87,18 @@ def test_a_folder_without_model_or_weights(tmp_path, tiny_distilbert):
     (tmp_path / "config.json").write_text((tiny_distilbert / "config.json").read_text())
     with pytest.raises(BaseModelError, match="has no weights"):
         find_base_model(str(tmp_path))
+
+
+def test_an_adapter_and_a_model_one_folder_deeper_are_named(tmp_path, tiny_distilbert):
+    inner = shutil.copytree(tiny_distilbert, tmp_path / "sentence_model" / "0_Transformer")
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    for load in (find_base_model, RewardModel.load):
+        with pytest.raises(InputError, match=f"^{adapter}: this folder holds a LoRA adapter .* merge_and_unload returns$"):
+            load(str(adapter))
+        with pytest.raises(InputError, match=f"no config.json; name the model within it, {inner}$"):
+            load(str(inner.parent))
 
 
 def test_a_damaged_package_is_refused(tmp_path, monkeypatch):
