@@ -313,7 +313,8 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
     )
     write(tmp_path / "candidates.jsonl", [{"prompt": "p", "answers": ["a", "b"]}])
     assert error_of(tmp_path, "candidates.jsonl", "out.csv") == (
-        "error: candidates.jsonl: candidates without ranks; rank them: python generate_data.py --candidates FILE\n"
+        "error: candidates.jsonl: candidates without ranks; rank them: python generate_data.py --candidates FILE, or name what"
+        " was said of them: --vote, --score or --rank NAME\n"
     )
 
 

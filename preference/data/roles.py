@@ -264,7 +264,8 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
             " --chosen NAME --rejected NAME, or --answers NAME,NAME --vote NAME, or --answers NAME --score NAME (or --rank NAME)"
         )
     if labelled and unlabelled.layout == "lists":
-        raise InputError("candidates without ranks; rank them: python generate_data.py --candidates FILE")
+        named = "or name what was said of them: --vote, --score or --rank NAME"
+        raise InputError(f"candidates without ranks; rank them: python generate_data.py --candidates FILE, {named}")
     if labelled:
         others = [column for column in table.free if column not in (*unlabelled.answers, *table.of("prompt"))]
         numbers = [column for column in others if all(number(value) is not None for value in table.values(column, SAMPLE))]
