@@ -192,7 +192,10 @@ def test_a_learning_curve_says_whether_more_would_help(folder, tiny_distilbert):
     ]
     (folder / "ranking_log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log))
     done = review(folder, tiny_distilbert, "--learning-curve")
-    assert re.search(r"ore rankings .*: accuracy \d\.\d\d now, \d\.\d\d with twice as many \(32; 80 % interval \d", " ".join(done.stdout.split()))
+    assert re.search(
+        r"ore rankings .*: accuracy \d\.\d\d now \(by many random splits\), \d\.\d\d with twice as many \(32; 80 % interval \d",
+        " ".join(done.stdout.split()),
+    )
     assert "picture     learning_curve.png\n" in done.stdout and (folder / "learning_curve.png").stat().st_size > 20_000
     assert re.search(r"yourself, shown 1 prompt again +0\.000 *\n", done.stdout)  # one prompt has no interval
 

@@ -9,6 +9,7 @@ from preference.errors import InputError
 from preference.ranking import terminal
 from preference.ranking.order import OrderError, example, parse_order
 from preference.ranking.session import Session
+from preference.scripts import interrupted
 
 GUIDELINES = """\
 Rank by what you would rather get as an answer to the prompt: right before
@@ -78,6 +79,10 @@ class Loop:
         except terminal.EndOfInput as end:
             self.interrupted = end.interrupted
         except KeyboardInterrupt:
+            self.interrupted = True
+        except Exception:
+            if not interrupted():
+                raise
             self.interrupted = True
 
     def show(self) -> None:

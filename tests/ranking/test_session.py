@@ -178,7 +178,7 @@ def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_ni
     start = time.process_time()
     store = RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl")
     session = RankingSession(read_candidates(tmp_path / "c.jsonl"), store, seed=1)
-    assert session.current and time.process_time() - start < 2
+    assert session.current and time.process_time() - start < 4
 
     def seconds_per_ranking() -> float:
         start = time.process_time()
@@ -198,7 +198,7 @@ def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_ni
     start = time.process_time()
     store = RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl")
     session = RankingSession(read_candidates(tmp_path / "c.jsonl"), store, seed=1)
-    assert session.current.prompt == prompts[9000].strip() and time.process_time() - start < 2
+    assert session.current.prompt == prompts[9000].strip() and time.process_time() - start < 4
     many = seconds_per_ranking()
     start = time.process_time()
     for _ in range(4):

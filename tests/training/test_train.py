@@ -20,6 +20,7 @@ from preference.training.train import plan_schedule, train
 
 TINY = TrainingSettings(max_length=64, max_steps=3, precision="fp32")
 HARDLY = replace(TINY, learning_rate=1e-12)  # no weight changes
+HELD = "1 prompt held out to choose the step"
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_training_prints_nothing_and_hands_its_messages_over(trained, capfd):
     found = trained(on_message=messages.append)
     assert capfd.readouterr() == ("", "")
     assert [message.split(":")[0] for message in messages] == ["warning", "training"]
-    assert messages[1] == "training: 4 prompts, 16 answers, 3 steps of 8 answers, regression, fp32 on cpu; the head on layer 1"
+    assert messages[1] == f"training: 4 prompts, 16 answers, 3 steps of 8 answers, regression, fp32 on cpu; the head on layer 1; {HELD}"
     assert found.steps == 3 and found.history[-1]["step"] == 3 and found.reward_model.precision == "fp32"
     record = json.loads(json.dumps(found.record()))
     assert record["settings"]["epochs"] == 2.0 and record["epochs"] == 1.5  # asked for, and trained
@@ -58,7 +59,7 @@ def test_training_prints_nothing_and_hands_its_messages_over(trained, capfd):
 def test_layers_that_are_trained_are_named(trained):
     messages = []
     trained(replace(TINY, layers=2, freeze_layers=1), on_message=messages.append)
-    assert messages[-1].endswith("; 1 of 2 layers")
+    assert messages[-1].endswith(f"; 1 of 2 layers; {HELD}")
 
 
 def test_rankings_of_one_prompt_are_one_prompt_in_messages(trained, tmp_path):
@@ -151,7 +152,7 @@ def test_an_architecture_that_is_not_known_is_trained_from_a_new_output_layer(tr
     messages = []
     found = trained(base=tiny_deberta, on_message=messages.append)
     assert messages[0] == f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"
-    assert messages[-1].endswith("; 2 of 3 layers")
+    assert messages[-1].endswith(f"; 2 of 3 layers; {HELD}")
     assert (found.layers, found.frozen_layers, found.rewards) == (3, 1, None)
 
 
