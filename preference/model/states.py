@@ -51,7 +51,7 @@ def states_of(
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path) as kept:
+        with open(path, "rb") as file, np.load(file) as kept:
             return dict(zip(kept["digests"].tolist(), kept["states"], strict=True))
     except Exception:  # none yet; a damaged file can raise anything
         return {}
