@@ -6,8 +6,8 @@
     python benchmarks/benchmark.py --data my_rankings.csv --yield    # what more rankings bring
     python benchmarks/benchmark.py --data my_rankings.csv --bases    # which base model
 
-Each training is a process of its own, timed whole, and finds nothing in the cache that another one left there. All models are
-judged on the same prompts, which none was trained on. Each figure is in benchmarks/results/results.json before the next is
+Each training is a process of its own, timed whole; where times are shown, it finds nothing in the cache that another one left
+there. All models are judged on the same prompts, which none was trained on. Each figure is in benchmarks/results/results.json before the next is
 measured; tables are printed at the end.
 """
 
@@ -80,8 +80,12 @@ def draw(rankings: Sequence[Ranking], prompts: int, seed: int) -> list[Ranking]:
     return [ranking for ranking in rankings if ranking.key in drawn]
 
 
-def measure_training(row: Row, training: Sequence[Ranking], unseen: Sequence[Ranking], *, seed: int, max_length: int) -> dict:
+def measure_training(row: Row, training: Sequence[Ranking], unseen: Sequence[Ranking], flags: Sequence, ours: Sequence, cache: Path | None) -> dict:
     """Train in a process of its own, and judge the model that it wrote.
+
+    Args:
+        flags, ours: arguments of every training, and of our trainer alone.
+        cache: where states are kept from one training to the next; None: each training computes its own.
 
     Returns:
         Accuracy on `unseen`, seconds and CPU seconds of the whole process, answers scored per second, and megabytes of the
@@ -94,8 +98,8 @@ def measure_training(row: Row, training: Sequence[Ranking], unseen: Sequence[Ran
     with tempfile.TemporaryDirectory() as folder:
         write_rankings(Path(folder) / "rankings.csv", list(training))
         program = [HERE.parent / "reward_model_trainer.py"] if row.method == OURS else [HERE / "peers.py", row.method]
-        arguments = ["--data", "rankings.csv", "--base-model", row.base, "--seed", seed, "--max-length", max_length]
-        environment = os.environ | {"XDG_CACHE_HOME": folder, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        arguments = ["--data", "rankings.csv", "--base-model", row.base, *flags, *(ours if row.method == OURS else [])]
+        environment = os.environ | {"XDG_CACHE_HOME": str(cache or folder), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         before, start = os.times(), time.perf_counter()
         done = subprocess.run(
             [sys.executable, *map(str, program + arguments)], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
@@ -107,7 +111,6 @@ def measure_training(row: Row, training: Sequence[Ranking], unseen: Sequence[Ran
         rewards, rate = score(row.method, model, unseen)
         agreement = measure_agreement(unseen, rewards)
         result = {
-            "seed": seed,
             "accuracy": agreement.pairwise_accuracy,
             "length_controlled": agreement.length_controlled_accuracy,
             "seconds": seconds,
@@ -164,11 +167,14 @@ def run(args: argparse.Namespace, parts: Sequence[str]) -> None:
             bases = [(name.rstrip("/").split("/")[-1], base_folder(name)) for name in names]
             rows = plan_rows(part, bases, possible_sizes(args.rankings or SIZES[part], prompts))
             measured: dict[Row, list[dict]] = {row: [] for row in rows}
+            ours = ["--freeze-layers", 99] if args.head_only else []
+            cache = Path(tempfile.mkdtemp()) if part == "yield" else None  # its table shows no times
             for seed in range(args.draws):  # outside: what slows the machine for a while slows all rows alike
                 for row in rows:
                     say(f"{row.label}: {row.rankings} ranked prompts, draw {seed + 1} of {args.draws} …", to=sys.stderr)
                     drawn = draw(training, row.rankings, seed)
-                    measured[row].append(measure_training(row, drawn, unseen, seed=seed, max_length=args.max_length))
+                    flags = ["--seed", seed, "--max-length", args.max_length]
+                    measured[row].append(measure_training(row, drawn, unseen, flags, ours, cache))
                     results.keep(part, about | {"rows": [vars(row) | {"draws": figures} for row, figures in measured.items()]})
         print_part(part, results.parts[part])
     say(f"figures  {results.path}", wrap=False)
@@ -221,6 +227,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     how.add_argument("--draws", type=at_least(1), default=3, help="trainings for each figure; each draws its own prompts")
     how.add_argument("--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that stay unseen")
+    how.add_argument("--head-only", action="store_true", help="train our head alone, also where the default is to train the layers too")
     how.add_argument("--base-model", default=MINILM.hub_name, help="what all methods start from, but with --bases")
     how.add_argument("--generator", default=SMOLLM2.hub_name, help="what --sampling samples from")
     how.add_argument("--max-length", type=at_least(8), default=TrainingSettings().max_length, help="tokens of prompt and answer together")
