@@ -28,15 +28,24 @@ def build_parser() -> argparse.ArgumentParser:
         " docs/formats.md lists the names by which columns are known.",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", help="a table, - for standard input, or OWNER/NAME of a data set of the Hugging Face Hub")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a table, - for standard input, or OWNER/NAME of a data set of the Hugging Face Hub",
+    )
     parser.add_argument("target", metavar="TARGET", help="a table, or - for standard output")
     add_role_arguments(parser.add_argument_group("columns of SOURCE, where their names are not known"))
     parser.add_argument("--limit", type=int, metavar="N", help="read only the first N records")
     parser.add_argument("--split", metavar="NAME", help="the split of a data set of the Hub")
     parser.add_argument("--config", metavar="NAME", help="the configuration (subset) of a data set of the Hub")
-    parser.add_argument("--to", choices=list(TARGETS), help="what is written (default: csv where TARGET is .csv, .xlsx or -)")
     parser.add_argument(
-        "--pairs", choices=[ALL, BEST_WORST], default=ALL, help="which pairs: all untied ones of a ranking, or its best answer with its worst"
+        "--to", choices=list(TARGETS), help="what is written (default: csv where TARGET is .csv, .xlsx or -)"
+    )
+    parser.add_argument(
+        "--pairs",
+        choices=[ALL, BEST_WORST],
+        default=ALL,
+        help="which pairs: all untied ones of a ranking, or its best answer with its worst",
     )
     parser.add_argument(
         "--kind", choices=list(dict.fromkeys(KINDS.values())),

@@ -31,18 +31,26 @@ def build_parser() -> argparse.ArgumentParser:
         description="Write the pre-ranked sample: five training prompts and three test prompts, four answers each.",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("--training-data", type=file_path, default=Path("training_data.csv"), help="where the training sample goes")
+    parser.add_argument(
+        "--training-data", type=file_path, default=Path("training_data.csv"), help="where the training sample goes"
+    )
     parser.add_argument("--test-data", type=file_path, default=Path("test_data.csv"), help="where the test sample goes")
     differs = parser.add_mutually_exclusive_group()
-    differs.add_argument("--force", action="store_true", help="replace a file that differs from the sample; a backup of it is kept")
-    differs.add_argument("--keep-existing", action="store_true", help="leave a file that differs from the sample as it is")
+    differs.add_argument(
+        "--force", action="store_true", help="replace a file that differs from the sample; a backup of it is kept"
+    )
+    differs.add_argument(
+        "--keep-existing", action="store_true", help="leave a file that differs from the sample as it is"
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.training_data.resolve() == args.test_data.resolve():
-        raise InputError(f"--training-data {args.training_data} and --test-data {args.test_data} name the same file; give each its own")
+        raise InputError(
+            f"--training-data {args.training_data} and --test-data {args.test_data} name the same file; give each its own"
+        )
     samples = {args.training_data: TRAINING_SAMPLE, args.test_data: TEST_SAMPLE}
     contents = {path: as_csv(sample) for path, sample in samples.items()}
     differing = [path for path, text in contents.items() if path.exists() and path.read_bytes() != text.encode()]

@@ -16,7 +16,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preference.arguments import HelpFormatter, Parser, above, at_least, command_line, from_to, random_seed, settings_from
+from preference.arguments import (
+    HelpFormatter,
+    Parser,
+    above,
+    at_least,
+    command_line,
+    from_to,
+    random_seed,
+    settings_from,
+)
 from preference.console import say
 from preference.data.candidates import DEFAULT_CANDIDATES, SamplingSettings
 from preference.errors import InputError
@@ -42,37 +51,63 @@ def build_parser() -> argparse.ArgumentParser:
         "--prompts", type=Path,
         help="one prompt per line, or a CSV or JSONL file with a prompt column (default: the sample's five prompts)",
     )  # fmt: skip
-    files.add_argument("--data", type=Path, default=Path("training_data.csv"), help="the CSV that the rankings go to; existing rows are kept")
+    files.add_argument(
+        "--data",
+        type=Path,
+        default=Path("training_data.csv"),
+        help="the CSV that the rankings go to; existing rows are kept",
+    )
     files.add_argument(
         "--candidates", type=Path,
         help="sampled answers, a JSONL file with prompt and answers; one that another program wrote is ranked as it is"
         f" (default: {DEFAULT_CANDIDATES})",
     )  # fmt: skip
-    files.add_argument("--log", type=Path, help="log of what was shown, and when (default: ranking_log.jsonl beside --data)")
+    files.add_argument(
+        "--log", type=Path, help="log of what was shown, and when (default: ranking_log.jsonl beside --data)"
+    )
     files.add_argument(
         "--again", type=Path, metavar="REVIEW",
         help="what review_rankings.py wrote: show the rankings of --data again that models dispute, most disputed first",
     )  # fmt: skip
-    files.add_argument("--top", type=at_least(1), metavar="N", help="with --again: only the N most disputed rankings (default: all)")
+    files.add_argument(
+        "--top", type=at_least(1), metavar="N", help="with --again: only the N most disputed rankings (default: all)"
+    )
     sampling = parser.add_argument_group("sampling candidates")
     sampling.add_argument(
-        "--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub"
-    )
-    sampling.add_argument("--num-candidates", type=at_least(2), default=default.num_candidates, help="answers per prompt")
-    sampling.add_argument("--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="maximum answer length in tokens")
-    sampling.add_argument("--temperature", type=above(0), default=default.temperature, help="higher values give more varied answers")
-    sampling.add_argument(
-        "--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from the most likely tokens, whose probabilities add up to this"
+        "--generator",
+        default=GENERATOR_DEFAULT,
+        help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub",
     )
     sampling.add_argument(
-        "--seed", type=random_seed, default=default.seed, help="random seed for sampling, and for the order of the answers on the screen"
+        "--num-candidates", type=at_least(2), default=default.num_candidates, help="answers per prompt"
+    )
+    sampling.add_argument(
+        "--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="maximum answer length in tokens"
+    )
+    sampling.add_argument(
+        "--temperature", type=above(0), default=default.temperature, help="higher values give more varied answers"
+    )
+    sampling.add_argument(
+        "--top-p",
+        type=from_to(1e-6, 1),
+        default=default.top_p,
+        help="sample from the most likely tokens, whose probabilities add up to this",
+    )
+    sampling.add_argument(
+        "--seed",
+        type=random_seed,
+        default=default.seed,
+        help="random seed for sampling, and for the order of the answers on the screen",
     )
     sampling.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     sampling.add_argument("--generate-only", action="store_true", help="stop after sampling; rank later")
     ranking = parser.add_argument_group("ranking")
     ranking.add_argument("--guidelines", type=Path, help="a text file that ? shows instead of the built-in guidelines")
     ranking.add_argument(
-        "--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts a second time, reshuffled, to measure agreement"
+        "--recheck",
+        type=from_to(0, 1),
+        default=0.0,
+        help="show this share of the prompts a second time, reshuffled, to measure agreement",
     )
     ranking.add_argument(
         "--model", action=argparse.BooleanOptionalAction, default=True,
@@ -114,7 +149,9 @@ def main(argv: list[str] | None = None) -> int:
     from preference.ranking.job import Files, find_prompts, rank, rank_again
 
     files = settings_from(Files, args)
-    if args.again and (others := [flag for flag in OTHER_JOBS if getattr(args, flag[2:].replace("-", "_")) not in (None, False, 0.0)]):
+    if args.again and (
+        others := [flag for flag in OTHER_JOBS if getattr(args, flag[2:].replace("-", "_")) not in (None, False, 0.0)]
+    ):
         raise InputError(f"--again shows rankings of --data again; leave out {' and '.join(others)}")
     if args.top and not args.again:
         raise InputError(f"--top {args.top}: says how many rankings --again shows; also give --again REVIEW")
@@ -128,7 +165,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not args.generate_only:
             steps = next_steps(args)
-            return rank(files, generator.candidates, generator.sample_again, steps, seed=args.seed, recheck=args.recheck, model=args.model)
+            return rank(
+                files,
+                generator.candidates,
+                generator.sample_again,
+                steps,
+                seed=args.seed,
+                recheck=args.recheck,
+                model=args.model,
+            )
         generator.candidates(find_prompts(files), set(), files.candidates_path)
         say(f"rank them:  {next_steps(args).rank}", wrap=False)
         return 0

@@ -23,18 +23,34 @@ from preference.training.training_arguments import add_probe_arguments
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="review_rankings.py", description="Say how far your rankings can be trusted, and which to look at again.", formatter_class=HelpFormatter
+        prog="review_rankings.py",
+        description="Say how far your rankings can be trusted, and which to look at again.",
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--data", default="training_data.csv", help="the rankings")
-    parser.add_argument("--output", type=Path, default=Path("review.csv"), help="all rankings, most disputed first; an earlier review is replaced")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("review.csv"),
+        help="all rankings, most disputed first; an earlier review is replaced",
+    )
     parser.add_argument("--top", type=at_least(0), default=10, help="how many of the most disputed rankings to print")
-    parser.add_argument("--log", type=Path, help="what was shown, and when, for the prompts shown twice (default: ranking_log.jsonl beside --data)")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        help="what was shown, and when, for the prompts shown twice (default: ranking_log.jsonl beside --data)",
+    )
     curve = parser.add_argument_group("learning curve")
     curve.add_argument(
         "--learning-curve", action="store_true",
         help="also learn from many smaller parts of the rankings, to tell whether more would help",
     )  # fmt: skip
-    curve.add_argument("--curve-plot", type=Path, default=Path("learning_curve.png"), help="the picture of it; an earlier one is replaced")
+    curve.add_argument(
+        "--curve-plot",
+        type=Path,
+        default=Path("learning_curve.png"),
+        help="the picture of it; an earlier one is replaced",
+    )
     add_probe_arguments(parser)
     return parser
 
@@ -46,7 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     from preference.jobs.review import ReviewFiles, review_rankings
 
     settings = settings_from(TrainingSettings, args)
-    review_rankings(settings_from(ReviewFiles, args), args.base_model, settings, top=args.top, learning_curve=args.learning_curve)
+    review_rankings(
+        settings_from(ReviewFiles, args), args.base_model, settings, top=args.top, learning_curve=args.learning_curve
+    )
     return 0
 
 

@@ -30,16 +30,30 @@ def build_parser() -> argparse.ArgumentParser:
     files = parser.add_argument_group("files")
     files.add_argument("--data", type=file_name, default="training_data.csv", help="ranked answers to train on")
     files.add_argument(
-        "--test-data", type=file_name, help="ranked answers to unseen prompts (default: test_data.csv, if all prompts of --data are the sample's)"
+        "--test-data",
+        type=file_name,
+        help="ranked answers to unseen prompts (default: test_data.csv, if all prompts of --data are the sample's)",
     )
     files.add_argument(
-        "--output-dir", type=file_path, default=Path("reward_model_final"), help="the model's folder; an earlier model there is replaced"
+        "--output-dir",
+        type=file_path,
+        default=Path("reward_model_final"),
+        help="the model's folder; an earlier model there is replaced",
     )
-    files.add_argument("--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
+    files.add_argument(
+        "--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards"
+    )
     files.add_argument("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
-    files.add_argument("--dataset-name", metavar="USER/NAME", default=None, help="name of these rankings on the Hugging Face Hub, for the model card")
+    files.add_argument(
+        "--dataset-name",
+        metavar="USER/NAME",
+        default=None,
+        help="name of these rankings on the Hugging Face Hub, for the model card",
+    )
     how = add_training_arguments(parser)
-    how.add_argument("--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped")
+    how.add_argument(
+        "--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped"
+    )
     return parser
 
 
@@ -50,7 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     from preference.jobs.material import TrainingFiles, read_material
 
     files, settings = settings_from(TrainingFiles, args), settings_from(TrainingSettings, args)
-    material = read_material(files, args.base_model, settings)  # a wrong CSV is told before the heavy packages are imported
+    material = read_material(
+        files, args.base_model, settings
+    )  # a wrong CSV is told before the heavy packages are imported
     from preference.jobs.training import train_and_report
 
     train_and_report(files, material, settings, resume=args.resume)

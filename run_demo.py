@@ -83,7 +83,9 @@ def main(argv: list[str] | None = None) -> int:
         if status := run(command):
             return fail(f"error: {command[0]} ended with status {status}; the demo stops here", status)
     announce("🎉 Demo completed successfully!")
-    say(f"Done in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n")
+    say(
+        f"Done in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n"
+    )
     say(NEXT, wrap=False)
     return 0
 

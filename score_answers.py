@@ -23,19 +23,27 @@ from preference.training.settings import PRECISIONS
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="score_answers.py", description="Score answers with a trained reward model.", formatter_class=HelpFormatter)
+    parser = Parser(
+        prog="score_answers.py", description="Score answers with a trained reward model.", formatter_class=HelpFormatter
+    )
     parser.add_argument(
         "data", metavar="answers.csv", nargs="?",
         help="CSV, JSONL, JSON, Parquet or .xlsx with prompt and answer, prompt and a list of answers, messages, prompt, chosen and rejected, or"
         " in another format that convert_rankings.py reads; - is standard input",
     )  # fmt: skip
     parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
-    parser.add_argument("--output", default="-", help="where the scored records go; the ending may tell another format; - is standard output")
+    parser.add_argument(
+        "--output",
+        default="-",
+        help="where the scored records go; the ending may tell another format; - is standard output",
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
     parser.add_argument("--best", action="store_true", help="write only the best answer to each prompt")
     parser.add_argument("--column", metavar="NAME", default="reward", help="what the column of rewards is called")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the processor is faster in it")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the processor is faster in it"
+    )
     columns = parser.add_argument_group("columns whose names are new (--prompt, too)")
     add_role_arguments(columns, "prompt")
     by_hand = parser.add_argument_group("scoring by hand")
@@ -52,7 +60,9 @@ def main(argv: list[str] | None = None) -> int:
 
     from preference.jobs.scoring import ScoringSettings, score_by_hand, score_file
 
-    settings = ScoringSettings(args.model, args.output, args.force, args.device, args.precision, args.best, args.column, named_roles(args))
+    settings = ScoringSettings(
+        args.model, args.output, args.force, args.device, args.precision, args.best, args.column, named_roles(args)
+    )
     try:
         score_by_hand(args.prompt, args.answer, settings) if args.data is None else score_file(args.data, settings)
     except KeyboardInterrupt:

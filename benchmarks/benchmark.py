@@ -59,7 +59,12 @@ class Row:
 def plan_rows(part: str, bases: Sequence[tuple[str, str]], sizes: Sequence[int]) -> list[Row]:
     """Return the rows of a part, smallest training first; `bases` are pairs of a name and a folder."""
     if part == "peers":
-        return [Row(method, method, base, size) for size in sizes for _, base in bases for method in (OURS, CROSS_ENCODER, TRL)]
+        return [
+            Row(method, method, base, size)
+            for size in sizes
+            for _, base in bases
+            for method in (OURS, CROSS_ENCODER, TRL)
+        ]
     return [Row(name, OURS, base, size) for name, base in bases for size in sizes]
 
 
@@ -80,7 +85,14 @@ def draw(rankings: Sequence[Ranking], prompts: int, seed: int) -> list[Ranking]:
     return [ranking for ranking in rankings if ranking.key in drawn]
 
 
-def measure_training(row: Row, training: Sequence[Ranking], unseen: Sequence[Ranking], flags: Sequence, ours: Sequence, cache: Path | None) -> dict:
+def measure_training(
+    row: Row,
+    training: Sequence[Ranking],
+    unseen: Sequence[Ranking],
+    flags: Sequence,
+    ours: Sequence,
+    cache: Path | None,
+) -> dict:
     """Train in a process of its own, and judge the model that it wrote.
 
     Args:
@@ -102,11 +114,18 @@ def measure_training(row: Row, training: Sequence[Ranking], unseen: Sequence[Ran
         environment = os.environ | {"XDG_CACHE_HOME": str(cache or folder), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         before, start = os.times(), time.perf_counter()
         done = subprocess.run(
-            [sys.executable, *map(str, program + arguments)], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
+            [sys.executable, *map(str, program + arguments)],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
         )
         seconds, after = time.perf_counter() - start, os.times()
         if done.returncode != 0:
-            raise InputError(f"{row.label}, {row.rankings} ranked prompts: the training failed:\n{done.stderr[-2000:].strip()}")
+            raise InputError(
+                f"{row.label}, {row.rankings} ranked prompts: the training failed:\n{done.stderr[-2000:].strip()}"
+            )
         model = Path(folder) / MODEL
         rewards, rate = score(row.method, model, unseen)
         agreement = measure_agreement(unseen, rewards)
@@ -147,19 +166,26 @@ def run(args: argparse.Namespace, parts: Sequence[str]) -> None:
     training, unseen = ([rankings[i] for i in some] for some in split_by_prompt(rankings, args.held_out, HELD_OUT_SEED))
     prompts = len({ranking.key for ranking in training})
     if not unseen:
-        raise InputError(f"{args.data}: {prompts} ranked prompts are too few to keep --held-out {args.held_out:g} of them unseen")
+        raise InputError(
+            f"{args.data}: {prompts} ranked prompts are too few to keep --held-out {args.held_out:g} of them unseen"
+        )
     longest = measure_agreement(unseen, answer_lengths(unseen))
     about = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": describe_machine(),
         "data": Path(args.data).name,
         "unseen_prompts": longest.prompts,
-        "longest_answer": {"accuracy": longest.pairwise_accuracy, "length_controlled": longest.length_controlled_accuracy},
+        "longest_answer": {
+            "accuracy": longest.pairwise_accuracy,
+            "length_controlled": longest.length_controlled_accuracy,
+        },
     }
     results = Results(args.results or HERE.parent / RESULTS)
     for part in parts:
         if part == "scoring":
-            results.keep(part, about | {"rates": measure_scoring(base_folder(args.base_model), unseen, args.max_length)})
+            results.keep(
+                part, about | {"rates": measure_scoring(base_folder(args.base_model), unseen, args.max_length)}
+            )
         elif part == "sampling":
             results.keep(part, about | {"rates": measure_sampling(args.generator)})
         else:
@@ -174,8 +200,10 @@ def run(args: argparse.Namespace, parts: Sequence[str]) -> None:
                     say(f"{row.label}: {row.rankings} ranked prompts, draw {seed + 1} of {args.draws} …", to=sys.stderr)
                     drawn = draw(training, row.rankings, seed)
                     flags = ["--seed", seed, "--max-length", args.max_length]
-                    measured[row].append(measure_training(row, drawn, unseen, flags, ours, cache))
-                    results.keep(part, about | {"rows": [vars(row) | {"draws": figures} for row, figures in measured.items()]})
+                    measured[row].append({"seed": seed} | measure_training(row, drawn, unseen, flags, ours, cache))
+                    results.keep(
+                        part, about | {"rows": [vars(row) | {"draws": figures} for row, figures in measured.items()]}
+                    )
         print_part(part, results.parts[part])
     say(f"figures  {results.path}", wrap=False)
 
@@ -216,22 +244,49 @@ def build_parser() -> argparse.ArgumentParser:
         "--bases", nargs="*", metavar="FOLDER_OR_NAME",
         help="which base model: accuracy, time, rate of scoring and size of each (named without any: the packaged ones)",
     )  # fmt: skip
-    what.add_argument("--scoring", dest="parts", action="append_const", const="scoring", help="answers per second, beside CrossEncoder.predict")
     what.add_argument(
-        "--sampling", dest="parts", action="append_const", const="sampling", help="candidates per second, beside one call of generate each"
+        "--scoring",
+        dest="parts",
+        action="append_const",
+        const="scoring",
+        help="answers per second, beside CrossEncoder.predict",
+    )
+    what.add_argument(
+        "--sampling",
+        dest="parts",
+        action="append_const",
+        const="sampling",
+        help="candidates per second, beside one call of generate each",
     )
     how = parser.add_argument_group("how")
     how.add_argument(
         "--rankings", type=at_least(2), nargs="+", metavar="N",
         help=f"ranked prompts to train on (default: {', '.join(f'{part} {sizes}' for part, sizes in SIZES.items())})",
     )  # fmt: skip
-    how.add_argument("--draws", type=at_least(1), default=3, help="trainings for each figure; each draws its own prompts")
-    how.add_argument("--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that stay unseen")
-    how.add_argument("--head-only", action="store_true", help="train our head alone, also where the default is to train the layers too")
+    how.add_argument(
+        "--draws", type=at_least(1), default=3, help="trainings for each figure; each draws its own prompts"
+    )
+    how.add_argument(
+        "--held-out", type=from_to(0, 1, below=True), default=1 / 3, help="share of the prompts that stay unseen"
+    )
+    how.add_argument(
+        "--head-only",
+        action="store_true",
+        help="train our head alone, also where the default is to train the layers too",
+    )
     how.add_argument("--base-model", default=MINILM.hub_name, help="what all methods start from, but with --bases")
     how.add_argument("--generator", default=SMOLLM2.hub_name, help="what --sampling samples from")
-    how.add_argument("--max-length", type=at_least(8), default=TrainingSettings().max_length, help="tokens of prompt and answer together")
-    how.add_argument("--results", type=file_path, help=f"where the figures are kept; parts measured earlier stay in it (default: {RESULTS})")
+    how.add_argument(
+        "--max-length",
+        type=at_least(8),
+        default=TrainingSettings().max_length,
+        help="tokens of prompt and answer together",
+    )
+    how.add_argument(
+        "--results",
+        type=file_path,
+        help=f"where the figures are kept; parts measured earlier stay in it (default: {RESULTS})",
+    )
     return parser
 
 

@@ -37,7 +37,9 @@ def train_trl(rankings: Sequence[Ranking], base: str, seed: int, max_length: int
     tokenizer.eos_token = tokenizer.eos_token or tokenizer.sep_token
     model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
     arguments = RewardConfig(**common_arguments(seed), max_length=max_length)
-    trainer = RewardTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer)
+    trainer = RewardTrainer(
+        model=model, args=arguments, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer
+    )
     trainer.train()
     tokenizer.model_max_length = max_length
     model.save_pretrained(MODEL)
@@ -51,11 +53,16 @@ def train_cross_encoder(rankings: Sequence[Ranking], base: str, seed: int, max_l
     from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
     from sentence_transformers.cross_encoder.losses import RankNetLoss
 
-    rows = [{"query": r.prompt, "docs": r.answers, "labels": [float(max(r.ranks) - rank) for rank in r.ranks]} for r in rankings]
+    rows = [
+        {"query": r.prompt, "docs": r.answers, "labels": [float(max(r.ranks) - rank) for rank in r.ranks]}
+        for r in rankings
+    ]
     model = CrossEncoder(base, num_labels=1, max_length=max_length, device="cpu")
     prompts_per_step = max(1, round(BATCH_SIZE * len(rankings) / sum(len(r.answers) for r in rankings)))
     arguments = CrossEncoderTrainingArguments(**common_arguments(seed), per_device_train_batch_size=prompts_per_step)
-    trainer = CrossEncoderTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), loss=RankNetLoss(model))
+    trainer = CrossEncoderTrainer(
+        model=model, args=arguments, train_dataset=Dataset.from_list(rows), loss=RankNetLoss(model)
+    )
     trainer.train()
     model.save_pretrained(MODEL)
     return trainer
@@ -103,4 +110,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--max-length", type=int, default=512)
     args = parser.parse_args()
-    {TRL: train_trl, CROSS_ENCODER: train_cross_encoder}[args.method](read_rankings(args.data).rankings, args.base_model, args.seed, args.max_length)
+    {TRL: train_trl, CROSS_ENCODER: train_cross_encoder}[args.method](
+        read_rankings(args.data).rankings, args.base_model, args.seed, args.max_length
+    )

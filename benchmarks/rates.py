@@ -14,7 +14,10 @@ def measure_scoring(base: str, rankings: Sequence[Ranking], max_length: int) -> 
     from preference.model.fine_tuning import load_base_model
     from preference.model.reward_model import RewardModel
 
-    prompts, answers = [r.prompt for r in rankings for _ in r.answers], [answer for r in rankings for answer in r.answers]
+    prompts, answers = (
+        [r.prompt for r in rankings for _ in r.answers],
+        [answer for r in rankings for answer in r.answers],
+    )
     with tempfile.TemporaryDirectory() as folder:
         model, tokenizer, _ = load_base_model(base, seed=1)
         tokenizer.model_max_length = max_length
@@ -50,7 +53,10 @@ def measure_sampling(name: str) -> dict[str, float]:
             )  # fmt: skip
         return len(prompts) * settings.num_candidates
 
-    ways = {"one call of generate each": one_by_one, "generate_data.py": lambda: sum(map(len, generator.sample(prompts, settings)))}
+    ways = {
+        "one call of generate each": one_by_one,
+        "generate_data.py": lambda: sum(map(len, generator.sample(prompts, settings))),
+    }
     return {way: _rate(run) for way, run in ways.items()}
 
 

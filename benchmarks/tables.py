@@ -28,7 +28,10 @@ def print_part(name: str, part: dict) -> None:
     say(f"\n{TITLES[name]}: {part['date']}, {part['machine']}; {part['data']}")
     if "rates" in part:
         slowest = next(iter(part["rates"].values()))
-        _print_table(["way", "per second", "ratio"], [[way, f"{rate:.2f}", f"{rate / slowest:.1f}"] for way, rate in part["rates"].items()])
+        _print_table(
+            ["way", "per second", "ratio"],
+            [[way, f"{rate:.2f}", f"{rate / slowest:.1f}"] for way, rate in part["rates"].items()],
+        )
         return
     draws = max(len(row["draws"]) for row in part["rows"])
     spread = f"; mean ± standard deviation of {draws} draws of the training prompts" if draws > 1 else ""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from preference.console import filled, width
 from preference.scripts import fail
@@ -25,7 +25,9 @@ class Parser(argparse.ArgumentParser):
             try:
                 word.encode()
             except UnicodeEncodeError:
-                self.error(f"argument {ascii(os.fsencode(word))[1:]}: not UTF-8; rename the file, or type the text in UTF-8")
+                self.error(
+                    f"argument {ascii(os.fsencode(word))[1:]}: not UTF-8; rename the file, or type the text in UTF-8"
+                )
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -40,7 +42,9 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         super().__init__(prog, width=width())
 
     def _format_usage(self, usage, actions, groups, prefix) -> str:
-        named = [self._format_args(action, action.metavar or action.dest) for action in actions if not action.option_strings]
+        named = [
+            self._format_args(action, action.metavar or action.dest) for action in actions if not action.option_strings
+        ]
         return super()._format_usage(" ".join(["%(prog)s [options]", *named]), actions, groups, prefix)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
@@ -55,8 +59,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def settings_from(kind: type[Settings], args: argparse.Namespace) -> Settings:
     """Return a settings dataclass of type `kind`, each field from the argument of the same name, where there is one."""
-    values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(kind) if hasattr(args, field.name)}  # type: ignore[arg-type]
-    return kind(**values)
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(args, name) for name in names if hasattr(args, name)})
 
 
 def command_line(script: str, words: Iterable[str]) -> str:
@@ -114,7 +118,9 @@ def from_to(least: float, most: float, *, below: bool = False) -> Callable[[str]
     def check(text: str) -> float:
         number = float(text)
         if not least <= number <= most or (below and number == most):
-            raise argparse.ArgumentTypeError(f"must be from {least:g} to {'below ' if below else ''}{most:g}, not {text}")
+            raise argparse.ArgumentTypeError(
+                f"must be from {least:g} to {'below ' if below else ''}{most:g}, not {text}"
+            )
         return number
 
     check.__name__ = "number"

@@ -30,7 +30,9 @@ def filled(text: str, columns: int, *, hanging: int = 0) -> str:
     >>> filled("error 0.1) of all rankings", 14)
     'error 0.1) of\\nall rankings'
     """
-    wrapper = textwrap.TextWrapper(columns, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False)
+    wrapper = textwrap.TextWrapper(
+        columns, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
+    )
     return "\n".join(wrapper.fill(line) for line in text.split("\n"))
 
 

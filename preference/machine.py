@@ -24,7 +24,9 @@ def choose_precision(asked: str, device: str, width: int = 768) -> str:
     if device != "cpu":
         return "fp32"
     # A processor without bf16 instructions is up to 100 times slower in it: this size takes it well under a second.
-    with one_thread():  # where another program keeps a core busy, waiting for a second one would be most of what is measured
+    with (
+        one_thread()
+    ):  # where another program keeps a core busy, waiting for a second one would be most of what is measured
         fp32 = matmul_rate(torch.float32, rows=128, width=width, seconds=0.05)
         bf16 = matmul_rate(torch.bfloat16, rows=128, width=width, seconds=0.05)
     return "bf16" if bf16 > WORTHWHILE * fp32 else "fp32"
@@ -61,7 +63,9 @@ def check_device(device: str) -> None:
     if device != kind:
         raise InputError(f"--device {device}: name the kind alone; CUDA_VISIBLE_DEVICES chooses among several GPUs")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: PyTorch sees no CUDA GPU here; use --device cpu, or install a CUDA build of torch")
+        raise InputError(
+            f"--device {device}: PyTorch sees no CUDA GPU here; use --device cpu, or install a CUDA build of torch"
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError(f"--device {device}: PyTorch sees no Apple GPU here; use --device cpu")
     if kind not in ("cpu", "cuda", "mps"):

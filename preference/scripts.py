@@ -73,7 +73,13 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
 
 def _place(error: OSError) -> str:
     name = error.filename
-    return os.fsdecode(name) if isinstance(name, (str, bytes)) else "standard output" if error.errno in (errno.ENOSPC, errno.EBADF) else "error"
+    return (
+        os.fsdecode(name)
+        if isinstance(name, (str, bytes))
+        else "standard output"
+        if error.errno in (errno.ENOSPC, errno.EBADF)
+        else "error"
+    )
 
 
 def fail(message: str, status: int = FAILED) -> int:

@@ -17,7 +17,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
-os.environ["OMP_NUM_THREADS"] = "1"  # tiny models gain nothing from threads, which wait for each other where a core is busy
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # tiny models gain nothing from threads, which wait for each other where a core is busy
+)
 
 
 def pytest_runtest_setup(item):
@@ -52,7 +54,9 @@ def tiny_distilbert(tmp_path_factory) -> Path:
 
     from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 
-    texts = [text for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for p, answers in sample.items() for text in (p, *answers)]
+    texts = [
+        text for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for p, answers in sample.items() for text in (p, *answers)
+    ]
     words = sorted({word.strip(".,:;!?").lower() for text in texts for word in text.split()} | set(".,:;!?"))
     vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
@@ -68,7 +72,15 @@ def tiny_distilbert(tmp_path_factory) -> Path:
     ).save_pretrained(folder)  # fmt: skip
     torch.manual_seed(0)
     DistilBertModel(
-        DistilBertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, dim=32, hidden_dim=64, n_layers=2, n_heads=2, pad_token_id=0)
+        DistilBertConfig(
+            vocab_size=len(vocabulary),
+            max_position_embeddings=64,
+            dim=32,
+            hidden_dim=64,
+            n_layers=2,
+            n_heads=2,
+            pad_token_id=0,
+        )
     ).save_pretrained(folder)
     return folder
 
@@ -82,9 +94,17 @@ def tiny_deberta(tmp_path_factory, tiny_distilbert) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "deberta"
     tokenizer = AutoTokenizer.from_pretrained(tiny_distilbert)
     tokenizer.save_pretrained(folder)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 64}
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 64,
+    }
     torch.manual_seed(0)
-    AutoModel.from_config(AutoConfig.for_model("deberta-v2", vocab_size=len(tokenizer), pad_token_id=0, **sizes)).save_pretrained(folder)
+    AutoModel.from_config(
+        AutoConfig.for_model("deberta-v2", vocab_size=len(tokenizer), pad_token_id=0, **sizes)
+    ).save_pretrained(folder)
     return folder
 
 
@@ -138,14 +158,35 @@ def watched(tmp_path_factory, tiny_hub) -> dict:
     runs = [
         ["run_demo"],
         ["review_rankings", "--max-length", "64"],
-        ["generate_data", "--prompts", "prompts.txt", "--data", "mine.csv", "--max-new-tokens", "8", "--num-candidates", "2"],
+        [
+            "generate_data",
+            "--prompts",
+            "prompts.txt",
+            "--data",
+            "mine.csv",
+            "--max-new-tokens",
+            "8",
+            "--num-candidates",
+            "2",
+        ],
     ]
-    command = [sys.executable, "-X", "warn_default_encoding", str(ROOT / "tests" / "watch.py"), "report.json", json.dumps(runs)]
-    done = subprocess.run(command, cwd=folder, env=tiny_hub, input="1\n\nq\n", capture_output=True, text=True, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-X",
+        "warn_default_encoding",
+        str(ROOT / "tests" / "watch.py"),
+        "report.json",
+        json.dumps(runs),
+    ]
+    done = subprocess.run(
+        command, cwd=folder, env=tiny_hub, input="1\n\nq\n", capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads((folder / "report.json").read_text())
     assert report["statuses"] == [[script, 0] for script, *_ in runs], done.stdout + done.stderr
-    assert {"(cache)" in line for line in done.stdout.splitlines() if line.startswith(("base model: ", "generator: "))} == {True}
+    assert {
+        "(cache)" in line for line in done.stdout.splitlines() if line.startswith(("base model: ", "generator: "))
+    } == {True}
     return report | {"printed": done.stdout + done.stderr}
 
 
@@ -243,15 +284,21 @@ def run_script(name: str, *arguments, cwd: Path, status: int | None = 0, stdin: 
     for stream in streams:
         stream.flush()
         printed.append(stream.buffer.getvalue().decode("utf-8"))
-    assert returned == status or (status is None and returned in (0, 2)), f"{name} {arguments} ended with {returned}\n{printed[0]}\n{printed[1]}"
+    assert returned == status or (status is None and returned in (0, 2)), (
+        f"{name} {arguments} ended with {returned}\n{printed[0]}\n{printed[1]}"
+    )
     return Done(*printed)
 
 
-def run_process(name: str, *arguments, cwd: Path, status: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess:
+def run_process(
+    name: str, *arguments, cwd: Path, status: int = 0, stdin: str | None = None
+) -> subprocess.CompletedProcess:
     """Run a script of the project in a process of its own, as a person would, and check its exit status."""
     command = [sys.executable, str(ROOT / name), *map(str, arguments)]
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, encoding="utf-8", env=environment)
+    done = subprocess.run(
+        command, cwd=cwd, input=stdin, capture_output=True, text=True, encoding="utf-8", env=environment
+    )
     assert done.returncode == status, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -261,7 +308,16 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2]  # for tiny models
+TINY = [
+    "--precision",
+    "fp32",
+    "--max-length",
+    64,
+    "--learning-rate",
+    1e-3,
+    "--head-learning-rate",
+    1e-2,
+]  # for tiny models
 
 
 def train(folder: Path, *arguments, status: int = 0) -> Done:

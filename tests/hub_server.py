@@ -25,7 +25,9 @@ class Faults:
     """What goes wrong; a test sets what it wants."""
 
     status: dict[str, tuple[int, dict]] = field(default_factory=dict)  # regular expression of paths: status and headers
-    break_off: list[int] = field(default_factory=list)  # each answer with a large file takes one: the bytes until the connection breaks
+    break_off: list[int] = field(
+        default_factory=list
+    )  # each answer with a large file takes one: the bytes until the connection breaks
     header_seconds: float = 0  # between two bytes of an answer's first lines
     body_seconds: float = 0  # between two parts of a large file
     part: int = 1 << 16
@@ -109,7 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_large(self.hub.folders[found[1]] / found[2])
         if found := re.fullmatch(r"/api/resolve-cache/models/(.+)/\w+/([^/]+)", path):
             file = self.hub.folders[found[1]] / found[2]
-            return self._send(200, {"ETag": f'"{_describe(file)["blobId"]}"', "X-Repo-Commit": COMMIT}, file.read_bytes())
+            return self._send(
+                200, {"ETag": f'"{_describe(file)["blobId"]}"', "X-Repo-Commit": COMMIT}, file.read_bytes()
+            )
         if found := re.fullmatch(r"/api/models/(.+?)/tree/\w+", path):
             if new := self.hub.renamed.get(found[1]):
                 return self._send(307, {"Location": self.path.replace(found[1], new, 1)})
@@ -120,16 +124,29 @@ class _Handler(BaseHTTPRequestHandler):
             if found[2] == "paths-info":
                 wanted = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
                 files = [file for file in files if file.name in wanted]
-            listed = [{"type": "file", "path": file.name, "size": file.stat().st_size, "oid": _describe(file)["blobId"]} for file in files]
+            listed = [
+                {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": _describe(file)["blobId"]}
+                for file in files
+            ]
             return self._send(200, {"Content-Type": "application/json"}, json.dumps(listed).encode())
         if found := re.fullmatch(r"/api/(?:models/)?((?:datasets/)?.+?)(?:/revision/\w+)?", path):
             name = found[1]
             if new := self.hub.renamed.get(name):
                 return self._send(307, {"Location": self.path.replace(name, new, 1)})
             if name not in self.hub.folders:
-                return self._send(401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Invalid username or password."})
+                return self._send(
+                    401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Invalid username or password."}
+                )
             files = [_describe(file) for file in sorted(self.hub.folders[name].iterdir())]
-            about = {"id": name, "modelId": name, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "siblings": files}
+            about = {
+                "id": name,
+                "modelId": name,
+                "sha": COMMIT,
+                "private": False,
+                "tags": [],
+                "downloads": 0,
+                "siblings": files,
+            }
             return self._send(200, {"Content-Type": "application/json"}, json.dumps(about).encode())
         if found := re.fullmatch(r"/(.+)/resolve/\w+/([^/]+)", path):
             name, file = found[1], found[2]
@@ -139,9 +156,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
             about = _describe(target)
             if lfs := about["lfs"]:
-                linked = {"X-Linked-Etag": f'"{lfs["sha256"]}"', "X-Linked-Size": str(about["size"]), "X-Repo-Commit": COMMIT}
+                linked = {
+                    "X-Linked-Etag": f'"{lfs["sha256"]}"',
+                    "X-Linked-Size": str(about["size"]),
+                    "X-Repo-Commit": COMMIT,
+                }
                 return self._send(302, {"Location": f"{self.hub.storage}/storage/{name}/{file}", **linked})
-            return self._send(307, {"Location": f"/api/resolve-cache/models/{name}/{COMMIT}/{file}", "X-Repo-Commit": COMMIT})
+            return self._send(
+                307, {"Location": f"/api/resolve-cache/models/{name}/{COMMIT}/{file}", "X-Repo-Commit": COMMIT}
+            )
         return self._send(404, {})
 
     def _send(self, status: int, headers: dict, body: bytes = b"") -> None:
@@ -193,4 +216,6 @@ def _describe(file: Path) -> dict:
 def _describe_in_tree(file: Path) -> dict:
     about = _describe(file)
     lfs = about["lfs"] and {"oid": about["lfs"]["sha256"], "size": about["size"], "pointerSize": 134}
-    return {"type": "file", "path": file.name, "size": about["size"], "oid": about["blobId"]} | ({"lfs": lfs} if lfs else {})
+    return {"type": "file", "path": file.name, "size": about["size"], "oid": about["blobId"]} | (
+        {"lfs": lfs} if lfs else {}
+    )

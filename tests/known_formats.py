@@ -5,7 +5,10 @@ import json
 from preference.data.tables import write_table
 
 SKY = "What color is the sky?"
-USER, BLUE, GREEN = ({"role": role, "content": text} for role, text in (("user", SKY), ("assistant", "It is blue."), ("assistant", "It is green.")))
+USER, BLUE, GREEN = (
+    {"role": role, "content": text}
+    for role, text in (("user", SKY), ("assistant", "It is blue."), ("assistant", "It is green."))
+)
 FIRST_TURNS = [USER, {"role": "assistant", "content": "Blue."}, {"role": "user", "content": "And at night?"}]
 NIGHT = "User: What color is the sky?\n\nAssistant: Blue.\n\nUser: And at night?"
 

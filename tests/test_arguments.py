@@ -12,7 +12,11 @@ from preference.arguments import above, at_least, command_line, from_to
     [
         (at_least(1), {"1": 1, "20": 20}, {"0": "must be at least 1, not 0", "-3": "must be at least 1, not -3"}),
         (above(0), {"0.5": 0.5}, {"0": "must be above 0, not 0", "nan": "must be above 0, not nan"}),
-        (from_to(0, 1), {"0": 0, "1": 1}, {"1.1": "must be from 0 to 1, not 1.1", "nan": "must be from 0 to 1, not nan"}),
+        (
+            from_to(0, 1),
+            {"0": 0, "1": 1},
+            {"1.1": "must be from 0 to 1, not 1.1", "nan": "must be from 0 to 1, not nan"},
+        ),
         (from_to(0, 1, below=True), {"0": 0, "0.99": 0.99}, {"1": "must be from 0 to below 1, not 1"}),
     ],
 )

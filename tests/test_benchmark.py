@@ -23,7 +23,10 @@ slow = pytest.mark.slow
 MAX_LENGTH = 64  # what the tiny models take
 GOOD = ["honest", "fresh", "kindly", "solar", "truth", "words"]  # which the tiny tokenizer knows
 BAD = ["maybe", "stuff", "guess", "probably", "cousin", "things"]
-WAYS = {"scoring": ["CrossEncoder.predict", "score_answers.py"], "sampling": ["one call of generate each", "generate_data.py"]}
+WAYS = {
+    "scoring": ["CrossEncoder.predict", "score_answers.py"],
+    "sampling": ["one call of generate each", "generate_data.py"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,9 @@ def data(tmp_path_factory) -> Path:
     generator = random.Random(1)
 
     def answer(vague: float) -> str:
-        return " ".join(generator.choice(BAD if generator.random() < vague else GOOD) for _ in range(generator.randint(12, 24)))
+        return " ".join(
+            generator.choice(BAD if generator.random() < vague else GOOD) for _ in range(generator.randint(12, 24))
+        )
 
     rankings = [Ranking(f"Reading number {i}", [answer(0), answer(0.5), answer(1)], [1, 2, 3]) for i in range(24)]
     path = tmp_path_factory.mktemp("benchmark") / "data.csv"
@@ -42,7 +47,9 @@ def data(tmp_path_factory) -> Path:
 
 def measure(folder: Path, data: Path, *arguments, status: int = 0):
     """Run the benchmark; return what it printed, and results.json."""
-    done = run_script("benchmark.py", "--data", data, "--results", "kept/results.json", *arguments, cwd=folder, status=status)
+    done = run_script(
+        "benchmark.py", "--data", data, "--results", "kept/results.json", *arguments, cwd=folder, status=status
+    )
     results = folder / "kept" / "results.json"
     return done, json.loads(results.read_text()) if results.exists() else {}
 
@@ -59,7 +66,11 @@ def test_each_draw_has_its_own_prompts_and_a_larger_one_contains_a_smaller_one(d
 
 
 def test_the_largest_size_is_all_prompts_where_they_are_fewer():
-    assert possible_sizes([25, 100, 600], 400) == [25, 100, 400] and possible_sizes([600, 25, 100], 800) == [25, 100, 600]
+    assert possible_sizes([25, 100, 600], 400) == [25, 100, 400] and possible_sizes([600, 25, 100], 800) == [
+        25,
+        100,
+        600,
+    ]
     assert possible_sizes([100], 7) == [7]
 
 
@@ -80,7 +91,9 @@ def test_the_documented_options_are_parsed():
 
 @slow
 def test_the_trainer_beside_the_peers(data, tiny_distilbert, tmp_path):
-    done, results = measure(tmp_path, data, "--base-model", tiny_distilbert, "--max-length", MAX_LENGTH, "--rankings", 12, "--draws", 1)
+    done, results = measure(
+        tmp_path, data, "--base-model", tiny_distilbert, "--max-length", MAX_LENGTH, "--rankings", 12, "--draws", 1
+    )
     part = results["peers"]
     rankings = read_rankings(data).rankings
     unseen = [rankings[i] for i in split_by_prompt(rankings, 1 / 3, HELD_OUT_SEED).validation]
@@ -91,7 +104,12 @@ def test_the_trainer_beside_the_peers(data, tiny_distilbert, tmp_path):
     assert list(figures) == [peers.OURS, peers.CROSS_ENCODER, peers.TRL]
     assert figures[peers.OURS]["accuracy"] > 0.9  # an easy task, and rewards in the right order
     for method, one in figures.items():
-        assert 0 <= one["accuracy"] <= 1 and one["seconds"] > 1 and one["cpu_seconds"] > 1 and one["answers_per_second"] > 0
+        assert (
+            0 <= one["accuracy"] <= 1
+            and one["seconds"] > 1
+            and one["cpu_seconds"] > 1
+            and one["answers_per_second"] > 0
+        )
         ratio = one["seconds"] / figures[peers.OURS]["seconds"]
         [line] = [line for line in done.stdout.splitlines() if line.startswith(f" {method}")]
         assert line.split()[-5:] == [f"{one[key]:.3f}" for key in ("accuracy", "length_controlled")] + [
@@ -102,14 +120,18 @@ def test_the_trainer_beside_the_peers(data, tiny_distilbert, tmp_path):
 @slow
 def test_the_yield_and_the_bases_are_kept_beside_each_other(data, tiny_distilbert, tmp_path):
     how = ["--max-length", MAX_LENGTH]
-    done, _ = measure(tmp_path, data, "--yield", "--base-model", tiny_distilbert, "--rankings", 4, 100, "--draws", 1, *how)
+    done, _ = measure(
+        tmp_path, data, "--yield", "--base-model", tiny_distilbert, "--rankings", 4, 100, "--draws", 1, *how
+    )
     assert done.stdout.count("1, head alone") == 2
     done, results = measure(tmp_path, data, "--bases", tiny_distilbert, "--rankings", 6, "--draws", 2, *how)
     assert [row["rankings"] for row in results["yield"]["rows"]] == [4, 16]  # of 24 prompts 8 are unseen
     [row] = results["bases"]["rows"]
     assert row["label"] == tiny_distilbert.name and [one["seed"] for one in row["draws"]] == [0, 1]
     weights = (tiny_distilbert / "model.safetensors").stat().st_size / 1e6
-    assert all(one["layers"] == one["frozen_layers"] == 1 and weights / 2 < one["megabytes"] < 10 for one in row["draws"])
+    assert all(
+        one["layers"] == one["frozen_layers"] == 1 and weights / 2 < one["megabytes"] < 10 for one in row["draws"]
+    )
     accuracies = [one["accuracy"] for one in row["draws"]]
     assert f"{np.mean(accuracies):.3f} ± {np.std(accuracies, ddof=1):.3f}" in done.stdout
 
@@ -117,7 +139,10 @@ def test_the_yield_and_the_bases_are_kept_beside_each_other(data, tiny_distilber
 @slow
 def test_a_training_that_fails_ends_in_its_message(data, tiny_distilbert, tmp_path):
     done, results = measure(tmp_path, data, "--yield", "--base-model", tiny_distilbert, "--max-length", 65, status=2)
-    assert "error: distilbert, 16 ranked prompts: the training failed" in done.stderr and "takes at most 64 tokens" in done.stderr
+    assert (
+        "error: distilbert, 16 ranked prompts: the training failed" in done.stderr
+        and "takes at most 64 tokens" in done.stderr
+    )
     assert results == {}
 
 
@@ -127,7 +152,16 @@ def test_rates_of_scoring_and_sampling(data, tiny_distilbert, tiny_gpt2, tmp_pat
     longer = shutil.copytree(tiny_gpt2, tmp_path / "gpt2")  # for the sample's prompts and 80 tokens
     GPT2LMHeadModel(GPT2Config.from_pretrained(longer, n_positions=256)).save_pretrained(longer)
     done, results = measure(
-        tmp_path, data, "--scoring", "--sampling", "--generator", longer, "--base-model", tiny_distilbert, "--max-length", MAX_LENGTH
+        tmp_path,
+        data,
+        "--scoring",
+        "--sampling",
+        "--generator",
+        longer,
+        "--base-model",
+        tiny_distilbert,
+        "--max-length",
+        MAX_LENGTH,
     )
     for part, ways in WAYS.items():
         rates = results[part]["rates"]
@@ -139,7 +173,9 @@ def test_what_cannot_be_measured_ends_in_one_plain_line(data, tmp_path):
     done = run_script("benchmark.py", "--data", "nope.csv", cwd=tmp_path, status=2)
     assert done.stderr.splitlines()[-1].startswith("error: nope.csv: no such file")
     done, _ = measure(tmp_path, data, "--held-out", 0.01, status=2)
-    assert re.search(r"^error: .*data.csv: 24 ranked prompts are too few to keep --held-out 0.01 of them unseen$", done.stderr, re.M)
+    assert re.search(
+        r"^error: .*data.csv: 24 ranked prompts are too few to keep --held-out 0.01 of them unseen$", done.stderr, re.M
+    )
 
 
 # ---- the peers are judged as they were trained ----
@@ -187,13 +223,25 @@ def test_layers_in_words():
 
 @pytest.mark.parametrize("part", ["peers", "yield", "bases"])
 def test_no_number_gives_way_on_80_columns(part):
-    one = {"accuracy": 0.8123, "length_controlled": 0.7123, "seconds": 1234.5, "cpu_seconds": 2345.6, "answers_per_second": 432.1, "megabytes": 271.2}
+    one = {
+        "accuracy": 0.8123,
+        "length_controlled": 0.7123,
+        "seconds": 1234.5,
+        "cpu_seconds": 2345.6,
+        "answers_per_second": 432.1,
+        "megabytes": 271.2,
+    }
     other = one | {"accuracy": 0.8223, "length_controlled": None, "layers": 4, "frozen_layers": 0}
-    rows = [{"label": name, "method": name, "rankings": 400, "draws": [one | other, other]} for name in (peers.OURS, "SmolLM2-135M-Instruct")]
+    rows = [
+        {"label": name, "method": name, "rankings": 400, "draws": [one | other, other]}
+        for name in (peers.OURS, "SmolLM2-135M-Instruct")
+    ]
     about = {"date": "2026-01-01", "machine": "a processor", "data": "x.csv", "unseen_prompts": 205, "rows": rows}
     program = f"import tables; tables.print_part({part!r}, {about | {'longest_answer': {'accuracy': 0.735, 'length_controlled': 0.5}}!r})"
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
-    child = pexpect.spawn(sys.executable, ["-c", program], env=environment, dimensions=(24, 80), encoding="utf-8", timeout=120)
+    child = pexpect.spawn(
+        sys.executable, ["-c", program], env=environment, dimensions=(24, 80), encoding="utf-8", timeout=120
+    )
     child.expect(pexpect.EOF)
     lines = child.before.splitlines()
     assert max(map(len, lines)) <= 80

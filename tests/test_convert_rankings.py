@@ -18,7 +18,10 @@ from preference.data.tables import KINDS, read_table
 
 def best_to_worst(ranking: Ranking) -> tuple:
     """Prompt, group or rater, then the answers; tied ones in a tuple."""
-    levels = [tuple(a for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level) for level in sorted(set(ranking.ranks))]
+    levels = [
+        tuple(a for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level)
+        for level in sorted(set(ranking.ranks))
+    ]
     return ranking.prompt, ranking.group or ranking.rater, *(level[0] if len(level) == 1 else level for level in levels)
 
 
@@ -31,7 +34,13 @@ def unwrapped(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name, kind", [(name, kind) for name in (KNOWN | NESTED) for kind in ("jsonl", "parquet", "json", "csv") if kind != "csv" or name in KNOWN]
+    "name, kind",
+    [
+        (name, kind)
+        for name in (KNOWN | NESTED)
+        for kind in ("jsonl", "parquet", "json", "csv")
+        if kind != "csv" or name in KNOWN
+    ],
 )
 def test_what_others_have_becomes_rankings(tmp_path, name, kind):
     records, expected = (KNOWN | NESTED)[name]
@@ -51,10 +60,22 @@ def test_what_others_have_becomes_rankings(tmp_path, name, kind):
             "LLaMA-Factory, alpaca",
             "prompt: system, history, instruction, input; better: chosen; worse: rejected first: 'Add.\\n1 + 1': '2' is above '3'",
         ),
-        ("HelpSteer3", "answers: response1, response2; vote: overall_preference (-3: the first, 3: the second) first: 'p': 'a' is above 'b'"),
-        ("SHP", "prompt: history; answers: human_ref_A, human_ref_B; scores, higher is better: score_A, score_B first: 'How long?': 'Short.'"),
-        ("RewardBench 2", "better: chosen; worse: rejected first: 'Name a color': 'red' = 'blue' is above 'seven' = 'x'"),
-        ("arena", "answers: conversation_a, conversation_b; vote: winner; turn: turn; rater: judge first: 'What color is the sky?': 'It is green.'"),
+        (
+            "HelpSteer3",
+            "answers: response1, response2; vote: overall_preference (-3: the first, 3: the second) first: 'p': 'a' is above 'b'",
+        ),
+        (
+            "SHP",
+            "prompt: history; answers: human_ref_A, human_ref_B; scores, higher is better: score_A, score_B first: 'How long?': 'Short.'",
+        ),
+        (
+            "RewardBench 2",
+            "better: chosen; worse: rejected first: 'Name a color': 'red' = 'blue' is above 'seven' = 'x'",
+        ),
+        (
+            "arena",
+            "answers: conversation_a, conversation_b; vote: winner; turn: turn; rater: judge first: 'What color is the sky?': 'It is green.'",
+        ),
     ],
 )
 def test_what_was_understood_is_said_with_the_first_record(tmp_path, name, understood):
@@ -86,7 +107,10 @@ def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
 @pytest.mark.parametrize(
     "record, message",
     [
-        ({"frage": "Was ist das?", "chosen": "a b", "rejected": "a c"}, "no column is known as the prompt; name it with --prompt, one of: frage"),
+        (
+            {"frage": "Was ist das?", "chosen": "a b", "rejected": "a c"},
+            "no column is known as the prompt; name it with --prompt, one of: frage",
+        ),
         (
             {"question": "p?", "context": "A text.", "chosen": "a", "rejected": "b"},
             "question and context could both be the prompt; say which with --prompt",
@@ -104,9 +128,15 @@ def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
             {"prompt": "p", "response_a": "a", "response_b": "b", "preference": -1},
             "preference has numbers from -1 to -1, which could be read in two ways",
         ),
-        ({"prompt": "p", "answer": "a", "score": 1, "rating": 2}, "score and rating could both be the score; say which with --score"),
+        (
+            {"prompt": "p", "answer": "a", "score": 1, "rating": 2},
+            "score and rating could both be the score; say which with --score",
+        ),
         ({"answer": "a", "score": 1}, "no column is known as the prompt; name it with --prompt\n"),
-        ({"note": "a", "number": 1}, "no answers were found in the columns 'note, number'; name them: --chosen NAME --rejected NAME, or"),
+        (
+            {"note": "a", "number": 1},
+            "no answers were found in the columns 'note, number'; name them: --chosen NAME --rejected NAME, or",
+        ),
     ],
 )
 def test_where_two_readings_are_possible_the_flag_is_asked_for(tmp_path, record, message):
@@ -125,7 +155,10 @@ def test_a_flag_that_names_no_column_says_which_there_are(tmp_path):
 
 
 def test_a_subset_is_kept(tmp_path):
-    write(tmp_path / "bench.jsonl", [{"prompt": "p", "chosen": "a", "rejected": "b", "subset": "Math"}, *KNOWN["RewardBench"][0]])
+    write(
+        tmp_path / "bench.jsonl",
+        [{"prompt": "p", "chosen": "a", "rejected": "b", "subset": "Math"}, *KNOWN["RewardBench"][0]],
+    )
     run_script("convert_rankings.py", "bench.jsonl", "out.csv", cwd=tmp_path)
     assert [(row["answer"], row["group"], row["subset"]) for row in read_csv(tmp_path / "out.csv")] == [
         ("a", "1", "Math"), ("b", "1", "Math"), ("a", "2", "alpacaeval-easy"), ("b", "2", "alpacaeval-easy"),
@@ -155,28 +188,45 @@ def test_scored_answers_of_one_prompt_are_one_ranking(tmp_path, kind):
 
 def test_several_raters_of_the_same_answers_keep_their_own_rankings(tmp_path):
     rows = [("ann", "a", 5), ("ann", "b", 1), ("bob", "a", 2), ("bob", "b", 3)]
-    write(tmp_path / "scored.jsonl", [{"prompt": "p", "completion": answer, "score": score, "annotator": who} for who, answer, score in rows])
+    write(
+        tmp_path / "scored.jsonl",
+        [{"prompt": "p", "completion": answer, "score": score, "annotator": who} for who, answer, score in rows],
+    )
     run_script("convert_rankings.py", "scored.jsonl", "out.csv", "--score", "score", cwd=tmp_path)
     assert read_back(tmp_path / "out.csv") == [("p", "ann", "a", "b"), ("p", "bob", "b", "a")]
-    write(tmp_path / "alone.jsonl", [{"prompt": "p", "completion": answer, "score": score} for _, answer, score in rows])
+    write(
+        tmp_path / "alone.jsonl", [{"prompt": "p", "completion": answer, "score": score} for _, answer, score in rows]
+    )
     done = run_script("convert_rankings.py", "alone.jsonl", "none.csv", "--score", "score", cwd=tmp_path, status=2)
-    assert done.stderr == "error: alone.jsonl: 4 records, and no comparison: 1 with answers listed twice with different ranks\n"
+    assert (
+        done.stderr
+        == "error: alone.jsonl: 4 records, and no comparison: 1 with answers listed twice with different ranks\n"
+    )
 
 
 def test_raters_may_have_numbers_which_a_table_with_gaps_makes_floats(tmp_path):
     rows = [(1.0, "a", 5), (1.0, "b", 1), (2.0, "a", 2), (2.0, "b", 3), (None, "a", 1), (None, "b", 4)]
-    write(tmp_path / "rated.parquet", [{"prompt": "p", "answer": a, "score": score, "group": "", "annotator_id": who} for who, a, score in rows])
+    write(
+        tmp_path / "rated.parquet",
+        [{"prompt": "p", "answer": a, "score": score, "group": "", "annotator_id": who} for who, a, score in rows],
+    )
     run_script("convert_rankings.py", "rated.parquet", "out.csv", "--score", "score", cwd=tmp_path)
     expected = [("p", "1", "a", "b"), ("p", "2", "b", "a"), ("p", "", "b", "a")]
     assert read_back(tmp_path / "out.csv") == expected
-    write(tmp_path / "ranked.parquet", [{"prompt": "p", "answer": a, "rank": 6 - score, "group": who} for who, a, score in rows])
+    write(
+        tmp_path / "ranked.parquet",
+        [{"prompt": "p", "answer": a, "rank": 6 - score, "group": who} for who, a, score in rows],
+    )
     run_script("convert_rankings.py", "ranked.parquet", "ranked.csv", cwd=tmp_path)
     assert read_back(tmp_path / "ranked.csv") == expected
 
 
 def test_a_rater_named_in_another_column_keeps_the_subset_and_ranks_may_be_decimals(tmp_path):
     rows = [("a", 1, "Ann"), ("b", 2, "Ann"), ("a", 2, "Bo"), ("b", 1, "Bo")]
-    records = [{"prompt": "p", "answer": answer, "rank": Decimal(rank), "annotator": who, "subset": f"of {who}"} for answer, rank, who in rows]
+    records = [
+        {"prompt": "p", "answer": answer, "rank": Decimal(rank), "annotator": who, "subset": f"of {who}"}
+        for answer, rank, who in rows
+    ]
     write(tmp_path / "ranked.parquet", records)
     run_script("convert_rankings.py", "ranked.parquet", "out.csv", cwd=tmp_path)
     written = [(row["answer"], row["rank"], row["rater"], row["subset"]) for row in read_csv(tmp_path / "out.csv")]
@@ -184,13 +234,23 @@ def test_a_rater_named_in_another_column_keeps_the_subset_and_ranks_may_be_decim
 
 
 def test_messages_in_pythons_notation_are_refused(tmp_path):
-    (tmp_path / "pandas.csv").write_text("""context,response1,response2,overall_preference\n"[{'role': 'user', 'content': 'Hi'}]",a,b,1\n""")
+    (tmp_path / "pandas.csv").write_text(
+        """context,response1,response2,overall_preference\n"[{'role': 'user', 'content': 'Hi'}]",a,b,1\n"""
+    )
     done = run_script("convert_rankings.py", "pandas.csv", "out.csv", cwd=tmp_path, status=2)
     assert done.stderr.startswith("error: pandas.csv:2: a list in Python's notation, not in JSON: ")
-    (tmp_path / "pairs.csv").write_text("""prompt,chosen,rejected\np,"[{'role': 'user', 'content': 'Hi'}]","[{'role': 'user', 'content': 'Ho'}]"\n""")
-    assert "pairs.csv:2: a list in Python's notation" in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    (tmp_path / "pairs.csv").write_text(
+        """prompt,chosen,rejected\np,"[{'role': 'user', 'content': 'Hi'}]","[{'role': 'user', 'content': 'Ho'}]"\n"""
+    )
+    assert (
+        "pairs.csv:2: a list in Python's notation"
+        in run_script("convert_rankings.py", "pairs.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    )
     (tmp_path / "bench.csv").write_text("""prompt,chosen,rejected,subset\np,['a'],"['b', 'c']",s\n""")
-    assert "bench.csv: a list in Python's notation" in run_script("convert_rankings.py", "bench.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    assert (
+        "bench.csv: a list in Python's notation"
+        in run_script("convert_rankings.py", "bench.csv", "out.csv", cwd=tmp_path, status=2).stderr
+    )
     code = 'prompt,chosen,rejected\np,"[{""id"": 1}]","[""a""]"\n'  # an answer that is JSON
     (tmp_path / "code.csv").write_text(code)
     run_script("convert_rankings.py", "code.csv", "code_out.csv", cwd=tmp_path)
@@ -207,14 +267,20 @@ def test_answers_that_happen_to_be_json_stay_texts(tmp_path, kind):
 
 
 def test_a_prompt_that_is_a_chat_already_stays_as_it_is(tmp_path):
-    write(tmp_path / "scored.csv", [{"prompt": NIGHT, "response": answer, "score": score} for answer, score in (("dark", 1), ("black", 2))])
+    write(
+        tmp_path / "scored.csv",
+        [{"prompt": NIGHT, "response": answer, "score": score} for answer, score in (("dark", 1), ("black", 2))],
+    )
     run_script("convert_rankings.py", "scored.csv", "out.csv", "--score", "score", cwd=tmp_path)
     assert {row["prompt"] for row in read_csv(tmp_path / "out.csv")} == {NIGHT}
 
 
 def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):
     pairs = [("a", "b", "ann"), ("b", "c", "ann"), ("c", "a", "bob"), ("a", "b", "ann 1")]
-    write(tmp_path / "pairs.jsonl", [{"prompt": " p", "chosen": better, "rejected": worse, "annotator": who} for better, worse, who in pairs])
+    write(
+        tmp_path / "pairs.jsonl",
+        [{"prompt": " p", "chosen": better, "rejected": worse, "annotator": who} for better, worse, who in pairs],
+    )
     run_script("convert_rankings.py", "pairs.jsonl", "out.csv", cwd=tmp_path)
     assert read_back(tmp_path / "out.csv") == [
         ("p", "1", "a", "b"), ("p", "2", "b", "c"), ("p", "bob", "c", "a"), ("p", "ann 1", "a", "b"),
@@ -252,12 +318,18 @@ def error_of(tmp_path, *arguments, stdin=None) -> str:
 @pytest.mark.parametrize(
     "record, problem",
     [
-        ({"prompt": 5, "chosen": "a", "rejected": "b"}, "the prompt is not a text: '5'; write a text or a list of messages"),
+        (
+            {"prompt": 5, "chosen": "a", "rejected": "b"},
+            "the prompt is not a text: '5'; write a text or a list of messages",
+        ),
         ({"prompt": "p", "chosen": "a"}, "no 'rejected'; give every record one"),
         ({"prompt": "p", "chosen": 1, "rejected": "b"}, "not a text: '1'; write a text"),
         ({"prompt": "p", "chosen": "a\0", "rejected": "b"}, "a NUL character in 'a\\x00'; remove it"),
         ({"prompt": "p", "chosen": "a", "rejected": "\ud83d"}, "half of a surrogate pair in '\\ud83d'; remove it"),
-        ({"prompt": "p", "chosen": "a", "rejected": [{"role": "x", "content": "b"}]}, "unknown role 'x'; write one of system, "),
+        (
+            {"prompt": "p", "chosen": "a", "rejected": [{"role": "x", "content": "b"}]},
+            "unknown role 'x'; write one of system, ",
+        ),
     ],
 )
 def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
@@ -269,17 +341,35 @@ def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
 @pytest.mark.parametrize(
     "record, problem",
     [
-        ({"context": "p", "response1": "a", "response2": "b", "overall_preference": 4}, "overall_preference is '4'; it must be from -3 to 3"),
-        ({"conversation_a": [USER, BLUE], "conversation_b": [USER, GREEN], "winner": "me"}, "winner is 'me'; write one of a, b, tie"),
-        ({"instruction": "a", "input": "", "chosen": "b", "rejected": "c", "history": [["q", 5]]}, "not a text: '5'; write a text"),
-        ({"conversations": [{"from": "human", "value": "a"}], "chosen": "b", "rejected": "c", "system": 5}, "not a text: '5'; write a text"),
-        ({"conversations": [{"from": "system", "value": ""}], "chosen": "b", "rejected": "c", "system": "s"}, "no message with a text; write at"),
+        (
+            {"context": "p", "response1": "a", "response2": "b", "overall_preference": 4},
+            "overall_preference is '4'; it must be from -3 to 3",
+        ),
+        (
+            {"conversation_a": [USER, BLUE], "conversation_b": [USER, GREEN], "winner": "me"},
+            "winner is 'me'; write one of a, b, tie",
+        ),
+        (
+            {"instruction": "a", "input": "", "chosen": "b", "rejected": "c", "history": [["q", 5]]},
+            "not a text: '5'; write a text",
+        ),
+        (
+            {"conversations": [{"from": "human", "value": "a"}], "chosen": "b", "rejected": "c", "system": 5},
+            "not a text: '5'; write a text",
+        ),
+        (
+            {"conversations": [{"from": "system", "value": ""}], "chosen": "b", "rejected": "c", "system": "s"},
+            "no message with a text; write at",
+        ),
         ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 docs; give each of them one"),
         ({"query": "q", "docs": ["a", "b"], "labels": [1, "x"]}, "'labels' is not a number: 'x'; write a number"),
         ({"query": "q", "docs": ["a", 2], "labels": [1, 0]}, "not a text: '2'; write a text"),
         ({"prompt": "p", "answers": [{"answer": "a", "rank": 1}, {"answer": "b"}]}, "answers has "),
         ({"prompt": "p", "completions": [{"rank": 1, "note": "a"}]}, "completions has "),
-        ({"prompt": "p", "candidates_completions": ["a"], "ranks": []}, "0 ranks for 1 candidates_completions; give each of them one"),
+        (
+            {"prompt": "p", "candidates_completions": ["a"], "ranks": []},
+            "0 ranks for 1 candidates_completions; give each of them one",
+        ),
         ({"instruction": "i", "chosen": "a", "rejected": "b", "history": ["x"]}, "history has 'x'; write "),
     ],
 )
@@ -295,7 +385,15 @@ def test_the_first_problems_are_shown_and_the_rest_counted(tmp_path):
 
 
 def test_the_contract_is_checked_wherever_its_rows_come_from(tmp_path):
-    rows = [("p", "a", 1), ("p", "a", 2), ("p", "", 1), ("q", 3, 1), ("q", "b", 1.5), ("q", "c\0", 1), ("q", "d", "best")]
+    rows = [
+        ("p", "a", 1),
+        ("p", "a", 2),
+        ("p", "", 1),
+        ("q", 3, 1),
+        ("q", "b", 1.5),
+        ("q", "c\0", 1),
+        ("q", "d", "best"),
+    ]
     write(tmp_path / "data.json", [{"prompt": prompt, "answer": answer, "rank": rank} for prompt, answer, rank in rows])
     assert error_of(tmp_path, "data.json", "out.csv") == (
         "error: data.json, row 2: the same answer to one prompt has rank 2 here and rank 1 on row 1: 'a'; keep one of the two rows\n"
@@ -321,13 +419,28 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["out.jsonl"], "out.jsonl: say with --to what is written into it: csv, trl, trl-conversational, lists, rewardbench"),
-        (["out.txt"], f"out.txt: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind"),
-        (["out.csv", "--to", "lists"], "out.csv: a CSV cannot hold lists, as --to lists has them; write .jsonl, .json or .parquet"),
-        (["out.csv", "--pairs", "best-worst"], "--pairs best-worst: --to csv writes no pairs; use one of trl, trl-conversational, rewardbench"),
+        (
+            ["out.jsonl"],
+            "out.jsonl: say with --to what is written into it: csv, trl, trl-conversational, lists, rewardbench",
+        ),
+        (
+            ["out.txt"],
+            f"out.txt: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind",
+        ),
+        (
+            ["out.csv", "--to", "lists"],
+            "out.csv: a CSV cannot hold lists, as --to lists has them; write .jsonl, .json or .parquet",
+        ),
+        (
+            ["out.csv", "--pairs", "best-worst"],
+            "--pairs best-worst: --to csv writes no pairs; use one of trl, trl-conversational, rewardbench",
+        ),
         (["no/out.csv"], "no/out.csv: its folder does not exist; name a file"),
         ([".", "--kind", "csv"], ".: a folder; name a file"),
-        (["data.csv"], "data.csv: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"),
+        (
+            ["data.csv"],
+            "data.csv: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a backup)",
+        ),
     ],
 )
 def test_a_target_that_cannot_be_is_refused_before_anything_is_read(tmp_path, arguments, message):
@@ -372,7 +485,11 @@ def hub(tmp_path):
 
 def from_hub(tmp_path, hub, *arguments, status=0, **environment):
     """Convert a data set in a process of its own, which asks the Hub of the tests."""
-    environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"} | environment
+    environment = (
+        os.environ
+        | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        | environment
+    )
     command = [sys.executable, str(ROOT / "convert_rankings.py"), *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == status, done.stderr
@@ -381,7 +498,9 @@ def from_hub(tmp_path, hub, *arguments, status=0, **environment):
 
 def test_a_data_set_of_the_hub_is_read_by_its_name(tmp_path, hub):
     done = from_hub(tmp_path, hub, "someone/prefs", "some.csv", "--split", "train", "--limit", "3")
-    assert "read 3 records from someone/prefs" in done.stdout and read_back(tmp_path / "some.csv") == [("c#", "", "a", "b")]
+    assert "read 3 records from someone/prefs" in done.stdout and read_back(tmp_path / "some.csv") == [
+        ("c#", "", "a", "b")
+    ]
     from_hub(tmp_path, hub, "someone/prefs", "all.csv")
     assert len(read_back(tmp_path / "all.csv")) == 2
     hub.start_anew()
@@ -392,10 +511,16 @@ def test_a_data_set_of_the_hub_is_read_by_its_name(tmp_path, hub):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["someone/prefs", "--split", "dev"], "someone/prefs: Bad split: dev. Available splits: ['train']; choose another --split"),
+        (
+            ["someone/prefs", "--split", "dev"],
+            "someone/prefs: Bad split: dev. Available splits: ['train']; choose another --split",
+        ),
         (["someone/two"], "someone/two has the splits train, test; choose one with --split"),
         (["someone/configs"], "someone/configs: choose a configuration with --config (Config name is missing"),
-        (["someone/nothing"], "someone/nothing: no such file here, and no such data set on the Hub, or no access to it; check the name"),
+        (
+            ["someone/nothing"],
+            "someone/nothing: no such file here, and no such data set on the Hub, or no access to it; check the name",
+        ),
         (["someone/script"], "someone/script: it is made by a program of its own, which is not run"),
     ],
 )
@@ -458,10 +583,19 @@ def test_from_standard_input_to_standard_output(tmp_path):
     lines = "".join(json.dumps(record) + "\n" for record in records)
     done = run_process("convert_rankings.py", "-", "-", cwd=tmp_path, stdin=lines)
     assert done.stdout.startswith(f"prompt,answer,rank\n{SKY},It is blue.,1\n{SKY},It is green.,2\n")
-    assert unwrapped(done.stderr).endswith("read 2 records from standard input, wrote 4 ranked answers (2 rankings of 2 prompts) to standard output")
+    assert unwrapped(done.stderr).endswith(
+        "read 2 records from standard input, wrote 4 ranked answers (2 rankings of 2 prompts) to standard output"
+    )
     back = run_process("convert_rankings.py", "-", "-", "--to", "trl-conversational", cwd=tmp_path, stdin=done.stdout)
     assert [json.loads(line) for line in back.stdout.splitlines()] == records
-    wrong = run_process("convert_rankings.py", "-", "-", cwd=tmp_path, stdin=lines + '{"prompt": 1, "chosen": "", "rejected": ""}\n', status=2)
+    wrong = run_process(
+        "convert_rankings.py",
+        "-",
+        "-",
+        cwd=tmp_path,
+        stdin=lines + '{"prompt": 1, "chosen": "", "rejected": ""}\n',
+        status=2,
+    )
     assert wrong.stdout == "" and wrong.stderr.startswith("error: standard input:3: the prompt is not a text")
 
 
@@ -475,15 +609,22 @@ def as_dataset(tmp_path):
     def convert(name: str, to: str):
         import datasets
 
-        write_rankings(tmp_path / "data.csv", [Ranking(f"good coffee {i}", ["hot water", "read", "sky blue"], [3, 1, 2]) for i in range(2)])
+        write_rankings(
+            tmp_path / "data.csv",
+            [Ranking(f"good coffee {i}", ["hot water", "read", "sky blue"], [3, 1, 2]) for i in range(2)],
+        )
         run_script("convert_rankings.py", "data.csv", name, "--to", to, cwd=tmp_path)
         kind = {"jsonl": "json"}.get(name.rpartition(".")[2], name.rpartition(".")[2])
-        return datasets.load_dataset(kind, data_files=str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache"))
+        return datasets.load_dataset(
+            kind, data_files=str(tmp_path / name), split="train", cache_dir=str(tmp_path / "cache")
+        )
 
     return convert
 
 
-@pytest.mark.parametrize("name, to", [("pairs.jsonl", "trl-conversational"), ("pairs.parquet", "trl-conversational"), ("pairs.csv", "trl")])
+@pytest.mark.parametrize(
+    "name, to", [("pairs.jsonl", "trl-conversational"), ("pairs.parquet", "trl-conversational"), ("pairs.csv", "trl")]
+)
 def test_trl_trains_on_the_pairs(as_dataset, tiny_distilbert, tmp_path, name, to):
     trl = pytest.importorskip("trl")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -493,7 +634,15 @@ def test_trl_trains_on_the_pairs(as_dataset, tiny_distilbert, tmp_path, name, to
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }} [SEP] {% endfor %}"
     trainer = trl.RewardTrainer(
         AutoModelForSequenceClassification.from_pretrained(tiny_distilbert, num_labels=1),
-        trl.RewardConfig(str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, use_cpu=True, bf16=False, report_to=[], max_length=None),
+        trl.RewardConfig(
+            str(tmp_path / "out"),
+            max_steps=1,
+            per_device_train_batch_size=2,
+            use_cpu=True,
+            bf16=False,
+            report_to=[],
+            max_length=None,
+        ),
         train_dataset=as_dataset(name, to),
         processing_class=tokenizer,
     )
@@ -503,11 +652,18 @@ def test_trl_trains_on_the_pairs(as_dataset, tiny_distilbert, tmp_path, name, to
 
 def test_sentence_transformers_trains_on_the_lists(as_dataset, tiny_distilbert, tmp_path):
     pytest.importorskip("sentence_transformers")
-    from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments, losses
+    from sentence_transformers.cross_encoder import (
+        CrossEncoder,
+        CrossEncoderTrainer,
+        CrossEncoderTrainingArguments,
+        losses,
+    )
 
     model = CrossEncoder(str(tiny_distilbert), num_labels=1, device="cpu")
     lists = as_dataset("lists.parquet", "lists")
     assert lists.column_names == ["query", "docs", "labels"] and lists[0]["labels"] == [0, 2, 1]
-    arguments = CrossEncoderTrainingArguments(str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, use_cpu=True, report_to=[])
+    arguments = CrossEncoderTrainingArguments(
+        str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, use_cpu=True, report_to=[]
+    )
     trainer = CrossEncoderTrainer(model, arguments, train_dataset=lists, loss=losses.RankNetLoss(model))
     assert trainer.train().training_loss > 0

@@ -24,7 +24,11 @@ def test_the_sample_is_what_was_promised(sample_folder):
 
 
 def test_length_does_not_give_the_order_away():
-    longest = Counter(max(range(3), key=lambda i: len(answers[i])) + 1 for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for answers in sample.values())
+    longest = Counter(
+        max(range(3), key=lambda i: len(answers[i])) + 1
+        for sample in (TRAINING_SAMPLE, TEST_SAMPLE)
+        for answers in sample.values()
+    )
     assert abs(longest[1] - longest[3]) <= 1
 
 
@@ -55,8 +59,13 @@ def test_a_file_that_differs_is_kept_unless_forced_and_then_backed_up(tmp_path):
 def test_one_file_for_both_samples_is_refused(tmp_path):
     (tmp_path / "link.csv").symlink_to("y.csv")
     for other in ("./y.csv", "link.csv"):
-        done = run_script("create_sample_data.py", "--training-data", other, "--test-data", "y.csv", cwd=tmp_path, status=2)
-        assert done.stderr.endswith("and --test-data y.csv name the same file; give each its own\n") and not (tmp_path / "y.csv").exists()
+        done = run_script(
+            "create_sample_data.py", "--training-data", other, "--test-data", "y.csv", cwd=tmp_path, status=2
+        )
+        assert (
+            done.stderr.endswith("and --test-data y.csv name the same file; give each its own\n")
+            and not (tmp_path / "y.csv").exists()
+        )
 
 
 def test_a_backup_that_does_not_fit_costs_nothing(tmp_path, small_files_only):
@@ -65,7 +74,9 @@ def test_a_backup_that_does_not_fit_costs_nothing(tmp_path, small_files_only):
     with small_files_only(5000):
         done = run_script("create_sample_data.py", "--force", cwd=tmp_path, status=2)
     assert done.stderr.startswith("error: training_data.csv.backup-") and done.stderr.endswith(": File too large\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["training_data.csv"] and (tmp_path / "training_data.csv").read_text() == own
+    assert [path.name for path in tmp_path.iterdir()] == ["training_data.csv"] and (
+        tmp_path / "training_data.csv"
+    ).read_text() == own
 
 
 def test_it_loads_nothing_heavy(tmp_path):
@@ -76,6 +87,8 @@ def test_it_loads_nothing_heavy(tmp_path):
 
     program = "import sys, create_sample_data; create_sample_data.main([]); print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert time.perf_counter() - start < 20  # a guard against a hang, not a timing
     assert done.stdout.splitlines()[-1] == "[]", done.stderr

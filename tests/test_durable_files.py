@@ -95,7 +95,9 @@ def test_backups_do_not_overwrite_each_other(tmp_path):
 
 def test_a_folder_that_is_taken_is_refused_and_the_lock_leaves_nothing(tmp_path):
     program = "import sys; from preference.durable_files import locked\nwith locked(sys.argv[1], 'taken'): print('held', flush=True); input()"
-    holder = subprocess.Popen([sys.executable, "-c", program, tmp_path / "model"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path / "model"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert holder.stdout.readline() == b"held\n"
     (tmp_path / "link").symlink_to("model")
     for name in ("model", "link"):
@@ -160,7 +162,9 @@ def test_of_two_that_make_the_same_folder_the_first_counts(tmp_path):
             maker.start()
         for maker in makers:
             maker.join()
-        assert (tmp_path / "model" / "file").read_text() in (str(2 * attempt), str(2 * attempt + 1)) and os.listdir(tmp_path) == ["model"]
+        assert (tmp_path / "model" / "file").read_text() in (str(2 * attempt), str(2 * attempt + 1)) and os.listdir(
+            tmp_path
+        ) == ["model"]
         shutil.rmtree(tmp_path / "model")
 
 

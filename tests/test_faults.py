@@ -20,15 +20,23 @@ def refused(folder, script: str, *arguments) -> str:
 def test_a_full_disk(folder, tiny_reward_model, small_files_only):
     with small_files_only(500):
         assert "new.csv: File too large" in refused(folder, "create_sample_data.py", "--training-data", "new.csv")
-        assert "pairs.jsonl" in refused(folder, "convert_rankings.py", "training_data.csv", "pairs.jsonl", "--to", "trl")
-        assert "scored.csv" in refused(folder, "score_answers.py", "test_data.csv", "--model", tiny_reward_model, "--output", "scored.csv")
+        assert "pairs.jsonl" in refused(
+            folder, "convert_rankings.py", "training_data.csv", "pairs.jsonl", "--to", "trl"
+        )
+        assert "scored.csv" in refused(
+            folder, "score_answers.py", "test_data.csv", "--model", tiny_reward_model, "--output", "scored.csv"
+        )
 
 
 def test_a_full_disk_for_a_review(folder, tiny_distilbert, small_files_only):
     run_script("review_rankings.py", *REVIEW, "--base-model", tiny_distilbert, cwd=folder)
     with small_files_only(1000):  # the folds are known
-        assert "review.csv: File too large" in refused(folder, "review_rankings.py", *REVIEW, "--base-model", tiny_distilbert)
-        refused(folder, "review_rankings.py", *REVIEW, "--base-model", tiny_distilbert, "--seed", 5)  # the cache cannot keep a fold
+        assert "review.csv: File too large" in refused(
+            folder, "review_rankings.py", *REVIEW, "--base-model", tiny_distilbert
+        )
+        refused(
+            folder, "review_rankings.py", *REVIEW, "--base-model", tiny_distilbert, "--seed", 5
+        )  # the cache cannot keep a fold
 
 
 @pytest.mark.skipif(not os.path.isdir("/sys/kernel"), reason="needs a folder that takes no file from anybody")
@@ -39,6 +47,13 @@ def test_a_folder_that_takes_no_file(folder, tiny_distilbert, tiny_reward_model)
         "score_answers.py": ["test_data.csv", "--model", tiny_reward_model, "--output", "/sys/kernel/a.csv"],
         "review_rankings.py": [*REVIEW, "--base-model", tiny_distilbert, "--output", "/sys/kernel/a.csv"],
         "generate_data.py": ["--data", "/sys/kernel/a.csv"],
-        "reward_model_trainer.py": ["--base-model", tiny_distilbert, "--max-length", 64, "--output-dir", "/sys/kernel/model"],
+        "reward_model_trainer.py": [
+            "--base-model",
+            tiny_distilbert,
+            "--max-length",
+            64,
+            "--output-dir",
+            "/sys/kernel/model",
+        ],
     }.items():
         assert "/sys/kernel/" in refused(folder, script, *arguments)

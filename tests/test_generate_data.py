@@ -30,7 +30,9 @@ def test_the_command_to_continue_goes_on_with_the_same_prompts_and_files(folder)
              "--no-model", "--top-p", "0.8", "--max-new-tokens", "9", "--generator", "some/model", "--device", "cuda"]  # fmt: skip
     done = run_script("generate_data.py", *flags, cwd=folder, stdin="1 2 3 4\n\n1 2 3 4\n\n")
     again = told(done.stdout, "continue")
-    assert vars(generate_data.build_parser().parse_args(again[1:])) == vars(generate_data.build_parser().parse_args(flags))
+    assert vars(generate_data.build_parser().parse_args(again[1:])) == vars(
+        generate_data.build_parser().parse_args(flags)
+    )
     done = run_script(*again, cwd=folder, stdin="?\n" + "1 2 3 4\n\n" * 3)
     assert "Be strict." in done.stdout and "3 rankings in" in done.stdout and "5 done, 0 left" in done.stdout
     assert list(ranks_of(folder, "it's mine.csv")) == PROMPTS[:4] and (folder / "my log.jsonl").exists()
@@ -55,7 +57,10 @@ def test_when_all_is_ranked_it_says_what_to_do(folder):
 
 def test_wrong_files_get_one_plain_message(folder):
     for arguments, message in (
-        (["--candidates", "none.jsonl"], "error: none.jsonl: no such file; to sample candidates into it, also give --prompts\n"),
+        (
+            ["--candidates", "none.jsonl"],
+            "error: none.jsonl: no such file; to sample candidates into it, also give --prompts\n",
+        ),
         (["--prompts", "none.txt"], "error: none.txt: no such file; check the name\n"),
         (["--candidates", "c.jsonl", "--guidelines", "none.txt"], "error: none.txt: no such file; check the name\n"),
     ):
@@ -85,12 +90,32 @@ def test_what_cannot_be_written_is_refused_before_anything_is_sampled(folder, fl
 
 
 def test_folders_that_are_missing_are_made(folder):
-    run_script("generate_data.py", "--candidates", "c.jsonl", "--data", "a/b.csv", "--log", "c/d.jsonl", cwd=folder, stdin="2 1 4 3\n\n")
+    run_script(
+        "generate_data.py",
+        "--candidates",
+        "c.jsonl",
+        "--data",
+        "a/b.csv",
+        "--log",
+        "c/d.jsonl",
+        cwd=folder,
+        stdin="2 1 4 3\n\n",
+    )
     assert len(read_csv(folder / "a" / "b.csv")) == 4 and (folder / "c" / "d.jsonl").exists()
 
 
 def test_ranking_loads_no_model(folder):
-    program = "import sys, generate_data; generate_data.main(['--candidates', 'c.jsonl']); print('torch' in sys.modules)"
+    program = (
+        "import sys, generate_data; generate_data.main(['--candidates', 'c.jsonl']); print('torch' in sys.modules)"
+    )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, input="q\n", capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment,
+        input="q\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == "False"

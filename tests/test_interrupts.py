@@ -11,7 +11,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is no signal the
 
 @pytest.mark.parametrize("module", ["torch._C", "transformers.utils"])
 def test_ctrl_c_during_the_heavy_imports_ends_with_one_word(tmp_path, sample_folder, module):
-    status, printed = interrupt_after(module, tmp_path, "reward_model_trainer.py", "--data", sample_folder / "training_data.csv")
+    status, printed = interrupt_after(
+        module, tmp_path, "reward_model_trainer.py", "--data", sample_folder / "training_data.csv"
+    )
     assert status == 130 and printed == ["", "stopped"]
     assert list(tmp_path.iterdir()) == []
 

@@ -34,7 +34,9 @@ def test_the_sample_is_the_same_each_time(tmp_path, sample_folder):
 
 
 @pytest.mark.parametrize("how", [[], ["--freeze-layers", 0]])
-def test_a_training_gives_the_same_model_again_and_nearly_the_same_with_other_threads(tmp_path, tiny_distilbert, sample_folder, how):
+def test_a_training_gives_the_same_model_again_and_nearly_the_same_with_other_threads(
+    tmp_path, tiny_distilbert, sample_folder, how
+):
     for name in ("training_data.csv", "test_data.csv"):
         shutil.copy(sample_folder / name, tmp_path)
     with threads(1):
@@ -42,14 +44,26 @@ def test_a_training_gives_the_same_model_again_and_nearly_the_same_with_other_th
         assert train(tmp_path, tiny_distilbert, "again", *how) == first
     with threads(2):
         train(tmp_path, tiny_distilbert, "threads", *how)
-    one, two = ([float(row["reward"]) for row in read_csv(tmp_path / name / "rewards.csv")] for name in ("first", "threads"))
+    one, two = (
+        [float(row["reward"]) for row in read_csv(tmp_path / name / "rewards.csv")] for name in ("first", "threads")
+    )
     assert two == pytest.approx(one, abs=1e-4) and max(one) - min(one) > 0.01
 
 
-def test_scores_are_the_same_each_time_and_hardly_depend_on_the_number_of_threads(tmp_path, tiny_reward_model, sample_folder):
+def test_scores_are_the_same_each_time_and_hardly_depend_on_the_number_of_threads(
+    tmp_path, tiny_reward_model, sample_folder
+):
     def score(number: int, name: str) -> list[float]:
         with threads(number):
-            run_script("score_answers.py", sample_folder / "test_data.csv", "--model", tiny_reward_model, "--output", name, cwd=tmp_path)
+            run_script(
+                "score_answers.py",
+                sample_folder / "test_data.csv",
+                "--model",
+                tiny_reward_model,
+                "--output",
+                name,
+                cwd=tmp_path,
+            )
         return [float(row["reward"]) for row in read_csv(tmp_path / name)]
 
     one = score(1, "one.csv")

@@ -37,13 +37,25 @@ def tiny_llama(tmp_path_factory) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("peers") / "llama"
-    vocabulary = {character: i for i, character in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>", "<|pad|>"])}
+    vocabulary = {
+        character: i for i, character in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>", "<|pad|>"])
+    }
     backend = Tokenizer(models.BPE(vocabulary, []))
     backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|end|>", pad_token="<|pad|>", chat_template=CHAT).save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<|end|>", pad_token="<|pad|>", chat_template=CHAT
+    ).save_pretrained(folder)
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 256}
-    LlamaForCausalLM(LlamaConfig(vocab_size=258, bos_token_id=None, eos_token_id=256, pad_token_id=257, **sizes)).save_pretrained(folder)
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 256,
+    }
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=258, bos_token_id=None, eos_token_id=256, pad_token_id=257, **sizes)
+    ).save_pretrained(folder)
     return folder
 
 
@@ -93,7 +105,9 @@ def test_every_recipe_is_run_here():
 def test_transformers_pipeline(beside, encoder, capsys):
     beside(encoder)
     exec(recipe("Transformers"), found := {})
-    [first, second] = [one["score"] for one in found["reward"]([{"text": PROMPTS[i], "text_pair": ANSWERS[i]} for i in range(2)])]
+    [first, second] = [
+        one["score"] for one in found["reward"]([{"text": PROMPTS[i], "text_pair": ANSWERS[i]} for i in range(2)])
+    ]
     np.testing.assert_allclose([first, second], RewardModel.load(encoder).score(PROMPTS[:2], ANSWERS[:2]), atol=1e-4)
     assert f"{first:.4f}"[:-1] in capsys.readouterr().out
 
@@ -126,7 +140,9 @@ def test_the_lines_of_the_readme(beside, kind, encoder, decoder):
     from trl import GRPOConfig, GRPOTrainer, RewardConfig, RewardTrainer
 
     beside(encoder if kind == "encoder" else decoder)
-    (pipe, pair, function, folder, train_on) = re.search(r"## In other libraries.*?```python\n(.*?)```", README, re.S)[1].splitlines()
+    (pipe, pair, function, folder, train_on) = re.search(r"## In other libraries.*?```python\n(.*?)```", README, re.S)[
+        1
+    ].splitlines()
     cpu = {"use_cpu": True, "bf16": False, "report_to": "none"}
     grpo = GRPOConfig("policy", num_generations=2, per_device_train_batch_size=2, **cpu)
     prompts, completions = as_chats(PROMPTS, ANSWERS)
@@ -148,7 +164,9 @@ def test_the_lines_of_the_readme(beside, kind, encoder, decoder):
 
 
 def as_chats(prompts, answers) -> tuple[list, list]:
-    return [[{"role": "user", "content": prompt}] for prompt in prompts], [[{"role": "assistant", "content": answer}] for answer in answers]
+    return [[{"role": "user", "content": prompt}] for prompt in prompts], [
+        [{"role": "assistant", "content": answer}] for answer in answers
+    ]
 
 
 def test_the_reward_function_scores_texts_and_chats(encoder):
@@ -158,8 +176,17 @@ def test_the_reward_function_scores_texts_and_chats(encoder):
     assert rewards == model.score(PROMPTS, ANSWERS).tolist() and all(type(value) is float for value in rewards)
     prompts, completions = as_chats(PROMPTS, ANSWERS)
     assert reward(prompts=prompts, completions=completions) == rewards
-    turns = [[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": PROMPTS[0]}]]
-    assert reward(turns, completions[:1]) == model.score([f"User: Hi\n\nAssistant: Hello\n\nUser: {PROMPTS[0]}"], ANSWERS[:1]).tolist()
+    turns = [
+        [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello"},
+            {"role": "user", "content": PROMPTS[0]},
+        ]
+    ]
+    assert (
+        reward(turns, completions[:1])
+        == model.score([f"User: Hi\n\nAssistant: Hello\n\nUser: {PROMPTS[0]}"], ANSWERS[:1]).tolist()
+    )
     assert reward.__name__ == "preference_reward"
 
 
@@ -195,7 +222,9 @@ def test_grpo_with_the_folder_of_a_decoder(beside, decoder):
     trainer = found["trainer"]
     assert trainer.state.global_step == 1 and np.isfinite(trainer.state.log_history[0]["reward"])
     ours = RewardModel.load(decoder)
-    np.testing.assert_allclose(rewards_in(trainer, *as_chats(PROMPTS, ANSWERS)), ours.score(PROMPTS, ANSWERS), atol=1e-4)
+    np.testing.assert_allclose(
+        rewards_in(trainer, *as_chats(PROMPTS, ANSWERS)), ours.score(PROMPTS, ANSWERS), atol=1e-4
+    )
 
 
 def test_reward_trainer_trains_on(beside, decoder):

@@ -27,11 +27,36 @@ atexit.register(_HOME.cleanup)
 set_hypothesis_home_dir(_HOME.name)
 
 FILES = settings(
-    derandomize=True, database=None, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 VALUES = settings(FILES, max_examples=200)
 
-_ODD = ["\n", "\r", "\r\n", '"', '""', ",", ";", "\t", " ", "\u00a0", "\u2028", "\x85", "\x1c", "\ufeff", "=", "\\", "a", "é", "🙂", "\u202e"]
+_ODD = [
+    "\n",
+    "\r",
+    "\r\n",
+    '"',
+    '""',
+    ",",
+    ";",
+    "\t",
+    " ",
+    "\u00a0",
+    "\u2028",
+    "\x85",
+    "\x1c",
+    "\ufeff",
+    "=",
+    "\\",
+    "a",
+    "é",
+    "🙂",
+    "\u202e",
+]
 texts = st.one_of(  # whatever UTF-8 can hold, but NUL
     st.lists(st.sampled_from(_ODD), max_size=6).map("".join),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12),
@@ -43,11 +68,17 @@ full_texts = texts.filter(str.strip)
 def rankings(draw) -> list[Ranking]:
     """Rankings with two distinct ranks, each prompt and group once, each answer once; texts as they are read, trimmed."""
     trimmed = full_texts.map(str.strip)
-    keys = draw(st.lists(st.tuples(trimmed, st.one_of(st.just(""), texts.map(str.strip))), min_size=1, max_size=4, unique=True))
+    keys = draw(
+        st.lists(st.tuples(trimmed, st.one_of(st.just(""), texts.map(str.strip))), min_size=1, max_size=4, unique=True)
+    )
     made = []
     for prompt, group in keys:
         answers = draw(st.lists(trimmed, min_size=2, max_size=4, unique=True))
-        ranks = draw(st.lists(st.integers(1, 999_999_999), min_size=len(answers), max_size=len(answers)).filter(lambda ranks: len(set(ranks)) > 1))
+        ranks = draw(
+            st.lists(st.integers(1, 999_999_999), min_size=len(answers), max_size=len(answers)).filter(
+                lambda ranks: len(set(ranks)) > 1
+            )
+        )
         made.append(Ranking(prompt, answers, ranks, group))
     return made
 
@@ -60,7 +91,13 @@ def test_rankings_read_back_as_they_were_written(tmp_path, made, around):
     read = read_rankings(path)
     assert read.rankings == made and read.warnings() == []
     left, right = around
-    write_rankings(path, [Ranking(left + r.prompt + right, [left + a + right for a in r.answers], r.ranks, left + r.group + right) for r in made])
+    write_rankings(
+        path,
+        [
+            Ranking(left + r.prompt + right, [left + a + right for a in r.answers], r.ranks, left + r.group + right)
+            for r in made
+        ],
+    )
     assert read_rankings(path).rankings == made  # white space around a text does not count
 
 
@@ -70,13 +107,26 @@ def test_cells_read_back_to_the_letter(tmp_path, rows, line_end, mark):
     path = tmp_path / "data.csv"
     written = format_rows([["x", "y", "z"], *rows], line_end=line_end)
     path.write_bytes(b"\xef\xbb\xbf" * mark + written.encode())
-    assert [list(record.values()) for record in read_table(path).records] == [cells for cells in rows if any(cell.strip() for cell in cells)]
+    assert [list(record.values()) for record in read_table(path).records] == [
+        cells for cells in rows if any(cell.strip() for cell in cells)
+    ]
 
 
 _PIECES = [
     b"prompt,answer,rank", b"group", b",", b",", b"\n", b"\n", b"\r", b'"', b"p", b"q", b"1", b"2", b"0", b" ", b";", b"\xef\xbb\xbf", b"\0", b"\xe9",
 ]  # fmt: skip
-_ROWS = [b"p,a,1\n", b"p,b,2\n", b"q,a,1\r\n", b'"p",c,2\n', b'q,"d\n\n",3\r', b",,\n", b"\n", b"p,a,1.0\n", "r,é,1\n".encode(), b'r,"""",4\n']
+_ROWS = [
+    b"p,a,1\n",
+    b"p,b,2\n",
+    b"q,a,1\r\n",
+    b'"p",c,2\n',
+    b'q,"d\n\n",3\r',
+    b",,\n",
+    b"\n",
+    b"p,a,1.0\n",
+    "r,é,1\n".encode(),
+    b'r,"""",4\n',
+]
 _WRONG = [b"p,", b",3\n", b'q,"c\n', b'"', b"p,a,2\n", b"p,x,0\n", b",x,1\n", b"\xc3", b"\xff", b"\0", b","]
 file_contents = st.one_of(
     st.binary(max_size=40),
@@ -104,7 +154,9 @@ def test_any_bytes_give_rankings_or_messages_that_name_their_lines(tmp_path, con
         assert lines == sorted(lines) and lines[0] >= 1 and lines[-1] <= len((content + b".").splitlines())
         return
     read.warnings()
-    assert read.rankings and all(len(set(r.ranks)) > 1 and len(set(r.answers)) == len(r.answers) == len(r.ranks) for r in read.rankings)
+    assert read.rankings and all(
+        len(set(r.ranks)) > 1 and len(set(r.answers)) == len(r.answers) == len(r.ranks) for r in read.rankings
+    )
     assert all(text == text.strip() for r in read.rankings for text in (r.prompt, *r.answers, r.group))
     write_rankings(path, read.rankings)
     assert read_rankings(path).rankings == read.rankings
@@ -118,19 +170,26 @@ def files_of_others(draw) -> tuple[bytes, str]:
     values = {"prompt": full_texts, "answer": full_texts, "rank": st.integers(1, 9), "note": texts}
     rows = draw(st.lists(st.tuples(*(values[name] for name in columns)), max_size=4))
     text = format_rows([columns, *map(list, rows)], line_end=line_end)
-    return (b"\xef\xbb\xbf" * draw(st.booleans()) + (text if draw(st.booleans()) else text.removesuffix(line_end)).encode()), line_end
+    return (
+        b"\xef\xbb\xbf" * draw(st.booleans()) + (text if draw(st.booleans()) else text.removesuffix(line_end)).encode()
+    ), line_end
 
 
 @settings(FILES, max_examples=25)
 @given(
     files_of_others(),
-    st.lists(st.tuples(full_texts, st.lists(full_texts, min_size=2, max_size=3, unique_by=str.strip)), min_size=1, max_size=3),
+    st.lists(
+        st.tuples(full_texts, st.lists(full_texts, min_size=2, max_size=3, unique_by=str.strip)), min_size=1, max_size=3
+    ),
     st.integers(0, 2),
     st.booleans(),
 )
 def test_adding_and_removing_rankings_keeps_other_rows_byte_for_byte(others, added, removed, by_hand):
     content, line_end = others
-    ranked = [(f"{number} {prompt}", answers, list(range(len(answers), 0, -1))) for number, (prompt, answers) in enumerate(added)]
+    ranked = [
+        (f"{number} {prompt}", answers, list(range(len(answers), 0, -1)))
+        for number, (prompt, answers) in enumerate(added)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.csv"
         path.write_bytes(content)
@@ -204,7 +263,9 @@ def comparisons(made: list[Ranking]) -> Counter:
     found = Counter()
     for ranking in made:
         for (a, a_rank), (b, b_rank) in combinations(zip(ranking.answers, ranking.ranks), 2):
-            found[ranking.prompt, *((a, b) if a_rank < b_rank else (b, a) if b_rank < a_rank else (frozenset([a, b]),))] += 1
+            found[
+                ranking.prompt, *((a, b) if a_rank < b_rank else (b, a) if b_rank < a_rank else (frozenset([a, b]),))
+            ] += 1
     return found
 
 
@@ -218,14 +279,27 @@ def rankings_like_chats(draw) -> list[Ranking]:
     made = draw(rankings())
     if draw(st.booleans()):
         made = [
-            Ranking(f"{draw(like_chats)} {i}", draw(st.lists(like_chats, min_size=2, max_size=4, unique=True)), [1, 2, 1, 3], r.group)
+            Ranking(
+                f"{draw(like_chats)} {i}",
+                draw(st.lists(like_chats, min_size=2, max_size=4, unique=True)),
+                [1, 2, 1, 3],
+                r.group,
+            )
             for i, r in enumerate(made)
         ]
         made = [Ranking(r.prompt, r.answers, r.ranks[: len(r.answers)], r.group) for r in made]
     return made
 
 
-TARGETS = ["trl.jsonl", "trl.csv", "trl-conversational.json", "trl-conversational.parquet", "lists.jsonl", "rewardbench.parquet", "csv.json"]
+TARGETS = [
+    "trl.jsonl",
+    "trl.csv",
+    "trl-conversational.json",
+    "trl-conversational.parquet",
+    "lists.jsonl",
+    "rewardbench.parquet",
+    "csv.json",
+]
 
 
 @settings(FILES, max_examples=80)
@@ -233,14 +307,18 @@ TARGETS = ["trl.jsonl", "trl.csv", "trl-conversational.json", "trl-conversationa
 def test_there_and_back_no_comparison_is_lost(made, name):
     with tempfile.TemporaryDirectory() as folder:
         path, there, back = Path(folder) / "data.csv", Path(folder) / name, Path(folder) / "back.csv"
-        assume(not any("\n\n" in answer for ranking in made for answer in ranking.answers))  # an answer that reads like several turns is escaped
+        assume(
+            not any("\n\n" in answer for ranking in made for answer in ranking.answers)
+        )  # an answer that reads like several turns is escaped
         write_rankings(path, made)
         assert convert_rankings.main([str(path), str(there), "--to", there.stem]) == 0
         assert convert_rankings.main([str(there), str(back)]) == 0
         read = read_rankings(back).rankings
     assert comparisons(read) == comparisons(made)
     if there.stem != "lists":  # which hold no groups
-        assert {(r.prompt, r.group): set(r.answers) for r in read} == {(r.prompt, r.group): set(r.answers) for r in made}
+        assert {(r.prompt, r.group): set(r.answers) for r in read} == {
+            (r.prompt, r.group): set(r.answers) for r in made
+        }
 
 
 def is_refused_or_right(capsys, source: Path, *arguments: str) -> None:
@@ -258,17 +336,28 @@ def is_refused_or_right(capsys, source: Path, *arguments: str) -> None:
 
 ANY_JSON = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(-4, 4), st.floats(), st.sampled_from(["", "a", "b", "\0", "model_a", "\n\nHuman: a", "[", "[1]", "3"])
+        st.none(),
+        st.booleans(),
+        st.integers(-4, 4),
+        st.floats(),
+        st.sampled_from(["", "a", "b", "\0", "model_a", "\n\nHuman: a", "[", "[1]", "3"]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["role", "content", "from", "value", "answer", "rank", "completion", "text"]), inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["role", "content", "from", "value", "answer", "rank", "completion", "text"]),
+            inner,
+            max_size=3,
+        ),
     ),
     max_leaves=6,
 )
 MESSAGES = st.lists(
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "assistant", "system", "?"]), "content": st.one_of(st.sampled_from(["a", "b"]), ANY_JSON)}
+        {
+            "role": st.sampled_from(["user", "assistant", "system", "?"]),
+            "content": st.one_of(st.sampled_from(["a", "b"]), ANY_JSON),
+        }
     ),
     max_size=3,
 )
@@ -289,12 +378,17 @@ def records(draw) -> list[dict]:
 @given(made=records(), kind=st.sampled_from(["jsonl", "json"]), score=st.booleans())
 def test_any_records_are_converted_or_refused_in_plain_words(tmp_path, capsys, made, kind, score):
     source = tmp_path / f"source.{kind}"
-    source.write_text(json.dumps(made) if kind == "json" else "".join(json.dumps(record) + "\n" for record in made), encoding="utf-8")
+    source.write_text(
+        json.dumps(made) if kind == "json" else "".join(json.dumps(record) + "\n" for record in made), encoding="utf-8"
+    )
     is_refused_or_right(capsys, source, *(["--score", "rank"] if score else []))
 
 
 @settings(FILES, max_examples=60)
-@given(content=st.one_of(file_contents, st.binary(max_size=60)), kind=st.sampled_from(["csv", "jsonl", "json", "parquet", "data"]))
+@given(
+    content=st.one_of(file_contents, st.binary(max_size=60)),
+    kind=st.sampled_from(["csv", "jsonl", "json", "parquet", "data"]),
+)
 def test_any_bytes_are_converted_or_refused_in_plain_words(tmp_path, capsys, content, kind):
     source = tmp_path / f"source.{kind}"
     source.write_bytes(content)
@@ -302,7 +396,12 @@ def test_any_bytes_are_converted_or_refused_in_plain_words(tmp_path, capsys, con
 
 
 @settings(FILES, max_examples=60)
-@given(kind=st.sampled_from(["jsonl", "json", "parquet", "csv"]), at=st.floats(0, 1), junk=st.binary(min_size=1, max_size=3), cut=st.booleans())
+@given(
+    kind=st.sampled_from(["jsonl", "json", "parquet", "csv"]),
+    at=st.floats(0, 1),
+    junk=st.binary(min_size=1, max_size=3),
+    cut=st.booleans(),
+)
 def test_a_damaged_file_is_converted_or_refused_in_plain_words(tmp_path, capsys, kind, at, junk, cut):
     source = tmp_path / f"source.{kind}"
     names = ["prompt", "chosen", "rejected"]

@@ -12,7 +12,10 @@ from conftest import ROOT
 
 SCRIPTS = {path.name: importlib.import_module(path.stem) for path in sorted(ROOT.glob("*.py"))}
 PROGRAMS = SCRIPTS | {"benchmark.py": benchmark}
-PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
 README = PAGES["README.md"]
 HEAVY = {"torch", "transformers", "pandas", "numpy", "datasets", "rich"}
 
@@ -20,7 +23,11 @@ HEAVY = {"torch", "transformers", "pandas", "numpy", "datasets", "rich"}
 def commands(page: str) -> list[tuple[str, list[str]]]:
     """Every command of a page that runs one of the programs: fenced, in a line of a table, or in a sentence."""
     found = []
-    for line in re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S) + re.findall(r"`([^`\n]+)`", page) + re.findall(r"^\$ (.*)", page, re.M):
+    for line in (
+        re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S)
+        + re.findall(r"`([^`\n]+)`", page)
+        + re.findall(r"^\$ (.*)", page, re.M)
+    ):
         for command in re.split(r"\n|&&|\|", line):
             words = shlex.split(command) if command.count("'") % 2 == 0 and command.count('"') % 2 == 0 else []
             for i, word in enumerate(words):
@@ -36,7 +43,10 @@ def options(program: str) -> set[str]:
 
 def anchors(page: str) -> set[str]:
     """The anchors that GitHub gives to a page's headings: `## Speed, and quality` gets `speed-and-quality`."""
-    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", page, re.M)}
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", page, re.M)
+    }
 
 
 def test_the_readme_is_short():
@@ -58,7 +68,9 @@ def test_there_are_commands():
     assert {program for program, _ in commands(PAGES["docs/measurements.md"])} == {"benchmark.py"}
 
 
-@pytest.mark.parametrize("page, program, arguments", [(name, *command) for name, page in PAGES.items() for command in commands(page)])
+@pytest.mark.parametrize(
+    "page, program, arguments", [(name, *command) for name, page in PAGES.items() for command in commands(page)]
+)
 def test_every_command_is_parsed_by_the_real_parser(page, program, arguments):
     PROGRAMS[program].build_parser().parse_args(arguments)
 
@@ -84,7 +96,9 @@ def test_every_relative_link_leads_somewhere(name):
 
 def test_every_page_and_picture_of_docs_is_linked():
     linked = {
-        ((ROOT / name).parent / link.partition("#")[0]).resolve() for name, page in PAGES.items() for link in re.findall(r"\]\(([^)\s]+)\)", page)
+        ((ROOT / name).parent / link.partition("#")[0]).resolve()
+        for name, page in PAGES.items()
+        for link in re.findall(r"\]\(([^)\s]+)\)", page)
     }
     assert {path for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".png")} <= linked
 
@@ -93,7 +107,9 @@ def entries(page: str) -> dict[str, str]:
     """The paths that a page's tree names, each with its line of text; two blanks of indentation lead into a folder."""
     found: dict[str, str] = {}
     folders: list[str] = []
-    for indent, name, text in re.findall(r"^( *)(\S+)(.*)$", page.split("# The tree")[1].split("```")[1].partition("\n")[2], re.M):
+    for indent, name, text in re.findall(
+        r"^( *)(\S+)(.*)$", page.split("# The tree")[1].split("```")[1].partition("\n")[2], re.M
+    ):
         folders[len(indent) // 2 :] = [name]
         assert "".join(folders) not in found, name
         found["".join(folders)] = text.strip()
@@ -128,5 +144,7 @@ def test_help_shows_every_default_and_loads_nothing_heavy(script, helps):
     assert helps[script]["heavy"] == []
     for action in SCRIPTS[script].build_parser()._actions:
         if action.option_strings and action.option_strings[-1] != "--help":
-            entry = re.search(rf"^  {action.option_strings[0]}[ ,\n].*?(?=^  -|^\S|\Z)", helps[script]["printed"], re.M | re.S)[0]
+            entry = re.search(
+                rf"^  {action.option_strings[0]}[ ,\n].*?(?=^  -|^\S|\Z)", helps[script]["printed"], re.M | re.S
+            )[0]
             assert action.default is None or f"(default: {action.default})" in " ".join(entry.split())

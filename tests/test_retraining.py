@@ -46,15 +46,22 @@ def test_cross_validations_are_compared_by_the_rewards_that_were_kept(folder, ti
     assert {row["part"] for row in before} == {"cross-validation"} and len(before) == 20
     same = " ".join(train(folder, *arguments).stdout.split())
     assert "of the pairs of 5 prompts in order, against" in same and "The top answer changed" not in same
-    rewards = folder / "reward_model_final" / "rewards.csv"  # what counts is what stands there: the best answer's reward, turned
+    rewards = (
+        folder / "reward_model_final" / "rewards.csv"
+    )  # what counts is what stands there: the best answer's reward, turned
     rewards.write_text("".join([*rewards.read_text().splitlines(keepends=True)[:1], *(
         f"cross-validation,{row['prompt']},\"{row['answer']}\",{row['rank']},{row['rank']},1\n" for row in before
     )]))  # fmt: skip
     worst = " ".join(train(folder, *arguments).stdout.split())
-    assert "in order, against 0.000 before, each scored by models that had not seen it (" in worst and "The top answer changed for " in worst
+    assert (
+        "in order, against 0.000 before, each scored by models that had not seen it (" in worst
+        and "The top answer changed for " in worst
+    )
 
 
-@pytest.mark.parametrize("damage", [b"", b"part,prompt\n", b"\xff\xfe", b"part,prompt,answer,rank,reward\ntest,p,a,1,high\n"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"part,prompt\n", b"\xff\xfe", b"part,prompt,answer,rank,reward\ntest,p,a,1,high\n"]
+)
 def test_a_retraining_that_cannot_be_compared_says_why(folder, tiny_distilbert, damage):
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
     assert "Not compared" not in train(folder, *arguments).stdout
@@ -73,11 +80,19 @@ def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilber
     arguments = ["--base-model", "first", "--max-steps", 2, *layers]
     done = train(folder, "--data", "both.csv", *arguments, "--validation-fraction", 0.8, "--output-dir", "second")
     assert "warning: first was trained on 5 of these prompts already: none of them counts as unseen\n" in done.stdout
-    unseen = {row["prompt"] for row in read_csv(folder / "second" / "rewards.csv") if row["part"] in ("validation", "cross-validation")}
+    unseen = {
+        row["prompt"]
+        for row in read_csv(folder / "second" / "rewards.csv")
+        if row["part"] in ("validation", "cross-validation")
+    }
     assert 0 < len(unseen) <= 3 and not {prompt_digest(prompt) for prompt in unseen} & seen
-    learned = {prompt_digest(row["prompt"]) for row in read_csv(folder / "both.csv")} - {prompt_digest(p) for p in unseen if layers}
+    learned = {prompt_digest(row["prompt"]) for row in read_csv(folder / "both.csv")} - {
+        prompt_digest(p) for p in unseen if layers
+    }
     assert {*json.loads((folder / "second" / "metrics.json").read_text())["seen_prompts"]} == learned
-    (folder / "later.csv").write_text("".join((folder / "both.csv").read_text().splitlines(keepends=True)[i] for i in (0, *range(17, 25))))
+    (folder / "later.csv").write_text(
+        "".join((folder / "both.csv").read_text().splitlines(keepends=True)[i] for i in (0, *range(17, 25)))
+    )
     train(folder, "--data", "both.csv", "--test-data", "later.csv", *arguments, "--output-dir", "third")
     assert json.loads((folder / "third" / "metrics.json").read_text())["test"]["prompts"] == 1
 
@@ -85,13 +100,28 @@ def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilber
 def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_distilbert):
     join_sample(folder)
     done = train(folder, "--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 7)
-    printed, metrics = " ".join(done.stdout.split()), json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert "Judged by all 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: this model has" in printed
-    assert "Rewards of the cross-validation answers (unseen prompts)" in printed and "training samples 32 ranked answers to 8 prompts" in printed
+    printed, metrics = (
+        " ".join(done.stdout.split()),
+        json.loads((folder / "reward_model_final" / "metrics.json").read_text()),
+    )
+    assert (
+        "Judged by all 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: this model has"
+        in printed
+    )
+    assert (
+        "Rewards of the cross-validation answers (unseen prompts)" in printed
+        and "training samples 32 ranked answers to 8 prompts" in printed
+    )
     assert metrics["cross_validation"]["prompts"] == metrics["cross_validation"]["folds"] == 8
     assert metrics["validation"] is None and len(metrics["seen_prompts"]) == metrics["data"]["training_prompts"] == 8
-    assert metrics["verdict"] in printed and f"> {metrics['verdict']}" in (folder / "reward_model_final" / "README.md").read_text()
-    assert metrics["no_odds"] == "at least 10 prompts are needed, and there were 8" and metrics["reward_quantiles_answers"] == 32
+    assert (
+        metrics["verdict"] in printed
+        and f"> {metrics['verdict']}" in (folder / "reward_model_final" / "README.md").read_text()
+    )
+    assert (
+        metrics["no_odds"] == "at least 10 prompts are needed, and there were 8"
+        and metrics["reward_quantiles_answers"] == 32
+    )
     reviewed = run_script("review_rankings.py", "--data", "both.csv", "--base-model", tiny_distilbert, "--precision", "fp32", "--max-length", 64,
                           cwd=folder).stdout  # fmt: skip
     assert metrics["verdict"] in " ".join(reviewed.split())  # the same cross-validation
@@ -102,7 +132,9 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
 
 def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, tiny_distilbert):
     pairs = ((1, "reading books is a good friend"), (2, "coffee water code"))
-    own = "prompt,answer,rank\n" + "".join(f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in pairs)
+    own = "prompt,answer,rank\n" + "".join(
+        f"My own question {i},{answer} {i},{rank}\n" for i in range(5) for rank, answer in pairs
+    )
     (folder / "mine.csv").write_text(own)
     (folder / "copy.csv").write_text((folder / "training_data.csv").read_text().replace("Tell me", "TELL  ME"))
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
@@ -113,7 +145,10 @@ def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, 
     (folder / "training_data.csv").write_text(own)  # somebody's own, whatever the file's name
     for data in ("mine.csv", "training_data.csv"):
         printed = " ".join(train(folder, *arguments, "--data", data).stdout.split())
-        assert f"test_data.csv is not used: {data} is not the sample; to judge the model by it, give --test-data test_data.csv" in printed
+        assert (
+            f"test_data.csv is not used: {data} is not the sample; to judge the model by it, give --test-data test_data.csv"
+            in printed
+        )
         assert f"Judged by all 5 prompts of {data}, such as 'My own question 0', in a cross-validation" in printed
         card = (folder / "reward_model_final" / "README.md").read_text()
         record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
@@ -128,5 +163,7 @@ def test_prompts_that_were_typed_otherwise_are_no_test_of_the_model(folder, tiny
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 2, "--validation-fraction", 0]
     done = train(folder, *arguments, "--data", "capital.csv", "--test-data", "training_data.csv")
     assert "shares 5 prompts with training_data.csv: left out of training" in " ".join(done.stdout.split())
-    scored = run_script("score_answers.py", "test_data.csv", "--model", "reward_model_final", "--output", "scored.csv", cwd=folder)
+    scored = run_script(
+        "score_answers.py", "test_data.csv", "--model", "reward_model_final", "--output", "scored.csv", cwd=folder
+    )
     assert "not judged: 3 prompts that the model was trained on" in scored.stdout

@@ -28,7 +28,17 @@ def folder(tmp_path, sample_folder):
 
 
 def review(folder, tiny_distilbert, *arguments, status=0):
-    return run_script("review_rankings.py", "--data", "data.csv", "--base-model", tiny_distilbert, *TINY, *arguments, cwd=folder, status=status)
+    return run_script(
+        "review_rankings.py",
+        "--data",
+        "data.csv",
+        "--base-model",
+        tiny_distilbert,
+        *TINY,
+        *arguments,
+        cwd=folder,
+        status=status,
+    )
 
 
 def told(done, word: str) -> list[str]:
@@ -70,7 +80,10 @@ def ranked_by_length(folder, prompts: int) -> None:
     rows = []
     for i in range(prompts):
         ranks = [1, 2, 3, 4] if i % 10 else [4, 3, 2, 1]
-        rows += [[f"prompt {i}", " ".join(["code"] * (4 - j) + ["coffee"] * j + ["water"] * (i % 7)), rank] for j, rank in enumerate(ranks)]
+        rows += [
+            [f"prompt {i}", " ".join(["code"] * (4 - j) + ["coffee"] * j + ["water"] * (i % 7)), rank]
+            for j, rank in enumerate(ranks)
+        ]
     (folder / "data.csv").write_text(format_rows([COLUMNS, *rows]))
 
 
@@ -123,7 +136,9 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
     ]
     (folder / "data.csv").write_text(format_rows([[*COLUMNS, "rater"], *grouped]))
     printed = review(folder, tiny_distilbert).stdout
-    assert "two raters agree" in printed and re.search(r"^ +\d\.\d\d  [^[]*\b(ann|bob)\b[^[]*\[\d\] [^[]*\[\d\] ", printed, re.M)
+    assert "two raters agree" in printed and re.search(
+        r"^ +\d\.\d\d  [^[]*\b(ann|bob)\b[^[]*\[\d\] [^[]*\[\d\] ", printed, re.M
+    )
     reviewed = read_csv(folder / "review.csv")
     assert len(reviewed) == 64
     disputes = {(row["prompt"], row["rater"]): float(row["dispute"]) for row in reviewed}
@@ -134,8 +149,22 @@ def test_rankings_in_groups_are_reviewed_group_by_group(folder, tiny_distilbert)
 
 
 def test_answers_that_are_cut_are_counted_as_the_trainer_counts_them(folder, tiny_distilbert):
-    trained = run_script("reward_model_trainer.py", "--data", "data.csv", "--base-model", tiny_distilbert, *TINY, "--max-steps", 1, cwd=folder)
-    [warning] = [line for line in trained.stdout.splitlines() if " answers were cut at 64 tokens, the longer of prompt and answer first; to" in line]
+    trained = run_script(
+        "reward_model_trainer.py",
+        "--data",
+        "data.csv",
+        "--base-model",
+        tiny_distilbert,
+        *TINY,
+        "--max-steps",
+        1,
+        cwd=folder,
+    )
+    [warning] = [
+        line
+        for line in trained.stdout.splitlines()
+        if " answers were cut at 64 tokens, the longer of prompt and answer first; to" in line
+    ]
     assert review(folder, tiny_distilbert).stdout.splitlines().count(warning) == 1
 
 
@@ -148,7 +177,9 @@ def test_what_is_not_a_review_is_not_overwritten(folder, tiny_distilbert):
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\xff")
     assert "exists and is not a review" in review(folder, tiny_distilbert, "--output", "picture.png", status=2).stderr
     done = review(folder, tiny_distilbert, "--output", "nowhere/review.csv", status=2)
-    assert done.stderr == "error: --output nowhere/review.csv: no folder nowhere; create it, or choose another --output\n"
+    assert (
+        done.stderr == "error: --output nowhere/review.csv: no folder nowhere; create it, or choose another --output\n"
+    )
 
 
 def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_work(folder, tiny_distilbert, tiny_reward_model):
@@ -161,7 +192,9 @@ def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_work(folde
     assert counted == [0] and not (folder / "review.csv").exists()
 
 
-def test_a_reward_model_can_be_the_base_where_it_has_not_seen_the_prompts(folder, tiny_distilbert, tiny_reward_model, sample_folder):
+def test_a_reward_model_can_be_the_base_where_it_has_not_seen_the_prompts(
+    folder, tiny_distilbert, tiny_reward_model, sample_folder
+):
     (folder / "data.csv").write_text((sample_folder / "test_data.csv").read_text())
     assert "cross-validation (3 prompts)" in review(folder, tiny_distilbert, "--base-model", tiny_reward_model).stdout
 
@@ -172,7 +205,10 @@ def test_an_architecture_of_which_no_probe_is_known_is_refused(folder, tiny_dist
     assert done.stderr == f"error: --base-model {tiny_deberta}: {said}\n" and not (folder / "review.csv").exists()
 
 
-@pytest.mark.parametrize("arguments, message", [(["--layers", 3], "--layers 3: "), (["--device", "cuda:0"], "--device cuda:0: name the kind alone")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [(["--layers", 3], "--layers 3: "), (["--device", "cuda:0"], "--device cuda:0: name the kind alone")],
+)
 def test_what_does_not_fit_is_one_line(folder, tiny_distilbert, arguments, message):
     done = review(folder, tiny_distilbert, *arguments, status=2)
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
@@ -187,7 +223,14 @@ def test_one_prompt_cannot_be_reviewed(folder, tiny_distilbert):
 def test_a_learning_curve_says_whether_more_would_help(folder, tiny_distilbert):
     ranked_by_length(folder, 16)
     log = [
-        {"event": "ranked", "data": "data.csv", "prompt": "prompt 3", "answers": ["a", "b"], "ranks": ranks, "recheck": again}
+        {
+            "event": "ranked",
+            "data": "data.csv",
+            "prompt": "prompt 3",
+            "answers": ["a", "b"],
+            "ranks": ranks,
+            "recheck": again,
+        }
         for again, ranks in ((False, [1, 2]), (True, [2, 1]))
     ]
     (folder / "ranking_log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log))
@@ -210,7 +253,10 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_any_work(folder, tiny_
     done = review(folder, tiny_distilbert, "--learning-curve", "--curve-plot", "curve.txt", status=2)
     assert done.stderr.startswith("error: --curve-plot curve.txt: unsupported image type; use .png")
     done = review(folder, tiny_distilbert, "--learning-curve", "--curve-plot", "nowhere/curve.png", status=2)
-    assert done.stderr == "error: --curve-plot nowhere/curve.png: no folder nowhere; create it, or choose another --curve-plot\n"
+    assert (
+        done.stderr
+        == "error: --curve-plot nowhere/curve.png: no folder nowhere; create it, or choose another --curve-plot\n"
+    )
 
 
 def test_a_review_can_be_reviewed_and_its_columns_are_not_doubled(folder, tiny_distilbert):
@@ -248,11 +294,18 @@ def test_a_pipe_is_refused(folder, tiny_distilbert):
 
 def test_every_setting_of_a_review_is_one_of_the_trainer_and_reaches_the_command_that_trains():
     reviews, trains = review_rankings.build_parser(), reward_model_trainer.build_parser()
-    words = shlex.split("--data d.csv --base-model b --objective bradley-terry --layers 3 --max-length 9 --seed 3 --device mps --precision fp32")
+    words = shlex.split(
+        "--data d.csv --base-model b --objective bradley-terry --layers 3 --max-length 9 --seed 3 --device mps --precision fp32"
+    )
     settings = settings_from(TrainingSettings, reviews.parse_args(words))
     flags = {action.dest for action in reviews._actions}
-    assert all(getattr(settings, field.name) != field.default for field in fields(TrainingSettings) if field.name in flags)
+    assert all(
+        getattr(settings, field.name) != field.default for field in fields(TrainingSettings) if field.name in flags
+    )
     again = trains.parse_args(training_words("b", settings))
     assert settings_from(TrainingSettings, again) == settings and again.base_model == "b"
     said = [{action.dest: action.help for action in parser._actions} for parser in (reviews, trains)]
-    assert all(said[0][name] == said[1][name] for name in ["base_model", *(field.name for field in fields(TrainingSettings) if field.name in flags)])
+    assert all(
+        said[0][name] == said[1][name]
+        for name in ["base_model", *(field.name for field in fields(TrainingSettings) if field.name in flags)]
+    )

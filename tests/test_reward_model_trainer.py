@@ -42,15 +42,35 @@ def test_what_is_printed_and_written(packaged_run):
     folder, done = packaged_run
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert "distilbert-base-uncased: " in lines[0] and "; using the packaged all-MiniLM-L6-v2 instead training: " in " ".join(done.stdout.split())
+    assert "distilbert-base-uncased: " in lines[
+        0
+    ] and "; using the packaged all-MiniLM-L6-v2 instead training: " in " ".join(done.stdout.split())
     assert "Judged by the 3 test prompts of test_data.csv, such as 'Explain why the sky is blue'." in lines
-    for text in ("Sky blue.", "pairwise accuracy [95 % interval]", "longest answer is best", "Kendall tau", "best-of-n hit rate"):
+    for text in (
+        "Sky blue.",
+        "pairwise accuracy [95 % interval]",
+        "longest answer is best",
+        "Kendall tau",
+        "best-of-n hit rate",
+    ):
         assert text in done.stdout
-    assert [line.split(":")[0].split(maxsplit=1)[1] for line in lines if " tell  " in line or " passed  " in line or "FAILED  " in line]
+    assert [
+        line.split(":")[0].split(maxsplit=1)[1]
+        for line in lines
+        if " tell  " in line or " passed  " in line or "FAILED  " in line
+    ]
     assert "generalisation: " in done.stdout and "too few to tell (at least 6)" in done.stdout
     assert "Trust this model only to try the pipeline out" in done.stdout
     written = {path.name for path in (folder / "reward_model_final").iterdir()}
-    assert {"model.safetensors", "tokenizer.json", "config.json", "README.md", "metrics.json", "rewards.csv", "reward_scores_plot.png"} <= written
+    assert {
+        "model.safetensors",
+        "tokenizer.json",
+        "config.json",
+        "README.md",
+        "metrics.json",
+        "rewards.csv",
+        "reward_scores_plot.png",
+    } <= written
     assert not [name for name in written if "checkpoint" in name or name in ("optimizer.pt", "trainer_state.json")]
     assert {path.name for path in folder.iterdir()} == {
         "training_data.csv", "test_data.csv", "reward_model_final", "reward_scores_plot.png", "logs",
@@ -79,7 +99,15 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     assert metrics["base_model"] == {
         "asked": "distilbert-base-uncased", "used": "sentence-transformers/all-MiniLM-L6-v2", "source": "package",
     }  # fmt: skip
-    assert {"layers", "steps", "best_step", "training_loss", "seconds", "ranked_answers_per_second", "precision"} <= set(metrics["training"])
+    assert {
+        "layers",
+        "steps",
+        "best_step",
+        "training_loss",
+        "seconds",
+        "ranked_answers_per_second",
+        "precision",
+    } <= set(metrics["training"])
     assert set(metrics["baselines"]["test"]) == {"longest_answer", "shortest_answer"}
     assert [check["name"] for check in metrics["checks"]] == [
         "score variation", "quality sensitivity", "ranking ability", "generalisation",
@@ -95,7 +123,9 @@ def test_the_training_answers_are_on_the_promised_scale(packaged_run):
     folder, _ = packaged_run
     rankings = read_rankings(folder / "training_data.csv").rankings
     rewards = RewardModel.load(folder / "reward_model_final").score_rankings(rankings)
-    assert rewards.mean() == pytest.approx(0, abs=1e-2) and rewards.std() == pytest.approx(1, abs=1e-2)  # read in bf16, scored in fp32
+    assert rewards.mean() == pytest.approx(0, abs=1e-2) and rewards.std() == pytest.approx(
+        1, abs=1e-2
+    )  # read in bf16, scored in fp32
 
 
 @pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])
@@ -109,9 +139,22 @@ def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, obj
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
-    arguments = ["--base-model", tiny_distilbert, "--min-steps", 200, "--test-data", "test_data.csv", "--freeze-layers", 0]
+    arguments = [
+        "--base-model",
+        tiny_distilbert,
+        "--min-steps",
+        200,
+        "--test-data",
+        "test_data.csv",
+        "--freeze-layers",
+        0,
+    ]
     train(folder, *arguments, "--output-dir", "undisturbed")
-    command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *map(str, [*TINY, *arguments, "--output-dir", "killed"])]
+    command = [
+        sys.executable,
+        str(ROOT / "reward_model_trainer.py"),
+        *map(str, [*TINY, *arguments, "--output-dir", "killed"]),
+    ]
     run = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while run.poll() is None and not (folder / ".killed.unfinished" / "checkpoint-40" / "trainer_state.json").exists():
         time.sleep(0.005)
@@ -120,7 +163,9 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     assert not (folder / "killed").exists()
     newest = max((folder / ".killed.unfinished").glob("checkpoint-*"), key=os.path.getmtime)
     cut_short = folder / ".killed.unfinished" / "checkpoint-180"
-    shutil.copytree(newest, cut_short, ignore=shutil.ignore_patterns("trainer_state.json"))  # a checkpoint without its last file
+    shutil.copytree(
+        newest, cut_short, ignore=shutil.ignore_patterns("trainer_state.json")
+    )  # a checkpoint without its last file
 
     done = train(folder, *arguments, "--output-dir", "killed", "--learning-rate", 2e-3, "--resume", status=2)
     assert done.stderr == (
@@ -132,7 +177,10 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     assert resumed.keys() == undisturbed.keys()
     for name, tensor in undisturbed.items():
         torch.testing.assert_close(resumed[name], tensor, atol=0, rtol=0)
-    histories = [json.loads((folder / name / "metrics.json").read_text())["training"]["history"] for name in ("killed", "undisturbed")]
+    histories = [
+        json.loads((folder / name / "metrics.json").read_text())["training"]["history"]
+        for name in ("killed", "undisturbed")
+    ]
     assert histories[0] == histories[1]
     assert not (folder / ".killed.unfinished").exists()
 
@@ -142,10 +190,34 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
 def test_two_processes_train_what_one_does(folder, tiny_distilbert, layers):
     join_sample(folder)
     # 4 prompts to train on are two steps, each with a prompt for both processes; 4 are evaluated by both
-    arguments = ["--data", "both.csv", "--base-model", tiny_distilbert, "--max-steps", 12, "--validation-fraction", 0.5, *layers]
+    arguments = [
+        "--data",
+        "both.csv",
+        "--base-model",
+        tiny_distilbert,
+        "--max-steps",
+        12,
+        "--validation-fraction",
+        0.5,
+        *layers,
+    ]
     train(folder, *arguments, "--output-dir", "one")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(ROOT / "reward_model_trainer.py")]
-    done = subprocess.run([*command, *map(str, [*TINY, *arguments, "--output-dir", "two"])], cwd=folder, capture_output=True, text=True, timeout=300)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+        str(ROOT / "reward_model_trainer.py"),
+    ]
+    done = subprocess.run(
+        [*command, *map(str, [*TINY, *arguments, "--output-dir", "two"])],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     one, two = (json.loads((folder / name / "metrics.json").read_text()) for name in ("one", "two"))
     assert two["training"]["processes"] == 2
@@ -225,7 +297,10 @@ def test_a_second_training_reads_only_the_answers_that_are_new(folder, tiny_dist
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [(["--layers", 3], "error: --layers 3: {base} has 2 layers; give 1 to 2\n"), (["--device", "cuda:0"], "error: --device cuda:0: name the kind")],
+    [
+        (["--layers", 3], "error: --layers 3: {base} has 2 layers; give 1 to 2\n"),
+        (["--device", "cuda:0"], "error: --device cuda:0: name the kind"),
+    ],
 )
 def test_what_does_not_fit_the_base_model_or_the_machine_is_one_line(folder, tiny_distilbert, arguments, message):
     done = train(folder, "--base-model", tiny_distilbert, *arguments, status=2)
@@ -237,7 +312,11 @@ def test_an_architecture_that_is_not_known_is_trained_as_a_whole_and_a_line_says
     said = f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"
     assert said in " ".join(done.stdout.split())
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
-    assert (metrics["training"]["layers"], metrics["training"]["frozen_layers"], metrics["cross_validation"]) == (3, 1, None)
+    assert (metrics["training"]["layers"], metrics["training"]["frozen_layers"], metrics["cross_validation"]) == (
+        3,
+        1,
+        None,
+    )
     assert {row["part"] for row in read_csv(folder / "reward_model_final" / "rewards.csv")} == {"test", "validation"}
 
 
@@ -250,9 +329,13 @@ def test_cut_answers_are_counted(folder, tiny_distilbert):
 def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_named(folder, tiny_distilbert):
     opening = "reading matters because a good friend listens " * 9
     rows = [f"Question {i},{opening}{end},{rank}\n" for i in range(3) for rank, end in ((1, "good"), (2, "bad"))]
-    rows += [f"Tied,{opening}{end},{rank}\n" for rank, end in ((1, "good"), (1, "bad"))] + ["Tied,code,2\n"]  # lose nothing
+    rows += [f"Tied,{opening}{end},{rank}\n" for rank, end in ((1, "good"), (1, "bad"))] + [
+        "Tied,code,2\n"
+    ]  # lose nothing
     (folder / "training_data.csv").write_text("".join(["prompt,answer,rank\n", *rows]))
-    printed = " ".join(train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv").stdout.split())
+    printed = " ".join(
+        train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv").stdout.split()
+    )
     assert "warning: 8 of 9 answers were cut at 64 tokens" in printed
     assert (
         "In 3 rankings answers of different ranks are identical up to there, and can only get the same reward; give a larger --max-length, or"
@@ -260,7 +343,9 @@ def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_name
     ) in printed
     (folder / "training_data.csv").write_text("".join(["prompt,answer,rank\n", *rows[:6]]))
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv", status=2)
-    assert done.stderr.startswith("error: these rankings teach no order: they contradict each other, or their answers differ only behind --max-")
+    assert done.stderr.startswith(
+        "error: these rankings teach no order: they contradict each other, or their answers differ only behind --max-"
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
@@ -276,16 +361,28 @@ def test_a_damaged_base_model_gets_one_line_before_any_work(folder, tiny_distilb
     os.truncate(damaged / "model.safetensors", 60_000)
     before = sorted(folder.rglob("*"))
     done = train(folder, "--base-model", damaged, status=2)
-    assert done.stderr.startswith(f"error: {damaged}: cannot be loaded (its weights are damaged: ") and done.stderr.count("\n") == 1
+    assert (
+        done.stderr.startswith(f"error: {damaged}: cannot be loaded (its weights are damaged: ")
+        and done.stderr.count("\n") == 1
+    )
     assert done.stderr.endswith("; choose another --base-model\n")
     assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("limit, why", [(100_000, "File too large"), (200_000, "a file could not be written whole")])
-def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(folder, tiny_distilbert, small_files_only, limit, why):
+def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(
+    folder, tiny_distilbert, small_files_only, limit, why
+):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 1)
     before = {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()}
-    arguments = ["--base-model", tiny_distilbert, "--layers", 2, "--freeze-layers", -1]  # the weights take 130 kB, the optimizer's moments twice that
+    arguments = [
+        "--base-model",
+        tiny_distilbert,
+        "--layers",
+        2,
+        "--freeze-layers",
+        -1,
+    ]  # the weights take 130 kB, the optimizer's moments twice that
     with small_files_only(limit):
         done = train(folder, *arguments, status=2)
     assert re.fullmatch(
@@ -309,11 +406,15 @@ def test_a_disk_too_full_for_the_model_costs_no_training(folder, tiny_distilbert
         patched.setattr(saving, "_write_files", on_a_full_disk)
         done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, status=2)
     assert (
-        "error: " in done.stderr and ".reward_model_final.unfinished/model: cannot be written (File too large); it takes about 0.1 MB" in done.stderr
+        "error: " in done.stderr
+        and ".reward_model_final.unfinished/model: cannot be written (File too large); it takes about 0.1 MB"
+        in done.stderr
     )
     assert not (folder / ".reward_model_final.unfinished" / "model").exists()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, "--resume")
-    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (folder / ".reward_model_final.unfinished").exists()
+    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (
+        folder / ".reward_model_final.unfinished"
+    ).exists()
 
 
 def test_a_second_training_on_the_same_folder_is_refused(folder, tiny_distilbert):
@@ -347,9 +448,18 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--data", "none.csv"], "error: none.csv: no such file; `python create_sample_data.py` writes a sample"),
         (["--base-model", "./none"], "error: ./none: no such folder or file; name one that exists"),
         (["--plot", "plot.docx"], "error: --plot plot.docx: unsupported image type; use .png .pdf .svg .jpg .webp"),
-        (["--plot", "training_data.csv/plot.png"], "error: --plot training_data.csv/plot.png: its folder cannot be created (File exists)"),
-        (["--output-dir", "mine"], "error: mine: was not written by this trainer, and would be replaced; move it, or choose another --output-dir"),
-        (["--output-dir", "training_data.csv/model"], "error: training_data.csv/model: cannot be written (File exists)"),
+        (
+            ["--plot", "training_data.csv/plot.png"],
+            "error: --plot training_data.csv/plot.png: its folder cannot be created (File exists)",
+        ),
+        (
+            ["--output-dir", "mine"],
+            "error: mine: was not written by this trainer, and would be replaced; move it, or choose another --output-dir",
+        ),
+        (
+            ["--output-dir", "training_data.csv/model"],
+            "error: training_data.csv/model: cannot be written (File exists)",
+        ),
         (["--device", "toaster"], "error: --device toaster: no such device; use cpu, cuda or mps"),
         (["--epochs", "0"], "argument --epochs: must be above 0, not 0"),
         (["--epochs", "inf"], "argument --epochs: must be at most 10000, not inf"),
@@ -362,9 +472,18 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--base-model", ""], "argument --base-model: must be a name, not ''"),
         (["--output-dir", ""], "argument --output-dir: must be a name, not ''"),
         (["--data", "\udcff.csv"], r"argument '\xff.csv': not UTF-8; rename the file, or type the text in UTF-8"),
-        (["--output-dir", "."], "error: --output-dir .: this folder cannot be replaced by a model; name a new one in it"),
-        (["--output-dir", ".."], "error: --output-dir ..: this folder cannot be replaced by a model; name a new one in it"),
-        (["--plot", "model/plot.png", "--output-dir", "model"], "error: --plot model/plot.png: lies in --output-dir, which each training replaces"),
+        (
+            ["--output-dir", "."],
+            "error: --output-dir .: this folder cannot be replaced by a model; name a new one in it",
+        ),
+        (
+            ["--output-dir", ".."],
+            "error: --output-dir ..: this folder cannot be replaced by a model; name a new one in it",
+        ),
+        (
+            ["--plot", "model/plot.png", "--output-dir", "model"],
+            "error: --plot model/plot.png: lies in --output-dir, which each training replaces",
+        ),
         (["--log-dir", "training_data.csv"], "error: --log-dir training_data.csv: not a folder; choose another one"),
     ],
 )
@@ -395,7 +514,9 @@ def test_bf16_trains_and_saves_weights_that_score_alike_in_fp32(folder, tiny_dis
     train(folder, "--base-model", tiny_distilbert, "--precision", "bf16", "--max-steps", 6, *layers)
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert metrics["training"]["precision"] == "bf16"
-    assert {str(tensor.dtype) for tensor in load_file(folder / "reward_model_final" / "model.safetensors").values()} == {"torch.float32"}
+    assert {
+        str(tensor.dtype) for tensor in load_file(folder / "reward_model_final" / "model.safetensors").values()
+    } == {"torch.float32"}
 
 
 def test_the_folder_may_name_its_data_set_on_the_hub(folder, tiny_distilbert):
@@ -419,7 +540,9 @@ def test_a_lost_output_does_not_cost_the_model(folder, tiny_distilbert, redirect
     done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
     assert done.stderr == ("error: standard output: No space left on device\n" if status == 2 else "")
-    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (folder / ".reward_model_final.unfinished").exists()
+    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (
+        folder / ".reward_model_final.unfinished"
+    ).exists()
 
 
 # Root may enter every folder, unless it gives up its capabilities.
@@ -427,7 +550,9 @@ AS_A_USER = ["setpriv", "--bounding-set", "-all"] if hasattr(os, "geteuid") and 
 
 
 @pytest.mark.skipif(os.name != "posix" or (AS_A_USER and not shutil.which("setpriv")), reason="needs permissions")
-@pytest.mark.parametrize("flag, name", [("--data", "data.csv"), ("--output-dir", "model"), ("--base-model", "model"), ("--plot", "p.png")])
+@pytest.mark.parametrize(
+    "flag, name", [("--data", "data.csv"), ("--output-dir", "model"), ("--base-model", "model"), ("--plot", "p.png")]
+)
 def test_a_folder_that_may_not_be_entered_is_one_line(folder, flag, name):
     (folder / "shut").mkdir()
     (folder / "shut" / "data.csv").write_text("prompt,answer,rank\n")

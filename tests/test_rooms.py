@@ -22,7 +22,9 @@ def imported_rooms(path) -> set[str]:
             modules.append(node.module or "")
         elif isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
-    return {module.split(".")[1] for module in modules if module.startswith("preference.") and module.split(".")[1] in BELOW}
+    return {
+        module.split(".")[1] for module in modules if module.startswith("preference.") and module.split(".")[1] in BELOW
+    }
 
 
 @pytest.mark.parametrize("room", BELOW)

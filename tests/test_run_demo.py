@@ -31,7 +31,11 @@ def test_the_commands_are_what_a_person_would_type():
     import reward_model_trainer
     import score_answers
 
-    scripts = {"create_sample_data.py": create_sample_data, "reward_model_trainer.py": reward_model_trainer, "score_answers.py": score_answers}
+    scripts = {
+        "create_sample_data.py": create_sample_data,
+        "reward_model_trainer.py": reward_model_trainer,
+        "score_answers.py": score_answers,
+    }
     commands = run_demo.demo_commands()
     assert [command[0] for command in commands] == list(scripts)
     for script, *arguments in commands:

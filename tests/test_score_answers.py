@@ -41,7 +41,9 @@ def test_rows_and_columns_come_back_in_order_with_three_more(answers, measured_m
 
 def test_an_output_file_gets_the_same_and_is_not_overwritten(answers, tiny_reward_model, tmp_path):
     arguments = ["score_answers.py", "--model", tiny_reward_model, answers, "--output", "scored.csv"]
-    assert run_script(*arguments, cwd=tmp_path).stdout.endswith("scored.csv: 4 rows with reward, rank_in_prompt, percentile\n")
+    assert run_script(*arguments, cwd=tmp_path).stdout.endswith(
+        "scored.csv: 4 rows with reward, rank_in_prompt, percentile\n"
+    )
     assert [row["id"] for row in read_csv(tmp_path / "scored.csv")] == ["7", "8", "9", "10"]
     done = run_script(*arguments, cwd=tmp_path, status=2)
     assert done.stderr == "error: scored.csv: exists; choose another --output, or replace it with --force\n"
@@ -57,7 +59,9 @@ def test_other_formats_come_back_in_their_own_or_in_the_one_that_is_named(measur
     scored = read_table(tmp_path / f"b.{ending}").records
     added = ["reward", "rank_in_prompt", "percentile"]
     assert [{name: row[name] for name in row if name not in added} for row in scored] == given
-    assert [row["reward"] for row in scored] == pytest.approx(rewards_of(measured_model, [row[1:] for row in ROWS]), abs=1e-5)
+    assert [row["reward"] for row in scored] == pytest.approx(
+        rewards_of(measured_model, [row[1:] for row in ROWS]), abs=1e-5
+    )
     assert [{name: str(value) for name, value in row.items()} for row in scored] == read_csv(tmp_path / "b.csv")
 
 
@@ -79,7 +83,9 @@ def test_candidates_come_back_with_lists_and_as_rows_in_a_csv(measured_model, tm
 
     run_script("score_answers.py", "--model", measured_model, "candidates.jsonl", "--output", "rows.csv", cwd=tmp_path)
     rows = read_csv(tmp_path / "rows.csv")
-    assert [(row["prompt"], row["answer"]) for row in rows] == [(record["prompt"], answer) for record in given for answer in record["answers"]]
+    assert [(row["prompt"], row["answer"]) for row in rows] == [
+        (record["prompt"], answer) for record in given for answer in record["answers"]
+    ]
     assert [row["rank_in_prompt"] for row in rows] == [str(rank) for row in scored for rank in row["ranks_in_prompt"]]
 
     done = run_script("score_answers.py", "--model", measured_model, "candidates.jsonl", "--best", cwd=tmp_path)
@@ -88,7 +94,11 @@ def test_candidates_come_back_with_lists_and_as_rows_in_a_csv(measured_model, tm
     texts = [answer for record in given for answer in record["answers"]]
     coffee_rewards = {text: reward for text, reward in zip(texts, rewards, strict=True) if text != "books"}
     chosen = next(row for row in best if row["prompt"] != "read")
-    assert chosen["answer"] == max(coffee_rewards, key=coffee_rewards.get) and chosen["rank_in_prompt"] == 1 and "answers" not in chosen
+    assert (
+        chosen["answer"] == max(coffee_rewards, key=coffee_rewards.get)
+        and chosen["rank_in_prompt"] == 1
+        and "answers" not in chosen
+    )
 
 
 def test_pairs_get_margins_and_probabilities_and_judge_the_model(measured_model, tmp_path):
@@ -109,13 +119,28 @@ def test_pairs_get_margins_and_probabilities_and_judge_the_model(measured_model,
     assert done.stderr == "error: --best needs answers to choose from, not pairs of chosen and rejected\n"
 
 
-def test_ranks_judge_the_model_on_the_prompts_that_it_was_not_trained_on(tiny_reward_model, bare_model, sample_folder, tmp_path):
-    arguments = ["--model", tiny_reward_model, sample_folder / "test_data.csv", "--output", "scored.csv", "--precision", "fp32"]
+def test_ranks_judge_the_model_on_the_prompts_that_it_was_not_trained_on(
+    tiny_reward_model, bare_model, sample_folder, tmp_path
+):
+    arguments = [
+        "--model",
+        tiny_reward_model,
+        sample_folder / "test_data.csv",
+        "--output",
+        "scored.csv",
+        "--precision",
+        "fp32",
+    ]
     done = run_script("score_answers.py", *arguments, cwd=tmp_path)
     expected = json.loads((tiny_reward_model / "metrics.json").read_text())["test"]["pairwise_accuracy"]
     assert f"pairwise accuracy [95 % interval]   {expected:.3f}" in done.stdout and "test (3 prompts)" in done.stdout
-    done = run_script("score_answers.py", "--model", tiny_reward_model, sample_folder / "training_data.csv", cwd=tmp_path)
-    assert "scored, but not judged: 5 prompts that the model was trained on" in done.stderr and "no agreement table" in done.stderr
+    done = run_script(
+        "score_answers.py", "--model", tiny_reward_model, sample_folder / "training_data.csv", cwd=tmp_path
+    )
+    assert (
+        "scored, but not judged: 5 prompts that the model was trained on" in done.stderr
+        and "no agreement table" in done.stderr
+    )
     done = run_script("score_answers.py", "--model", bare_model, sample_folder / "training_data.csv", cwd=tmp_path)
     assert "test (5 prompts)" in done.stderr and "does not say which prompts the model was trained on" in done.stderr
     (tmp_path / "odd.csv").write_text("prompt,answer,rank\np,a,n/a\np,b,\n")
@@ -124,30 +149,50 @@ def test_ranks_judge_the_model_on_the_prompts_that_it_was_not_trained_on(tiny_re
 
 
 def test_another_format_gets_its_scores_and_the_table(measured_model, tmp_path):
-    coffee = {"context": [{"role": "user", "content": "make good coffee"}], "response1": "Coffee hot.", "response2": "grind fresh beans"}
+    coffee = {
+        "context": [{"role": "user", "content": "make good coffee"}],
+        "response1": "Coffee hot.",
+        "response2": "grind fresh beans",
+    }
     votes = [coffee | {"overall_preference": 2, "domain": "stem"}, coffee | {"overall_preference": 0, "domain": "code"}]
     write(tmp_path / "votes.jsonl", votes)
     done = run_script("score_answers.py", "--model", measured_model, "votes.jsonl", cwd=tmp_path)
-    expected = rewards_of(measured_model, [("make good coffee", "Coffee hot."), ("make good coffee", "grind fresh beans")])
+    expected = rewards_of(
+        measured_model, [("make good coffee", "Coffee hot."), ("make good coffee", "grind fresh beans")]
+    )
     scored = [json.loads(line) for line in done.stdout.splitlines()]
     for vote, record in zip(votes, scored, strict=True):
         assert record.pop("rewards") == pytest.approx(expected, abs=1e-5) and len(record.pop("percentiles")) == 2
         assert sorted(record.pop("ranks_in_prompt")) == [1, 2] and record == vote
     assert f"pairwise accuracy [95 % interval] {float(expected[1] > expected[0]):.3f}" in " ".join(done.stderr.split())
-    done = run_script("score_answers.py", "--model", measured_model, "votes.jsonl", "--output", "rows.csv", "--best", cwd=tmp_path)
+    done = run_script(
+        "score_answers.py", "--model", measured_model, "votes.jsonl", "--output", "rows.csv", "--best", cwd=tmp_path
+    )
     (row,) = read_csv(tmp_path / "rows.csv")
     assert list(row) == ["prompt", "answer", "rank", "domain", "reward", "rank_in_prompt", "percentile"]
-    assert (row["prompt"], row["rank_in_prompt"]) == ("make good coffee", "1") and row["answer"] == ["Coffee hot.", "grind fresh beans"][
-        expected[1] > expected[0]
-    ]
+    assert (row["prompt"], row["rank_in_prompt"]) == ("make good coffee", "1") and row["answer"] == [
+        "Coffee hot.",
+        "grind fresh beans",
+    ][expected[1] > expected[0]]
 
 
 def test_what_several_people_ranked_is_ranked_once(measured_model, tmp_path):
-    rows = [["make good coffee", answer, "1", who] for who in "ab" for answer in ("Coffee hot.", "grind fresh beans", "books")]
+    rows = [
+        ["make good coffee", answer, "1", who]
+        for who in "ab"
+        for answer in ("Coffee hot.", "grind fresh beans", "books")
+    ]
     with open(tmp_path / "raters.csv", "w", newline="") as file:
         csv.writer(file).writerows([["prompt", "answer", "rank", "annotator"], *rows])
     for run, source in ((run_script, "raters.csv"), (run_process, "-")):
-        done = run("score_answers.py", "--model", measured_model, source, cwd=tmp_path, stdin=(tmp_path / "raters.csv").read_text())
+        done = run(
+            "score_answers.py",
+            "--model",
+            measured_model,
+            source,
+            cwd=tmp_path,
+            stdin=(tmp_path / "raters.csv").read_text(),
+        )
         ranks = [int(row["rank_in_prompt"]) for row in csv.DictReader(io.StringIO(done.stdout))]
         assert ranks[:3] == ranks[3:] and sorted(ranks[:3]) == [1, 2, 3]
 
@@ -155,26 +200,42 @@ def test_what_several_people_ranked_is_ranked_once(measured_model, tmp_path):
 def test_a_line_that_was_cut_short_is_named(measured_model, tmp_path):
     (tmp_path / "cut.jsonl").write_text('{"prompt": "read", "answers": ["books", "N/A"]}\n{"prompt": "re')
     done = run_script("score_answers.py", "--model", measured_model, "cut.jsonl", cwd=tmp_path)
-    assert done.stdout.count("\n") == 1 and done.stderr == "warning: cut.jsonl:2: the last line was cut short, and is left out\n"
+    assert (
+        done.stdout.count("\n") == 1
+        and done.stderr == "warning: cut.jsonl:2: the last line was cut short, and is left out\n"
+    )
     (tmp_path / "pairs.jsonl").write_text('{"prompt": "read", "chosen": "books", "rejected": "N/A"}\n{"prompt": "re')
     done = run_script("convert_rankings.py", "pairs.jsonl", "out.csv", cwd=tmp_path)
     assert done.stdout.endswith("left out: 1 with an end that was cut short (pairs.jsonl:2)\n")
 
 
 def test_lists_and_messages_in_the_cells_of_a_csv_are_read(measured_model, tmp_path):
-    write(tmp_path / "lists.csv", [{"prompt": "make good coffee", "answers": ["Coffee hot.", "grind fresh beans"], "ranks": [2, 1]}])
+    write(
+        tmp_path / "lists.csv",
+        [{"prompt": "make good coffee", "answers": ["Coffee hot.", "grind fresh beans"], "ranks": [2, 1]}],
+    )
     write(
         tmp_path / "pairs.csv",
-        [{"prompt": [{"role": "user", "content": "make good coffee"}], "chosen": "grind fresh beans", "rejected": "Coffee hot."}],
+        [
+            {
+                "prompt": [{"role": "user", "content": "make good coffee"}],
+                "chosen": "grind fresh beans",
+                "rejected": "Coffee hot.",
+            }
+        ],
     )
-    hot, fresh = rewards_of(measured_model, [("make good coffee", "Coffee hot."), ("make good coffee", "grind fresh beans")])
+    hot, fresh = rewards_of(
+        measured_model, [("make good coffee", "Coffee hot."), ("make good coffee", "grind fresh beans")]
+    )
     done = run_script("score_answers.py", "--model", measured_model, "lists.csv", cwd=tmp_path)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [(row["answer"], row["rank"]) for row in rows] == [("Coffee hot.", "2"), ("grind fresh beans", "1")]
     assert [float(row["reward"]) for row in rows] == pytest.approx([hot, fresh], abs=1e-5)
     done = run_script("score_answers.py", "--model", measured_model, "pairs.csv", cwd=tmp_path)
     (row,) = csv.DictReader(io.StringIO(done.stdout))
-    assert float(row["margin"]) == pytest.approx(fresh - hot, abs=1e-5) and json.loads(row["prompt"])[0]["role"] == "user"
+    assert (
+        float(row["margin"]) == pytest.approx(fresh - hot, abs=1e-5) and json.loads(row["prompt"])[0]["role"] == "user"
+    )
 
 
 def test_a_pair_that_compares_nothing_is_scored_and_not_judged(measured_model, tmp_path):
@@ -183,7 +244,10 @@ def test_a_pair_that_compares_nothing_is_scored_and_not_judged(measured_model, t
     done = run_script("score_answers.py", "--model", measured_model, "hh.csv", cwd=tmp_path)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert float(rows[0]["margin"]) == 0 != float(rows[1]["margin"]) and rows[0]["chosen"] == same
-    assert "scored, but not judged: 1 record or ranking with identical answers" in done.stderr and "test (1 prompt)" in done.stderr
+    assert (
+        "scored, but not judged: 1 record or ranking with identical answers" in done.stderr
+        and "test (1 prompt)" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,15 +257,23 @@ def test_a_pair_that_compares_nothing_is_scored_and_not_judged(measured_model, t
         ({"instruction": "read", "output": "books"}, [("read", "books")]),
         ({"prompt": "read", "responses": ["books", "N/A"]}, [("read", "books"), ("read", "N/A")]),
         ({"prompt": [{"role": "user", "content": "read"}], "answer": "books"}, [("read", "books")]),
-        ({"prompt": [{"role": "user", "content": "read"}], "answers": ["books", "N/A"]}, [("read", "books"), ("read", "N/A")]),
-        ({"messages": [{"role": "user", "content": "read"}, {"role": "assistant", "content": "books"}]}, [("read", "books")]),
+        (
+            {"prompt": [{"role": "user", "content": "read"}], "answers": ["books", "N/A"]},
+            [("read", "books"), ("read", "N/A")],
+        ),
+        (
+            {"messages": [{"role": "user", "content": "read"}, {"role": "assistant", "content": "books"}]},
+            [("read", "books")],
+        ),
     ],
 )
 def test_other_names_and_chats_are_scored(measured_model, tmp_path, record, expected):
     write(tmp_path / "data.jsonl", [record])
     scored = json.loads(run_script("score_answers.py", "--model", measured_model, "data.jsonl", cwd=tmp_path).stdout)
     assert {name: scored[name] for name in record} == record
-    assert scored.get("rewards", [scored.get("reward")]) == pytest.approx(rewards_of(measured_model, expected), abs=1e-5)
+    assert scored.get("rewards", [scored.get("reward")]) == pytest.approx(
+        rewards_of(measured_model, expected), abs=1e-5
+    )
 
 
 def test_a_column_reward_may_be_there_already(measured_model, tmp_path):
@@ -211,21 +283,33 @@ def test_a_column_reward_may_be_there_already(measured_model, tmp_path):
     arguments = ["score_answers.py", "--model", measured_model, "--precision", "fp32"]
     done = run_script(*arguments, "gold.csv", "--column", "ours", "--output", "once.csv", cwd=tmp_path)
     assert "scores, higher is better: reward" in " ".join(done.stdout.split()) and "pairwise accuracy" in done.stdout
-    assert (tmp_path / "once.csv").read_text().startswith("prompt;answer;reward;ours;rank_in_prompt;percentile\nread;books;1,5;")
+    assert (
+        (tmp_path / "once.csv")
+        .read_text()
+        .startswith("prompt;answer;reward;ours;rank_in_prompt;percentile\nread;books;1,5;")
+    )
     run_script(*arguments, "once.csv", "--column", "again", "--output", "twice.csv", cwd=tmp_path)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "twice.csv").read_text()), delimiter=";"))
-    assert [row["ours"] == row["again"] and row["rank_in_prompt"] == row["again_rank_in_prompt"] for row in rows] == [True, True]
+    assert [row["ours"] == row["again"] and row["rank_in_prompt"] == row["again_rank_in_prompt"] for row in rows] == [
+        True,
+        True,
+    ]
 
 
 def test_an_empty_answer_is_named_and_not_scored(measured_model, tmp_path):
     (tmp_path / "a.csv").write_text("prompt,answer\nread,books\nread,\nread,N/A\n")
     done = run_script("score_answers.py", "--model", measured_model, "a.csv", cwd=tmp_path)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert [bool(row["reward"]) for row in rows] == [True, False, True] and {rows[0]["rank_in_prompt"], rows[2]["rank_in_prompt"]} == {"1", "2"}
+    assert [bool(row["reward"]) for row in rows] == [True, False, True] and {
+        rows[0]["rank_in_prompt"],
+        rows[2]["rank_in_prompt"],
+    } == {"1", "2"}
     assert done.stderr == "not scored: 1 empty answer (a.csv:3)\n"
     write(tmp_path / "a.jsonl", [{"prompt": "read", "answers": ["books", "", "N/A"]}])
     scored = json.loads(run_script("score_answers.py", "--model", measured_model, "a.jsonl", cwd=tmp_path).stdout)
-    assert [reward is None for reward in scored["rewards"]] == [False, True, False] and scored["ranks_in_prompt"][1] is None
+    assert [reward is None for reward in scored["rewards"]] == [False, True, False] and scored["ranks_in_prompt"][
+        1
+    ] is None
 
 
 def test_a_prompt_that_comes_back_in_a_pipe_gets_right_ranks(measured_model, tmp_path):
@@ -240,7 +324,9 @@ def test_what_was_cut_is_counted_and_what_became_identical_is_named(measured_mod
     (tmp_path / "a.csv").write_text(f"prompt,answer\nread,{long}good\nread,{long}bad\nread,books\n")
     done = run_script("score_answers.py", "--model", measured_model, "a.csv", "--output", "b.csv", cwd=tmp_path)
     assert "2 answers of 3 cut at the model's length of 64 tokens" in done.stdout
-    assert "warning: answers that became identical by the cut have the same reward: a.csv:2 = a.csv:3" in " ".join(done.stdout.split())
+    assert "warning: answers that became identical by the cut have the same reward: a.csv:2 = a.csv:3" in " ".join(
+        done.stdout.split()
+    )
     rows = read_csv(tmp_path / "b.csv")
     assert rows[0]["reward"] == rows[1]["reward"] and rows[0]["rank_in_prompt"] == rows[1]["rank_in_prompt"]
 
@@ -249,9 +335,9 @@ def test_what_an_answer_is_rated_by_in_words_stops_no_scoring(measured_model, tm
     (tmp_path / "a.csv").write_text("prompt,response,label\nread,books,safe\nread,N/A,unsafe\n")
     done = run_script("score_answers.py", "--model", measured_model, "a.csv", cwd=tmp_path)
     assert all(row["reward"] and row["label"] for row in csv.DictReader(io.StringIO(done.stdout)))
-    assert done.stderr.startswith("not judged by what it says of the answers: ") and "'label' is not a number: 'safe'" in " ".join(
-        done.stderr.split()
-    )
+    assert done.stderr.startswith(
+        "not judged by what it says of the answers: "
+    ) and "'label' is not a number: 'safe'" in " ".join(done.stderr.split())
 
 
 def test_columns_of_new_names_are_named_by_flags(measured_model, tmp_path):
@@ -264,7 +350,9 @@ def test_columns_of_new_names_are_named_by_flags(measured_model, tmp_path):
 def test_scoring_by_hand_prints_the_best_first_and_the_odds(measured_model, tmp_path):
     texts = ["grind fresh beans", "Coffee \x1b[31mhot."]
     given = [part for text in texts for part in ("--answer", text)]
-    done = run_script("score_answers.py", "--model", measured_model, "--prompt", "make good coffee", *given, cwd=tmp_path)
+    done = run_script(
+        "score_answers.py", "--model", measured_model, "--prompt", "make good coffee", *given, cwd=tmp_path
+    )
     header, *lines, empty, odds = done.stdout.splitlines()
     assert header.split() == ["rank", "reward", "percentile", "answer"]
     cells = [line.split(maxsplit=3) for line in lines]
@@ -274,17 +362,27 @@ def test_scoring_by_hand_prints_the_best_first_and_the_odds(measured_model, tmp_
     assert [int(line[2]) for line in cells] == [min(max(round((reward + 3) / 6 * 100), 0), 100) for reward in rewards]
     assert {line[3] for line in cells} == {texts[0], "Coffee ␛[31mhot."}
     probability = 1 / (1 + np.exp(-(rewards[0] - rewards[1]) / 0.5))
-    assert odds.startswith(f"A person is expected to prefer '{cells[0][3]}' to '{cells[1][3]}' {probability:.0%} of the time.")
+    assert odds.startswith(
+        f"A person is expected to prefer '{cells[0][3]}' to '{cells[1][3]}' {probability:.0%} of the time."
+    )
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[1]", '{"reward_quantiles": [1, "x"], "calibration": {"temperature": -1}, "seen_prompts": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "{", "[1]", '{"reward_quantiles": [1, "x"], "calibration": {"temperature": -1}, "seen_prompts": 3}'],
+)
 def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_path, content):
     model = shutil.copytree(bare_model, tmp_path / "model")
     if content is not None:
         (model / "metrics.json").write_text(content)
-    done = run_script("score_answers.py", "--model", model, "--prompt", "read", "--answer", "books", "--answer", "N/A", cwd=tmp_path)
+    done = run_script(
+        "score_answers.py", "--model", model, "--prompt", "read", "--answer", "books", "--answer", "N/A", cwd=tmp_path
+    )
     assert len(done.stdout.splitlines()) == 3 and "percentile" not in done.stdout
-    assert " ".join(done.stderr.split()) == f"{model}: its metrics.json has no rewards of the training answers; no percentile is given"
+    assert (
+        " ".join(done.stderr.split())
+        == f"{model}: its metrics.json has no rewards of the training answers; no percentile is given"
+    )
 
 
 @pytest.mark.parametrize(
@@ -308,7 +406,10 @@ def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_pa
 )  # fmt: skip
 def test_a_wrong_file_gets_plain_messages_and_nothing_is_written(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
-    assert run_script("score_answers.py", name, "--output", "b.csv", cwd=tmp_path, status=2).stderr == f"error: {message}\n"
+    assert (
+        run_script("score_answers.py", name, "--output", "b.csv", cwd=tmp_path, status=2).stderr
+        == f"error: {message}\n"
+    )
     assert not (tmp_path / "b.csv").exists()
 
 
@@ -318,7 +419,10 @@ def test_places_that_cannot_be_read_or_written(answers, tmp_path):
         (["none.csv"], "none.csv: no such file; check the name"),
         (["folder"], "folder: cannot be read: Is a directory; name a file that you may read"),
         (["answers.csv", "--output", "folder"], "folder: a folder, not a file; choose another --output"),
-        (["answers.csv", "--output", "none/b.csv"], "none/b.csv: there is no such folder; make it, or choose another --output"),
+        (
+            ["answers.csv", "--output", "none/b.csv"],
+            "none/b.csv: there is no such folder; make it, or choose another --output",
+        ),
     ):
         assert run_script("score_answers.py", *arguments, cwd=tmp_path, status=2).stderr == f"error: {message}\n"
 

@@ -12,7 +12,14 @@ from conftest import ROOT
 
 pytestmark = pytest.mark.slow
 WIDE, WIDTHS = 120, (80, 60)
-SCRIPTS = ["create_sample_data", "run_demo", "reward_model_trainer", "review_rankings", "score_answers", "convert_rankings"]
+SCRIPTS = [
+    "create_sample_data",
+    "run_demo",
+    "reward_model_trainer",
+    "review_rankings",
+    "score_answers",
+    "convert_rankings",
+]
 LONG = "Seven is a number without divisors but itself and one, as are two, three, five, eleven, thirteen and infinitely many others"
 BY_HAND = ["--prompt", "Name a prime number", "--answer", LONG, "--answer", "Bananas"]
 QUICK, STEPS = ["--max-length", "48", "--precision", "fp32"], ["--max-steps", "3"]
@@ -21,8 +28,28 @@ RUNS = {  # what is typed one after the other, in one folder
     "sample refused": ["create_sample_data"],
     "sample": ["create_sample_data", "--force"],
     "demo": ["run_demo"],
-    "layers": ["reward_model_trainer", "--data", "rated.csv", "--output-dir", "layers", "--freeze-layers", "0", *QUICK, *STEPS],
-    "trainer": ["reward_model_trainer", "--data", "rated.csv", "--output-dir", "own", *QUICK, *STEPS, "--learning-rate", "1e-2"],
+    "layers": [
+        "reward_model_trainer",
+        "--data",
+        "rated.csv",
+        "--output-dir",
+        "layers",
+        "--freeze-layers",
+        "0",
+        *QUICK,
+        *STEPS,
+    ],
+    "trainer": [
+        "reward_model_trainer",
+        "--data",
+        "rated.csv",
+        "--output-dir",
+        "own",
+        *QUICK,
+        *STEPS,
+        "--learning-rate",
+        "1e-2",
+    ],
     "trainer again": ["reward_model_trainer", "--validation-fraction", "0.3", *QUICK, *STEPS],
     "review": ["review_rankings", "--data", "rated.csv", "--learning-curve", *QUICK],
     "score a file": ["score_answers", "rated.csv", "--output", "scored.csv"],

@@ -29,9 +29,16 @@ def foreign_csv(kind: str) -> str:
     """Rankings whose prompts, answers, groups and further column hold escapes and formulas; `kind` is in each prompt."""
     rows: list[list] = [["prompt", "answer", "rank", "group", "=note " + ESCAPES]]
     for i in range(3):
-        rows += [[f"={kind}{i}{ESCAPES}", answer, rank, ESCAPES if i else "", f"@{ESCAPES}"] for rank, answer in enumerate(ANSWERS[i : i + 8], 1)]
+        rows += [
+            [f"={kind}{i}{ESCAPES}", answer, rank, ESCAPES if i else "", f"@{ESCAPES}"]
+            for rank, answer in enumerate(ANSWERS[i : i + 8], 1)
+        ]
     rows.append(rows[-1])  # what is left out is named in warnings
-    rows += [[f"-{kind}{ESCAPES}", "one", 1, ESCAPES, ""], [f"+{kind}{ESCAPES}", "one", 1, "", ""], [f"+{kind}{ESCAPES}", "two", 1, "", ""]]
+    rows += [
+        [f"-{kind}{ESCAPES}", "one", 1, ESCAPES, ""],
+        [f"+{kind}{ESCAPES}", "one", 1, "", ""],
+        [f"+{kind}{ESCAPES}", "two", 1, "", ""],
+    ]
     return format_rows(rows)
 
 
@@ -60,7 +67,13 @@ def test_foreign_texts_and_names_go_through_every_script(tmp_path, tiny_distilbe
     texts = {kind: foreign_csv(kind) for kind in ("training", "test")}
     for kind, text in texts.items():
         (tmp_path / f"{name}{kind}.csv").write_bytes(text.encode())
-    names = [f"--data={name}training.csv", f"--test-data={name}test.csv", f"--output-dir={name}", f"--plot={name}.png", f"--log-dir={name}logs"]
+    names = [
+        f"--data={name}training.csv",
+        f"--test-data={name}test.csv",
+        f"--output-dir={name}",
+        f"--plot={name}.png",
+        f"--log-dir={name}logs",
+    ]
     for _ in range(2):  # the second one is compared with the first
         printed = run("reward_model_trainer.py", *names, "--base-model", base, *SMALL, "--max-steps", 2)
     assert "to restore it:\n  rm -r" in printed and f"plot    {plain(name)}.png\n" in printed
@@ -71,7 +84,10 @@ def test_foreign_texts_and_names_go_through_every_script(tmp_path, tiny_distilbe
 
     run("review_rankings.py", f"--data={name}training.csv", f"--output={name}review.csv", "--base-model", base, *SMALL)
     added = {"reward", "predicted_rank", "dispute", "dispute_p", "reversed"}  # some or all of them
-    reviewed = [{column: cell for column, cell in row.items() if column not in added} for row in read_csv(tmp_path / f"{name}review.csv")]
+    reviewed = [
+        {column: cell for column, cell in row.items() if column not in added}
+        for row in read_csv(tmp_path / f"{name}review.csv")
+    ]
     rows = read_csv(tmp_path / f"{name}training.csv")
     assert len(reviewed) == 25 and all(row in rows for row in reviewed)
 
@@ -96,10 +112,16 @@ def test_foreign_texts_and_names_while_ranking(tmp_path):
     names = [f"--data={name}.csv", f"--candidates={name}.jsonl", f"--log={name}log.jsonl", f"--guidelines={name}.txt"]
     printed = run_harmlessly(tmp_path, "generate_data.py", *names, stdin="3\n\n?\nv 1\nq\n")
     rows = read_csv(tmp_path / f"{name}.csv")
-    assert {row["answer"] for row in rows} == set(ANSWERS) and {row["prompt"] for row in rows} < {f"={i}{ESCAPES}" for i in range(2)}
-    command = re.search(r"^continue:  ((?:.|\n)*)\ntrain:", printed, re.M)[1].replace("python ", f"{sys.executable} ", 1)
+    assert {row["answer"] for row in rows} == set(ANSWERS) and {row["prompt"] for row in rows} < {
+        f"={i}{ESCAPES}" for i in range(2)
+    }
+    command = re.search(r"^continue:  ((?:.|\n)*)\ntrain:", printed, re.M)[1].replace(
+        "python ", f"{sys.executable} ", 1
+    )
     if shutil.which("bash"):
-        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, input="q\n", capture_output=True, text=True, encoding="utf-8")
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, input="q\n", capture_output=True, text=True, encoding="utf-8"
+        )
         assert "done 1 · left 1" in done.stdout, done.stderr
     assert not (tmp_path / "ran").exists()
 
@@ -112,15 +134,29 @@ def _cells(text: str) -> list[list[str]]:
 def test_what_a_script_refuses_is_named_harmlessly(tmp_path, tiny_gpt2, script):
     refused = {
         "create_sample_data.py": [["--training-data", "new.csv", "--test-data", f"none/{NAME}"]],
-        "convert_rankings.py": [[f"none/{NAME}", "b.csv"], ["a.csv", f"none/{NAME}"], ["a.csv", "b.csv", f"--score={NAME}"]],
+        "convert_rankings.py": [
+            [f"none/{NAME}", "b.csv"],
+            ["a.csv", f"none/{NAME}"],
+            ["a.csv", "b.csv", f"--score={NAME}"],
+        ],
         "generate_data.py": [
             ["--prompts", f"none/{NAME}"],
             ["--generator", f"./{NAME}"],
             [f"--data=ok/{NAME}"],
             [f"--device={NAME}", "--generate-only", "--generator", tiny_gpt2],
         ],
-        "reward_model_trainer.py": [["--data", f"none/{NAME}"], ["--plot", f"none/{NAME}.txt"], ["--base-model", f"./{NAME}"], [f"--device={NAME}"]],
-        "review_rankings.py": [["--data", f"none/{NAME}"], ["--output", f"none/{NAME}"], ["--base-model", f"./{NAME}"], [f"--device={NAME}"]],
+        "reward_model_trainer.py": [
+            ["--data", f"none/{NAME}"],
+            ["--plot", f"none/{NAME}.txt"],
+            ["--base-model", f"./{NAME}"],
+            [f"--device={NAME}"],
+        ],
+        "review_rankings.py": [
+            ["--data", f"none/{NAME}"],
+            ["--output", f"none/{NAME}"],
+            ["--base-model", f"./{NAME}"],
+            [f"--device={NAME}"],
+        ],
         "score_answers.py": [[f"none/{NAME}"], ["a.csv", "--model", f"./{NAME}"]],
     }
     (tmp_path / "a.csv").write_text("prompt,answer,rank\np,a,1\np,b,2\nq,a,1\nq,b,2\n")
@@ -159,7 +195,13 @@ def test_what_is_wrong_in_a_file_is_quoted_harmlessly(tmp_path, script):
 
 
 @pytest.mark.parametrize(
-    "line", [f'{{"{ESCAPES}', f'["{ESCAPES}"]', f'{{"prompt": "p", "answers": "{ESCAPES}"}}', f'{{"prompt": 1, "answers": "{ESCAPES}"}}']
+    "line",
+    [
+        f'{{"{ESCAPES}',
+        f'["{ESCAPES}"]',
+        f'{{"prompt": "p", "answers": "{ESCAPES}"}}',
+        f'{{"prompt": 1, "answers": "{ESCAPES}"}}',
+    ],
 )
 def test_what_is_wrong_in_candidates_is_quoted_harmlessly(tmp_path, line):
     (tmp_path / "c.jsonl").write_text(line.replace("\\", "") + "\n{}\n", encoding="utf-8")
@@ -169,7 +211,9 @@ def test_what_is_wrong_in_candidates_is_quoted_harmlessly(tmp_path, line):
 def test_scores_printed_to_a_terminal_are_harmless(tmp_path, tiny_reward_model):
     (tmp_path / "a.csv").write_text(foreign_csv("test"), encoding="utf-8", newline="")
     command = [str(ROOT / "score_answers.py"), "--model", str(tiny_reward_model), "a.csv"]
-    child = pexpect.spawn(sys.executable, command, cwd=tmp_path, encoding="utf-8", timeout=60, env=os.environ | {"TERM": "dumb"})
+    child = pexpect.spawn(
+        sys.executable, command, cwd=tmp_path, encoding="utf-8", timeout=60, env=os.environ | {"TERM": "dumb"}
+    )
     child.expect(pexpect.EOF)
     printed = child.before[child.before.index("prompt,answer") :].replace("\r\n", "\n")  # a progress bar may come first
     assert "\\u202e" in printed and plain(printed) == printed
@@ -213,13 +257,19 @@ def test_online_only_the_hub_is_called(tmp_path):
         "from preference.model.base_models import find_base_model\n"
         "def main(arguments):\n    try: find_base_model('someone/model')\n    except ValueError as error: return str(error)\n"
     )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_") and "proxy" not in name.lower()}
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=kept | {"HF_HOME": str(tmp_path)}, check=True, timeout=60)
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("HF_") and "proxy" not in name.lower()
+    }
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=kept | {"HF_HOME": str(tmp_path)}, check=True, timeout=60
+    )
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["calls"] and all("huggingface.co" in call for call in report["calls"])
 
 
-def test_a_reward_model_in_a_pickle_is_read_only_if_it_holds_nothing_but_weights(tmp_path, tiny_reward_model, sample_folder):
+def test_a_reward_model_in_a_pickle_is_read_only_if_it_holds_nothing_but_weights(
+    tmp_path, tiny_reward_model, sample_folder
+):
     folder = shutil.copytree(tiny_reward_model, tmp_path / "model")
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()

@@ -33,7 +33,10 @@ def test_no_interval_is_a_point_where_all_prompts_are_alike(prompts, answers):
     low, high = bootstrap_interval(pairs, pairs)
     assert (low, high) == (pytest.approx(comparisons / (comparisons + 1.96**2)), 1.0)  # Wilson's interval of all right
     assert bootstrap_interval(0 * pairs, pairs) == (0.0, pytest.approx(1 - low))
-    assert lead_interval(pairs, pairs, pairs) == (pytest.approx(low - 1), pytest.approx(1 - low))  # no lead on any prompt
+    assert lead_interval(pairs, pairs, pairs) == (
+        pytest.approx(low - 1),
+        pytest.approx(1 - low),
+    )  # no lead on any prompt
     least, most = lead_interval(pairs, pairs / 2, pairs)  # the same lead on every prompt
     assert least < 0.5 < most <= 1
 
@@ -43,11 +46,16 @@ def pairs_right(generator: np.random.Generator, prompts: int, answers: int, temp
     values = generator.normal(size=(prompts, answers))
     told = values / temperature + generator.gumbel(size=values.shape)
     other = 0.8 * values + 0.6 * generator.normal(size=values.shape)
-    agreed = [[(some[:, i] > some[:, j]) == (told[:, i] > told[:, j]) for i, j in combinations(range(answers), 2)] for some in (values, other)]
+    agreed = [
+        [(some[:, i] > some[:, j]) == (told[:, i] > told[:, j]) for i, j in combinations(range(answers), 2)]
+        for some in (values, other)
+    ]
     return np.sum(agreed, axis=1).astype(float)
 
 
-@pytest.mark.parametrize("prompts, answers, temperature", [(3, 2, 0.1), (3, 4, 0.3), (10, 2, 0.1), (10, 4, 0.1), (40, 2, 0.3), (40, 4, 0.8)])
+@pytest.mark.parametrize(
+    "prompts, answers, temperature", [(3, 2, 0.1), (3, 4, 0.3), (10, 2, 0.1), (10, 4, 0.1), (40, 2, 0.3), (40, 4, 0.8)]
+)
 def test_the_intervals_hold_the_truth_in_nineteen_of_twenty_cases(prompts, answers, temperature):
     generator = np.random.default_rng(0)
     pairs = np.full(prompts, answers * (answers - 1) / 2)
@@ -55,7 +63,9 @@ def test_the_intervals_hold_the_truth_in_nineteen_of_twenty_cases(prompts, answe
     trials, held = 100, np.zeros(2)
     for _ in range(trials):
         one, two = pairs_right(generator, prompts, answers, temperature)
-        for i, ((low, high), truth) in enumerate([(bootstrap_interval(one, pairs), right), (lead_interval(one, two, pairs), right - other)]):
+        for i, ((low, high), truth) in enumerate(
+            [(bootstrap_interval(one, pairs), right), (lead_interval(one, two, pairs), right - other)]
+        ):
             held[i] += low <= truth <= high
     assert (held >= 0.92 * trials).all()
 

@@ -10,8 +10,14 @@ SETTLE = "import os; from preference.threads import settle_waiting; settle_waiti
 
 
 def settled(**environment) -> str:
-    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")}
-    done = subprocess.run([sys.executable, "-c", SETTLE], cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SETTLE], cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

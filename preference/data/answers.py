@@ -53,16 +53,26 @@ def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answer
         labels = {name for role in ("rank", "score", "vote") for name in ROLES[role] if name not in ROLES["chosen"]}
         if named or not any(plain_name(column) in labels for column in table.columns):
             raise
-        rest = [{name: value for name, value in record.items() if plain_name(name) not in labels} for record in table.records]
+        rest = [
+            {name: value for name, value in record.items() if plain_name(name) not in labels}
+            for record in table.records
+        ]
         try:
             roles, items = read_comparisons(replace(table, records=rest), labelled=False)
         except InputError:
             raise problem from None
         notes.append(f"not judged by what it says of the answers: {str(problem).partition(chr(10))[0]}")
     if [item.index for item in items] != list(range(len(table.records))):
-        raise InputError(f"{table.source}: an export whose records are not one per prompt or answer; convert it first with convert_rankings.py")
+        raise InputError(
+            f"{table.source}: an export whose records are not one per prompt or answer; convert it first with convert_rankings.py"
+        )
     if empty := [item for item in items if item.answers and not item.prompt.strip()]:
-        raise TableError([f"{table.at(item.index)}: empty prompt: {item.prompt!r}; write the text or delete the row" for item in empty])
+        raise TableError(
+            [
+                f"{table.at(item.index)}: empty prompt: {item.prompt!r}; write the text or delete the row"
+                for item in empty
+            ]
+        )
     if roles.how and (roles.prompt, roles.answers, roles.said) != (("prompt",), ("answer",), ("rank",)):
         notes.append(f"{table.source}: {roles.told()}")
     return Answers(table, roles, items, notes)

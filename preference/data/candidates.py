@@ -57,7 +57,9 @@ def read_prompts(path: str | Path) -> list[str]:
         for i, record in enumerate(table.records):
             value = record.get(column)
             if not isinstance(value, str) or not value.strip():
-                problems.append(f"{table.at(i)}: prompt is not a text: {shorten(str(value))}; write the text or delete the row")
+                problems.append(
+                    f"{table.at(i)}: prompt is not a text: {shorten(str(value))}; write the text or delete the row"
+                )
             elif what := find_unwritable(value):
                 problems.append(f"{table.at(i)}: {what} in {shorten(value)}; remove it")
         if problems:
@@ -90,9 +92,14 @@ def read_candidates(path: str | Path) -> list[Candidates]:
     return list(found.values())
 
 
-def _prompt_and_answers(place: str, record: dict, prompt: str, answer: str | None, answers: str | None) -> tuple[str, list[str]]:
+def _prompt_and_answers(
+    place: str, record: dict, prompt: str, answer: str | None, answers: str | None
+) -> tuple[str, list[str]]:
     """Return the prompt of a record, and its answers: one or a list of them; raise InputError where they are no texts."""
-    text, listed = record.get(prompt), record.get(answers) if answers else [record.get(answer) or ""] if answer else None
+    text, listed = (
+        record.get(prompt),
+        record.get(answers) if answers else [record.get(answer) or ""] if answer else None,
+    )
     if not isinstance(text, str) or not text.strip():
         raise InputError(f'{place}: "prompt" is not a text: {shorten(str(text))}; write "prompt": "…"')
     if isinstance(listed, str) and listed.lstrip().startswith("["):  # a cell of a CSV
@@ -118,7 +125,9 @@ def append_candidates(path: str | Path, candidates: Candidates) -> None:
     try:
         append_durably(path, json.dumps(record, ensure_ascii=False))
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); make room, or choose another --candidates") from error
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); make room, or choose another --candidates"
+        ) from error
 
 
 def distinct(answers: Iterable[str], key: Callable[[str], str] = str.strip) -> list[str]:

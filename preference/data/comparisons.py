@@ -53,7 +53,9 @@ class Comparison:
     left_out: str = ""
 
 
-def read_comparisons(table: "Table", named: Mapping[str, str] | None = None, *, labelled: bool = True) -> tuple[Roles, list[Comparison]]:
+def read_comparisons(
+    table: "Table", named: Mapping[str, str] | None = None, *, labelled: bool = True
+) -> tuple[Roles, list[Comparison]]:
     """Return the roles of a table's columns, and what its records compare, in their order.
 
     Args:
@@ -67,7 +69,9 @@ def read_comparisons(table: "Table", named: Mapping[str, str] | None = None, *, 
     try:
         unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{table.source}: looks like the export of a tool, but is not as it writes them: {first_line(error)}") from None
+        raise InputError(
+            f"{table.source}: looks like the export of a tool, but is not as it writes them: {first_line(error)}"
+        ) from None
     records = [record for _, record in unfolded]
     columns = list(dict.fromkeys(name for record in records for name in record))
     try:
@@ -155,7 +159,11 @@ def _context(record: Record, roles: Roles) -> list[Turn]:
 
 def _texts_of_turns(value: Any) -> list[str]:
     """Return what the user said turn by turn, where a value lists it as texts."""
-    return [text or "" for text in value] if isinstance(value, list) and all(text is None or isinstance(text, str) for text in value) else []
+    return (
+        [text or "" for text in value]
+        if isinstance(value, list) and all(text is None or isinstance(text, str) for text in value)
+        else []
+    )
 
 
 # The answers
@@ -177,7 +185,9 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
     texts = []
     for one in listed:
         if isinstance(one, dict) and not are_messages(one):
-            key = next((key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted), None)
+            key = next(
+                (key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted), None
+            )
             if key is None:
                 raise Unreadable(f'{name} has {shorten(str(one))}; write [{{"answer": "...", "rank": 1}}, ...]')
             one = one[key]
@@ -193,7 +203,9 @@ def _side(record: Record, columns: Sequence[str], roles: Roles) -> list[Any]:
             continue
         value = _given(record, column)
         value = opened(value) if roles.as_json else value
-        found += value if isinstance(value, list) and value and not any(isinstance(one, dict) for one in value) else [value]
+        found += (
+            value if isinstance(value, list) and value and not any(isinstance(one, dict) for one in value) else [value]
+        )
     return found
 
 
@@ -203,7 +215,10 @@ def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, 
         chats = turns
     else:
         values = [opened(value, is_list=False) for value in values]
-        chats = [read_messages(value) if isinstance(value, (list, dict)) else [Turn(ASSISTANT, _text(value))] for value in values]
+        chats = [
+            read_messages(value) if isinstance(value, (list, dict)) else [Turn(ASSISTANT, _text(value))]
+            for value in values
+        ]
         if not roles.prompt and all(isinstance(value, str) for value in values):
             dialogues = [read_dialogue(value) for value in values]
             if all(dialogues):
@@ -220,14 +235,29 @@ def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles:
     """Return the chats of which prompt and answers are lists of what was said in each turn: '["Hi", "Bye"]', '["Hello", "See you"]'."""
     if len(roles.prompt) != 1 or roles.how == "chosen":
         return []
-    asked, said = _texts_of_turns(opened(record.get(roles.prompt[0]))), [_texts_of_turns(opened(value)) for value in values]
+    asked, said = (
+        _texts_of_turns(opened(record.get(roles.prompt[0]))),
+        [_texts_of_turns(opened(value)) for value in values],
+    )
     if not asked or not all(len(one) == len(asked) for one in said):
         return []
     before = context[:1] if context and context[0].role == "system" else []
-    return [[*before, *(t for question, text in zip(asked, one, strict=True) for t in (Turn(USER, question), Turn(ASSISTANT, text)))] for one in said]
+    return [
+        [
+            *before,
+            *(
+                t
+                for question, text in zip(asked, one, strict=True)
+                for t in (Turn(USER, question), Turn(ASSISTANT, text))
+            ),
+        ]
+        for one in said
+    ]
 
 
-def _without_prompt(context: list[Turn], chats: list[list[Turn]], whole: list[bool], turn: str) -> tuple[list[Turn], list[list[Turn]]]:
+def _without_prompt(
+    context: list[Turn], chats: list[list[Turn]], whole: list[bool], turn: str
+) -> tuple[list[Turn], list[list[Turn]]]:
     """Divide whole chats into the turns with which all begin, and the rest of each; some may be only the end of the others."""
     before = context or next(chat for chat, is_whole in zip(chats, whole, strict=True) if is_whole)[:-1]
     chats = [chat if is_whole else [*before, *chat] for chat, is_whole in zip(chats, whole, strict=True)]
@@ -239,7 +269,11 @@ def _without_prompt(context: list[Turn], chats: list[list[Turn]], whole: list[bo
         return [*system, *chats[0][:start]], [chat[start:] for chat in chats]
     ends = [max((i for i, t in enumerate(chat) if t.role == USER), default=-1) for chat in chats]
     asked = {chat[end].text.strip() if end >= 0 else None for chat, end in zip(chats, ends, strict=True)}
-    if context and asked == {context[-1].text.strip()} and all(end + 1 < len(chat) for chat, end in zip(chats, ends, strict=True)):
+    if (
+        context
+        and asked == {context[-1].text.strip()}
+        and all(end + 1 < len(chat) for chat, end in zip(chats, ends, strict=True))
+    ):
         return context, [chat[end + 1 :] for chat, end in zip(chats, ends, strict=True)]
     if any(chat != chats[0] for chat in chats):
         raise NoComparison("answers to different prompts")
@@ -251,7 +285,9 @@ def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
         raise NoComparison("no prompt")
     start = common_words(*texts)
     if start == 0 and all(text.strip() for text in texts):
-        raise NoComparison("identical answers" if texts[0] == texts[1] else "no common beginning that could be the prompt")
+        raise NoComparison(
+            "identical answers" if texts[0] == texts[1] else "no common beginning that could be the prompt"
+        )
     return texts[0][:start], [text[start:] for text in texts]
 
 
@@ -291,7 +327,9 @@ def _numbers(record: Record, roles: Roles) -> list[tuple[str, Any]]:
         return [(said, value) for value in _list(record, said)]
     listed = opened(record[roles.answers[0]])
     if not all(isinstance(one, dict) and said in one for one in listed):
-        raise Unreadable(f'{roles.answers[0]} has {shorten(str(listed))}; write [{{"answer": "...", "{said}": 1}}, ...]')
+        raise Unreadable(
+            f'{roles.answers[0]} has {shorten(str(listed))}; write [{{"answer": "...", "{said}": 1}}, ...]'
+        )
     return [(said, one[said]) for one in listed]
 
 
@@ -347,7 +385,9 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
     return found
 
 
-def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[tuple[list[str], list[int], str]]:
+def _rankings_of(
+    said: list[Comparison], roles: Roles, left_out: Counter[str]
+) -> list[tuple[list[str], list[int], str]]:
     """Return one rater's rankings of a prompt in one group: answers, ranks, subset."""
     together = [said] if roles.layout == "rows" else [[one] for one in said]
     found: dict[Any, tuple[list[str], list[int], str]] = {}
@@ -365,7 +405,12 @@ def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -
             left_out["an exact duplicate"] += 1
         found.setdefault(key, ([answers[i] for i in kept], levels, subset))
     rankings = list(found.values())
-    if len(rankings) > 1 and roles.how == "chosen" and roles.group and all(len(answers) == 2 for answers, _, _ in rankings):
+    if (
+        len(rankings) > 1
+        and roles.how == "chosen"
+        and roles.group
+        and all(len(answers) == 2 for answers, _, _ in rankings)
+    ):
         whole = ranking_of([answers for answers, _, _ in rankings])
         return [(*whole, rankings[0][2])] if whole else rankings
     return rankings
@@ -394,5 +439,13 @@ def settle(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[
     if not given:
         raise NoComparison("no ranks")
     if len(set(levels)) < 2:
-        raise NoComparison("an empty text" if "" in given else TWO_PLACES if twice else "only ties" if len(kept) > 1 else "only one answer")
+        raise NoComparison(
+            "an empty text"
+            if "" in given
+            else TWO_PLACES
+            if twice
+            else "only ties"
+            if len(kept) > 1
+            else "only one answer"
+        )
     return kept, dense_ranks(levels), twice

@@ -38,7 +38,9 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
     """Return what is written where; raise InputError if it is not clear, or cannot be written."""
     kind = kind or (("csv" if to in (None, "csv") else "jsonl") if path == STREAM else kind_of(path))
     if not kind:
-        raise InputError(f"{path}: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind")
+        raise InputError(
+            f"{path}: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind"
+        )
     if to is None and path != STREAM and kind not in ("csv", "xlsx"):
         raise InputError(f"{path}: say with --to what is written into it: {', '.join(TARGETS)}")
     to = to or "csv"
@@ -48,14 +50,24 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
         raise InputError(f"--pairs {pairs}: --to {to} writes no pairs; use one of {', '.join(PAIRED)}")
     if path != STREAM:
         if os.path.isdir(path) or not Path(path).resolve().parent.is_dir():
-            raise InputError(f"{path}: {'a folder' if os.path.isdir(path) else 'its folder does not exist'}; name a file")
+            raise InputError(
+                f"{path}: {'a folder' if os.path.isdir(path) else 'its folder does not exist'}; name a file"
+            )
         if os.path.isfile(path) and not force:
-            raise InputError(f"{path}: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a backup)")
+            raise InputError(
+                f"{path}: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"
+            )
     return Target(path, to, kind, pairs)
 
 
 def convert(
-    source: str, target: Target, named: Mapping[str, str], *, config: str | None = None, split: str | None = None, limit: int | None = None
+    source: str,
+    target: Target,
+    named: Mapping[str, str],
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
 ) -> None:
     """Read and check all of a source, say how it was understood, then write it.
 
@@ -77,7 +89,9 @@ def convert(
     if table.cut_short:
         gathered.left_out[f"an end that was cut short ({table.cut_short})"] += 1
     if not gathered.rankings:
-        raise InputError(f"{table.source}: {_count(len(table.records), 'record')}, and no comparison: {_reasons(gathered)}")
+        raise InputError(
+            f"{table.source}: {_count(len(table.records), 'record')}, and no comparison: {_reasons(gathered)}"
+        )
     _check_size(gathered.rankings, target)
     for line in (*table.notes, f"{table.source}: {roles.told()}", f"first: {_shown(gathered.rankings[0])}"):
         _report(line, target)
@@ -99,7 +113,9 @@ def _read(source: str, config: str | None, split: str | None, limit: int | None)
     if is_dataset_name(source):
         return read_dataset(source, config=config, split=split, limit=limit)
     if config or split:
-        raise InputError(f"{source}: --config and --split are for data sets of the Hub, as nvidia/HelpSteer2; this is no name of one, or a file here")
+        raise InputError(
+            f"{source}: --config and --split are for data sets of the Hub, as nvidia/HelpSteer2; this is no name of one, or a file here"
+        )
     table = read_table(source)
     table.records = table.records[:limit]
     return table
@@ -110,10 +126,20 @@ def _read_contract(table: Table) -> tuple[Roles, Gathered]:
     ranked = rankings_of(table)
     prompt, answer, rank = table.need(*COLUMNS)
     group, rater, subset = (table.find(*names) or "" for names in ([GROUP], RATERS, ["subset"]))
-    subsets = {tuple(text_of(record.get(column)) for column in (prompt, group, rater)): text_of(record.get(subset)) for record in table.records}
+    subsets = {
+        tuple(text_of(record.get(column)) for column in (prompt, group, rater)): text_of(record.get(subset))
+        for record in table.records
+    }
     left_out = Counter(ranked.left_out.values()) + Counter({"an exact duplicate": len(ranked.duplicate_rows)})
-    roles = Roles((prompt,), (answer,), how="rank", said=(rank,), layout="rows", rater=rater, group=group, subset=subset)
-    return roles, Gathered(ranked.rankings, [subsets.get(ranking.identity, "") for ranking in ranked.rankings], left_out, len(ranked.unranked_rows))
+    roles = Roles(
+        (prompt,), (answer,), how="rank", said=(rank,), layout="rows", rater=rater, group=group, subset=subset
+    )
+    return roles, Gathered(
+        ranked.rankings,
+        [subsets.get(ranking.identity, "") for ranking in ranked.rankings],
+        left_out,
+        len(ranked.unranked_rows),
+    )
 
 
 def _check_size(rankings: list[Ranking], target: Target) -> None:
@@ -154,7 +180,8 @@ def _shown(ranking: Ranking) -> str:
     "'Name a prime.': '7' is above '8' = '9'"
     """
     levels = [
-        [shorten(a, 40) for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level] for level in sorted(set(ranking.ranks))
+        [shorten(a, 40) for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level]
+        for level in sorted(set(ranking.ranks))
     ]
     some = [" = ".join(level[:2]) + " = ..." * (len(level) > 2) for level in levels[:3]]
     return f"{shorten(ranking.prompt)}: {' is above '.join(some)}{' is above ...' if len(levels) > 3 else ''}"

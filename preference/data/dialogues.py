@@ -28,7 +28,10 @@ _ROLES = {
     "assistant": ASSISTANT, "gpt": ASSISTANT, "bot": ASSISTANT, "model": ASSISTANT, "response": ASSISTANT, "function_call": ASSISTANT,
     "tool": "tool", "function": "tool", "observation": "tool",
 }  # fmt: skip
-_BEGINS = {USER: ("system", USER), ASSISTANT: (ASSISTANT,)}  # the roles that a prompt, or an answer, of several turns may begin with
+_BEGINS = {
+    USER: ("system", USER),
+    ASSISTANT: (ASSISTANT,),
+}  # the roles that a prompt, or an answer, of several turns may begin with
 _LABEL = r"(?:System|User|Assistant|Tool): "
 _TURN = re.compile(rf"(?:\A|\n\n)({_LABEL})")
 _LIKE_A_TURN = re.compile(rf"(?<=\n\n)(?=\\*{_LABEL})")
@@ -106,9 +109,13 @@ def read_messages(value: Any) -> list[Turn]:
         raise Unreadable(f'not a list of messages: {shorten(str(value))}; write [{{"role": "user", "content": "..."}}]')
     turns = []
     for message in messages:
-        if not isinstance(message, dict) or not ({"role", "content"} <= message.keys() or {"from", "value"} <= message.keys()):
+        if not isinstance(message, dict) or not (
+            {"role", "content"} <= message.keys() or {"from", "value"} <= message.keys()
+        ):
             raise Unreadable(f'not a message: {shorten(str(message))}; write {{"role": "user", "content": "..."}}')
-        given, content = (message["role"], message["content"]) if "role" in message else (message["from"], message["value"])
+        given, content = (
+            (message["role"], message["content"]) if "role" in message else (message["from"], message["value"])
+        )
         role = _ROLES.get(str(given).lower())
         if role is None:
             raise Unreadable(f"unknown role {shorten(str(given))}; write one of {', '.join(_ROLES)}")
@@ -127,8 +134,16 @@ def are_messages(value: Any) -> bool:
     (True, False, False)
     """
     messages = value if isinstance(value, list) else [value]
-    pairs = [(one.get("role", one.get("from")), "content" in one or "value" in one) for one in messages if isinstance(one, dict)]
-    return bool(messages) and len(pairs) == len(messages) and all(isinstance(role, str) and role.lower() in _ROLES and told for role, told in pairs)
+    pairs = [
+        (one.get("role", one.get("from")), "content" in one or "value" in one)
+        for one in messages
+        if isinstance(one, dict)
+    ]
+    return (
+        bool(messages)
+        and len(pairs) == len(messages)
+        and all(isinstance(role, str) and role.lower() in _ROLES and told for role, told in pairs)
+    )
 
 
 def read_dialogue(text: str) -> list[Turn] | None:
@@ -149,7 +164,10 @@ def read_dialogue(text: str) -> list[Turn] | None:
             return [turn for turn in turns if turn.text or turn.role != "system"] if "" not in roles else None
     first, *pieces = _HELPSTEER_TURN.split(text)
     if pieces:
-        return [Turn(USER, first), *(Turn(_ROLES[role.lower()], said) for role, said in zip(pieces[::2], pieces[1::2], strict=True))]
+        return [
+            Turn(USER, first),
+            *(Turn(_ROLES[role.lower()], said) for role, said in zip(pieces[::2], pieces[1::2], strict=True)),
+        ]
     return None
 
 
@@ -179,7 +197,9 @@ def _labelled(turns: list[Turn]) -> str:
 def _split(text: str) -> list[Turn]:
     """Undo `_labelled`."""
     _, *pieces = _TURN.split(text)
-    return [Turn(label[:-2].lower(), _ESCAPED.sub("", said)) for label, said in zip(pieces[::2], pieces[1::2], strict=True)]
+    return [
+        Turn(label[:-2].lower(), _ESCAPED.sub("", said)) for label, said in zip(pieces[::2], pieces[1::2], strict=True)
+    ]
 
 
 def _reads_like_a_chat(text: str, alone: str) -> bool:

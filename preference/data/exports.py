@@ -20,22 +20,35 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
         return []
     names = set(records[0])
     only = list(records[0].values()) if len(records) == 1 else []
-    if only and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only):  # a table by its columns, as pandas writes it
+    if only and all(
+        isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only
+    ):  # a table by its columns, as pandas writes it
         return [(0, {name: values.get(i) for name, values in records[0].items()}) for i in only[0]]
     if len(only) == 1 and _are_objects(only[0]) and not are_messages(only[0]):  # {"data": [...]}
         return [(0, record) for _, record in unfold(only[0])]
     if isinstance(records[0].get("prompt"), dict) and "replies" in records[0]["prompt"]:
-        return _trees([(i, message) for i, record in enumerate(records) for message in _messages_of(record["prompt"], None)])
+        return _trees(
+            [(i, message) for i, record in enumerate(records) for message in _messages_of(record["prompt"], None)]
+        )
     if {"message_id", "parent_id", "text", "role"} <= names:
         return _trees(list(enumerate(records)))
     if {"data", "annotations"} <= names:
         return [(i, made) for i, record in enumerate(records) for made in _label_studio(record)]
-    if {"fields", "responses"} <= names or any(_are_answers_of_people(value) or name.endswith(".responses") for name, value in records[0].items()):
+    if {"fields", "responses"} <= names or any(
+        _are_answers_of_people(value) or name.endswith(".responses") for name, value in records[0].items()
+    ):
         return [(i, made) for i, record in enumerate(records) for made in _argilla(record)]
     if {"options", "accept"} <= names:  # Prodigy
         raters = {"rater": next((name for name in ("_annotator_id", "_session_id") if name in names), "")}
         return [
-            (i, {**record, "rater": record.get(raters["rater"]), "accept": record["accept"] if record.get("answer") == "accept" else None})
+            (
+                i,
+                {
+                    **record,
+                    "rater": record.get(raters["rater"]),
+                    "accept": record["accept"] if record.get("answer") == "accept" else None,
+                },
+            )
             for i, record in enumerate(records)
         ]
     if sum(bool(_GRID.fullmatch(name)) for name in names) > 1:
@@ -69,7 +82,12 @@ def _trees(messages: list[Numbered]) -> list[Numbered]:
         while at and len(path) < len(by_id):  # no circle
             path.insert(0, {"role": at["role"], "content": at["text"]})
             at = by_id.get(at.get("parent_id") or "")
-        found.append((siblings[0][0], {"prompt": path, "answers": [{"text": one["text"], "rank": one["rank"]} for _, one in siblings]}))
+        found.append(
+            (
+                siblings[0][0],
+                {"prompt": path, "answers": [{"text": one["text"], "rank": one["rank"]} for _, one in siblings]},
+            )
+        )
     return found
 
 
@@ -78,7 +96,9 @@ def _trees(messages: list[Numbered]) -> list[Numbered]:
 
 def _label_studio(record: Record) -> Iterator[Record]:
     data = {name: value for name, value in record["data"].items()}
-    listed: list[Record] = next((value for value in data.values() if _are_objects(value) and all("id" in one for one in value)), [])
+    listed: list[Record] = next(
+        (value for value in data.values() if _are_objects(value) and all("id" in one for one in value)), []
+    )
     for annotation in record["annotations"]:
         by = annotation.get("completed_by")
         rater = by.get("email", by.get("id")) if isinstance(by, dict) else by
@@ -86,13 +106,20 @@ def _label_studio(record: Record) -> Iterator[Record]:
         for result in [] if annotation.get("was_cancelled") else annotation.get("result", []):
             value = result.get("value", {})
             if isinstance(order := value.get("ranker"), dict):
-                ids = [str(one) for one in order.get("rank") or next((ids for name, ids in order.items() if name != "_"), [])]
-                ranked = [{**one, "rank": ids.index(str(one["id"])) if str(one["id"]) in ids else None} for one in listed]
+                ids = [
+                    str(one)
+                    for one in order.get("rank") or next((ids for name, ids in order.items() if name != "_"), [])
+                ]
+                ranked = [
+                    {**one, "rank": ids.index(str(one["id"])) if str(one["id"]) in ids else None} for one in listed
+                ]
                 made = {name: ranked if value is listed else value for name, value in made.items()}
             for kind in ("selected", "choices", "rating"):
                 if kind in value:
                     told = value[kind]
-                    said["vote" if kind != "rating" else result.get("from_name", kind)] = told[0] if isinstance(told, list) and told else told
+                    said["vote" if kind != "rating" else result.get("from_name", kind)] = (
+                        told[0] if isinstance(told, list) and told else told
+                    )
         yield {**made, **said}
 
 
@@ -108,15 +135,25 @@ def _argilla(record: Record) -> Iterator[Record]:
     if not isinstance(questions, dict):
         questions = {name: value for name, value in record.items() if _are_answers_of_people(value)}
         for name in [name for name in record if name.endswith(".responses")]:  # a data set on the Hub
-            people = zip(record[name] or [], record.get(f"{name}.users") or [], record.get(f"{name}.status") or [], strict=False)
-            questions[name.removesuffix(".responses")] = [{"value": value, "user_id": who, "status": status} for value, who, status in people]
-        fields = fields or {name: value for name, value in record.items() if name not in questions and ".responses" not in name}
+            people = zip(
+                record[name] or [], record.get(f"{name}.users") or [], record.get(f"{name}.status") or [], strict=False
+            )
+            questions[name.removesuffix(".responses")] = [
+                {"value": value, "user_id": who, "status": status} for value, who, status in people
+            ]
+        fields = fields or {
+            name: value for name, value in record.items() if name not in questions and ".responses" not in name
+        }
     by_user: dict[str, Record] = {}
     for question, said in questions.items():
         for one in said or []:
             if one.get("status", "submitted") == "submitted":
                 made = by_user.setdefault(str(one.get("user_id")), {**fields, "rater": one.get("user_id")})
-                made |= _ranked_fields(fields, one["value"]) if isinstance(one["value"], (list, dict)) else {_named(question): one["value"]}
+                made |= (
+                    _ranked_fields(fields, one["value"])
+                    if isinstance(one["value"], (list, dict))
+                    else {_named(question): one["value"]}
+                )
     yield from by_user.values() or [fields]
 
 
@@ -129,7 +166,9 @@ def _ranked_fields(fields: Record, value: Any) -> Record:
     else:
         ranks = {name: i for i, name in enumerate(value)}
     texts = {name.replace("-", "_"): text for name, text in fields.items()}
-    return {"answers": [{"text": texts.get(str(name).replace("-", "_"), ""), "rank": rank} for name, rank in ranks.items()]}
+    return {
+        "answers": [{"text": texts.get(str(name).replace("-", "_"), ""), "rank": rank} for name, rank in ranks.items()]
+    }
 
 
 def _named(question: str) -> str:
@@ -141,7 +180,9 @@ def _named(question: str) -> str:
 
 
 def _form(record: Record) -> Iterator[Record]:
-    rater = next((value for name, value in record.items() if name.casefold() in ("email address", "username", "timestamp")), None)
+    rater = next(
+        (value for name, value in record.items() if name.casefold() in ("email address", "username", "timestamp")), None
+    )
     answers: dict[str, list[Record]] = {}
     for name, value in record.items():
         if cell := _GRID.fullmatch(name):

@@ -36,6 +36,8 @@ def folds_by_prompt(rankings: Sequence[Ranking], seed: int) -> list[Fold]:
     folds = []
     for number in range(count):
         held_out = set(prompts[number::count])
-        parts = [[i for i, ranking in enumerate(rankings) if (ranking.key in held_out) is held] for held in (False, True)]
+        parts = [
+            [i for i, ranking in enumerate(rankings) if (ranking.key in held_out) is held] for held in (False, True)
+        ]
         folds.append(Fold(*parts))
     return folds

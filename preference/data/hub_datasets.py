@@ -19,7 +19,12 @@ def is_dataset_name(source: str) -> bool:
     >>> is_dataset_name("nvidia/HelpSteer2"), is_dataset_name("data/pairs.jsonl")
     (True, False)
     """
-    return bool(_NAME.fullmatch(source)) and not kind_of(source) and not Path(source).exists() and not Path(source).parent.is_dir()
+    return (
+        bool(_NAME.fullmatch(source))
+        and not kind_of(source)
+        and not Path(source).exists()
+        and not Path(source).parent.is_dir()
+    )
 
 
 def read_dataset(name: str, *, config: str | None = None, split: str | None = None, limit: int | None = None) -> Table:
@@ -42,7 +47,9 @@ def read_dataset(name: str, *, config: str | None = None, split: str | None = No
     huggingface_hub.logging.set_verbosity_error()
     streaming = limit is not None and not offline and not unreachable
     try:
-        found = datasets.load_dataset(f"{owner}/{repository}", config, data_dir=folder[0] if folder else None, split=split, streaming=streaming)
+        found = datasets.load_dataset(
+            f"{owner}/{repository}", config, data_dir=folder[0] if folder else None, split=split, streaming=streaming
+        )
         if split is None:
             if len(found) > 1:
                 raise InputError(f"{name} has the splits {', '.join(map(str, found))}; choose one with --split")

@@ -89,7 +89,11 @@ class Rankings:
 
     def warnings(self) -> list[str]:
         """One line for each kind of thing left out, with its count and the first few by name."""
-        noun = "ranking" if any(any(key[1:]) for key in [*self.left_out, *(ranking.identity for ranking in self.rankings)]) else "prompt"
+        noun = (
+            "ranking"
+            if any(any(key[1:]) for key in [*self.left_out, *(ranking.identity for ranking in self.rankings)])
+            else "prompt"
+        )
         lines = list(self.table.notes)
         for reason in sorted(set(self.left_out.values())):
             names = [name_of(*key) for key, why in self.left_out.items() if why == reason]
@@ -157,7 +161,9 @@ def rankings_of(table: Table) -> Rankings:
             duplicates.append(number)
         else:
             other, first = answers[answer]
-            of = "".join(f" {word} {shorten(name)}" for word, name in (("in group", group), ("by rater", rater)) if name)
+            of = "".join(
+                f" {word} {shorten(name)}" for word, name in (("in group", group), ("by rater", rater)) if name
+            )
             problems.append(
                 f"{table.at(i)}: the same answer to one prompt{of} has rank {rank} here and"
                 f" rank {other} on {table.unit} {first}: {shorten(answer)}; keep one of the two rows"
@@ -205,7 +211,9 @@ def _other_data(table: Table, missing: TableError) -> InputError:
     except InputError:
         return missing
     command = as_command(["python", "convert_rankings.py", table.source, "rankings.csv"])
-    return InputError(f"{table.top}: not rows of prompt, answer and rank, but {roles.told()}; convert it first: {command}")
+    return InputError(
+        f"{table.top}: not rows of prompt, answer and rank, but {roles.told()}; convert it first: {command}"
+    )
 
 
 def parse_rank(text: str) -> float | None:
@@ -275,8 +283,16 @@ def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
         if (prompt, group, rater) in seen:
             raise InputError(f"{path}: two rankings of {name_of(prompt, group, rater)}; give each its own group")
         seen.add((prompt, group, rater))
-    columns = [*COLUMNS, *[GROUP] * any(ranking.group for ranking in rankings), *[RATER] * any(ranking.rater for ranking in rankings)]
-    rows = [(r.prompt, answer, rank, r.group, r.rater) for r in rankings for answer, rank in zip(r.answers, r.ranks, strict=True)]
+    columns = [
+        *COLUMNS,
+        *[GROUP] * any(ranking.group for ranking in rankings),
+        *[RATER] * any(ranking.rater for ranking in rankings),
+    ]
+    rows = [
+        (r.prompt, answer, rank, r.group, r.rater)
+        for r in rankings
+        for answer, rank in zip(r.answers, r.ranks, strict=True)
+    ]
     write_table(path, "csv", columns, [dict(zip([*COLUMNS, GROUP, RATER], row, strict=True)) for row in rows])
 
 

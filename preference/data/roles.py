@@ -60,19 +60,39 @@ ROLES: dict[str, tuple[str, ...]] = {
     "group": ("group",),
     "subset": ("subset",),
 }  # fmt: skip
-ANSWER_WORDS = "answer|response|completion|output|candidate|reply|summary|conversation|generation|option|chat|human_ref|text"
+ANSWER_WORDS = (
+    "answer|response|completion|output|candidate|reply|summary|conversation|generation|option|chat|human_ref|text"
+)
 _BESIDE = {  # columns of which there is one for each answer: `answer1`, `response_b`, `score_0`, `winner_model_a`; * is the side
     "answers": re.compile(rf"(?:model_|assistant_)?(?:\*_(?:{ANSWER_WORDS})|(?:{ANSWER_WORDS})_\*)(?:_text)?|\*"),
     "rank": re.compile(r"(?:answer_|response_)?(?:rank|ranking|position|place)_\*|(?:answer_|response_)?\*_rank"),
-    "score": re.compile(r"(?:answer_|response_)?(?:score|rating|reward|stars)_\*|(?:answer_|response_)\*_(?:score|rating|reward)"),
+    "score": re.compile(
+        r"(?:answer_|response_)?(?:score|rating|reward|stars)_\*|(?:answer_|response_)\*_(?:score|rating|reward)"
+    ),
     "won": re.compile(r"(?:winner|win|won|best|better)_(?:model_|answer_|response_)?\*"),
     "name": re.compile(r"(?:model|generator)_\*(?:_name)?"),
     "chosen": re.compile("|".join(f"{name}_\\*" for name in ROLES["chosen"])),
     "rejected": re.compile("|".join(f"{name}_\\*" for name in ROLES["rejected"])),
 }
-SIDES = {"left": 0, "right": 1, "first": 0, "second": 1, "one": 0, "two": 1, **{letter: i for i, letter in enumerate("abcdefgh")}}
+SIDES = {
+    "left": 0,
+    "right": 1,
+    "first": 0,
+    "second": 1,
+    "one": 0,
+    "two": 1,
+    **{letter: i for i, letter in enumerate("abcdefgh")},
+}
 STRENGTHS = {"overall_preference", "preference_strength"}  # HelpSteer: from -3, the first is much better, to 3
-SCORES_BESIDE = ("score_{}", "{}_score", "rating_{}", "{}_rating", "{}_avg_rating", "reward_{}", "{}_reward")  # of chosen and rejected
+SCORES_BESIDE = (
+    "score_{}",
+    "{}_score",
+    "rating_{}",
+    "{}_rating",
+    "{}_avg_rating",
+    "reward_{}",
+    "{}_reward",
+)  # of chosen and rejected
 FLAGS = {
     "prompt": "the column of the prompt; several, with commas, are put together",
     "chosen": "the column of the better answer",
@@ -84,7 +104,13 @@ FLAGS = {
     "score": "the column of scores, or one for each of the answers; higher is better, equal is a tie",
     "rater": "the column that says who ranked",
 }
-_SAID = {"vote": "vote", "won": "vote", "rank": "ranks, lower is better", "score": "scores, higher is better", "order": "order, best first"}
+_SAID = {
+    "vote": "vote",
+    "won": "vote",
+    "rank": "ranks, lower is better",
+    "score": "scores, higher is better",
+    "order": "order, best first",
+}
 SAMPLE = 200  # records by which texts are compared
 
 
@@ -175,7 +201,9 @@ class _Columns:
 
     def __init__(self, columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str]):
         self.columns, self.records, self.first = columns, records, named.get("first", "").strip()
-        self.named = {role: [name.strip() for name in value.split(",")] for role, value in named.items() if role != "first"}
+        self.named = {
+            role: [name.strip() for name in value.split(",")] for role, value in named.items() if role != "first"
+        }
         self.free = [column for column in columns if not any(column in names for names in self.named.values())]
         self.parts = {column: {plain_name(column), plain_name(column.rpartition(".")[2])} for column in columns}
         self.families = self._find_families()
@@ -188,7 +216,9 @@ class _Columns:
 
     def of(self, role: str, *others: str) -> list[str]:
         """Return the columns of a role, those that a flag names or those with one of its names, in the order of the names; without others."""
-        found = self.named.get(role) or [column for name in ROLES[role] for column in self.free if name in self.parts[column]]
+        found = self.named.get(role) or [
+            column for name in ROLES[role] for column in self.free if name in self.parts[column]
+        ]
         return [column for column in dict.fromkeys(found) if column not in others]
 
     def one(self, role: str, *others: str, ask: bool = False) -> str:
@@ -208,7 +238,10 @@ class _Columns:
                 for role, pattern in _BESIDE.items():
                     if (word in SIDES or word.isdecimal()) and pattern.fullmatch(key):
                         found.setdefault(role, {}).setdefault(column.rpartition(".")[0] + key, {})[word] = column
-        return {role: next((family for family in families.values() if len(family) > 1), {}) for role, families in found.items()}
+        return {
+            role: next((family for family in families.values() if len(family) > 1), {})
+            for role, families in found.items()
+        }
 
     def beside(self, role: str, sides: Sequence[str]) -> tuple[str, ...]:
         """Return the columns of a role, one for each side; or none."""
@@ -228,10 +261,16 @@ class _Columns:
 def _keys(value: Any) -> list[str]:
     """Return the keys of the objects in a list."""
     found = opened(value)
-    return [key for one in found if isinstance(one, dict) for key in one] if isinstance(found, list) and not are_messages(found) else []
+    return (
+        [key for one in found if isinstance(one, dict) for key in one]
+        if isinstance(found, list) and not are_messages(found)
+        else []
+    )
 
 
-def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str] | None = None, *, labelled: bool = True) -> Roles:
+def find_roles(
+    columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str] | None = None, *, labelled: bool = True
+) -> Roles:
     """Return the roles of the columns of a table.
 
     Args:
@@ -253,7 +292,9 @@ def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping
 def _find_answers(table: _Columns, labelled: bool) -> Roles:
     """Find the answers and what was said of them: in a list, in columns side by side, a pair, or one answer in a record."""
     unlabelled = None
-    for reading in (_pair,) if {"chosen", "rejected"} & table.named.keys() else (_listed, _side_by_side, _pair, _single):
+    for reading in (
+        (_pair,) if {"chosen", "rejected"} & table.named.keys() else (_listed, _side_by_side, _pair, _single)
+    ):
         found = reading(table)
         if found and found.how:
             return found
@@ -268,8 +309,14 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
         raise InputError(f"candidates without ranks; rank them: python generate_data.py --candidates FILE, {named}")
     if labelled:
         others = [column for column in table.free if column not in (*unlabelled.answers, *table.of("prompt"))]
-        numbers = [column for column in others if all(number(value) is not None for value in table.values(column, SAMPLE))]
-        remedy = f"name the column of scores with --score, one of: {', '.join(numbers)}" if numbers else "there is no column of numbers; add one"
+        numbers = [
+            column for column in others if all(number(value) is not None for value in table.values(column, SAMPLE))
+        ]
+        remedy = (
+            f"name the column of scores with --score, one of: {', '.join(numbers)}"
+            if numbers
+            else "there is no column of numbers; add one"
+        )
         raise InputError(f"answers without ranks; {remedy}")
     return unlabelled
 
@@ -283,14 +330,20 @@ def _listed(table: _Columns) -> Roles | None:
         return None
     found = Roles(answers=(column,), first=table.first)
     keys = list(dict.fromkeys(key for value in table.values(column) for key in _keys(value)))
-    if plain_name(column) == "output" and all(len(opened(value)) == 2 for value in table.values(column)):  # LLaMA-Factory before 2024
+    if plain_name(column) == "output" and all(
+        len(opened(value)) == 2 for value in table.values(column)
+    ):  # LLaMA-Factory before 2024
         return replace(found, how="order", said=(column,))
     for role in _numbers_of(table):
-        if inside := [key for name in table.named.get(role, ROLES[role]) for key in keys if name in (key, plain_name(key))]:
+        if inside := [
+            key for name in table.named.get(role, ROLES[role]) for key in keys if name in (key, plain_name(key))
+        ]:
             return replace(found, how=role, said=(inside[0],))
     for role in _numbers_of(table):
         lists = [other for other in table.of(role, column) if table.holds_lists(other)]
-        if lists and (role == "rank" or role in table.named or not _pair(table)):  # who made pairs by scores left something out on purpose
+        if lists and (
+            role == "rank" or role in table.named or not _pair(table)
+        ):  # who made pairs by scores left something out on purpose
             return replace(found, how=role, said=(lists[0],))
     vote = table.one("vote", column)
     return replace(found, how="vote", said=(vote,)) if vote else found
@@ -304,7 +357,10 @@ def _numbers_of(table: _Columns) -> list[str]:
 def _side_by_side(table: _Columns) -> Roles | None:
     """A column for each answer, and a vote, or ranks or scores in as many columns."""
     words = {column: reversed(plain_name(column).split("_")) for column in table.named.get("answers", [])}
-    named = {next((word for word in words[c] if word in SIDES or word.isdecimal()), str(i)): c for i, c in enumerate(words, 1)}
+    named = {
+        next((word for word in words[c] if word in SIDES or word.isdecimal()), str(i)): c
+        for i, c in enumerate(words, 1)
+    }
     family = named or table.families.get("answers", {})
     if len(family) < 2:
         return None
@@ -329,7 +385,11 @@ def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, f
         return -3, 3
     if wins is not None:
         most = max(-low, high)
-        return (math.copysign(most, wins), -math.copysign(most, wins)) if low < 0 else (wins, 3 - wins if high > 1 else 1 - wins)
+        return (
+            (math.copysign(most, wins), -math.copysign(most, wins))
+            if low < 0
+            else (wins, 3 - wins if high > 1 else 1 - wins)
+        )
     one, two = (float(side) for side in sides) if all(map(str.isdecimal, sides)) else (1, 2)
     if (one <= low and high <= two) or (two == 2 and set(values) == {0, 1, 2}):  # AlpacaFarm: 0 is a tie
         return one, two
@@ -340,15 +400,27 @@ def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, f
 
 def _pair(table: _Columns) -> Roles | None:
     """One column of better answers, and one or more of worse; or a whole chat, or an answer, and the worse one apart."""
-    rejected = table.named.get("rejected") or list(table.families.get("rejected", {}).values()) or table.of("rejected")[:1]
+    rejected = (
+        table.named.get("rejected") or list(table.families.get("rejected", {}).values()) or table.of("rejected")[:1]
+    )
     chosen = table.one("chosen") or next(filter(table.holds_lists, table.of("chat")), "") or table.one("answer")
     if not chosen or not rejected:
         return None
     forms = {side: [form.format(side) for form in SCORES_BESIDE] for side in ("chosen", "rejected")}
     scores = [next((column for column in table.free if table.parts[column] & {*names}), "") for names in forms.values()]
     as_json = _are_lists_as_json(table, [chosen, *rejected])
-    listed = as_json or len(rejected) > 1 or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
-    found = Roles(answers=(chosen,), rejected=tuple(rejected), how="chosen", layout="lists" if listed else "pairs", as_json=as_json)
+    listed = (
+        as_json
+        or len(rejected) > 1
+        or any(isinstance(v, list) and not are_messages(v) for c in (chosen, *rejected) for v in table.values(c))
+    )
+    found = Roles(
+        answers=(chosen,),
+        rejected=tuple(rejected),
+        how="chosen",
+        layout="lists" if listed else "pairs",
+        as_json=as_json,
+    )
     return replace(found, scores=tuple(scores)) if all(scores) else found
 
 
@@ -358,12 +430,18 @@ def _are_lists_as_json(table: _Columns, columns: Sequence[str]) -> bool:
     if not table.one("subset") or not all(isinstance(value, str) for value in values):
         return False
     lists = list(map(opened, values))
-    return all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists) and any(len(one) > 1 for one in lists)
+    return all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists) and any(
+        len(one) > 1 for one in lists
+    )
 
 
 def _single(table: _Columns) -> Roles | None:
     """One answer in a record, with its rank or score."""
-    answer = table.one("answers") if "answers" in table.named else table.one("answer") or next(filter(table.holds_lists, table.of("chat")), "")
+    answer = (
+        table.one("answers")
+        if "answers" in table.named
+        else table.one("answer") or next(filter(table.holds_lists, table.of("chat")), "")
+    )
     if not answer:
         return None
     found = Roles(answers=(answer,), layout="rows")
@@ -375,16 +453,28 @@ def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
     """Return the columns of the prompt, and the one of the turns before it."""
     used = (*found.answers, *found.rejected, *found.said)
     history = table.one("history", *used)
-    prompts = table.named.get("prompt") or _without_repeated(table, [column for column in table.of("prompt", *used) if table.values(column)])
-    if "prompt" not in table.named and len(prompts) > 1 and [plain_name(column) for column in prompts] != ["instruction", "input"]:
+    prompts = table.named.get("prompt") or _without_repeated(
+        table, [column for column in table.of("prompt", *used) if table.values(column)]
+    )
+    if (
+        "prompt" not in table.named
+        and len(prompts) > 1
+        and [plain_name(column) for column in prompts] != ["instruction", "input"]
+    ):
         one, other = prompts[:2]
-        raise InputError(f"{one} and {other} could both be the prompt; say which with --prompt {one}, or put them together: --prompt {one},{other}")
+        raise InputError(
+            f"{one} and {other} could both be the prompt; say which with --prompt {one}, or put them together: --prompt {one},{other}"
+        )
     prompts = prompts or [column for column in table.of("chat", *used) if table.values(column)][:1]
     if not prompts:
         answers = [opened(value, is_list=False) for column in found.answers for value in table.values(column, SAMPLE)]
         whole_chats = answers and all(isinstance(value, (list, dict)) or read_dialogue(str(value)) for value in answers)
         others = [column for column in table.free if column not in (*used, *table.of("system"))]
-        unknown = [column for column in others if any(" " in value for value in table.values(column, SAMPLE) if isinstance(value, str))]
+        unknown = [
+            column
+            for column in others
+            if any(" " in value for value in table.values(column, SAMPLE) if isinstance(value, str))
+        ]
         if not whole_chats and (unknown or found.how != "chosen"):
             one_of = f", one of: {name_some(unknown or others, 9)}" if others else ""
             raise InputError(f"no column is known as the prompt; name it with --prompt{one_of}")

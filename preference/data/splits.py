@@ -26,7 +26,9 @@ def split_by_prompt(rankings: Sequence[Ranking], fraction: float, seed: int) -> 
     """
     prompts = {ranking.key for ranking in rankings}
     held_out = max(0, min(int(len(prompts) * fraction + 0.5), len(prompts) - 1))
-    by_digest = sorted(prompts, key=lambda prompt: hashlib.sha256(f"{seed} {prompt}".encode(errors="surrogatepass")).digest())
+    by_digest = sorted(
+        prompts, key=lambda prompt: hashlib.sha256(f"{seed} {prompt}".encode(errors="surrogatepass")).digest()
+    )
     validation = set(by_digest[:held_out])
     return Parts(
         [i for i, ranking in enumerate(rankings) if ranking.key not in validation],

@@ -54,14 +54,20 @@ def read_workbook(name: str, data: bytes) -> list[Row]:
     sheets = {}
     try:
         for sheet in openpyxl.load_workbook(io.BytesIO(data), data_only=True).worksheets:
-            rows = [(row, row, list(map(_typed, cells))) for row, cells in enumerate(sheet.iter_rows(values_only=True), 1)]
+            rows = [
+                (row, row, list(map(_typed, cells))) for row, cells in enumerate(sheet.iter_rows(values_only=True), 1)
+            ]
             if any(any(cells) for _, _, cells in rows):
                 sheets[sheet.title] = rows
     except Exception as error:  # openpyxl lets through whatever the parts of a damaged workbook cause
-        raise InputError(f"{name}: not a workbook that can be read ({first_line(error)}); save it as .xlsx or as 'CSV UTF-8'") from None
+        raise InputError(
+            f"{name}: not a workbook that can be read ({first_line(error)}); save it as .xlsx or as 'CSV UTF-8'"
+        ) from None
     known = [title for title, rows in sheets.items() if any(_known(cells) > 1 for _, _, cells in rows[:10])]
     if len(known) > 1:
-        raise InputError(f"{name}: {len(known)} sheets hold such a table: {', '.join(map(repr, known))}; save the one that you mean alone")
+        raise InputError(
+            f"{name}: {len(known)} sheets hold such a table: {', '.join(map(repr, known))}; save the one that you mean alone"
+        )
     return sheets[known[0]] if known else next(iter(sheets.values()), [])
 
 

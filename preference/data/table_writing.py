@@ -44,7 +44,13 @@ def first_line(error: Exception) -> str:
 
 
 def write_table(
-    target: str | Path, kind: str, columns: Sequence[str], records: Iterable[dict[str, Any]], *, form: Form | None = None, schema: Any = None
+    target: str | Path,
+    kind: str,
+    columns: Sequence[str],
+    records: Iterable[dict[str, Any]],
+    *,
+    form: Form | None = None,
+    schema: Any = None,
 ) -> None:
     """Write records to a file, which appears whole or not at all, or to standard output ("-").
 
@@ -72,7 +78,11 @@ def write_table(
         data = _as_parquet(name, columns, records, schema)
     else:
         data = _as_xlsx(
-            name, [[form.names.get(column, column) for column in columns], *([record.get(column) for column in columns] for record in records)]
+            name,
+            [
+                [form.names.get(column, column) for column in columns],
+                *([record.get(column) for column in columns] for record in records),
+            ],
         )
     if str(target).lower().endswith(".gz"):
         data = gzip.compress(data, mtime=0)
@@ -110,7 +120,9 @@ def format_rows(rows: Iterable[Sequence[Any]], *, line_end: str = "\n", separato
     '"a, b","two\\nlines",1\\n'
     """
     lines = _Lines()
-    csv.writer(lines, delimiter=separator, lineterminator="\r\n").writerows(rows)  # the module quotes only those line ends that it writes itself
+    csv.writer(lines, delimiter=separator, lineterminator="\r\n").writerows(
+        rows
+    )  # the module quotes only those line ends that it writes itself
     return "".join(line.removesuffix("\r\n") + line_end for line in lines)
 
 
@@ -122,7 +134,10 @@ class _Lines(list[str]):
 
 def format_csv(name: str, columns: Sequence[str], records: Sequence[dict[str, Any]], form: Form) -> bytes:
     """Return a CSV; raise InputError, which begins with `name`, where no CSV can hold a value."""
-    rows = [[form.names.get(column, column) for column in columns], *([_cell(record.get(column)) for column in columns] for record in records)]
+    rows = [
+        [form.names.get(column, column) for column in columns],
+        *([_cell(record.get(column)) for column in columns] for record in records),
+    ]
     text = format_rows(rows, line_end=form.line_end, separator=form.separator)
     if find_unwritable(text):
         row, cell = next((row, cell) for row, cells in enumerate(rows) for cell in cells if find_unwritable(cell))
@@ -159,7 +174,9 @@ def _as_parquet(name: str, columns: Sequence[str], records: list[dict[str, Any]]
             # A column that has no value so far holds texts.
             arrays.append(array.cast(pyarrow.string()) if pyarrow.types.is_null(array.type) else array)
         except (pyarrow.ArrowException, UnicodeEncodeError, OverflowError, ValueError, TypeError) as error:
-            raise InputError(f"{name}: the column {column!r} holds what Parquet cannot ({first_line(error)}); write JSONL instead") from None
+            raise InputError(
+                f"{name}: the column {column!r} holds what Parquet cannot ({first_line(error)}); write JSONL instead"
+            ) from None
     file = io.BytesIO()
     parquet.write_table(pyarrow.table(arrays, names=list(columns)), file)
     return file.getvalue()
@@ -181,10 +198,14 @@ def _as_xlsx(name: str, rows: list[list[Any]]) -> bytes:
             try:
                 cell = WriteOnlyCell(sheet, value if number else _cell(value))
             except (IllegalCharacterError, ValueError):
-                raise InputError(f"{name}, row {row}: a sheet cannot hold {shorten(str(value))}; write CSV instead") from None
+                raise InputError(
+                    f"{name}, row {row}: a sheet cannot hold {shorten(str(value))}; write CSV instead"
+                ) from None
             if not number:
                 if len(_cell(value)) > _CELL_LIMIT:
-                    raise InputError(f"{name}, row {row}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead")
+                    raise InputError(
+                        f"{name}, row {row}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead"
+                    )
                 cell.data_type = "s"  # also where a text begins with "=": it is no formula
             cells.append(cell)
         sheet.append(cells)

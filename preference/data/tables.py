@@ -39,7 +39,12 @@ MESSAGES_SHOWN = 20
 GZIP = b"\x1f\x8b"  # the first bytes of a .gz
 PIPE_PATIENCE = 10.0  # seconds that a named pipe may take until a program writes to it
 
-_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 csv.field_size_limit(2**31 - 1)  # the module's own limit of 131,072 characters would refuse a long answer
 
@@ -101,7 +106,9 @@ class Table:
         row = self.rows[i] if self.rows else self.numbers[i]
         if row == self.numbers[i] and self.kind != "xlsx":
             return place
-        prompt = next((str(value) for name, value in self.records[i].items() if name.casefold() in PROMPTS and value), "")
+        prompt = next(
+            (str(value) for name, value in self.records[i].items() if name.casefold() in PROMPTS and value), ""
+        )
         beside = [f"row {row}"] * (self.kind == "csv") + [f"prompt {shorten(prompt.strip(), 40)}"] * bool(prompt)
         return f"{place} ({', '.join(beside)})" if beside else place
 
@@ -207,7 +214,13 @@ def _kind_of(data: bytes, kind: str) -> str:
         return "xlsx"
     start = data.removeprefix(codecs.BOM_UTF8).lstrip()[:200].replace(b" ", b"")
     if kind in ("jsonl", "json", ""):
-        return "json" if start.startswith(b"[") and kind != "jsonl" else "jsonl" if start.startswith(b"{") else kind or "csv"
+        return (
+            "json"
+            if start.startswith(b"[") and kind != "jsonl"
+            else "jsonl"
+            if start.startswith(b"{")
+            else kind or "csv"
+        )
     if kind == "csv" and start.startswith((b'{"', b'[{"', b"{\n", b"[\n")):
         return "jsonl" if start.startswith(b"{") else "json"
     return kind
@@ -229,12 +242,16 @@ def read_bytes(path: str | Path) -> bytes:
             select.select([pipe], [], [], PIPE_PATIENCE)
             start = pipe.read(1)  # None: a program has opened the pipe and is still busy
             if start == b"":
-                raise InputError(f"{path}: a pipe that no program has written to; start the program that writes it first, or name a file")
+                raise InputError(
+                    f"{path}: a pipe that no program has written to; start the program that writes it first, or name a file"
+                )
             os.set_blocking(pipe.fileno(), True)
             return (start or b"") + pipe.read()
     except FileNotFoundError:
         if os.path.islink(path):
-            raise InputError(f"{path}: a link to {os.readlink(path)!r}, which does not exist; correct the link, or name another file") from None
+            raise InputError(
+                f"{path}: a link to {os.readlink(path)!r}, which does not exist; correct the link, or name another file"
+            ) from None
         raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; name a file that you may read") from None
@@ -249,7 +266,9 @@ def decode(name: str, data: bytes, remedy: str = "save the file as UTF-8") -> st
     """Return the text of a UTF-8 file, without its byte-order mark; raise InputError with the line of the first byte that is none."""
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
-            raise InputError(f"{name}:1: {encoding}, not UTF-8: the file starts with the bytes {mark.hex(' ')}; {remedy}")
+            raise InputError(
+                f"{name}:1: {encoding}, not UTF-8: the file starts with the bytes {mark.hex(' ')}; {remedy}"
+            )
     if (nul := data.find(b"\0")) >= 0:
         line, place = _place_of(data, nul)
         raise InputError(f"{name}:{line}: not text: a NUL byte {place}; delete it, or {remedy}")
@@ -268,7 +287,9 @@ def _place_of(data: bytes, position: int) -> tuple[int, str]:
 
 
 def _read_csv(name: str, data: bytes) -> Table:
-    lines = list(io.StringIO(decode(name, data, "save the file as 'CSV UTF-8'"), newline=""))  # they keep their LF, CR LF or CR
+    lines = list(
+        io.StringIO(decode(name, data, "save the file as 'CSV UTF-8'"), newline="")
+    )  # they keep their LF, CR LF or CR
     named = re.fullmatch(r'"?sep=(.)"?', lines[0].rstrip("\r\n"), re.I) if lines else None
     skipped = 1 if named else 0  # a line that no spreadsheet shows
     separator = named[1] if named else find_separator(lines[:20])
@@ -294,9 +315,16 @@ def _from_rows(name: str, kind: str, rows: list[Row], form: Form, problem: str =
         first = find_header([cells for _, _, cells in rows[:10]])
         (table.header, _, header), rows = rows[first], rows[first + 1 :]
         header = [cell.strip() for cell in header]
-        used = [i for i, cell in enumerate(header) if cell or any(cells[i].strip() for _, _, cells in rows if i < len(cells))]
+        used = [
+            i
+            for i, cell in enumerate(header)
+            if cell or any(cells[i].strip() for _, _, cells in rows if i < len(cells))
+        ]
         least, most = max((i for i, cell in enumerate(header) if cell), default=0) + 1, len(header)
-        keys = {i: header[i] if header[i] and header[i] not in header[:i] else f"{header[i]} ({i + 1})".strip() for i in used}
+        keys = {
+            i: header[i] if header[i] and header[i] not in header[:i] else f"{header[i]} ({i + 1})".strip()
+            for i in used
+        }
         table.columns = list(keys.values())
         table.form = replace(form, names={key: header[i] for i, key in keys.items() if key != header[i]})
         table.places = [keys.get(i, "") for i in range(most)]
@@ -307,7 +335,11 @@ def _from_rows(name: str, kind: str, rows: list[Row], form: Form, problem: str =
             table.rows.append(row)
         else:
             separator = {",": "comma", ";": "semicolon", "\t": "tab"}.get(form.separator, "separator")
-            remedy = "give every column a cell" if len(cells) < least else f"put a cell that contains a {separator} in double quotes"
+            remedy = (
+                "give every column a cell"
+                if len(cells) < least
+                else f"put a cell that contains a {separator} in double quotes"
+            )
             found = f"{counted(len(cells), 'cell')} where the header has {most}: {shorten(form.separator.join(cells))}"
             problems.append(f"{name}:{line}: {found}; {remedy}")
     if problem:
@@ -334,7 +366,9 @@ def _fill_down(table: Table) -> None:
     if filled:
         table.merged = True
         rows = "1 row without a prompt belongs" if len(filled) == 1 else f"{len(filled)} rows without a prompt belong"
-        table.notes.append(f"{table.source}: {rows} to the prompt above {'it' if len(filled) == 1 else 'them'}, from row {table.rows[filled[0]]} on")
+        table.notes.append(
+            f"{table.source}: {rows} to the prompt above {'it' if len(filled) == 1 else 'them'}, from row {table.rows[filled[0]]} on"
+        )
 
 
 def _read_jsonl(name: str, data: bytes, whole: bool) -> Table:
@@ -346,12 +380,18 @@ def _read_jsonl(name: str, data: bytes, whole: bool) -> Table:
         try:
             record = json.loads(line, object_pairs_hook=_each_once)
         except _Twice as twice:
-            raise InputError(f"{name}:{number}: the key {twice.args[0]!r} is there twice; rename or delete one") from None
+            raise InputError(
+                f"{name}:{number}: the key {twice.args[0]!r} is there twice; rename or delete one"
+            ) from None
         except (ValueError, RecursionError):
             if number > 1 and not whole and not line.endswith(("\n", "\r", "}")):
                 table.cut_short = f"{name}:{number}"
                 break
-            remedy = "an object over several lines; write each on one line, or all as a list" if line.strip() == "{" else "write one object per line"
+            remedy = (
+                "an object over several lines; write each on one line, or all as a list"
+                if line.strip() == "{"
+                else "write one object per line"
+            )
             raise InputError(f"{name}:{number}: not JSON: {shown}; {remedy}{', or delete the line' * whole}") from None
         if not isinstance(record, dict):
             raise InputError(f"{name}:{number}: not a JSON object: {shown}; write one object per line")
@@ -378,8 +418,16 @@ def _read_json(name: str, data: bytes) -> Table:
         found = [{"prompt": prompt} for prompt in found]
     for number, record in enumerate(found, 1):
         if not isinstance(record, dict):
-            raise InputError(f"{name}, row {number}: not a JSON object: {shorten(json.dumps(record))}; write a list of objects")
-    return Table(name, "json", list(dict.fromkeys(key for record in found for key in record)), found, list(range(1, len(found) + 1)))
+            raise InputError(
+                f"{name}, row {number}: not a JSON object: {shorten(json.dumps(record))}; write a list of objects"
+            )
+    return Table(
+        name,
+        "json",
+        list(dict.fromkeys(key for record in found for key in record)),
+        found,
+        list(range(1, len(found) + 1)),
+    )
 
 
 class _Twice(Exception):
@@ -413,6 +461,8 @@ def _read_parquet(name: str, data: bytes) -> Table:
         try:
             values[column] = table[column].to_pylist()
         except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # as a time beyond the year 9999
-            raise InputError(f"{name}: the column {column!r} holds what cannot be read ({first_line(error)}); convert or drop it") from None
+            raise InputError(
+                f"{name}: the column {column!r} holds what cannot be read ({first_line(error)}); convert or drop it"
+            ) from None
     records = [dict(zip(columns, row, strict=True)) for row in zip(*values.values(), strict=True)]
     return Table(name, "parquet", columns, records, list(range(1, len(records) + 1)), schema=table.schema)

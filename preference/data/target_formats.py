@@ -41,7 +41,9 @@ def size_of_pairs(ranking: Ranking) -> tuple[int, int]:
     """
     answers, ties = len(ranking.ranks), Counter(ranking.ranks)
     count = (answers**2 - sum(number**2 for number in ties.values())) // 2
-    texts = sum(len(answer) * (answers - ties[rank]) for answer, rank in zip(ranking.answers, ranking.ranks, strict=True))
+    texts = sum(
+        len(answer) * (answers - ties[rank]) for answer, rank in zip(ranking.answers, ranking.ranks, strict=True)
+    )
     return count, count * (len(ranking.prompt) + 50) + texts
 
 
@@ -61,7 +63,11 @@ def as_trl_conversational(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[R
     """Pairs of messages; a prompt that was made of a chat becomes that chat again (see `dialogues`)."""
     prompt = messages(as_turns(ranking.prompt))
     for better, worse in pairs:
-        yield {"prompt": prompt, "chosen": messages(as_turns(better, ASSISTANT)), "rejected": messages(as_turns(worse, ASSISTANT))}
+        yield {
+            "prompt": prompt,
+            "chosen": messages(as_turns(better, ASSISTANT)),
+            "rejected": messages(as_turns(worse, ASSISTANT)),
+        }
 
 
 def as_lists(ranking: Ranking, pairs: Iterable[Pair]) -> Iterator[Record]:
@@ -84,6 +90,9 @@ TARGETS: dict[str, tuple[str, Callable[[Ranking, Iterable[Pair]], Iterator[Recor
     "trl": ("TRL preference pair", as_trl),
     "trl-conversational": ("TRL preference pair", as_trl_conversational),
     "lists": ("labelled list", as_lists),
-    "rewardbench": ("RewardBench row", as_trl),  # as `rewardbench --dataset FILE --load_json` reads them; see github.com/allenai/reward-bench
+    "rewardbench": (
+        "RewardBench row",
+        as_trl,
+    ),  # as `rewardbench --dataset FILE --load_json` reads them; see github.com/allenai/reward-bench
 }
 PAIRED = ("trl", "trl-conversational", "rewardbench")

@@ -10,8 +10,13 @@ from preference.wording import shorten
 
 NOTHING = {"", "n/a", "na", "nan", "none", "null", "-", "–", "?"}  # what a cell without a number or a vote holds
 _WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
-_NUMBER = re.compile(r"(?:rank|#)?\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)\s*(?:/\s*\d+|st|nd|rd|th|stars?|\.)?(?: choice| place)?", re.I)
-_PYTHONS = re.compile(r"\s*\[\s*(?:\{\s*'(?:role|content|from|value)'\s*:|('.*'|\".*')\s*\]\s*$)", re.S)  # a list as Python writes it, not JSON
+_NUMBER = re.compile(
+    r"(?:rank|#)?\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)\s*(?:/\s*\d+|st|nd|rd|th|stars?|\.)?(?: choice| place)?",
+    re.I,
+)
+_PYTHONS = re.compile(
+    r"\s*\[\s*(?:\{\s*'(?:role|content|from|value)'\s*:|('.*'|\".*')\s*\]\s*$)", re.S
+)  # a list as Python writes it, not JSON
 
 Record = dict[str, Any]
 
@@ -48,7 +53,11 @@ def number_or_none(value: Any, name: str) -> float | None:
 
 def says_nothing(value: Any) -> bool:
     """Return whether a cell is empty, or a word for that."""
-    return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and value.strip().lower() in NOTHING)
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and value.strip().lower() in NOTHING)
+    )
 
 
 def opened(value: Any, *, is_list: bool = True) -> Any:
@@ -72,7 +81,9 @@ def opened(value: Any, *, is_list: bool = True) -> Any:
     if are_messages(found) or (is_list and isinstance(found, list)):
         return found
     if (python := _PYTHONS.match(value)) and (is_list or not python[1]):
-        raise Unreadable(f"a list in Python's notation, not in JSON: {shorten(value)}; write the data as JSONL or Parquet instead")
+        raise Unreadable(
+            f"a list in Python's notation, not in JSON: {shorten(value)}; write the data as JSONL or Parquet instead"
+        )
     return value
 
 

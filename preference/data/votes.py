@@ -13,7 +13,9 @@ _TIES = re.compile(r"(tie|tied|both|bothbad|equal|equally|same|draw|neither|none
 _COMPARED = re.compile(r"\W*(\w+)\s*(>+|<+|=+)\s*(\w+)\W*")  # A>B
 
 
-def read_vote(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[str], record: Record) -> list[float | None]:
+def read_vote(
+    value: Any, roles: Roles, names: Sequence[str], answers: Sequence[str], record: Record
+) -> list[float | None]:
     """Return ranks from a vote: 1 for the answers that won, 2 for the others; or from a number between the two `roles.ends`.
 
     A vote names an answer by its number, letter, side or id, by the name of its column or of the model, by its text, or says `A>B`.
@@ -29,7 +31,9 @@ def read_vote(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[
         if given == 0 and roles.ends == (1, 2):  # AlpacaFarm
             return [1.0, 1.0]
         if not min(roles.ends) <= given <= max(roles.ends):
-            raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; it must be from {min(roles.ends):g} to {max(roles.ends):g}")
+            raise Unreadable(
+                f"{roles.said[0]} is {shorten(str(value))}; it must be from {min(roles.ends):g} to {max(roles.ends):g}"
+            )
         return [*(abs(given - end) for end in roles.ends)]
     winners = {_winner(one, roles, names, answers, record) for one in (won if isinstance(won, list) else [value])}
     return [1.0 if i in winners or -1 in winners else 2.0 for i in range(len(answers))]

@@ -53,7 +53,8 @@ def _count_alike(left: Ranking, right: Ranking) -> tuple[int, int]:
     """Return how many pairs of shared answers are untied for both, and how many of them both order alike, the latter first."""
     ranks, others = dict(zip(left.answers, left.ranks, strict=True)), dict(zip(right.answers, right.ranks, strict=True))
     signs = [
-        np.sign(ranks[a] - ranks[b]) * np.sign(others[a] - others[b]) for a, b in combinations([answer for answer in ranks if answer in others], 2)
+        np.sign(ranks[a] - ranks[b]) * np.sign(others[a] - others[b])
+        for a, b in combinations([answer for answer in ranks if answer in others], 2)
     ]
     return signs.count(1), signs.count(1) + signs.count(-1)
 
@@ -68,7 +69,11 @@ def _alpha(by_prompt: Sequence[Sequence[Ranking]]) -> float | None:
                 counts[answer] += 1
         of_answer: dict[str, dict[str, float]] = {answer: {} for answer, count in counts.items() if count > 1}
         for ranking in raters:
-            kept = [(answer, rank) for answer, rank in zip(ranking.answers, ranking.ranks, strict=True) if answer in of_answer]
+            kept = [
+                (answer, rank)
+                for answer, rank in zip(ranking.answers, ranking.ranks, strict=True)
+                if answer in of_answer
+            ]
             among = stats.rankdata([rank for _, rank in kept])  # 1 to the number of shared answers, ties their mean
             for (answer, _), rank in zip(kept, among, strict=True):
                 of_answer[answer][ranking.rater] = float(rank)

@@ -72,9 +72,7 @@ def odds_in_words(calibration: Calibration, prompts: int, by_chance: float) -> s
     elif after < before:
         errors = f"expected calibration error {before:.3f} before, {after:.3f} after temperature scaling"
     else:
-        errors = (
-            f"expected calibration error {before:.3f} without the temperature,\n{after:.3f} with one of the other prompts: scaling does not help here"
-        )
+        errors = f"expected calibration error {before:.3f} without the temperature,\n{after:.3f} with one of the other prompts: scaling does not help here"
     return (
         f"P(preferred) = sigmoid(margin / {calibration.temperature:.2f}); {errors}\n({by_chance:.3f} is what chance alone would show on"
         f" {counted(calibration.pairs, 'pair')} even if every probability were right)"
@@ -133,14 +131,28 @@ def held_out_calibration_error(margins: Sequence[np.ndarray]) -> float:
     return calibration_error(np.concatenate(scaled), 1.0)
 
 
-def chance_calibration_error(rankings: Sequence[Ranking], rewards: np.ndarray, temperature: float, *, seed: int = 0) -> float:
+def chance_calibration_error(
+    rankings: Sequence[Ranking], rewards: np.ndarray, temperature: float, *, seed: int = 0
+) -> float:
     """Return the calibration error that chance alone would show on these rankings: the mean over orders that follow the odds exactly."""
     generator = np.random.default_rng(seed)
-    margins = [sample_margins(r, v, temperature, _DRAWS, generator) for r, v in zip(rankings, split_rewards(rankings, rewards), strict=True)]
-    return float(np.mean([calibration_error(np.concatenate([of_ranking[draw] for of_ranking in margins]), temperature) for draw in range(_DRAWS)]))
+    margins = [
+        sample_margins(r, v, temperature, _DRAWS, generator)
+        for r, v in zip(rankings, split_rewards(rankings, rewards), strict=True)
+    ]
+    return float(
+        np.mean(
+            [
+                calibration_error(np.concatenate([of_ranking[draw] for of_ranking in margins]), temperature)
+                for draw in range(_DRAWS)
+            ]
+        )
+    )
 
 
-def sample_margins(ranking: Ranking, rewards: np.ndarray, temperature: float, draws: int, generator: np.random.Generator) -> np.ndarray:
+def sample_margins(
+    ranking: Ranking, rewards: np.ndarray, temperature: float, draws: int, generator: np.random.Generator
+) -> np.ndarray:
     """Return the margins that a ranking's untied pairs would have if the person's order followed the rewards' own odds.
 
     Orders are sampled from the Plackett-Luce model of the rewards at `temperature` (rewards with Gumbel noise, sorted), with the

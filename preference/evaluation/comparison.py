@@ -30,7 +30,11 @@ class Comparison:
     def in_words(self) -> str:
         """Return one sentence: better, worse, or not to be told apart, which below `LEAST_PROMPTS` prompts is always so."""
         low, high = self.difference_95
-        those = "the validation prompts among them" if self.validation_prompts < self.prompts else "these validation prompts"
+        those = (
+            "the validation prompts among them"
+            if self.validation_prompts < self.prompts
+            else "these validation prompts"
+        )
         flattered = f"; {those} chose the new weights, which flatters it a little" if self.validation_prompts else ""
         if self.prompts < LEAST_PROMPTS:
             outcome = "Too few prompts to tell the new model from the previous one"
@@ -45,7 +49,9 @@ class Comparison:
         )
 
 
-def compare(rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, validation_prompts: int = 0, seed: int = 0) -> Comparison:
+def compare(
+    rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, validation_prompts: int = 0, seed: int = 0
+) -> Comparison:
     """Compare the rewards of two models for all answers to `rankings`, each of shape (answers,).
 
     Args:
@@ -54,8 +60,12 @@ def compare(rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, 
     old, new = count_pairs(rankings, before), count_pairs(rankings, after)
     changed = [
         ranking.prompt
-        for ranking, was, is_now in zip(rankings, split_rewards(rankings, before), split_rewards(rankings, after), strict=True)
+        for ranking, was, is_now in zip(
+            rankings, split_rewards(rankings, before), split_rewards(rankings, after), strict=True
+        )
         if int(was.argmax()) != int(is_now.argmax())
     ]
     interval = lead_interval(new.right, old.right, old.pairs, seed=seed)
-    return Comparison(len(old.pairs), old.accuracy(), new.accuracy(), interval, list(dict.fromkeys(changed)), validation_prompts)
+    return Comparison(
+        len(old.pairs), old.accuracy(), new.accuracy(), interval, list(dict.fromkeys(changed)), validation_prompts
+    )

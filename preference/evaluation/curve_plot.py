@@ -21,7 +21,12 @@ NEAR = 0.1  # a mark further below everything else would make the rest small
 
 
 def plot_learning_curve(
-    points: Sequence[Point], curve: LearningCurve, evaluation: Evaluation, path: str | Path, *, again: RepeatedAgreement | None = None
+    points: Sequence[Point],
+    curve: LearningCurve,
+    evaluation: Evaluation,
+    path: str | Path,
+    *,
+    again: RepeatedAgreement | None = None,
 ) -> None:
     """Draw the accuracy over the number of ranked prompts to `path` (the format follows the extension).
 
@@ -31,7 +36,10 @@ def plot_learning_curve(
         evaluation: of all prompts; its length rules and its raters' agreement are drawn as lines.
         again: how well the person agrees with themselves; another line.
     """
-    marks = {"longest answer is best": evaluation.longest.pairwise_accuracy, "shortest answer is best": evaluation.shortest.pairwise_accuracy}
+    marks = {
+        "longest answer is best": evaluation.longest.pairwise_accuracy,
+        "shortest answer is best": evaluation.shortest.pairwise_accuracy,
+    }
     if again:
         marks["yourself, shown prompts again"] = again.share
     if evaluation.raters:
@@ -45,25 +53,46 @@ def plot_learning_curve(
     sizes, measured = [point.trained_on for point in points], np.array([point.accuracy() for point in points])
     intervals = np.array([bootstrap_interval(point.right, point.pairs) for point in points])
     reach = np.abs(intervals - measured[:, None]).T
-    axis.errorbar(sizes, measured, yerr=reach, fmt="o-", color=blue, capsize=4, label="measured on prompts not trained on, 95 % interval")
+    axis.errorbar(
+        sizes,
+        measured,
+        yerr=reach,
+        fmt="o-",
+        color=blue,
+        capsize=4,
+        label="measured on prompts not trained on, 95 % interval",
+    )
 
     expected_at = np.geomspace(sizes[-1], FURTHEST * prompts, 40)
     expected = [curve.predict(at) for at in expected_at]
     axis.plot(expected_at, [one.mean for one in expected], "--", color=blue, label="to be expected, 80 % interval")
-    axis.fill_between(expected_at, [one.low for one in expected], [one.high for one in expected], color=blue, alpha=0.15, linewidth=0)
+    axis.fill_between(
+        expected_at, [one.low for one in expected], [one.high for one in expected], color=blue, alpha=0.15, linewidth=0
+    )
     ends = [prompts, 2 * prompts, FURTHEST * prompts]
     axis.plot(ends, [curve.predict(at).mean for at in ends], "o", color=blue, markerfacecolor="white")
 
     low = min([*intervals[:, 0], *(one.low for one in expected)])
     shown = [mark for mark in marks.values() if mark > low - NEAR]
-    axis.set_ylim(max(0.0, min([low, *shown]) - 0.03), min(1.01, max([*intervals[:, 1], *shown, *(one.high for one in expected)]) + 0.03))
+    axis.set_ylim(
+        max(0.0, min([low, *shown]) - 0.03),
+        min(1.01, max([*intervals[:, 1], *shown, *(one.high for one in expected)]) + 0.03),
+    )
     for (name, mark), colour in zip(marks.items(), sns.color_palette("Dark2", len(marks)), strict=True):
         axis.axhline(
-            mark, color=colour, linewidth=1.2, linestyle=":", label=f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)")
+            mark,
+            color=colour,
+            linewidth=1.2,
+            linestyle=":",
+            label=f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)"),
         )
 
     ticks = {at: f"{at:.0f}" for at in sizes if at < 0.75 * prompts}
-    ticks |= {prompts: f"{prompts}\nnow", 2 * prompts: f"{2 * prompts}\ntwice", FURTHEST * prompts: f"{FURTHEST * prompts}\n{FURTHEST} times"}
+    ticks |= {
+        prompts: f"{prompts}\nnow",
+        2 * prompts: f"{2 * prompts}\ntwice",
+        FURTHEST * prompts: f"{FURTHEST * prompts}\n{FURTHEST} times",
+    }
     axis.set_xscale("log", base=2)
     axis.set_xticks(list(ticks), list(ticks.values()))
     axis.minorticks_off()
@@ -72,6 +101,12 @@ def plot_learning_curve(
     axis.set_title("Would more rankings help?", loc="left", fontweight="bold")
     handles, labels = axis.get_legend_handles_labels()
     measured_first = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("measured"))
-    figure.legend([handles[i] for i in measured_first], [labels[i] for i in measured_first], loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(
+        [handles[i] for i in measured_first],
+        [labels[i] for i in measured_first],
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+    )
     figure.savefig(path, dpi=150)
     plt.close(figure)

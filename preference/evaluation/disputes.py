@@ -23,10 +23,14 @@ def dispute_of(ranking: Ranking, rewards: np.ndarray) -> float:
 
 def disputes_of(rankings: Sequence[Ranking], rewards: np.ndarray) -> np.ndarray:
     """Return `dispute_of` every ranking: shape (rankings,)."""
-    return np.asarray([dispute_of(r, values) for r, values in zip(rankings, split_rewards(rankings, rewards), strict=True)])
+    return np.asarray(
+        [dispute_of(r, values) for r, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    )
 
 
-def expected_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, threshold: float, temperature: float, *, seed: int = 0) -> float:
+def expected_disputes(
+    rankings: Sequence[Ranking], rewards: np.ndarray, threshold: float, temperature: float, *, seed: int = 0
+) -> float:
     """Return how many rankings chance alone would make as disputed as `threshold`.
 
     Chance is a person whose order follows the model's own win probabilities: see `sample_margins`.

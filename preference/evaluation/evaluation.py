@@ -90,7 +90,9 @@ def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, see
             _check_generalisation(pairs, {"longest": longest_pairs, "shortest": shortest_pairs}, seed),
         ]
     verdict = _verdict(part, checks, metrics, backwards=looks_reversed(rankings, metrics))
-    return Evaluation(part, rankings, rewards, metrics, spread, longest, shortest, checks, verdict, rater_agreement(rankings))
+    return Evaluation(
+        part, rankings, rewards, metrics, spread, longest, shortest, checks, verdict, rater_agreement(rankings)
+    )
 
 
 def looks_reversed(rankings: Sequence[Ranking], metrics: Metrics) -> bool:
@@ -98,7 +100,9 @@ def looks_reversed(rankings: Sequence[Ranking], metrics: Metrics) -> bool:
 
     The 95 % interval of the accuracy lies below 0.5, and Kendall's tau further below 0 than rewards that know nothing would get it.
     """
-    spread = [2 * (2 * n + 5) / (9 * n * (n - 1)) for n in (len(ranking.answers) for ranking in rankings)]  # of tau (Kendall 1938)
+    spread = [
+        2 * (2 * n + 5) / (9 * n * (n - 1)) for n in (len(ranking.answers) for ranking in rankings)
+    ]  # of tau (Kendall 1938)
     return metrics.pairwise_accuracy_95[1] < 0.5 and metrics.kendall_tau < -1.96 * sum(spread) ** 0.5 / len(rankings)
 
 
@@ -115,21 +119,27 @@ def _check_quality_sensitivity(rankings: Sequence[Ranking], rewards: np.ndarray)
 def _check_generalisation(pairs: PairCounts, baselines: dict[str, PairCounts], seed: int) -> Check:
     leads = {}
     for name, other in baselines.items():
-        leads[name] = (pairs.accuracy() - other.accuracy(), *lead_interval(pairs.right, other.right, pairs.pairs, seed=seed))
+        leads[name] = (
+            pairs.accuracy() - other.accuracy(),
+            *lead_interval(pairs.right, other.right, pairs.pairs, seed=seed),
+        )
     name, (lead, low, high) = min(leads.items(), key=lambda item: item[1][0])
     few = len(pairs.pairs) < LEAST_PROMPTS
     return Check(
         GENERALISATION,
         None if few or low <= 0 <= high else low > 0,
         f"accuracy leads the {name}-answer rule by {lead:+.3f}, 95 % interval {low:+.3f} to {high:+.3f},"
-        f" on {counted(len(pairs.pairs), 'unseen prompt')}" + (f", too few to tell (at least {LEAST_PROMPTS})" if few else ""),
+        f" on {counted(len(pairs.pairs), 'unseen prompt')}"
+        + (f", too few to tell (at least {LEAST_PROMPTS})" if few else ""),
     )
 
 
 def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards: bool) -> str:
     """Say in one plain sentence what the model, or one of the rankings of a cross-validation, can be trusted with on this evidence."""
     crossed = part == "cross-validation"
-    model, it = ("a model of these rankings", "models that had not seen the prompts") if crossed else ("this model", "it")
+    model, it = (
+        ("a model of these rankings", "models that had not seen the prompts") if crossed else ("this model", "it")
+    )
     if not checks:
         return (
             "There were no unseen prompts to test on: do not trust this model with anything yet; review the rankings first"

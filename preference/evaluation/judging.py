@@ -37,7 +37,9 @@ def judge(
             seen.add(ranking.key)
             continue
         if (count := len(ranking.answers)) > MOST_ANSWERS:
-            notes.append(f"judged by {MOST_ANSWERS:,} of the {count:,} answers to {shorten(ranking.prompt)}, drawn at random")
+            notes.append(
+                f"judged by {MOST_ANSWERS:,} of the {count:,} answers to {shorten(ranking.prompt)}, drawn at random"
+            )
             some = random.Random(0).sample(range(count), MOST_ANSWERS)
             answers, ranks = [ranking.answers[i] for i in some], [ranking.ranks[i] for i in some]
             ranking = Ranking(ranking.prompt, answers, ranks, ranking.group, ranking.rater)
@@ -48,7 +50,9 @@ def judge(
     if told:
         notes.append(f"scored, but not judged: {', '.join(told)}")
     if not kept:
-        notes.append("no agreement table: it takes a prompt that the model was not trained on, with two answers of different ranks")
+        notes.append(
+            "no agreement table: it takes a prompt that the model was not trained on, with two answers of different ranks"
+        )
         return None, notes
     of_answers = [reward_of[ranking.prompt, answer] for ranking in kept for answer in ranking.answers]
     return evaluate("test", kept, np.asarray(of_answers, dtype=np.float32)), notes

@@ -76,8 +76,13 @@ def fit_curve(points: Sequence[Point], *, seed: int = 0) -> LearningCurve:
     right, pairs = np.stack([point.right for point in points], axis=1), points[0].pairs  # (prompts, sizes), (prompts,)
     fitted = solve @ (right.sum(axis=0) / pairs.sum())
     typical = np.full((1, len(points)), pairs.mean())
-    right, pairs = np.concatenate([right, typical, 0 * typical]), np.concatenate([pairs, typical[0, :1], typical[0, :1]])
-    drawn = np.random.default_rng(seed).multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=BOOTSTRAP_SAMPLES)
+    right, pairs = (
+        np.concatenate([right, typical, 0 * typical]),
+        np.concatenate([pairs, typical[0, :1], typical[0, :1]]),
+    )
+    drawn = np.random.default_rng(seed).multinomial(
+        len(pairs), np.full(len(pairs), 1 / len(pairs)), size=BOOTSTRAP_SAMPLES
+    )
     return LearningCurve(fitted, (drawn @ right) / (drawn @ pairs)[:, None] @ solve.T)
 
 

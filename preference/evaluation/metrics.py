@@ -78,7 +78,9 @@ def pair_margins(ranking: Ranking, rewards: np.ndarray) -> np.ndarray:
     return (rewards[:, None] - rewards[None, :])[_chosen(ranking)]
 
 
-def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, longer_is_better: bool | None = None) -> PairCounts:
+def count_pairs(
+    rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, longer_is_better: bool | None = None
+) -> PairCounts:
     """Count, for each prompt, the untied pairs of its rankings and those with margin > 0.
 
     Args:
@@ -105,7 +107,11 @@ def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarr
 
 
 def measure_agreement(
-    rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, seed: int = 0, pairs: PairCounts | None = None
+    rankings: Sequence[Ranking],
+    rewards: Sequence[float] | np.ndarray,
+    *,
+    seed: int = 0,
+    pairs: PairCounts | None = None,
 ) -> Metrics:
     """Return the metrics of `rewards`, one for each answer in order, against `rankings`.
 
@@ -126,8 +132,12 @@ def measure_agreement(
         accuracy_where_longer_is_better=longer.accuracy() if longer.pairs.sum() else None,
         accuracy_where_shorter_is_better=shorter.accuracy() if shorter.pairs.sum() else None,
         length_controlled_accuracy=(longer.accuracy() + shorter.accuracy()) / 2 if both else None,
-        kendall_tau=float(np.mean([_correlation(stats.kendalltau, r, v) for r, v in zip(rankings, parts, strict=True)])),
-        spearman_rho=float(np.mean([_correlation(stats.spearmanr, r, v) for r, v in zip(rankings, parts, strict=True)])),
+        kendall_tau=float(
+            np.mean([_correlation(stats.kendalltau, r, v) for r, v in zip(rankings, parts, strict=True)])
+        ),
+        spearman_rho=float(
+            np.mean([_correlation(stats.spearmanr, r, v) for r, v in zip(rankings, parts, strict=True)])
+        ),
         best_of_n_hit_rate=float(np.mean([_hit(r, v) for r, v in zip(rankings, parts, strict=True)])),
     )
 
@@ -135,10 +145,17 @@ def measure_agreement(
 def measure_spread(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> RewardSpread:
     """Return where `rewards`, one for each answer in order, lie."""
     margins = [
-        (values[:, None] - values[None, :])[_chosen(ranking)] for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)
+        (values[:, None] - values[None, :])[_chosen(ranking)]
+        for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)
     ]
     values = np.asarray(rewards, dtype=np.float64)
-    return RewardSpread(float(np.concatenate(margins).mean()), float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
+    return RewardSpread(
+        float(np.concatenate(margins).mean()),
+        float(values.min()),
+        float(values.max()),
+        float(values.mean()),
+        float(values.std()),
+    )
 
 
 def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:

@@ -38,7 +38,9 @@ def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> Non
     shown = _first_prompts(rankings)
     few = sum(len(ranking.answers) for ranking in rankings[:shown]) <= 24
     lines_each = 3 if few else 1
-    blocks = [_block(ranking, values, lines_each) for ranking, values in zip(rankings[:shown], parts[:shown], strict=True)]
+    blocks = [
+        _block(ranking, values, lines_each) for ranking, values in zip(rankings[:shown], parts[:shown], strict=True)
+    ]
     columns = _columns(blocks)
     levels = sorted({rank for ranking in rankings for rank in ranking.ranks})
     palette = dict(zip(levels, sns.color_palette("viridis", len(levels)), strict=True))
@@ -117,7 +119,9 @@ def _draw_bars(axis: Axes, blocks: list[dict], palette: dict, rows: float) -> No
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         ).set_in_layout(False)  # fmt: skip
         for middle, lines, text, rank, value in block["bars"]:
-            axis.barh(top + middle, value, height=min(lines, 2) * 0.8, color=palette[rank], edgecolor="0.25", linewidth=0.4)
+            axis.barh(
+                top + middle, value, height=min(lines, 2) * 0.8, color=palette[rank], edgecolor="0.25", linewidth=0.4
+            )
             ticks.append(top + middle)
             labels.append(text)
         top += block["rows"]

@@ -86,7 +86,9 @@ def read_record(folder: str | Path) -> Record:
         return Record()
     base, no_odds, seen = found.get("base_model"), found.get("no_odds"), found.get("seen_prompts")
     return Record(
-        base_model={name: text for name, text in base.items() if isinstance(text, str)} if isinstance(base, dict) else {},
+        base_model={name: text for name, text in base.items() if isinstance(text, str)}
+        if isinstance(base, dict)
+        else {},
         calibration=_odds(found.get("calibration")),
         no_odds=no_odds if isinstance(no_odds, str) else None,
         reward_quantiles=_quantiles(found.get("reward_quantiles")),

@@ -30,7 +30,9 @@ def find_reversed(rankings: Sequence[Ranking], rewards: np.ndarray) -> list[int]
     sizes = [len(some) for some in margins]
     share, probability = _PRIOR[0] / _PRIOR[1], np.zeros(len(rankings))
     for _ in range(_ROUNDS):
-        temperature = fit_temperature(both_ways, np.concatenate([np.repeat(1 - probability, sizes), np.repeat(probability, sizes)]))
+        temperature = fit_temperature(
+            both_ways, np.concatenate([np.repeat(1 - probability, sizes), np.repeat(probability, sizes)])
+        )
         lead = [order_likelihood(v / temperature, -np.asarray(r.ranks)) - order_likelihood(v / temperature, np.asarray(r.ranks))
                 for r, v in zip(rankings, parts, strict=True)]  # fmt: skip
         before, probability = probability, expit(logit(share) + np.asarray(lead))

@@ -52,7 +52,9 @@ def read_scale(folder: str | Path) -> RewardScale:
     )
 
 
-def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def rank_within(
+    prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Rank each reward among those of its prompt, 1 is the highest; equal rewards share the better rank.
 
     Args:

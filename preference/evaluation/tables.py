@@ -31,7 +31,9 @@ class RepeatedAgreement(Protocol):
     def interval(self) -> tuple[float, float]: ...
 
 
-def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, again: RepeatedAgreement | None = None) -> None:
+def print_report(
+    evaluations: Sequence[Evaluation], *, answers: bool = True, again: RepeatedAgreement | None = None
+) -> None:
     """Print the rewards of the first part's answers, the metrics of all parts beside the baselines, the checks and the verdict.
 
     Args:
@@ -61,9 +63,14 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
 def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
     """Warn of the rankings at `positions`, which look reversed; print nothing where there are none."""
     if positions:
-        names = [shorten(rankings[i].prompt) + (f" ({shorten(rankings[i].apart)})" if rankings[i].apart else "") for i in positions]
+        names = [
+            shorten(rankings[i].prompt) + (f" ({shorten(rankings[i].apart)})" if rankings[i].apart else "")
+            for i in positions
+        ]
         verb = "looks" if len(positions) == 1 else "look"
-        say(f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n")
+        say(
+            f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n"
+        )
 
 
 def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
@@ -77,7 +84,9 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
     """
     if not most:
         return
-    say(f"Most disputed of {counted(len(rankings), 'ranking')}: the answer that you ranked higher, then the one that the models prefer")
+    say(
+        f"Most disputed of {counted(len(rankings), 'ranking')}: the answer that you ranked higher, then the one that the models prefer"
+    )
     parts = split_rewards(rankings, rewards)
     for i in np.argsort(-disputes, kind="stable")[:most]:
         ranking, ranks = rankings[i], np.asarray(rankings[i].ranks)
@@ -100,7 +109,9 @@ def print_answers(evaluation: Evaluation, most: int) -> None:
     say("true  predicted\nrank       rank   reward  answer")
     say("─" * width())
     shown = 0
-    for ranking, values in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
+    for ranking, values in zip(
+        evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True
+    ):
         if shown >= most:
             break
         _say_row("", _named(ranking))
@@ -127,7 +138,9 @@ def agreement_table(unseen: Sequence[Evaluation], *, again: RepeatedAgreement | 
     Args:
         again: how well the person agrees with themselves, where prompts were shown twice: stands beside the accuracy.
     """
-    table = Table(title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(
+        title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False
+    )
     table.add_column("")
     headers = [f"{e.part} ({counted(e.metrics.prompts, 'prompt')})" for e in unseen]
     narrow = LABELS_WIDTH + sum(GAP + max(CELL_WIDTH, len(header)) for header in headers) > width()
@@ -141,9 +154,15 @@ def agreement_table(unseen: Sequence[Evaluation], *, again: RepeatedAgreement | 
     row("  longest answer is best", lambda e: _accuracy(e.longest))
     row("  shortest answer is best", lambda e: _accuracy(e.shortest))
     if again:
-        row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _share(again.share, again.interval, again.prompts))
+        row(
+            f"  yourself, shown {counted(again.prompts, 'prompt')} again",
+            lambda e: _share(again.share, again.interval, again.prompts),
+        )
     if any(e.raters for e in unseen):
-        row("  two raters agree", lambda e: _share(e.raters.share, e.raters.interval, e.raters.prompts) if e.raters else "–")
+        row(
+            "  two raters agree",
+            lambda e: _share(e.raters.share, e.raters.interval, e.raters.prompts) if e.raters else "–",
+        )
         row("  Krippendorff's alpha", lambda e: _number(e.raters.alpha if e.raters else None))
     row("length-controlled accuracy", lambda e: _number(e.metrics.length_controlled_accuracy))
     row("Kendall tau", lambda e: _number(e.metrics.kendall_tau))
@@ -157,7 +176,9 @@ def _accuracy(metrics: Metrics) -> str:
 
 
 def _share(share: float, interval: tuple[float, float], prompts: int) -> str:
-    return f"{share:.3f}" if prompts < 2 else f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"  # one prompt has no spread
+    return (
+        f"{share:.3f}" if prompts < 2 else f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    )  # one prompt has no spread
 
 
 def _number(value: float | None) -> str:

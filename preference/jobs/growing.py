@@ -90,7 +90,10 @@ def main(data: str, seed: str) -> None:
     try:
         learner = Learner(REWARD_MODEL_DEFAULT, TrainingSettings(seed=int(seed)), known)
     except BaseModelError:
-        print(json.dumps({"failed": "there is no base model on this computer yet; the first training downloads one"}), flush=True)
+        print(
+            json.dumps({"failed": "there is no base model on this computer yet; the first training downloads one"}),
+            flush=True,
+        )
     except InputError as error:
         print(json.dumps({"failed": str(error)}), flush=True)
     else:

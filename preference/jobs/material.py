@@ -96,13 +96,17 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
         if {ranking.key for ranking in rankings.rankings} <= set(map(prompt_key, TRAINING_SAMPLE)):
             test_data = str(TEST_DATA)
         else:
-            say(f"{TEST_DATA} is not used: {data} is not the sample; to judge the model by it, give --test-data {TEST_DATA}")
+            say(
+                f"{TEST_DATA} is not used: {data} is not the sample; to judge the model by it, give --test-data {TEST_DATA}"
+            )
     tests = read_rankings(test_data) if test_data else None
     for warning in rankings.warnings() + (tests.warnings() if tests else []):
         say(f"warning: {warning}")
     shared = {r.key for r in rankings.rankings} & {r.key for r in tests.rankings} if tests else set()
     if shared:
-        say(f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that the test prompts are unseen")
+        say(
+            f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that the test prompts are unseen"
+        )
         if all(ranking.key in shared for ranking in rankings.rankings):
             raise InputError(f"{data}: every prompt is also in {test_data}; nothing is left to train on")
     return rankings, tests

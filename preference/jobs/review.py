@@ -48,7 +48,9 @@ class ReviewFiles:
         return self.log or Path(self.data).with_name("ranking_log.jsonl")
 
 
-def review_rankings(files: ReviewFiles, base_model: str, settings: TrainingSettings, *, top: int, learning_curve: bool) -> None:
+def review_rankings(
+    files: ReviewFiles, base_model: str, settings: TrainingSettings, *, top: int, learning_curve: bool
+) -> None:
     """The whole job: read, cross-validate, find disputes, write, report.
 
     Args:
@@ -88,13 +90,19 @@ def review_rankings(files: ReviewFiles, base_model: str, settings: TrainingSetti
     if learning_curve:
         say(f"picture     {files.curve_plot}", wrap=False)
     if top:
-        look_again = [*flag_with("--data", files.data), *flag_with("--again", files.output), *(flag_with("--log", files.log) if files.log else [])]
+        look_again = [
+            *flag_with("--data", files.data),
+            *flag_with("--again", files.output),
+            *(flag_with("--log", files.log) if files.log else []),
+        ]
         say(f"look again  {command_line('generate_data.py', look_again)}", wrap=False)
     trained = [*flag_with("--data", files.data), *training_words(base_model, settings)]
     say(f"train       {command_line('reward_model_trainer.py', trained)}", wrap=False)
 
 
-def read_answers(rankings: list[Ranking], base: BaseModel, settings: TrainingSettings) -> tuple[np.ndarray, np.ndarray | None]:
+def read_answers(
+    rankings: list[Ranking], base: BaseModel, settings: TrainingSettings
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the states of all answers, shape (answers, width), and the output layer of a base that is a reward model.
 
     Raises:
@@ -103,7 +111,9 @@ def read_answers(rankings: list[Ranking], base: BaseModel, settings: TrainingSet
     check_device(settings.device)
     start = start_from(base, settings, rankings)
     if not start.pooled:
-        raise InputError(f"--base-model {base.asked}: a review reads the middle layers of BERT and its kin or of decoders; use another base model")
+        raise InputError(
+            f"--base-model {base.asked}: a review reads the middle layers of BERT and its kin or of decoders; use another base model"
+        )
     encoded = encode_rankings(rankings, start.tokenizer, settings.max_length)
     if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
         say(warning)
@@ -126,7 +136,9 @@ def draw_curve(
     prompts = review.evaluation.metrics.prompts
     points = measure_curve(states, rankings, settings.objective, seed=settings.seed, start=output)
     if not points:
-        say(f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out\n")
+        say(
+            f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out\n"
+        )
         return
     curve = fit_curve(points, seed=settings.seed)
     plot_learning_curve(points, curve, review.evaluation, files.curve_plot, again=again)
@@ -139,9 +151,13 @@ def say_chance(review: Review, rankings: list[Ranking], disputes: np.ndarray, to
     if why_no_odds(temperature, review.evaluation.metrics.prompts):
         return
     strengths = sorted(disputes, reverse=True)
-    as_these, as_first = (expected_disputes(rankings, rewards, strengths[at], temperature, seed=seed) for at in (top - 1, 0))
+    as_these, as_first = (
+        expected_disputes(rankings, rewards, strengths[at], temperature, seed=seed) for at in (top - 1, 0)
+    )
     first = f", and about {as_first:.1f} as strong as the first" if top > 1 else ""
-    say(f"By these probabilities, chance alone would give about {as_these:.0f} disputes as strong as these {top}{first}.")
+    say(
+        f"By these probabilities, chance alone would give about {as_these:.0f} disputes as strong as these {top}{first}."
+    )
 
 
 def read_data(data: str) -> tuple[list[Ranking], Table]:

@@ -146,9 +146,13 @@ def _added_names(answers: Answers, reward: str, flat: bool) -> list[str]:
     kept = [name for name in table.columns if not (flat and name in answers.roles.columns)]
     names = names_of(layout, reward, kept)
     if taken := [name for name in names if name in kept]:
-        raise InputError(f"{table.top}: {taken[0]!r} exists already; give ours another name with --column NAME, or rename or delete it")
+        raise InputError(
+            f"{table.top}: {taken[0]!r} exists already; give ours another name with --column NAME, or rename or delete it"
+        )
     if flat and (taken := [name for name in kept if name in ("prompt", "answer", *["rank"] * bool(answers.roles.how))]):
-        raise InputError(f"{table.top}: {taken[0]!r} exists already, and each answer would get one; rename or delete it")
+        raise InputError(
+            f"{table.top}: {taken[0]!r} exists already, and each answer would get one; rename or delete it"
+        )
     return names
 
 
@@ -170,7 +174,11 @@ def _score(answers: Answers, settings: ScoringSettings, model: "RewardModel", sc
     if answers.roles.layout == "pairs" and scale.temperature is None:
         say(f"{settings.model}: its metrics.json has no calibration; no probability is given")
 
-    texts = [(answers.table.at(i), item.prompt.strip(), answer.strip()) for i, item in enumerate(answers.items) for answer in item.answers]
+    texts = [
+        (answers.table.at(i), item.prompt.strip(), answer.strip())
+        for i, item in enumerate(answers.items)
+        for answer in item.answers
+    ]
     scored = [k for k, (_, _, answer) in enumerate(texts) if answer]
     if empty := [place for place, _, answer in texts if not answer]:
         say(f"not scored: {counted(len(empty), 'empty answer')} ({name_some(empty)})")
@@ -187,14 +195,18 @@ def _score(answers: Answers, settings: ScoringSettings, model: "RewardModel", sc
     rewards = np.full(sum(len(item.answers) for item in answers.items), np.nan, dtype=np.float32)
     rewards[scored] = some
     keys: dict[tuple[str, ...], int] = {}
-    numbers = [[keys.setdefault(key, len(keys)) for key in ((prompt,), (prompt, answer))] for _, prompt, answer in texts]
+    numbers = [
+        [keys.setdefault(key, len(keys)) for key in ((prompt,), (prompt, answer))] for _, prompt, answer in texts
+    ]
     of_prompt, of_answer = np.asarray(numbers, dtype=np.int64).reshape(-1, 2).T
     ranks, best = np.zeros(len(rewards), dtype=np.int64), np.zeros(len(rewards), dtype=bool)
     ranks[scored], best[scored] = rank_within(of_prompt, some, of_answer)
     return _Scores(rewards, ranks, best, scale.percentiles(np.nan_to_num(rewards)))
 
 
-def _settle_cut(rewards: np.ndarray, cut: dict[int, tuple[int, ...]], texts: Sequence[tuple[str, str, str]], limit: int) -> None:
+def _settle_cut(
+    rewards: np.ndarray, cut: dict[int, tuple[int, ...]], texts: Sequence[tuple[str, str, str]], limit: int
+) -> None:
     """Say how many answers were cut at the model's length, and give those that became identical by it the same reward.
 
     Args:
@@ -217,11 +229,15 @@ def _settle_cut(rewards: np.ndarray, cut: dict[int, tuple[int, ...]], texts: Seq
         say(f"warning: answers that became identical by the cut have the same reward: {name_some(groups)}")
 
 
-def _with_scores(answers: Answers, scores: _Scores, scale: RewardScale, names: list[str], *, flat: bool, best: bool) -> Iterator[Record]:
+def _with_scores(
+    answers: Answers, scores: _Scores, scale: RewardScale, names: list[str], *, flat: bool, best: bool
+) -> Iterator[Record]:
     """Give the records with their scores, or one for each answer; without what is not known."""
     layout, records = ("rows", per_answer(answers)) if flat else (answers.roles.layout, answers.table.records)
     end = 0
-    for record, count in zip(records, [1] * len(scores.rewards) if flat else [len(item.answers) for item in answers.items], strict=True):
+    for record, count in zip(
+        records, [1] * len(scores.rewards) if flat else [len(item.answers) for item in answers.items], strict=True
+    ):
         start, end = end, end + count
         each: list[Any] = [scores.of(k) for k in range(start, end)]
         values: Sequence[Any] = [None] * len(names)
@@ -230,20 +246,32 @@ def _with_scores(answers: Answers, scores: _Scores, scale: RewardScale, names: l
                 continue
             values = each[0]
         elif layout == "lists" and each:
-            values = [list(column) if any(value is not None for value in column) else None for column in zip(*each, strict=True)]
+            values = [
+                list(column) if any(value is not None for value in column) else None
+                for column in zip(*each, strict=True)
+            ]
         elif each:
             margin = float(scores.rewards[start]) - float(scores.rewards[start + 1])
             odds = None if np.isnan(margin) else scale.probability(margin)
-            values = each[0][0], each[1][0], None if np.isnan(margin) else round(margin, 6), None if odds is None else round(odds, 4)
+            values = (
+                each[0][0],
+                each[1][0],
+                None if np.isnan(margin) else round(margin, 6),
+                None if odds is None else round(odds, 4),
+            )
         yield record | {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def _print_agreement(answers: Answers, rewards: np.ndarray, scale: RewardScale) -> None:
     """Print the trainer's agreement table, checks and closing sentence for the labelled answers that the model was not trained on."""
     seen = scale.seen_prompts
-    evaluation, notes = judge(answers.items, answers.roles, rewards, lambda prompt: seen is not None and prompt_digest(prompt) in seen)
+    evaluation, notes = judge(
+        answers.items, answers.roles, rewards, lambda prompt: seen is not None and prompt_digest(prompt) in seen
+    )
     if seen is None:
-        notes.append("its metrics.json does not say which prompts the model was trained on; on those the table proves nothing")
+        notes.append(
+            "its metrics.json does not say which prompts the model was trained on; on those the table proves nothing"
+        )
     if evaluation:
         print_report([evaluation], answers=False)
     for note in notes:

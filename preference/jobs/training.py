@@ -63,7 +63,9 @@ def gather_evidence(material: Material, trained: Trained) -> Evidence:
     usable, seed = material.usable, trained.settings.seed
     learned = range(len(usable)) if trained.rewards is not None else material.parts.training
     unseen = {
-        "test": [ranking for ranking in material.tests.rankings if material.is_unseen(ranking)] if material.tests else [],
+        "test": [ranking for ranking in material.tests.rankings if material.is_unseen(ranking)]
+        if material.tests
+        else [],
         "validation": [usable[i] for i in material.parts.validation] if trained.rewards is None else [],
     }
     score = trained.reward_model.score_rankings
@@ -110,7 +112,9 @@ def report(
     for sentence in [comparison.in_words()] if comparison else not_compared:
         say(f"\n{sentence}")
     if comparison and comparison.changed:
-        say(f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}")
+        say(
+            f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}"
+        )
     if previous:
         say("The previous model is kept until the next training; to restore it:")
         say(f"  {restore_command(files.output_dir)}", wrap=False)

@@ -15,7 +15,12 @@ from preference.scripts import interrupted
 from preference.wording import name_some
 
 # How weights are loaded: no code of the folder is run, no pickle but one of tensors is read, and a report says what did not fit.
-CAREFULLY: dict[str, Any] = {"trust_remote_code": False, "weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
+CAREFULLY: dict[str, Any] = {
+    "trust_remote_code": False,
+    "weights_only": True,
+    "ignore_mismatched_sizes": True,
+    "output_loading_info": True,
+}
 
 
 @dataclass(frozen=True)
@@ -91,10 +96,14 @@ def find_base_model(name: str) -> BaseModel:
             plain = "this folder is not a model (no config.json); name a folder written by save_pretrained"
             raise BaseModelError(f"{name}: {what_lacks_config(path) or plain}")
         if not has_weights(path):
-            raise BaseModelError(f"{name}: this folder has no weights (model.safetensors); name a folder written by save_pretrained")
+            raise BaseModelError(
+                f"{name}: this folder has no weights (model.safetensors); name a folder written by save_pretrained"
+            )
         return BaseModel(name, name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.suffix == ".gguf":
-        raise BaseModelError(f"{name}: no such folder or file; name one that exists, or a model of the Hugging Face Hub")
+        raise BaseModelError(
+            f"{name}: no such folder or file; name one that exists, or a model of the Hugging Face Hub"
+        )
 
     for packaged in (MINILM, SMOLLM2):
         if name == packaged.hub_name and (found := _packaged_path(packaged)):
@@ -108,7 +117,9 @@ def find_base_model(name: str) -> BaseModel:
     except Unavailable as error:
         fallback = _FALLBACKS.get(name)
         if fallback is None:
-            raise BaseModelError(f"{name}: no such folder, not in the local cache, and {error}; {error.remedy}, or give a folder") from None
+            raise BaseModelError(
+                f"{name}: no such folder, not in the local cache, and {error}; {error.remedy}, or give a folder"
+            ) from None
         found = _packaged_path(fallback)
         if found is None:
             raise BaseModelError(
@@ -145,7 +156,11 @@ def what_lacks_config(path: Path) -> str | None:
     if (path / "adapter_config.json").exists():
         return "this folder holds a LoRA adapter (adapter_config.json) without its base model; save what PEFT's merge_and_unload returns"
     inner = next(iter(sorted(path.glob("*/config.json"))), None)
-    return f"this folder has no config.json; name the model within it, {inner.parent}" if inner and has_weights(inner.parent) else None
+    return (
+        f"this folder has no config.json; name the model within it, {inner.parent}"
+        if inner and has_weights(inner.parent)
+        else None
+    )
 
 
 @contextlib.contextmanager
@@ -184,17 +199,23 @@ def check_loaded(folder: str | Path, model, tokenizer, missing: Iterable[str], r
         remedy: the end of the message.
     """
     if missing := sorted(missing):
-        raise InputError(f"{folder}: its weights do not fit its config.json ({name_some(missing)} missing or of another size); {remedy}")
+        raise InputError(
+            f"{folder}: its weights do not fit its config.json ({name_some(missing)} missing or of another size); {remedy}"
+        )
     if not all(parameter.isfinite().all() for parameter in model.parameters()):
         raise InputError(f"{folder}: some of its weights are not finite numbers; {remedy}")
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
     if tokenizer.vocab_files_names and not any((Path(folder) / name).exists() for name in files):
         raise InputError(f"{folder}: it has no tokenizer (none of {', '.join(sorted(files))}); {remedy}")
     if tokenizer.pad_token is None:
-        raise InputError(f"{folder}: its tokenizer has neither a padding token nor an end-of-text token to pad with; {remedy}")
+        raise InputError(
+            f"{folder}: its tokenizer has neither a padding token nor an end-of-text token to pad with; {remedy}"
+        )
     largest, rows = max(tokenizer.get_vocab().values()), model.get_input_embeddings().num_embeddings
     if largest >= rows:
-        raise InputError(f"{folder}: its tokenizer has {largest + 1} tokens, but the model only {rows}; they do not belong together; {remedy}")
+        raise InputError(
+            f"{folder}: its tokenizer has {largest + 1} tokens, but the model only {rows}; they do not belong together; {remedy}"
+        )
 
 
 def longest_input(model) -> int | None:

@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from preference.model.generator import TEMPLATE_SECONDS, time_limit
 
@@ -35,7 +41,9 @@ def give_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
     """
     if tokenizer.chat_template:
         template = tokenizer.get_chat_template()  # of several the default
-        tokenizer.chat_template = FIXED_DATE + template if "strftime_now" in template and FIXED_DATE not in template else template
+        tokenizer.chat_template = (
+            FIXED_DATE + template if "strftime_now" in template and FIXED_DATE not in template else template
+        )
     elif tokenizer.eos_token is None:
         raise ValueError("its tokenizer has neither a chat template nor an end-of-text token")
     else:
@@ -50,7 +58,10 @@ def give_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
 def write_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]) -> list[str]:
     """Write each prompt and answer as a chat of two messages, in the tokenizer's template."""
     return tokenizer.apply_chat_template(
-        [[{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}] for prompt, answer in zip(prompts, answers, strict=True)],
+        [
+            [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ],
         tokenize=False,
     )
 

@@ -32,7 +32,9 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
     """
     if tokenizer.chat_template:
         return _encode_chats(tokenizer, prompts, answers, max_length)
-    encoded = tokenizer(list(prompts), list(answers), truncation="longest_first", max_length=max_length, return_attention_mask=False)
+    encoded = tokenizer(
+        list(prompts), list(answers), truncation="longest_first", max_length=max_length, return_attention_mask=False
+    )
     names = list(encoded.keys())
     pairs = [dict(zip(names, values, strict=True)) for values in zip(*(encoded[name] for name in names), strict=True)]
     if encoded.encodings is None:  # a tokenizer written in Python does not tell
@@ -42,7 +44,11 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
 
 def input_names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Return the names of the model inputs that `encode_pairs` gives."""
-    return ["input_ids"] if tokenizer.chat_template else [name for name in tokenizer.model_input_names if name != "attention_mask"]
+    return (
+        ["input_ids"]
+        if tokenizer.chat_template
+        else [name for name in tokenizer.model_input_names if name != "attention_mask"]
+    )
 
 
 def _encode_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], max_length: int):
@@ -89,13 +95,17 @@ def beginning(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str
     """Return the part of `text` that its first `tokens` tokens cover."""
     if not tokenizer.is_fast:
         return tokenizer.decode(_token_ids(tokenizer, [text])[0][:tokens])
-    places = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"][:tokens]
+    places = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"][
+        :tokens
+    ]
     return text[: places[-1][1]] if places else ""
 
 
 def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> dict[str, Tensor]:
     """Pad encoded texts to their longest: tensors of shape (texts, longest), as the model takes them."""
-    with quiet_transformers():  # pad alone is slower than calling the tokenizer, it warns; the token ids come from the table
+    with (
+        quiet_transformers()
+    ):  # pad alone is slower than calling the tokenizer, it warns; the token ids come from the table
         side = "right" if tokenizer.chat_template else None  # None: the tokenizer's own
         return dict(tokenizer.pad(list(encoded), padding_side=side, return_tensors="pt"))
 

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from preference.errors import InputError
 from preference.model.base_models import CAREFULLY, check_loaded, loading
@@ -40,7 +46,9 @@ def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, Pr
         config.id2label, config.label2id = {0: "reward"}, {"reward": 0}
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         torch.manual_seed(seed)  # the new output's weights
-        model, report = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32, **CAREFULLY)
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, config=config, dtype=torch.float32, **CAREFULLY
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     # What lies above the pretrained layers is new: the output layer, and the pooler that some models come without.
@@ -86,7 +94,9 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> in
     if layers is None:
         layers = len(stack) // 3 if len(stack) else -1
     if layers >= len(stack):
-        raise InputError(f"--freeze-layers {layers}: the base model has {len(stack)} layers; leave at least one to train")
+        raise InputError(
+            f"--freeze-layers {layers}: the base model has {len(stack)} layers; leave at least one to train"
+        )
     if layers >= 0:
         first_trained = next(stack[layers].parameters())
         for parameter in model.parameters():  # in the order of definition: embeddings, layers, head

@@ -22,7 +22,9 @@ from preference.durable_files import name_folder
 from preference.errors import InputError
 from preference.model.base_models import BaseModel, loading, quiet_transformers
 
-ROUNDS = 4  # tries to sample distinct candidates: the first, and three more for those that were empty or repeated another
+ROUNDS = (
+    4  # tries to sample distinct candidates: the first, and three more for those that were empty or repeated another
+)
 SEQUENCES_AT_ONCE = 32
 TEMPLATE_SECONDS = 10.0  # a chat template is a program that came with the model; it takes milliseconds
 
@@ -38,7 +40,9 @@ class Generator:
         folder = converted_gguf(base.path, "choose another --generator") if base.path.is_file() else base.path
         with loading(base.used, "choose another --generator"):
             self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
-            self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False, weights_only=True)
+            self.model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, trust_remote_code=False, weights_only=True
+            )
             self.model = self.model.to(device).eval()
         ends = self.model.generation_config.eos_token_id
         if ends is None:
@@ -52,8 +56,12 @@ class Generator:
         """Return the token ids of a prompt: in the chat template if the model has one, else followed by the end-of-text token."""
         if self.tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
-            with time_limit(TEMPLATE_SECONDS, f"{self.name}: its chat template does not end; choose another --generator"):
-                return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+            with time_limit(
+                TEMPLATE_SECONDS, f"{self.name}: its chat template does not end; choose another --generator"
+            ):
+                return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)[
+                    "input_ids"
+                ]
         return self.tokenizer(prompt + (self.tokenizer.eos_token or ""))["input_ids"]
 
     def sample(
@@ -83,18 +91,24 @@ class Generator:
                 break
             for start in range(0, len(wanted), SEQUENCES_AT_ONCE):
                 some = wanted[start : start + SEQUENCES_AT_ONCE]
-                texts = self._sample([self.encode(prompts[i]) for i, _ in some], [name for _, name in some], settings, on_token)
+                texts = self._sample(
+                    [self.encode(prompts[i]) for i, _ in some], [name for _, name in some], settings, on_token
+                )
                 for (i, _), text in zip(some, texts, strict=True):
                     found[i] = distinct([*found[i], text], folded)
         return found
 
     @torch.inference_mode()
-    def _sample(self, prompts: list[list[int]], names: list[str], settings: SamplingSettings, on_token: Callable) -> list[str]:
+    def _sample(
+        self, prompts: list[list[int]], names: list[str], settings: SamplingSettings, on_token: Callable
+    ) -> list[str]:
         longest = getattr(self.model.config, "max_position_embeddings", None)
         if longest:
             room = longest - settings.max_new_tokens
             if room < 1:
-                raise InputError(f"--max-new-tokens {settings.max_new_tokens}: {self.name} takes at most {longest} tokens with the prompt")
+                raise InputError(
+                    f"--max-new-tokens {settings.max_new_tokens}: {self.name} takes at most {longest} tokens with the prompt"
+                )
             prompts = [ids[-room:] for ids in prompts]
         with quiet_transformers():
             inputs = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self.device)
@@ -165,14 +179,21 @@ def converted_gguf(path: Path, remedy: str) -> Path:
         return folder
     temporary = tempfile.mkdtemp(dir=folder.parent)
     try:
-        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
+        with (
+            quiet_transformers(),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):  # a progress bar that cannot be switched off
             try:
                 tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
                 config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-                read = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, config=copy.deepcopy(config), dtype=torch.float32)
+                read = AutoModelForCausalLM.from_pretrained(
+                    path.parent, gguf_file=path.name, config=copy.deepcopy(config), dtype=torch.float32
+                )
             except Exception as error:  # a damaged file can raise anything
                 raise InputError(f"{path}: cannot be read as a GGUF model ({error}); {remedy}") from error
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # without the marks of quantisation, which forbid saving
+            model = AutoModelForCausalLM.from_config(
+                config, dtype=torch.float32
+            )  # without the marks of quantisation, which forbid saving
             model.load_state_dict(read.state_dict())
             model.generation_config = read.generation_config
             model.save_pretrained(temporary)

@@ -14,7 +14,13 @@ from typing import Any
 from preference.processes import PROCESS
 
 SECONDS = 7  # an unreachable Hub is noticed within this time
-_BESIDE_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja", "README.md"]  # the configuration, the tokenizer, and the licence
+_BESIDE_WEIGHTS = [
+    "*.json",
+    "*.txt",
+    "*.model",
+    "*.jinja",
+    "README.md",
+]  # the configuration, the tokenizer, and the licence
 _WEIGHTS = ["model*.safetensors", "*.safetensors", "pytorch_model*.bin"]  # the first that the repository has
 _TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")
 
@@ -53,14 +59,21 @@ def has_weights(folder: Path) -> bool:
     """Whether the folder has weights that are read here, and all parts of weights in several files."""
     for index in folder.glob("*.index.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, AttributeError):
-            if all((folder / name).exists() for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())):
+            if all(
+                (folder / name).exists()
+                for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            ):
                 return True
     single = [path for pattern in ("*.safetensors", "pytorch_model*.bin", "*.gguf") for path in folder.glob(pattern)]
     return any("-of-" not in path.name and path.exists() for path in single)
 
 
 def _is_whole(folder: Path) -> bool:
-    return (folder / "config.json").exists() and has_weights(folder) and any(next(folder.glob(pattern), None) for pattern in _TOKENIZERS)
+    return (
+        (folder / "config.json").exists()
+        and has_weights(folder)
+        and any(next(folder.glob(pattern), None) for pattern in _TOKENIZERS)
+    )
 
 
 def download_model(name: str) -> Path:
@@ -74,14 +87,23 @@ def download_model(name: str) -> Path:
         Refused: there is no such model, or not for this user, or none that can be loaded.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging, tqdm
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+        logging,
+        tqdm,
+    )
 
     class OneBar(tqdm):
         """Of the library's five bars, that of the bytes."""
 
         def __init__(self, *args, **options):
             hidden = options.get("name") != "huggingface_hub.snapshot_download"
-            super().__init__(*args, **options | {"desc": f"downloading {name}", "leave": False} | ({"disable": True} if hidden else {}))
+            super().__init__(
+                *args,
+                **options | {"desc": f"downloading {name}", "leave": False} | ({"disable": True} if hidden else {}),
+            )
 
         def set_description(self, desc=None, refresh=True) -> None:
             pass
@@ -94,7 +116,9 @@ def download_model(name: str) -> Path:
         with _errors_in_words(Path(constants.HF_HUB_CACHE)):
             info = _in_thread(lambda: HfApi().model_info(name, timeout=SECONDS), SECONDS)
             for files in _files_to_load([file.rfilename for file in info.siblings]):
-                folder = _in_thread(functools.partial(snapshot_download, name, allow_patterns=files, tqdm_class=OneBar), None)
+                folder = _in_thread(
+                    functools.partial(snapshot_download, name, allow_patterns=files, tqdm_class=OneBar), None
+                )
             return Path(folder)
     finally:
         logging.set_verbosity(verbosity)
@@ -127,10 +151,17 @@ def _files_to_load(files: list[str]) -> list[list[str]]:
     files = [file for file in files if "/" not in file]
     weights = next((pattern for pattern in _WEIGHTS if any(fnmatch(file, pattern) for file in files)), None)
     if "config.json" not in files:
-        raise Refused("its repository on the Hugging Face Hub has no config.json, so it cannot be loaded; name another model")
+        raise Refused(
+            "its repository on the Hugging Face Hub has no config.json, so it cannot be loaded; name another model"
+        )
     if not weights:
-        raise Refused("its repository on the Hugging Face Hub has no weights to load (*.safetensors or pytorch_model*.bin); name another model")
-    return [[file for file in files if any(fnmatch(file, pattern) for pattern in wanted)] for wanted in (_BESIDE_WEIGHTS, [weights])]
+        raise Refused(
+            "its repository on the Hugging Face Hub has no weights to load (*.safetensors or pytorch_model*.bin); name another model"
+        )
+    return [
+        [file for file in files if any(fnmatch(file, pattern) for pattern in wanted)]
+        for wanted in (_BESIDE_WEIGHTS, [weights])
+    ]
 
 
 @contextlib.contextmanager
@@ -143,7 +174,9 @@ def _errors_in_words(cache: Path) -> Iterator[None]:
     except (Refused, Unavailable):
         raise
     except GatedRepoError:
-        raise Refused("the Hugging Face Hub asks you to accept its terms; do so on its page and run `hf auth login`") from None
+        raise Refused(
+            "the Hugging Face Hub asks you to accept its terms; do so on its page and run `hf auth login`"
+        ) from None
     except RepositoryNotFoundError:
         raise Refused(
             "no such folder, and no such model on the Hugging Face Hub; check the spelling, or run `hf auth login` if it is private"
@@ -168,7 +201,10 @@ def _status_in_words(status: int) -> tuple[str, str]:
     if status == 401:
         return "the Hugging Face Hub does not accept your token (status 401)", "run `hf auth login`"
     if status == 429:
-        return "the Hugging Face Hub takes no more requests from here for now (status 429)", "try again in a few minutes"
+        return (
+            "the Hugging Face Hub takes no more requests from here for now (status 429)",
+            "try again in a few minutes",
+        )
     if status >= 500:
         return f"the Hugging Face Hub has a fault of its own (status {status})", "try again later"
     return f"the Hugging Face Hub refused the request (status {status})", "name another model"

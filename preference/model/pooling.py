@@ -32,7 +32,11 @@ IDENTITY = (
 def can_pool(model: PreTrainedModel) -> bool:
     """Return whether `pool_at` knows this architecture."""
     kind = model.config.model_type
-    return (kind in FAMILIES and not getattr(model.config, "is_decoder", False)) or kind == "modernbert" or is_decoder(model.config)
+    return (
+        (kind in FAMILIES and not getattr(model.config, "is_decoder", False))
+        or kind == "modernbert"
+        or is_decoder(model.config)
+    )
 
 
 @torch.no_grad()
@@ -44,7 +48,10 @@ def pool_at(model: PreTrainedModel, layers: int) -> None:
         _make_uniform(pooling)
         del stack[layers:]
         stack.append(pooling)
-        if kind in ("distilbert", "electra"):  # no number of a normalised state is below -sqrt(width), and GELU(x) = x from 6 on
+        if kind in (
+            "distilbert",
+            "electra",
+        ):  # no number of a normalised state is below -sqrt(width), and GELU(x) = x from 6 on
             _open_dense(_dense(model), bias=model.config.hidden_size**0.5 + 6)
         else:
             _open_dense(_dense(model), bias=0.0, scale=NEAR_ZERO)

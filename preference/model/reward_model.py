@@ -30,7 +30,14 @@ class RewardModel:
         array([ 0.61, -1.2 ], dtype=float32)  # shape (2,)
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, device: str = "cpu", precision: str = "fp32"):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        device: str = "cpu",
+        precision: str = "fp32",
+    ):
         self.model, self.tokenizer = model.to(device).eval(), tokenizer
         self.device, self.precision = device, precision
 
@@ -52,7 +59,12 @@ class RewardModel:
             tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model) or sys.maxsize)
         unpad_layers(model)
         keep_head_in_fp32(model)
-        return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, model.config.get_text_config().hidden_size))
+        return cls(
+            model,
+            tokenizer,
+            device=device,
+            precision=choose_precision(precision, device, model.config.get_text_config().hidden_size),
+        )
 
     def score(
         self,
@@ -80,9 +92,15 @@ class RewardModel:
         order = sorted(range(len(answers)), key=lambda i: len(prompts[i]) + len(answers[i]))
         for start in range(0, len(order), _TEXTS_AT_ONCE):
             some = order[start : start + _TEXTS_AT_ONCE]
-            pairs, were_cut = encode_pairs(self.tokenizer, [prompts[i] for i in some], [answers[i] for i in some], self.tokenizer.model_max_length)
+            pairs, were_cut = encode_pairs(
+                self.tokenizer, [prompts[i] for i in some], [answers[i] for i in some], self.tokenizer.model_max_length
+            )
             if cut is not None:
-                cut.update((i, tuple(pair["input_ids"])) for i, pair, was_cut in zip(some, pairs, were_cut, strict=True) if was_cut)
+                cut.update(
+                    (i, tuple(pair["input_ids"]))
+                    for i, pair, was_cut in zip(some, pairs, were_cut, strict=True)
+                    if was_cut
+                )
             values = score_encoded(
                 self.model, self.tokenizer, pairs, device=self.device, precision=self.precision,
                 one_by_one=one_by_one, on_progress=on_progress,
@@ -92,7 +110,9 @@ class RewardModel:
 
     def score_rankings(self, rankings: Sequence[Ranking]) -> np.ndarray:
         """Return the rewards of all answers to `rankings`, in order: shape (answers,), float32."""
-        return self.score([r.prompt for r in rankings for _ in r.answers], [answer for r in rankings for answer in r.answers])
+        return self.score(
+            [r.prompt for r in rankings for _ in r.answers], [answer for r in rankings for answer in r.answers]
+        )
 
     def reward_function(self) -> Callable[..., list[float]]:
         """Return `preference_reward(prompts, completions, **columns)`, as TRL's trainers take it for `reward_funcs`.
@@ -102,7 +122,10 @@ class RewardModel:
 
         def preference_reward(prompts: Sequence, completions: Sequence, **columns) -> list[float]:
             prompts = [prompt if isinstance(prompt, str) else as_text(read_messages(prompt)) for prompt in prompts]
-            answers = [answer if isinstance(answer, str) else as_text(read_messages(answer), ASSISTANT) for answer in completions]
+            answers = [
+                answer if isinstance(answer, str) else as_text(read_messages(answer), ASSISTANT)
+                for answer in completions
+            ]
             return self.score(prompts, answers).tolist()
 
         return preference_reward
@@ -154,7 +177,12 @@ def read_states(
 
 
 def _in_chunks(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[dict], device: str, precision: str, one_by_one: bool = False
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[dict],
+    device: str,
+    precision: str,
+    one_by_one: bool = False,
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
     """Give the positions of pairs of like length, and their inputs on the device, in evaluation mode and without gradients."""
     model.eval()
@@ -177,7 +205,9 @@ def check_reward_model_folder(folder: str | Path) -> None:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: {what_lacks_config(path) or f'this folder is not a reward model (no config.json); {train}'}") from None
+        raise InputError(
+            f"{folder}: {what_lacks_config(path) or f'this folder is not a reward model (no config.json); {train}'}"
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: config.json cannot be read ({error}); {train}") from None
     architecture = (config.get("architectures") or ["unknown"])[0]

@@ -78,14 +78,20 @@ class LazyGenerator:
             batches = [prompts[first : first + PROMPTS_AT_ONCE] for first in range(0, len(prompts), PROMPTS_AT_ONCE)]
             task = progress.add_task("", total=len(batches) * settings.max_new_tokens, saved=0, prompts=len(prompts))
             for number, batch in enumerate(batches, 1):
-                for prompt, answers in zip(batch, model.sample(batch, settings, on_token=lambda: progress.advance(task)), strict=True):
+                for prompt, answers in zip(
+                    batch, model.sample(batch, settings, on_token=lambda: progress.advance(task)), strict=True
+                ):
                     sampled.append(Candidates(prompt, answers, {"generator": model.name, **settings.as_record()}))
                     append_candidates(path, sampled[-1])
                     if len(answers) < settings.num_candidates:
-                        progress.console.print(f"warning: only {counted(len(answers), 'distinct candidate')} for {shorten(prompt)}")
+                        progress.console.print(
+                            f"warning: only {counted(len(answers), 'distinct candidate')} for {shorten(prompt)}"
+                        )
                 progress.update(task, saved=len(sampled), completed=number * settings.max_new_tokens)
         total = sum(len(one.answers) for one in sampled)
-        say(f"{path}: {counted(total, 'candidate')} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s")
+        say(
+            f"{path}: {counted(total, 'candidate')} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s"
+        )
         return sampled
 
 
@@ -97,7 +103,12 @@ def working(what: str) -> Iterator[None]:
     terminal = make_console(stderr=True)
     columns = [SpinnerColumn("line"), TextColumn(what), TimeElapsedColumn()]
     with Progress(
-        *columns, console=terminal, transient=True, redirect_stdout=False, redirect_stderr=False, disable=not terminal.is_terminal
+        *columns,
+        console=terminal,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=not terminal.is_terminal,
     ) as shown:
         shown.add_task("", total=None)
         yield

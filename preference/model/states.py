@@ -42,7 +42,9 @@ def states_of(
     missing = {digest: pair for digest, pair in zip(digests, pairs, strict=True) if digest not in known}
     on_progress(sum(digest in known for digest in digests))
     if missing:
-        found = read_states(model, tokenizer, list(missing.values()), device=device, precision=precision, on_progress=on_progress)
+        found = read_states(
+            model, tokenizer, list(missing.values()), device=device, precision=precision, on_progress=on_progress
+        )
         known |= dict(zip(missing, found, strict=True))
         with contextlib.suppress(OSError):  # a full disk is no reason to stop
             _write(path, known)

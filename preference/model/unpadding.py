@@ -61,7 +61,9 @@ class EncoderLayer:
             tokens = tokens[read]
         parts = parts.unflatten(1, (-1, self.heads, self.query.out_features // self.heads)).permute(1, 2, 0, 3)
         dropout = self.attention.dropout.p if self.attention.training else 0.0
-        attended = [attend(text, query, dropout) for text, query in zip(parts.split(lengths, dim=2), queries, strict=True)]
+        attended = [
+            attend(text, query, dropout) for text, query in zip(parts.split(lengths, dim=2), queries, strict=True)
+        ]
         return self.feed_forward(self.add_attended(torch.cat(attended), tokens))
 
 

@@ -52,7 +52,9 @@ def read_review(path: Path) -> list[Reviewed]:
         rank, dispute = parse_rank(text_of(record[predicted])), number(record[disputed])
         if rank is None or dispute is None or dispute < 0:
             column = predicted if rank is None else disputed
-            problems.append(f"{table.at(i)}: {column} must be a number, not {shorten(text_of(record[column]))}; run review_rankings.py again")
+            problems.append(
+                f"{table.at(i)}: {column} must be a number, not {shorten(text_of(record[column]))}; run review_rankings.py again"
+            )
             continue
         models.setdefault(key, {})[record[answer].strip()] = int(rank)
         disputes[key] = dispute
@@ -108,7 +110,9 @@ class AgainSession(Session):
     def __init__(self, reviewed: Sequence[Reviewed], store: RankingStore, *, seed: int, top: int | None = None):
         super().__init__(store, seed)
         if not any(store.ranks(one.key).keys() == one.ranks.keys() for one in reviewed):
-            raise InputError(f"{store.path}: has none of the rankings of this review; give --data the CSV that was reviewed")
+            raise InputError(
+                f"{store.path}: has none of the rankings of this review; give --data the CSV that was reviewed"
+            )
         self.reviewed = {one.key: one for one in [one for one in reviewed if one.dispute > 0][:top]}
         self.queue: list[Reviewed] = []
         self.skipped: set[Key] = set()
@@ -193,7 +197,9 @@ class AgainSession(Session):
 
     def counts(self) -> SessionCounts:
         seconds = [event["seconds"] for event in self.log.looked_at if "seconds" in event]
-        return SessionCounts(len(self.done), len(self.queue), len(self.skipped), statistics.median(seconds) if seconds else None)
+        return SessionCounts(
+            len(self.done), len(self.queue), len(self.skipped), statistics.median(seconds) if seconds else None
+        )
 
     def outcomes(self) -> list[Outcome]:
         """Return the earlier, the new and the models' order of each ranking of the review that was ranked again, in the order of the log.

@@ -74,4 +74,8 @@ def compare(outcome: Outcome) -> str:
 def not_shown(session: AgainSession) -> str:
     """Say which disputed rankings are not shown, and why; "" if all are."""
     reasons = [("their rows are gone", session.missing), ("they were edited since the review", session.edited)]
-    return "\n".join(f"not shown, as {why}: {counted(len(some), 'ranking')} ({name_some(map(shorten, some))})" for why, some in reasons if some)
+    return "\n".join(
+        f"not shown, as {why}: {counted(len(some), 'ranking')} ({name_some(map(shorten, some))})"
+        for why, some in reasons
+        if some
+    )

@@ -30,7 +30,9 @@ class GrowingModel:
     """
 
     def __init__(self) -> None:
-        self.found: dict[str, Any] = {"failed": "--no-model turns it off, and so does input that does not come from a terminal"}
+        self.found: dict[str, Any] = {
+            "failed": "--no-model turns it off, and so does input that does not come from a terminal"
+        }
         self._worker: subprocess.Popen | None = None
         self._messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
         self._told, self._news = 0, threading.Condition()
@@ -67,7 +69,9 @@ class GrowingModel:
     def wait(self) -> None:
         """Wait for what it makes of the last ranking, but not for long, and not where it is not even there yet."""
         with self._news:
-            self._news.wait_for(lambda: "failed" in self.found or self.found.get("taken", self._told) == self._told, LAST_WORD)
+            self._news.wait_for(
+                lambda: "failed" in self.found or self.found.get("taken", self._told) == self._told, LAST_WORD
+            )
 
     def close(self) -> None:
         """End the worker; what it computed stays in the cache."""
@@ -88,13 +92,20 @@ class GrowingModel:
         if not self.found:
             return "the model that learns as you rank is still being loaded"
         if not self.found["all"]:
-            return "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
+            return (
+                "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
+            )
         parts = []
-        for part, which in ((self.found["recent"], "the last "), (self.found["all"], "all " if self.found["recent"] else "")):
+        for part, which in (
+            (self.found["recent"], "the last "),
+            (self.found["all"], "all " if self.found["recent"] else ""),
+        ):
             if part:
                 low, high = part["interval"]
                 share = f"{part['model']:.0%} of the pairs of {which}{counted(part['rankings'], 'ranking')}"
-                parts.append(f"{share} (95 % interval {low:.0%} to {high:.0%}; the longest answer is best: {part['longest']:.0%})")
+                parts.append(
+                    f"{share} (95 % interval {low:.0%} to {high:.0%}; the longest answer is best: {part['longest']:.0%})"
+                )
         return f"a model that learns as you rank, asked about each ranking before it saw it, got right {' and '.join(parts)}"
 
     def _tell(self, message: dict) -> None:

@@ -46,7 +46,12 @@ class Files:
     def check(self) -> None:
         """Raise InputError if a file that is written is another one as well."""
         written: dict[str, str] = {}
-        for flag, path in (("--data", self.data), ("--log", self.log_path), ("--candidates", self.candidates_path), ("--again", self.again)):
+        for flag, path in (
+            ("--data", self.data),
+            ("--log", self.log_path),
+            ("--candidates", self.candidates_path),
+            ("--again", self.again),
+        ):
             if path is not None and (other := written.setdefault(os.path.realpath(path), flag)) != flag:
                 raise InputError(f"{path}: is also {other}; give {flag} another file")
 
@@ -107,7 +112,9 @@ def rank(
             growing.start(files.data, seed)
         session = RankingSession(candidates, store, seed=seed, recheck=recheck, growing=growing)
         if session.current is None:
-            say(f"All prompts are ranked in {files.data} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV.")
+            say(
+                f"All prompts are ranked in {files.data} or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV."
+            )
             if not (store.log.undoable and sys.stdin.isatty()):
                 return 0
         loop = RankingLoop(session, sample_again, guidelines)
@@ -140,7 +147,11 @@ def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: 
         if session.current is None:
             if loop.notice:
                 say(loop.notice)
-            looked_at = f"all {len(session.done)} disputed rankings were looked at again" if session.done else "no ranking to show again"
+            looked_at = (
+                f"all {len(session.done)} disputed rankings were looked at again"
+                if session.done
+                else "no ranking to show again"
+            )
             say(f"{review}: {looked_at}. For a new review: {steps.review}", wrap=False)
             if not (store.log.looked_at and sys.stdin.isatty()):
                 return 0

@@ -93,7 +93,9 @@ def read_log(path: str | Path) -> list[dict]:
         for key in _KEYS.get(event["event"], []):
             if not _fits(key, event):
                 value = repr(event.get(key))[:60]
-                raise InputError(f'{table.at(i)}: "{key}" of this event is wrong: {value}; delete the line, or choose another --log')
+                raise InputError(
+                    f'{table.at(i)}: "{key}" of this event is wrong: {value}; delete the line, or choose another --log'
+                )
     return table.records
 
 
@@ -119,4 +121,6 @@ def _fits(key: str, event: dict) -> bool:
     if key in ("prompt", "group"):
         return isinstance(value, str)
     kind = str if key == "answers" else int
-    return isinstance(value, list) and len(value) == len(event["answers"]) and all(isinstance(one, kind) for one in value)
+    return (
+        isinstance(value, list) and len(value) == len(event["answers"]) and all(isinstance(one, kind) for one in value)
+    )

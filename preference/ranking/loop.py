@@ -116,7 +116,9 @@ class Loop:
                 terminal.show_order(answers, ranks)
 
             terminal.show_order(answers, ranks)
-            line = terminal.ask("Press Enter to save, type another ranking, or n to cancel: ", on_resize=show_again).strip()
+            line = terminal.ask(
+                "Press Enter to save, type another ranking, or n to cancel: ", on_resize=show_again
+            ).strip()
             if line == "n":
                 return None
             if line == "":
@@ -129,7 +131,9 @@ class Loop:
                 return self.after_saving()
             if not self.find_key(line):
                 ranks = self.understand(line)
-            elif (notice := self.carry_out(line)) is not None:  # else it only showed something, and the ranking still waits
+            elif (
+                notice := self.carry_out(line)
+            ) is not None:  # else it only showed something, and the ranking still waits
                 return notice
         return None
 

@@ -28,7 +28,9 @@ def parse_order(line: str, count: int) -> list[int]:
     if text == "=":
         return [1] * count
     if not re.fullmatch(r"[0-9=\s]+", text):
-        raise OrderError(f"{shorten(line.strip())} is not a ranking: write the numbers best first, like {example(count)}, or ? for help")
+        raise OrderError(
+            f"{shorten(line.strip())} is not a ranking: write the numbers best first, like {example(count)}, or ? for help"
+        )
     groups = [group.split("=") for group in text.split()]
     if any(number == "" for group in groups for number in group):
         raise OrderError("write '=' between two numbers that tie, like 1=2")

@@ -40,7 +40,9 @@ def edit(loop: "RankingLoop", argument: str) -> str:
 
 def write(loop: "RankingLoop", argument: str) -> str:
     """Add an answer that the person writes, of one line or several."""
-    written: str | None = terminal.ask_for_lines("Your answer (paste several lines, or e for your editor; empty cancels): ")
+    written: str | None = terminal.ask_for_lines(
+        "Your answer (paste several lines, or e for your editor; empty cancels): "
+    )
     if written == "e" and terminal.is_person():
         written = terminal.edit_text("")
     if written is None:
@@ -102,4 +104,6 @@ class RankingLoop(Loop):
     def __init__(self, session: RankingSession, sample: Callable[[str, int], list[str]], guidelines: str = GUIDELINES):
         super().__init__(session, guidelines)
         self.sample = sample
-        self.attempts = int(time.time())  # another number in every session, so that `r` never samples the same answers again
+        self.attempts = int(
+            time.time()
+        )  # another number in every session, so that `r` never samples the same answers again

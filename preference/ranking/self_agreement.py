@@ -60,7 +60,9 @@ def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path |
     from preference.statistics import bootstrap_interval
 
     sums, counts = np.asarray([same for same, _ in pairs]), np.asarray([count for _, count in pairs])
-    return SelfAgreement(len(pairs), int(counts.sum()), float(sums.sum() / counts.sum()), bootstrap_interval(sums, counts))
+    return SelfAgreement(
+        len(pairs), int(counts.sum()), float(sums.sum() / counts.sum()), bootstrap_interval(sums, counts)
+    )
 
 
 def shown_twice(events: Iterable[dict]) -> list[tuple[dict, dict]]:
@@ -77,8 +79,16 @@ def shown_twice(events: Iterable[dict]) -> list[tuple[dict, dict]]:
             told.add(event["prompt"])
     rankings = [event for event in standing if event["event"] == "ranked"]
     first = {event["prompt"]: event for event in rankings if not event.get("recheck")}
-    second = [event for event in rankings if event.get("recheck") and event["prompt"] in first and not any(event is one for one in knew)]
-    return [(first[event["prompt"]], event) for event in second if set(first[event["prompt"]]["answers"]) == set(event["answers"])]
+    second = [
+        event
+        for event in rankings
+        if event.get("recheck") and event["prompt"] in first and not any(event is one for one in knew)
+    ]
+    return [
+        (first[event["prompt"]], event)
+        for event in second
+        if set(first[event["prompt"]]["answers"]) == set(event["answers"])
+    ]
 
 
 def same_order(first: dict, second: dict) -> tuple[float, int]:

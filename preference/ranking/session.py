@@ -130,7 +130,13 @@ class RankingSession(Session):
     """
 
     def __init__(
-        self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0, growing: GrowingModel | None = None
+        self,
+        candidates: Sequence[Candidates],
+        store: RankingStore,
+        *,
+        seed: int,
+        recheck: float = 0.0,
+        growing: GrowingModel | None = None,
     ):
         super().__init__(store, seed)
         self.growing = growing or GrowingModel()
@@ -139,7 +145,9 @@ class RankingSession(Session):
         for event in self.log.events:
             if event["event"] == "changed" and event["prompt"] in self.answers:
                 self.answers[event["prompt"]] = event["answers"]
-                self.sampled[event["prompt"]] |= set(event.get("sampled", event.get("drawn", [])))  # "drawn" in older logs
+                self.sampled[event["prompt"]] |= set(
+                    event.get("sampled", event.get("drawn", []))
+                )  # "drawn" in older logs
             elif event["event"] == "ranked" and not self.answers.get(event["prompt"], [""]):
                 self._take_over(event)  # its candidates are no longer in a file
         discarded = {event["prompt"] for event in self.log.undoable if event["event"] == "discarded"}
@@ -179,7 +187,9 @@ class RankingSession(Session):
     def confirm(self, ranks: list[int]) -> None:
         shown, seconds = self.shown, self._seconds()
         if shown.recheck:  # its rows are in the CSV already
-            self.log.add("ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
+            self.log.add(
+                "ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True
+            )
         else:
             self.store.add(shown.prompt, shown.answers, ranks, seconds=seconds, recheck=False)
             self.growing.ranked(Ranking(shown.prompt, shown.answers, ranks))
@@ -261,7 +271,9 @@ class RankingSession(Session):
         done = len(self.ranked) + sum(event.get("recheck", False) for event in standing)
         still_to_come = sum(prompt in self.to_recheck and not recheck for prompt, recheck in self.queue)
         seconds = [event["seconds"] for event in standing if "seconds" in event]
-        return SessionCounts(done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None)
+        return SessionCounts(
+            done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None
+        )
 
     def agreement(self) -> Agreement:
         """Compare first and second rankings, and rankings with positions, of all sessions in the log."""
@@ -276,7 +288,9 @@ class RankingSession(Session):
             ranks = [before[answer] for answer in again["answers"]]
             taus.append(kendall_tau(ranks, again["ranks"]))
             exact += ranks == again["ranks"]
-        rankings = [event["ranks"] for event in first.values() if len(set(event["ranks"])) > 1]  # all equal says nothing of positions
+        rankings = [
+            event["ranks"] for event in first.values() if len(set(event["ranks"])) > 1
+        ]  # all equal says nothing of positions
         position = [kendall_tau(range(len(ranks)), ranks) for ranks in rankings]
         enough = len(position) >= LEAST_RANKINGS
         return Agreement(
@@ -284,10 +298,14 @@ class RankingSession(Session):
             exact=exact,
             kendall_tau=float(np.mean(taus)) if taus else None,
             rankings=len(rankings),
-            first_position_best=float(np.mean([(ranks[0] == 1) / ranks.count(1) for ranks in rankings])) if rankings else None,
+            first_position_best=float(np.mean([(ranks[0] == 1) / ranks.count(1) for ranks in rankings]))
+            if rankings
+            else None,
             first_position_expected=float(np.mean([1 / len(ranks) for ranks in rankings])) if rankings else None,
             position_tau=float(np.mean(position)) if position else None,
-            position_tau_95=lead_interval(np.asarray(position), np.zeros(len(position)), np.ones(len(position))) if enough else None,
+            position_tau_95=lead_interval(np.asarray(position), np.zeros(len(position)), np.ones(len(position)))
+            if enough
+            else None,
         )
 
     def _take_over(self, event: dict) -> None:
@@ -305,7 +323,9 @@ class RankingSession(Session):
         if recheck or prompt not in self.to_recheck:
             return
         self.to_recheck.discard(prompt)
-        if others := [other for other, _ in self.queue[1:] if other not in self.to_recheck and other not in self.ranked]:
+        if others := [
+            other for other, _ in self.queue[1:] if other not in self.to_recheck and other not in self.ranked
+        ]:
             self.to_recheck.add(self._random.choice(others))
 
     def _queue_recheck(self, prompt: str) -> None:

@@ -86,7 +86,9 @@ class RankingStore:
             values = dict(zip(self._columns, ["" if merged else prompt, answer, str(rank)], strict=True))
             rows.append([values.get(name, "") for name in self._table.places])
         end = self._table.form.line_end
-        size = append_durably(self.path, format_rows(rows, line_end=end, separator=self._table.form.separator).removesuffix(end), end)
+        size = append_durably(
+            self.path, format_rows(rows, line_end=end, separator=self._table.form.separator).removesuffix(end), end
+        )
         try:
             self.log.add("ranked", prompt=prompt, answers=answers, ranks=ranks, **details)
         except OSError:
@@ -108,7 +110,9 @@ class RankingStore:
         self._rewrite(dict.fromkeys(lines), "undone", prompt=ranked["prompt"], recheck=ranked.get("recheck", False))
         return bool(lines) or ranked.get("recheck", False)
 
-    def change_ranks(self, event: str, key: Key, answers: list[str], ranks: list[int], old_ranks: list[int], **details) -> None:
+    def change_ranks(
+        self, event: str, key: Key, answers: list[str], ranks: list[int], old_ranks: list[int], **details
+    ) -> None:
         """Give the answers of a ranking that is in the CSV other ranks, in the rows where they are, and log it.
 
         Args:
@@ -123,8 +127,22 @@ class RankingStore:
         if self.ranks(key) != dict(zip(answers, old_ranks, strict=True)):
             raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since; press s to go on")
         new, contents = dict(zip(answers, ranks, strict=True)), _contents(table) if ranks != old_ranks else []
-        cells = {line: str(new[answer]) for line, of, answer, rank in contents if of == key and rank not in (None, new.get(answer))}
-        self._rewrite(cells, event, prompt=prompt, group=group, rater=rater, answers=answers, ranks=ranks, old_ranks=old_ranks, **details)
+        cells = {
+            line: str(new[answer])
+            for line, of, answer, rank in contents
+            if of == key and rank not in (None, new.get(answer))
+        }
+        self._rewrite(
+            cells,
+            event,
+            prompt=prompt,
+            group=group,
+            rater=rater,
+            answers=answers,
+            ranks=ranks,
+            old_ranks=old_ranks,
+            **details,
+        )
 
     def _own_rows(self, ranked: dict) -> list[int]:
         """Return the lines of a ranking's rows, if all are as `add` writes them: without a group, or anything else."""
@@ -132,7 +150,11 @@ class RankingStore:
         table, key, found = read_table(self.path), (ranked["prompt"].strip(), "", ""), {}
         contents = _contents(table)
         for i, (_, of, answer, rank) in enumerate(contents):
-            if of == key and (answer, rank) in wanted and sum(bool(cell.strip()) for cell in table.records[i].values()) == len(COLUMNS):
+            if (
+                of == key
+                and (answer, rank) in wanted
+                and sum(bool(cell.strip()) for cell in table.records[i].values()) == len(COLUMNS)
+            ):
                 found[answer, rank] = i
         own = set(found.values())
         after = [contents[i + 1][1] for i in own if i + 1 < len(contents) and i + 1 not in own]
@@ -152,7 +174,9 @@ class RankingStore:
                 last = lines[line + reader.line_num - 2]
                 line_end = last[len(last.rstrip("\r\n")) :]
                 new = "" if rank is None else format_rows([cells], line_end=line_end, separator=separator)
-                lines[line - 1 : line - 1 + reader.line_num] = [new] + [""] * (reader.line_num - 1)  # later lines keep their numbers
+                lines[line - 1 : line - 1 + reader.line_num] = [new] + [""] * (
+                    reader.line_num - 1
+                )  # later lines keep their numbers
             write_atomically(self.path, "".join(lines))
         try:
             self.log.add(event, **values)
@@ -167,7 +191,11 @@ class RankingStore:
         if self._known is not None and state == self._known:
             return
         form = Form("\t" if self.path.suffix.lower() in (".tsv", ".tab") else ",")
-        self._table, self._columns, self._ranks = Table("", "csv", COLUMNS, [], [], form=form, places=COLUMNS), COLUMNS, {}
+        self._table, self._columns, self._ranks = (
+            Table("", "csv", COLUMNS, [], [], form=form, places=COLUMNS),
+            COLUMNS,
+            {},
+        )
         self._last_prompt = ""
         if state and state[2]:
             table = read_table(self.path)
@@ -179,7 +207,9 @@ class RankingStore:
                 self._last_prompt = key[0]
                 if rank is not None:
                     found.setdefault(key, {})[answer] = rank
-            self._ranks = {key: dict(zip(ranks, whole_ranks(list(ranks.values())), strict=True)) for key, ranks in found.items()}
+            self._ranks = {
+                key: dict(zip(ranks, whole_ranks(list(ranks.values())), strict=True)) for key, ranks in found.items()
+            }
         self._known = state
 
     def _check_kind(self, kind: str, compressed: bool) -> None:
@@ -188,7 +218,9 @@ class RankingStore:
             stem = self.path.name.partition(".")[0]
             target = self.path.with_name(f"{stem}_new.csv" if self.path.suffix == ".csv" else f"{stem}.csv")
             ways = f"make a CSV of it: {as_command(['python', 'convert_rankings.py', str(self.path), str(target)])}"
-            raise InputError(f"{self.path}: rankings are added to a CSV only; {ways if self.path.exists() else 'choose a --data that ends in .csv'}")
+            raise InputError(
+                f"{self.path}: rankings are added to a CSV only; {ways if self.path.exists() else 'choose a --data that ends in .csv'}"
+            )
 
     def _state(self) -> tuple | None:
         try:

@@ -60,4 +60,6 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
         f" nearer to the earlier one {sides.count(-1)}, halfway between {sides.count(0)}"
     )
     tau = sum(outcome.kendall_tau for outcome in outcomes) / len(outcomes)
-    say(f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)")
+    say(
+        f"agreement with yourself: Kendall tau {tau:.2f} (1 = always the same order; on disputed rankings it is lower than on all)"
+    )

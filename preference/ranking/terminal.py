@@ -25,7 +25,9 @@ from preference.wording import counted, plain
 LEAST_WIDTH = 12  # columns
 BOX = 4  # columns that a box takes from its text
 PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
-FASTER_THAN_TYPED = 0.03  # seconds between two lines of a paste, at most; a person takes longer from one Enter to the next
+FASTER_THAN_TYPED = (
+    0.03  # seconds between two lines of a paste, at most; a person takes longer from one Enter to the next
+)
 PASTED = "That came faster than a person types, so it was not taken. Only w takes pasted text."
 
 
@@ -54,9 +56,17 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
     console, notice = make_console(), plain(notice)
     width = console.width
     screen = console.is_terminal and not console.is_dumb_terminal
-    prompt, answers = _wrap(console, shown.prompt, width), [_wrap(console, answer, width - BOX) for answer in shown.answers]
-    lengths, free = [len(lines) for lines in answers], console.height - 2 - len(_wrap(console, notice, width)) * bool(notice)
-    folded = screen and len(prompt) + sum(lengths) + 2 * len(answers) > free  # the other two lines: the counts and the input
+    prompt, answers = (
+        _wrap(console, shown.prompt, width),
+        [_wrap(console, answer, width - BOX) for answer in shown.answers],
+    )
+    lengths, free = (
+        [len(lines) for lines in answers],
+        console.height - 2 - len(_wrap(console, notice, width)) * bool(notice),
+    )
+    folded = (
+        screen and len(prompt) + sum(lengths) + 2 * len(answers) > free
+    )  # the other two lines: the counts and the input
     if folded:
         prompt_lines = min(len(prompt), PROMPT_LINES)
         free -= prompt_lines + min(len(prompt), REMINDER_LINES) + 2 * len(answers)
@@ -152,7 +162,13 @@ def counts_line(counts: SessionCounts, group: str = "") -> str:
     seconds = counts.seconds_left
     if counts.median_seconds is None or seconds is None:
         return line
-    left = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    left = (
+        f"{seconds:.0f} s"
+        if seconds < 60
+        else f"{seconds / 60:.1f} min"
+        if seconds < 3600
+        else f"{seconds / 3600:.1f} h"
+    )
     return f"{line} · {counts.median_seconds:.0f} s per prompt (median) · about {left} left"
 
 

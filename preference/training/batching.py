@@ -52,7 +52,9 @@ class RankingBatchSampler:
 
     def __init__(self, sizes: Sequence[int], answers_per_step: int, seed: int, processes: int = 1, process: int = 0):
         if len(sizes) < processes:
-            raise InputError(f"{counted(len(sizes), 'ranking')} to train on cannot be shared by {processes} processes; start at most {len(sizes)}")
+            raise InputError(
+                f"{counted(len(sizes), 'ranking')} to train on cannot be shared by {processes} processes; start at most {len(sizes)}"
+            )
         self.sizes, self.seed, self.epoch = np.asarray(sizes), seed, 0
         self.processes, self.process = processes, process
         wanted = max(1, round(int(self.sizes.sum()) / answers_per_step))
@@ -113,4 +115,6 @@ class StatesCollator(RankingCollator):
         pass
 
     def chunks_of(self, answers: Sequence[dict]) -> tuple[list[list[int]], list[dict[str, Tensor]]]:
-        return [list(range(len(answers)))], [{"states": torch.from_numpy(np.stack([answer["states"] for answer in answers]))}]
+        return [list(range(len(answers)))], [
+            {"states": torch.from_numpy(np.stack([answer["states"] for answer in answers]))}
+        ]

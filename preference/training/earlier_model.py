@@ -17,7 +17,11 @@ from preference.wording import as_command
 
 
 def compare_with_earlier(
-    output_dir: Path, evaluations: Sequence[Evaluation], *, seed: int = 0, on_message: Callable[[str], object] = lambda text: None
+    output_dir: Path,
+    evaluations: Sequence[Evaluation],
+    *,
+    seed: int = 0,
+    on_message: Callable[[str], object] = lambda text: None,
 ) -> Comparison | None:
     """Compare the new rewards of unseen prompts with those that the training before kept in rewards.csv, on the same answers.
 
@@ -32,13 +36,18 @@ def compare_with_earlier(
     if not path.exists():
         return None
     before: dict[tuple[str, str], float] = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, csv.Error), open(path, encoding="utf-8", newline="") as file:
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, csv.Error),
+        open(path, encoding="utf-8", newline="") as file,
+    ):
         for row in csv.DictReader(file):  # a damaged one is no reason to lose the new model
             if row["part"] in UNSEEN:
                 before[prompt_key(row["prompt"]), row["answer"].strip()] = float(row["reward"])
     rankings, earlier, now, chose_weights = [], [], [], set()
     for evaluation in (evaluation for evaluation in evaluations if evaluation.unseen):
-        for ranking, rewards in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
+        for ranking, rewards in zip(
+            evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True
+        ):
             known = [before.get((ranking.key, answer)) for answer in ranking.answers]
             if None not in known:
                 rankings.append(ranking)
@@ -47,7 +56,9 @@ def compare_with_earlier(
                 if evaluation.part == "validation":
                     chose_weights.add(ranking.key)
     if not rankings:
-        on_message("Not compared with the previous model: no prompt with the same answers was unseen in both trainings.")
+        on_message(
+            "Not compared with the previous model: no prompt with the same answers was unseen in both trainings."
+        )
         return None
     return compare(rankings, np.array(earlier), np.concatenate(now), validation_prompts=len(chose_weights), seed=seed)
 

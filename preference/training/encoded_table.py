@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from datasets import Dataset, Features, List, Value, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from datasets import (
+    Dataset,
+    Features,
+    List,
+    Value,
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from transformers import PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
@@ -22,7 +30,9 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
 
     def encode(rows: dict[str, list]) -> dict[str, list]:
         prompts = [prompt for prompt, answers in zip(rows["prompt"], rows["answers"], strict=True) for _ in answers]
-        pairs, cut = encode_pairs(tokenizer, prompts, [answer for answers in rows["answers"] for answer in answers], max_length)
+        pairs, cut = encode_pairs(
+            tokenizer, prompts, [answer for answers in rows["answers"] for answer in answers], max_length
+        )
         encoded: dict[str, list] = {name: [] for name in (*inputs, "truncated")}
         first = 0
         for answers in rows["answers"]:
@@ -32,14 +42,26 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
             encoded["truncated"].append(sum(cut[of_ranking]))
         return encoded
 
-    texts = {"prompt": [r.prompt for r in rankings], "answers": [r.answers for r in rankings], "ranks": [r.ranks for r in rankings]}
-    features = Features({name: List(List(Value("int32"))) for name in inputs} | {"ranks": List(Value("int32")), "truncated": Value("int32")})
+    texts = {
+        "prompt": [r.prompt for r in rankings],
+        "answers": [r.answers for r in rankings],
+        "ranks": [r.ranks for r in rankings],
+    }
+    features = Features(
+        {name: List(List(Value("int32"))) for name in inputs}
+        | {"ranks": List(Value("int32")), "truncated": Value("int32")}
+    )
     hidden = are_progress_bars_disabled()
     disable_progress_bars()
     try:
         table = Dataset.from_dict(texts)
         return table.map(
-            encode, batched=True, batch_size=_RANKINGS_AT_ONCE, remove_columns=["prompt", "answers"], features=features, keep_in_memory=True
+            encode,
+            batched=True,
+            batch_size=_RANKINGS_AT_ONCE,
+            remove_columns=["prompt", "answers"],
+            features=features,
+            keep_in_memory=True,
         )
     finally:
         if not hidden:
@@ -54,7 +76,9 @@ def warn_of_cut_answers(encoded: Dataset, rankings: Sequence[Ranking], max_lengt
     cut = encoded["truncated"][:]
     if not sum(cut):
         return None
-    prompts = name_some(dict.fromkeys(shorten(ranking.prompt) for ranking, count in zip(rankings, cut, strict=True) if count))
+    prompts = name_some(
+        dict.fromkeys(shorten(ranking.prompt) for ranking, count in zip(rankings, cut, strict=True) if count)
+    )
     answers = sum(len(ranking.answers) for ranking in rankings)
     warning = f"warning: {sum(cut)} of {answers} answers were cut at {max_length} tokens, the longer of prompt and answer first; to {prompts}"
     alike = []

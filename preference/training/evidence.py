@@ -17,7 +17,9 @@ from preference.training.review import Review
 from preference.training.train import Trained
 from preference.wording import counted, shorten
 
-QUANTILE_ANSWERS = 60  # scoring takes time; a percentile is then within 7 points of that among all answers in two of three cases
+QUANTILE_ANSWERS = (
+    60  # scoring takes time; a percentile is then within 7 points of that among all answers in two of three cases
+)
 _PARTS = 10  # the prompts are dealt to so many parts, each judged by the temperature of the others
 
 
@@ -100,7 +102,11 @@ def reward_quantiles(evidence: Evidence) -> tuple[list[float], int]:
     `QUANTILE_ANSWERS`, answers of the training part, drawn with the seed, are scored as well, in the precision of the training.
     """
     trained = evidence.trained
-    known = [trained.rewards] if trained.rewards is not None else [e.rewards for e in evidence.evaluations if e.part in ("training", "validation")]
+    known = (
+        [trained.rewards]
+        if trained.rewards is not None
+        else [e.rewards for e in evidence.evaluations if e.part in ("training", "validation")]
+    )
     missing = QUANTILE_ANSWERS - sum(map(len, known))
     if missing > 0 and evidence.unseen and trained.rewards is None:
         pairs = [(ranking.prompt, answer) for ranking in evidence.training_part for answer in ranking.answers]
@@ -125,7 +131,9 @@ class Pair(NamedTuple):
 def typical_pair(evaluation: Evaluation, temperature: float) -> Pair:
     """Return the pair with the median difference of its rewards."""
     pairs = []
-    for ranking, values in zip(evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True):
+    for ranking, values in zip(
+        evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True
+    ):
         for i, j in zip(*np.nonzero(values[:, None] > values[None, :]), strict=True):
             if ranking.ranks[i] != ranking.ranks[j]:
                 pairs.append((float(values[i] - values[j]), ranking.prompt, ranking.answers[i], ranking.answers[j]))

@@ -53,7 +53,9 @@ class Learner:
             prompts, answers = zip(*missing, strict=True)
             pairs, _ = encode_pairs(self.start.tokenizer, prompts, answers, self.settings.max_length)
             key = self.start.states_key(self.precision)
-            found = states_of(self.start.model, self.start.tokenizer, pairs, key=key, device="cpu", precision=self.precision)
+            found = states_of(
+                self.start.model, self.start.tokenizer, pairs, key=key, device="cpu", precision=self.precision
+            )
             self._states |= dict(zip(missing, found, strict=True))
         return np.stack([self._states[one] for one in texts])
 
@@ -80,7 +82,9 @@ class Learner:
         rankings, self.disputes = list(self.rankings.values()), {}
         if len({ranking.key for ranking in rankings}) < LEAST_FOR_DISPUTES:
             return
-        rewards = cross_validate(self.states(rankings), rankings, folds_by_prompt(rankings, self.settings.seed), self.settings.objective)
+        rewards = cross_validate(
+            self.states(rankings), rankings, folds_by_prompt(rankings, self.settings.seed), self.settings.objective
+        )
         strengths = disputes_of(rankings, rewards)
         for i in np.argsort(-strengths)[:DISPUTES]:
             if strengths[i] > rewards.std():
@@ -93,7 +97,11 @@ class Learner:
         """
         tests = list(self.tests.values())
         recent = self._counted(tests[-RECENT:]) if len(tests) > RECENT else None
-        return {"recent": recent, "all": self._counted(tests), "disputes": [ranking.prompt for ranking in self.disputes.values()]}
+        return {
+            "recent": recent,
+            "all": self._counted(tests),
+            "disputes": [ranking.prompt for ranking in self.disputes.values()],
+        }
 
     def _counted(self, tests: list[tuple[Ranking, np.ndarray]]) -> dict[str, Any] | None:
         if not tests:

@@ -74,7 +74,9 @@ def model_card(evidence: Evidence, record: Record, published: Published) -> str:
 def draw_picture(evidence: Evidence, kind: str, *, on_message: Callable[[str], object] = lambda text: None) -> bytes:
     """Return the picture of the rewards as a file of a kind such as `.png`; empty, with a message, where no temporary file can be written."""
     trained, prompts = evidence.trained, len({ranking.key for ranking in evidence.training_part})
-    title = plain(f"{trained.base.used}, {trained.settings.objective}, {counted(prompts, 'training prompt')}").replace("$", r"\$")
+    title = plain(f"{trained.base.used}, {trained.settings.objective}, {counted(prompts, 'training prompt')}").replace(
+        "$", r"\$"
+    )
     try:
         with tempfile.TemporaryDirectory() as folder:
             drawn = Path(folder, f"plot{kind}")

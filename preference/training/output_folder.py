@@ -28,7 +28,9 @@ def is_ours(folder: Path) -> bool:
 def check_ours(folder: Path) -> None:
     """Raise InputError if something stands at `folder` that the trainer did not write; an empty folder will do."""
     if os.path.lexists(folder) and (found := _not_ours(folder)):
-        raise InputError(f"{found}: was not written by this trainer, and would be replaced; move it, or choose another --output-dir")
+        raise InputError(
+            f"{found}: was not written by this trainer, and would be replaced; move it, or choose another --output-dir"
+        )
 
 
 def previous_folder(output_dir: Path) -> Path:

@@ -51,7 +51,14 @@ class Probe:
         return weights, -float(self.mean @ weights)
 
 
-def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, start: np.ndarray | None = None, bias: bool = True) -> Probe:
+def fit_probe(
+    states: np.ndarray,
+    rankings: Sequence[Ranking],
+    objective: str,
+    *,
+    start: np.ndarray | None = None,
+    bias: bool = True,
+) -> Probe:
     """Return the probe that minimises the objective, averaged over `rankings`, and the penalty on its weights.
 
     Args:
@@ -93,7 +100,12 @@ def fit_probe(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *
 
 
 def cross_validate(
-    states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold], objective: str, *, start: np.ndarray | None = None
+    states: np.ndarray,
+    rankings: Sequence[Ranking],
+    folds: Sequence[Fold],
+    objective: str,
+    *,
+    start: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the reward of each answer by a probe that never saw its prompt: shape (answers,), float32.
 
@@ -102,13 +114,17 @@ def cross_validate(
     ends = np.cumsum([0, *(len(ranking.answers) for ranking in rankings)])
     rewards = np.zeros(len(states), dtype=np.float32)
     for fold in folds:
-        learned, held_out = (np.concatenate([np.arange(ends[i], ends[i + 1]) for i in part]) for part in (fold.training, fold.held_out))
+        learned, held_out = (
+            np.concatenate([np.arange(ends[i], ends[i + 1]) for i in part]) for part in (fold.training, fold.held_out)
+        )
         probe = fit_probe(states[learned], [rankings[i] for i in fold.training], objective, start=start)
         rewards[held_out] = probe.standardised(probe.rewards(states[learned])).rewards(states[held_out])
     return rewards
 
 
-def measure_curve(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None) -> list[Point]:
+def measure_curve(
+    states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
+) -> list[Point]:
     """Return how accurate probes of few to four fifths of the prompts are on the other fifth: a point for each size, fewest first.
 
     Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.

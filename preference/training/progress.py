@@ -79,7 +79,11 @@ def say_summary(trained: Trained, training: Sequence[Ranking], validation: Seque
     for name, part in (("training", training), ("validation", validation)):
         answers = counted(sum(len(ranking.answers) for ranking in part), "ranked answer")
         after = " (learned from too, in the end)" if part is validation and part and trained.rewards is not None else ""
-        say(f"{name} samples".ljust(20) + f"{answers} to {counted(len({ranking.prompt for ranking in part}), 'prompt')}{after}", hanging=20)
+        say(
+            f"{name} samples".ljust(20)
+            + f"{answers} to {counted(len({ranking.prompt for ranking in part}), 'prompt')}{after}",
+            hanging=20,
+        )
     speed = f"{counted(trained.steps, 'step')} in {trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s"
     say(f"{'training time':20}{speed}", hanging=20)
     say(f"{'training loss':20}{trained.training_loss:.4f} (mean of all steps)", hanging=20)

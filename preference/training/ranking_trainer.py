@@ -13,7 +13,14 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainingArguments,
+)
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from preference.data.rankings import Ranking
@@ -26,7 +33,9 @@ from preference.training.batching import RankingBatchSampler, RankingCollator, S
 from preference.training.resuming import checkpoint_size, last_checkpoint
 
 _RANKINGS_AT_ONCE = 256
-_ROUNDING = 4 * float(np.finfo(np.float32).eps)  # rewards that differ by less, relative to their size, cannot be told apart
+_ROUNDING = 4 * float(
+    np.finfo(np.float32).eps
+)  # rewards that differ by less, relative to their size, cannot be told apart
 _BEST_WEIGHTS, _BEST = "best.safetensors", "best.json"
 
 
@@ -83,8 +92,12 @@ class RankingTrainer(Trainer):
         super().__init__(model=model, args=args, train_dataset=train_dataset, eval_dataset=validation_dataset)
         self.objective = objective
         self.validation_rankings, self.head_learning_rate = validation_rankings, head_learning_rate
-        self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device))) if tokenizer else StatesCollator()
-        self.batch_sampler = RankingBatchSampler(sizes, answers_per_step, args.seed, args.world_size, args.process_index)
+        self.collator = (
+            RankingCollator(tokenizer, chunk_cost_of(model, str(args.device))) if tokenizer else StatesCollator()
+        )
+        self.batch_sampler = RankingBatchSampler(
+            sizes, answers_per_step, args.seed, args.world_size, args.process_index
+        )
         self.best: Best | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.history: list[dict] = []  # one entry per evaluation: step, accuracy, loss
@@ -109,8 +122,12 @@ class RankingTrainer(Trainer):
             rewards = rewards_of_chunks(model, inputs["chunks"])
         loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
         own = torch.tensor([len(inputs["ranks"]), not torch.isfinite(loss)], dtype=torch.float32, device=loss.device)
-        all_rankings, diverged = self.accelerator.reduce(own) if self.args.world_size > 1 else own  # all stop where one diverged
-        if self.args.world_size > 1:  # processes average their gradients: weight each by its share of the step's rankings
+        all_rankings, diverged = (
+            self.accelerator.reduce(own) if self.args.world_size > 1 else own
+        )  # all stop where one diverged
+        if (
+            self.args.world_size > 1
+        ):  # processes average their gradients: weight each by its share of the step's rankings
             loss = loss * own[0] * self.args.world_size / all_rankings
         if diverged:
             raise self._diverged(self.state.global_step + 1, "the loss is not a finite number")
@@ -129,7 +146,9 @@ class RankingTrainer(Trainer):
         # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
         if self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss):
             self.best = Best(self.state.global_step, accuracy, loss, rewards.tolist())
-            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+            self.best_weights = {
+                name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()
+            }
         self.history.append({"step": self.state.global_step, "pairwise_accuracy": accuracy, "loss": loss})
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -221,7 +240,9 @@ class _SetEpoch(TrainerCallback):
         self.batch_sampler.set_epoch(state.global_step // len(self.batch_sampler))
 
 
-def parameter_groups(model: PreTrainedModel, learning_rate: float, head_learning_rate: float, weight_decay: float) -> list[dict]:
+def parameter_groups(
+    model: PreTrainedModel, learning_rate: float, head_learning_rate: float, weight_decay: float
+) -> list[dict]:
     """Group the parameters for the optimiser: new output or pretrained, with weight decay (matrices) or without."""
     head = {id(parameter) for parameter in output_layer(model).parameters()}
     groups: dict[tuple[bool, bool], list] = {}
@@ -229,12 +250,18 @@ def parameter_groups(model: PreTrainedModel, learning_rate: float, head_learning
         if parameter.requires_grad:
             groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
     return [
-        {"params": some, "lr": head_learning_rate if is_head else learning_rate, "weight_decay": weight_decay * is_matrix}
+        {
+            "params": some,
+            "lr": head_learning_rate if is_head else learning_rate,
+            "weight_decay": weight_decay * is_matrix,
+        }
         for (is_head, is_matrix), some in groups.items()
     ]
 
 
-def objective_value(objective: Callable[[Tensor, Tensor], Tensor], rankings: Sequence[Ranking], rewards: np.ndarray) -> float:
+def objective_value(
+    objective: Callable[[Tensor, Tensor], Tensor], rankings: Sequence[Ranking], rewards: np.ndarray
+) -> float:
     """Return the mean of `objective` over rankings of any size."""
     parts = split_rewards(rankings, rewards)
     values = [

@@ -77,7 +77,10 @@ def machine_record(device: str) -> dict:
     `bf16_instructions` is None where the system does not tell.
     """
     if device == "cuda":
-        return {"processor": torch.cuda.get_device_name(), "bf16_instructions": torch.cuda.is_bf16_supported(including_emulation=False)}
+        return {
+            "processor": torch.cuda.get_device_name(),
+            "bf16_instructions": torch.cuda.is_bf16_supported(including_emulation=False),
+        }
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = (facts.get("flags") or facts.get("Features") or "").split()  # x86, ARM
@@ -94,6 +97,8 @@ def rewards_csv(evaluations: Sequence[Evaluation]) -> str:
         [e.part, ranking.prompt, answer, rank, f"{reward:.6f}", predicted]
         for e in evaluations
         for ranking, values in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True)
-        for answer, rank, reward, predicted in zip(ranking.answers, ranking.ranks, values, predicted_ranks(values), strict=True)
+        for answer, rank, reward, predicted in zip(
+            ranking.answers, ranking.ranks, values, predicted_ranks(values), strict=True
+        )
     ]
     return format_rows([REWARD_COLUMNS, *rows])

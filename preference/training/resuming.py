@@ -17,7 +17,12 @@ from preference.errors import InputError
 from preference.training.output_folder import RUN, remove_run
 from preference.wording import as_size
 
-_FLAGS = {"data": "--data", "train_part": "--data", "frozen_layers": "--freeze-layers", "steps": "--epochs"}  # where names differ
+_FLAGS = {
+    "data": "--data",
+    "train_part": "--data",
+    "frozen_layers": "--freeze-layers",
+    "steps": "--epochs",
+}  # where names differ
 _STATE = "trainer_state.json"  # the file the Trainer writes last into a checkpoint
 CHECKPOINTS_KEPT = 2
 
@@ -88,7 +93,10 @@ def _begun(folder: Path) -> int | None:
 
 def checkpoint_size(model: PreTrainedModel, *, keeps_best: bool) -> int:
     """Return about how many bytes a checkpoint takes: the weights, the best weights, and two moments of each trained weight."""
-    weights, trained = model_size(model), sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    weights, trained = (
+        model_size(model),
+        sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad),
+    )
     return weights * (1 + keeps_best) + 2 * trained
 
 
@@ -109,7 +117,9 @@ def check_space(folder: Path, model: PreTrainedModel, *, checkpoints: int, keeps
         checkpoints: how many the run writes; for a moment one more is there than are kept.
     """
     one = checkpoint_size(model, keeps_best=keeps_best)
-    needed = max(min(checkpoints, CHECKPOINTS_KEPT + 1) * one, min(checkpoints, CHECKPOINTS_KEPT) * one + model_size(model))
+    needed = max(
+        min(checkpoints, CHECKPOINTS_KEPT + 1) * one, min(checkpoints, CHECKPOINTS_KEPT) * one + model_size(model)
+    )
     there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if needed > (free := free_space(folder) + there):
         raise InputError(
@@ -132,7 +142,11 @@ def started_settings(folder: Path, settings: dict) -> dict:
         started.items()
     except (OSError, ValueError, AttributeError):
         raise InputError(f"--resume: {folder / RUN} is missing or damaged; leave out --resume to start over") from None
-    differing = [_FLAGS.get(name, "--" + name.replace("_", "-")) for name, value in settings.items() if started.get(name) != value]
+    differing = [
+        _FLAGS.get(name, "--" + name.replace("_", "-"))
+        for name, value in settings.items()
+        if started.get(name) != value
+    ]
     if differing:
         raise InputError(
             f"--resume: the unfinished run in {folder} was started with different {', '.join(dict.fromkeys(differing))}; give the same"

@@ -29,13 +29,18 @@ class Review:
     models: int
 
 
-def review_states(states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None) -> Review | None:
+def review_states(
+    states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
+) -> Review | None:
     """Cross-validate probes on the states of all answers, shape (answers, width); None where there is only one prompt."""
     if len({ranking.key for ranking in rankings}) < 2:
         return None
     folds = folds_by_prompt(rankings, seed)
     rewards = cross_validate(states, rankings, folds, objective, start=start)
-    margins = [pair_margins(ranking, values) for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    margins = [
+        pair_margins(ranking, values)
+        for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)
+    ]
     by_fold = [np.concatenate([margins[i] for i in fold.held_out]) for fold in folds]
     return Review(evaluate(PART, rankings, rewards, seed=seed), calibrate(by_fold), len(folds))
 
@@ -52,7 +57,9 @@ def review_of(trained: Trained, rankings: Sequence[Ranking], is_unseen: Callable
     of_rankings = np.split(trained.states, np.cumsum([len(ranking.answers) for ranking in rankings])[:-1])
     states = np.concatenate([trained.states[:0], *(of_rankings[i] for i in kept)])
     settings = trained.settings
-    return review_states(states, [rankings[i] for i in kept], settings.objective, seed=settings.seed, start=trained.start_output)
+    return review_states(
+        states, [rankings[i] for i in kept], settings.objective, seed=settings.seed, start=trained.start_output
+    )
 
 
 def evaluate_seen(trained: Trained, rankings: Sequence[Ranking], positions: Sequence[int]) -> Evaluation:

@@ -19,7 +19,9 @@ TOLERANCE = 1e-3  # how far a saved model's rewards may lie from those of the mo
 _ANSWERS_CHECKED = 16
 
 
-def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str, str | bytes], evaluation: Evaluation) -> Path | None:
+def save_and_verify(
+    reward_model: RewardModel, output_dir: Path, files: dict[str, str | bytes], evaluation: Evaluation
+) -> Path | None:
     """Write the model's folder, load it as any user of Transformers would, and give it its name when its rewards are the same.
 
     An earlier model at `output_dir` becomes `OUTPUT_DIR.previous`, in place of the one before it. Whenever this is interrupted,
@@ -50,7 +52,9 @@ def save_and_verify(reward_model: RewardModel, output_dir: Path, files: dict[str
 
     for way, difference in differences.items():
         if not difference <= TOLERANCE:
-            raise RuntimeError(f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}")
+            raise RuntimeError(
+                f"{new}: loaded again, the model's rewards ({way}) differ by {difference:.2e}, more than {TOLERANCE:.0e}"
+            )
     return put_in_place(new, output_dir)
 
 
@@ -63,7 +67,10 @@ def _write_files(reward_model: RewardModel, folder: Path, files: dict[str, str |
     for name, content in files.items():
         (folder / name).write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     names = [path.name for path in folder.iterdir()] + ["metrics.json"]
-    for name, record in (("config.json", marked(config)), ("metrics.json", marked(json.loads(files.get("metrics.json", "{}")), names))):
+    for name, record in (
+        ("config.json", marked(config)),
+        ("metrics.json", marked(json.loads(files.get("metrics.json", "{}")), names)),
+    ):
         (folder / name).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
@@ -76,7 +83,9 @@ def differences_when_loaded(folder: Path, evaluation: Evaluation) -> dict[str, f
     with quiet_transformers():
         model = AutoModelForSequenceClassification.from_pretrained(folder)
         plain = RewardModel(model, AutoTokenizer.from_pretrained(folder))
-    pairs = [(ranking.prompt, answer) for ranking in evaluation.rankings for answer in ranking.answers][:_ANSWERS_CHECKED]
+    pairs = [(ranking.prompt, answer) for ranking in evaluation.rankings for answer in ranking.answers][
+        :_ANSWERS_CHECKED
+    ]
     prompts, answers = zip(*pairs, strict=True)
     expected = evaluation.rewards[: len(pairs)]
     return {

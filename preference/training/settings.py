@@ -22,7 +22,9 @@ class TrainingSettings:
     head_learning_rate: float = 1e-3  # of the output layer
     warmup_fraction: float = 0.1  # of the steps, in which the learning rates rise to their full size
     weight_decay: float = 0.01  # of matrices
-    freeze_layers: int | None = None  # lowest layers that stay as pretrained, with the embeddings; None: see layers_to_freeze; -1: none
+    freeze_layers: int | None = (
+        None  # lowest layers that stay as pretrained, with the embeddings; None: see layers_to_freeze; -1: none
+    )
     max_length: int = 512  # tokens of prompt and answer together
     validation_fraction: float = 0.2  # share of the prompts held out to choose the best weights
     seed: int = 42  # of the split, the order of the rankings and the new layer

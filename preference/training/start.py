@@ -55,12 +55,16 @@ class Start:
             return f"the head on layer {self.layers}"
         return f"{self.layers - max(self.frozen, 0)} of {self.layers} layers"
 
-    def states(self, encoded: Dataset, device: str, precision: str, on_progress: Callable[[int], object] = lambda read: None) -> np.ndarray:
+    def states(
+        self, encoded: Dataset, device: str, precision: str, on_progress: Callable[[int], object] = lambda read: None
+    ) -> np.ndarray:
         """Return what the output layer reads of all answers of `encoded`: shape (answers, width), float32."""
         pairs = [pair for ranking in encoded for pair in split_answers(ranking)]
         self.model.to(device)
         key = self.states_key(precision)
-        return states_of(self.model, self.tokenizer, pairs, key=key, device=device, precision=precision, on_progress=on_progress)
+        return states_of(
+            self.model, self.tokenizer, pairs, key=key, device=device, precision=precision, on_progress=on_progress
+        )
 
     def states_key(self, precision: str) -> str:
         """Return what stands for the cut model and the precision in the cache of states."""
@@ -68,7 +72,11 @@ class Start:
 
 
 def start_from(
-    base: BaseModel, settings: TrainingSettings, rankings: Sequence[Ranking], *, on_message: Callable[[str], object] = lambda text: None
+    base: BaseModel,
+    settings: TrainingSettings,
+    rankings: Sequence[Ranking],
+    *,
+    on_message: Callable[[str], object] = lambda text: None,
 ) -> Start:
     """Load the base model with one output, and cut it for as many rankings as there are.
 
@@ -81,12 +89,18 @@ def start_from(
     model, tokenizer, is_reward_model = load_base_model(base.path, seed=settings.seed)
     longest = longest_input(model)
     if longest and settings.max_length > longest:
-        raise InputError(f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens; give --max-length {longest}")
-    tokenizer.model_max_length = settings.max_length  # saved with the model, so that every loader truncates as training did
+        raise InputError(
+            f"--max-length {settings.max_length}: {base.used} takes at most {longest} tokens; give --max-length {longest}"
+        )
+    tokenizer.model_max_length = (
+        settings.max_length
+    )  # saved with the model, so that every loader truncates as training did
     depth = len(layer_stack(model))
     output = output_layer(model).weight.detach().double().numpy()[0].copy() if is_reward_model else None
     if not is_reward_model and not can_pool(model):
-        on_message(f"{base.used}: no probe is known for {model.config.model_type}; fine-tuning the whole model from a new output layer")
+        on_message(
+            f"{base.used}: no probe is known for {model.config.model_type}; fine-tuning the whole model from a new output layer"
+        )
         frozen = freeze_lower_layers(model, settings.freeze_layers)
         return Start(model, tokenizer, base, depth, frozen, False, None, "")
     kept = depth if is_reward_model else layers_to_keep(settings, depth, len(rankings))

@@ -76,7 +76,10 @@ class Trained:
     def record(self) -> dict:
         """Return all of it but models and arrays, as JSON can hold it; what was asked for stands under `settings`."""
         left_out = ("reward_model", "base", "settings", "rewards", "states", "start_output")
-        return {"settings": asdict(self.settings), **{name: value for name, value in vars(self).items() if name not in left_out}}
+        return {
+            "settings": asdict(self.settings),
+            **{name: value for name, value in vars(self).items() if name not in left_out},
+        }
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,11 @@ def train(
         on_message(warning)
     train_answers, validation_answers = (sum(len(rankings[i].answers) for i in part) for part in parts)
     schedule = plan_schedule(train_answers, validation_answers, settings)
-    held = f"; {counted(len({rankings[i].key for i in parts.validation}), 'prompt')} held out to choose the step" if parts.validation else ""
+    held = (
+        f"; {counted(len({rankings[i].key for i in parts.validation}), 'prompt')} held out to choose the step"
+        if parts.validation
+        else ""
+    )
     on_message(
         f"training: {counted(len({rankings[i].key for i in parts.training}), 'prompt')}, {train_answers} answers,"
         f" {counted(schedule.steps, 'step')} of {counted(settings.batch_size, 'answer')}, {settings.objective}, {precision} on {settings.device};"
@@ -162,7 +169,9 @@ def train(
     else:
         if start.pooled:
             states_of_part = start.states(encoded.select(parts.training), settings.device, precision)
-            set_output(model, *start.fit(states_of_part, [rankings[i] for i in parts.training], settings.objective).output())
+            set_output(
+                model, *start.fit(states_of_part, [rankings[i] for i in parts.training], settings.objective).output()
+            )
         trainer, best_step, steps_here = _train_layers(job, parts, start, checkpoints, schedule, resume, on_message)
         scaled_on = _put_on_scale(trainer, job, parts, best_step, model, tokenizer)
     seconds = time.perf_counter() - began
@@ -218,7 +227,9 @@ def _train_head(
         rows = [{"ranks": r.ranks, "states": probe.inputs(s)} for r, s in zip(job.rankings, of_rankings, strict=True)]
         head = StatesModel(probe.weights)
         plan = replace(schedule, steps=steps, evaluate_every=min(schedule.evaluate_every, steps))
-        arguments = _training_arguments(job.settings, plan, checkpoints, "fp32", evaluates=bool(part.validation), saves=False)
+        arguments = _training_arguments(
+            job.settings, plan, checkpoints, "fp32", evaluates=bool(part.validation), saves=False
+        )
         trainer = _make_trainer(replace(job, callbacks=callbacks), part, head, None, rows, arguments, new_output=False)
         _run_trainer(trainer, None)
         best = trainer.restore_best()
@@ -234,19 +245,34 @@ def _train_head(
 
 
 def _train_layers(
-    job: _Job, parts: Parts, start: Start, checkpoints: Path, schedule: Schedule, resume: bool, on_message: Callable[[str], object]
+    job: _Job,
+    parts: Parts,
+    start: Start,
+    checkpoints: Path,
+    schedule: Schedule,
+    resume: bool,
+    on_message: Callable[[str], object],
 ) -> tuple[RankingTrainer, int, int]:
     """Train the model's layers; return the trainer, whose model has the best weights, their step, and how many steps were run."""
     settings, model = job.settings, start.model
     if start.pooled:
         freeze(model, start)
-    run = {"data": digest_of(job.rankings), "train_part": parts.training, "base_model": start.base.used, "frozen_layers": start.frozen}
+    run = {
+        "data": digest_of(job.rankings),
+        "train_part": parts.training,
+        "base_model": start.base.used,
+        "frozen_layers": start.frozen,
+    }
     run |= asdict(settings) | {"steps": schedule.steps}
-    check_space(checkpoints, model, checkpoints=-(-schedule.steps // schedule.save_every), keeps_best=bool(parts.validation))
+    check_space(
+        checkpoints, model, checkpoints=-(-schedule.steps // schedule.save_every), keeps_best=bool(parts.validation)
+    )
     if warning := _warn_of_memory(model):
         on_message(warning)
     checkpoint, precision = _start_or_resume(checkpoints, run, resume, job.precision, on_message)
-    arguments = _training_arguments(settings, schedule, checkpoints, precision, evaluates=bool(parts.validation), saves=True)
+    arguments = _training_arguments(
+        settings, schedule, checkpoints, precision, evaluates=bool(parts.validation), saves=True
+    )
     trainer = _make_trainer(job, parts, model, start.tokenizer, job.encoded, arguments, new_output=not start.pooled)
     _run_trainer(trainer, checkpoint)
     return trainer, trainer.restore_best(), schedule.steps - steps_done(checkpoint)
@@ -291,7 +317,12 @@ def _run_trainer(trainer: RankingTrainer, checkpoint: Path | None) -> None:
 
 
 def _put_on_scale(
-    trainer: RankingTrainer, job: _Job, parts: Parts, best_step: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    trainer: RankingTrainer,
+    job: _Job,
+    parts: Parts,
+    best_step: int,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> int:
     """Give the rewards mean 0 and standard deviation 1, of the validation part, which are known, or else of some of training; return of how many."""
     if trainer.best and len(parts.validation) >= SCALE_RANKINGS:
@@ -307,7 +338,10 @@ def _put_on_scale(
 
 def _warn_of_memory(model: PreTrainedModel) -> str | None:
     """Return a warning where the gradients and Adam's averages alone exceed the memory that is free."""
-    needed, free = 3 * sum(p.numel() * 4 for p in model.parameters() if p.requires_grad) + model_size(model), psutil.virtual_memory().available
+    needed, free = (
+        3 * sum(p.numel() * 4 for p in model.parameters() if p.requires_grad) + model_size(model),
+        psutil.virtual_memory().available,
+    )
     return (
         f"warning: training takes more than {as_size(needed)} of memory, and {as_size(free)} is free; raise --freeze-layers"
         if needed > free
@@ -315,7 +349,9 @@ def _warn_of_memory(model: PreTrainedModel) -> str | None:
     )
 
 
-def _start_or_resume(checkpoints: Path, run: dict, resume: bool, precision: str, on_message: Callable[[str], object]) -> tuple[Path | None, str]:
+def _start_or_resume(
+    checkpoints: Path, run: dict, resume: bool, precision: str, on_message: Callable[[str], object]
+) -> tuple[Path | None, str]:
     """Return the checkpoint to continue from, if any, and the precision: what the run began with, or `precision`."""
     checkpoint = last_checkpoint(checkpoints)
     if resume and checkpoint:

@@ -21,7 +21,9 @@ _WRITE_1 = "; write 1 for the best answer, 2 for the next"
 
 
 def _no_column(header: str, *names: str, line: int = 1) -> str:
-    return "\n".join(f"FILE:{line}: no column '{name}' in the header {header!r}; it must name prompt, answer, rank" for name in names)
+    return "\n".join(
+        f"FILE:{line}: no column '{name}' in the header {header!r}; it must name prompt, answer, rank" for name in names
+    )
 
 
 def _rank(text: str, line: int | str = 2) -> str:

@@ -5,7 +5,15 @@ import threading
 import pytest
 
 from preference.data import tables
-from preference.data.candidates import Candidates, append_candidates, cut_at_sentence, distinct, folded, read_candidates, read_prompts
+from preference.data.candidates import (
+    Candidates,
+    append_candidates,
+    cut_at_sentence,
+    distinct,
+    folded,
+    read_candidates,
+    read_prompts,
+)
 from preference.errors import InputError
 
 
@@ -24,10 +32,18 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
         ("p.txt", "\n \n", "FILE: has no prompts; write one per line"),
         ("p.csv", "text\na\n", "FILE:1: no column 'prompt' in the header 'text'; it must name prompt"),
         ("p.jsonl", '{"text": "a"}\n', "FILE: no column 'prompt' in the header 'text'; it must name prompt"),
-        ("p.jsonl", '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n', "FILE:2: not JSON: 'nonsense'; write one object per line"),
+        (
+            "p.jsonl",
+            '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n',
+            "FILE:2: not JSON: 'nonsense'; write one object per line",
+        ),
         ("p.jsonl", "[" * 100_000, f"FILE:1: not JSON: {'[' * 57 + '...'!r}; write one object per line"),
         ("p.jsonl", '{"prompt": "a\\u0000b"}\n', "FILE:1: a NUL character in 'a\\x00b'; remove it"),
-        ("p.jsonl", '{"prompt": "a"}\n{"prompt": "\\ud800"}\n', "FILE:2: half of a surrogate pair in '\\ud800'; remove it"),
+        (
+            "p.jsonl",
+            '{"prompt": "a"}\n{"prompt": "\\ud800"}\n',
+            "FILE:2: half of a surrogate pair in '\\ud800'; remove it",
+        ),
         ("p.txt", "one\ntwo\0\n", "FILE:2: not text: a NUL byte after 'two'; delete it, or save the file as UTF-8"),
     ],
 )
@@ -42,7 +58,9 @@ def test_wrong_prompt_files(tmp_path, name, text, message):
 def test_prompts_from_a_pipe_and_from_one_that_nobody_writes_to(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "PIPE_PATIENCE", 0.1)
     os.mkfifo(tmp_path / "prompts.txt")
-    with pytest.raises(InputError, match="prompts.txt: a pipe that no program has written to; start the program that writes it first"):
+    with pytest.raises(
+        InputError, match="prompts.txt: a pipe that no program has written to; start the program that writes it first"
+    ):
         read_prompts(tmp_path / "prompts.txt")
     writer = threading.Thread(target=(tmp_path / "prompts.txt").write_bytes, args=[b"one\r\ntwo\n"], daemon=True)
     writer.start()
@@ -51,14 +69,19 @@ def test_prompts_from_a_pipe_and_from_one_that_nobody_writes_to(tmp_path, monkey
 
 
 def test_candidates_read_back_with_what_they_were_made_with(tmp_path):
-    sampled = [Candidates("p", ["a", "b\nc"], {"generator": "g", "settings": {"top_p": 0.9}, "seed": 1}), Candidates("q", ["ü"], {})]
+    sampled = [
+        Candidates("p", ["a", "b\nc"], {"generator": "g", "settings": {"top_p": 0.9}, "seed": 1}),
+        Candidates("q", ["ü"], {}),
+    ]
     for one in sampled:
         append_candidates(tmp_path / "c.jsonl", one)
     assert read_candidates(tmp_path / "c.jsonl") == sampled
 
 
 def test_another_programs_file(tmp_path):
-    (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": ["a", "a ", "b"]}\n{"prompt": "p", "answers": ["c"], "model": "m"}')
+    (tmp_path / "c.jsonl").write_text(
+        '{"prompt": "p", "answers": ["a", "a ", "b"]}\n{"prompt": "p", "answers": ["c"], "model": "m"}'
+    )
     assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.jsonl")] == [("p", ["a", "b", "c"])]
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": "a"}\n')
     with pytest.raises(InputError, match=r':1: "answers" is not a list of texts'):
@@ -130,6 +153,9 @@ def test_only_line_ends_end_the_lines_of_a_prompt_file(tmp_path):
 
 def test_candidates_of_a_csv_with_a_row_for_each_answer(tmp_path):
     (tmp_path / "c.csv").write_text("prompt,answer\np,a\np,b\nq,c\n")
-    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.csv")] == [("p", ["a", "b"]), ("q", ["c"])]
+    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.csv")] == [
+        ("p", ["a", "b"]),
+        ("q", ["c"]),
+    ]
     (tmp_path / "c.json").write_text('[{"prompt": "p", "answers": ["a", "b"]}]')
     assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.json")] == [("p", ["a", "b"])]

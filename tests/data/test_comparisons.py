@@ -1,13 +1,26 @@
 import pytest
 
-from preference.data.comparisons import Comparison, Gathered, NoComparison, common_words, gather, ranking_of, read_comparisons, settle
+from preference.data.comparisons import (
+    Comparison,
+    Gathered,
+    NoComparison,
+    common_words,
+    gather,
+    ranking_of,
+    read_comparisons,
+    settle,
+)
 from preference.data.rankings import Ranking
 from preference.data.roles import Roles
 from preference.data.tables import Table
 from preference.errors import InputError
 
-PAIRS = Roles(prompt=("prompt",), answers=("chosen",), rejected=("rejected",), how="chosen", layout="pairs", group="group")
-USER, BLUE, GREEN = ({"role": role, "content": text} for role, text in (("user", "sky?"), ("assistant", "blue"), ("assistant", "green")))
+PAIRS = Roles(
+    prompt=("prompt",), answers=("chosen",), rejected=("rejected",), how="chosen", layout="pairs", group="group"
+)
+USER, BLUE, GREEN = (
+    {"role": role, "content": text} for role, text in (("user", "sky?"), ("assistant", "blue"), ("assistant", "green"))
+)
 
 
 def read(*records: dict, **named: str) -> list[Comparison]:
@@ -17,7 +30,9 @@ def read(*records: dict, **named: str) -> list[Comparison]:
 
 def gathered(*said: tuple[str, str], group: str = "") -> Gathered:
     """Gather pairs, (prompt, "better worse letters")."""
-    return gather([Comparison(i, prompt, list(pair), [1, 2], group=group) for i, (prompt, pair) in enumerate(said)], PAIRS)
+    return gather(
+        [Comparison(i, prompt, list(pair), [1, 2], group=group) for i, (prompt, pair) in enumerate(said)], PAIRS
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,10 +60,22 @@ def test_a_common_beginning_ends_between_words(one, other, prompt):
         ({"chosen": "abc", "rejected": "abd"}, "no common beginning that could be the prompt"),
         ({"chosen": "a b", "rejected": "a b"}, "identical answers"),
         ({"prompt": "p", "chosen": " a", "rejected": "a\n"}, "identical answers"),
-        ({"chosen": [{"role": "user", "content": "a"}], "rejected": [{"role": "user", "content": "a"}]}, "identical answers"),
-        ({"chosen": [{"role": "user", "content": "a"}], "rejected": [{"role": "user", "content": "b"}]}, "answers to different prompts"),
-        ({"chosen": [{"role": "system", "content": "s"}, USER, BLUE], "rejected": [USER, GREEN]}, "answers to different prompts"),
-        ({"prompt": "p", "chosen": "a", "rejected": "b", "score_chosen": 1, "score_rejected": 2}, "scores that contradict chosen and rejected"),
+        (
+            {"chosen": [{"role": "user", "content": "a"}], "rejected": [{"role": "user", "content": "a"}]},
+            "identical answers",
+        ),
+        (
+            {"chosen": [{"role": "user", "content": "a"}], "rejected": [{"role": "user", "content": "b"}]},
+            "answers to different prompts",
+        ),
+        (
+            {"chosen": [{"role": "system", "content": "s"}, USER, BLUE], "rejected": [USER, GREEN]},
+            "answers to different prompts",
+        ),
+        (
+            {"prompt": "p", "chosen": "a", "rejected": "b", "score_chosen": 1, "score_rejected": 2},
+            "scores that contradict chosen and rejected",
+        ),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "winner": None}, "no vote"),
         ({"prompt": "p", "options": [{"id": 1, "text": "a"}], "accept": [], "answer": "accept"}, "no vote"),
     ],
@@ -63,14 +90,30 @@ def test_a_prompt_that_both_chats_repeat_is_the_prompt_once(prompt):
     assert (one.prompt, one.answers, one.ranks) == ("sky?", ["blue", "green"], [1, 2])
 
 
-@pytest.mark.parametrize("chosen", [[{"role": "system", "content": "s"}, USER, BLUE], [{"role": "user", "content": "sky? "}, BLUE], [BLUE], "blue"])
+@pytest.mark.parametrize(
+    "chosen",
+    [[{"role": "system", "content": "s"}, USER, BLUE], [{"role": "user", "content": "sky? "}, BLUE], [BLUE], "blue"],
+)
 def test_chats_that_begin_differently_answer_the_prompt_that_is_given(chosen):
     (one,) = read({"prompt": "sky?", "chosen": chosen, "rejected": [USER, GREEN]})
     assert (one.prompt, one.answers) == ("sky?", ["blue", "green"])
 
 
 @pytest.mark.parametrize(
-    "name", ["question", "query", "instruction", "input", "user_input", "post", "context", "User Query", "fields.prompt", "conversations", "text"]
+    "name",
+    [
+        "question",
+        "query",
+        "instruction",
+        "input",
+        "user_input",
+        "post",
+        "context",
+        "User Query",
+        "fields.prompt",
+        "conversations",
+        "text",
+    ],
 )
 def test_a_column_that_could_be_the_prompt_is_the_prompt(name):
     (one,) = read({name: "Which?", "chosen": "It is a", "rejected": "It is b", "system": "Be brief."})
@@ -104,12 +147,15 @@ def test_the_prompt_of_two_dialogues_never_goes_into_the_answers(chosen):
 @pytest.mark.parametrize("more", [{}, {"subset": "code"}])
 def test_an_answer_that_is_code_stays_to_the_letter(answer, more):
     (one,) = read(
-        {"prompt": "p", "chosen": answer, "rejected": answer.replace("1", "7") + " ", **more}, {"prompt": "q", "chosen": "a", "rejected": "b"}
+        {"prompt": "p", "chosen": answer, "rejected": answer.replace("1", "7") + " ", **more},
+        {"prompt": "q", "chosen": "a", "rejected": "b"},
     )[:1]
     assert one.answers[0] == answer
 
 
-@pytest.mark.parametrize("turn, answers", [(1, ["blue", "green"]), (2, ["Assistant: blue\n\nUser: sky?\n\nAssistant: green"] * 2)])
+@pytest.mark.parametrize(
+    "turn, answers", [(1, ["blue", "green"]), (2, ["Assistant: blue\n\nUser: sky?\n\nAssistant: green"] * 2)]
+)
 def test_a_turn_limits_what_was_judged(turn, answers):
     chats = [[USER, BLUE, USER, GREEN], [USER, GREEN, USER, GREEN]]
     (one,) = read({"conversation_a": chats[0], "conversation_b": chats[1], "winner": "model_a", "turn": turn})
@@ -125,7 +171,14 @@ def test_a_turn_limits_what_was_judged(turn, answers):
     ],
 )  # fmt: skip
 def test_ways_to_vote(winner, ranks):
-    record = {"prompt": "p", "model_a": "gpt", "response_a": "x", "model_b": "llama", "response_b": "y z", "winner": winner}
+    record = {
+        "prompt": "p",
+        "model_a": "gpt",
+        "response_a": "x",
+        "model_b": "llama",
+        "response_b": "y z",
+        "winner": winner,
+    }
     assert [one.ranks for one in read(record)] == [ranks]
 
 
@@ -146,18 +199,30 @@ def test_a_vote_for_nobody_known_is_an_error_with_its_place():
     ],
 )
 def test_ranks_that_are_positions_are_told_by_chosen_and_rejected(ranks, chosen, rejected, found):
-    record = {"prompt": "p", "candidates_completions": ["a", "b", "c"], "ranks": ranks, "chosen": chosen, "rejected": rejected}
+    record = {
+        "prompt": "p",
+        "candidates_completions": ["a", "b", "c"],
+        "ranks": ranks,
+        "chosen": chosen,
+        "rejected": rejected,
+    }
     assert [one.ranks for one in read(record)] == [found]
 
 
 def test_answers_without_a_number_are_left_out_and_counted():
-    rows = [{"prompt": "p", "answer": answer, "score": score} for answer, score in zip("abcde", ("4,5", "1/5", "", "N/A", None), strict=True)]
+    rows = [
+        {"prompt": "p", "answer": answer, "score": score}
+        for answer, score in zip("abcde", ("4,5", "1/5", "", "N/A", None), strict=True)
+    ]
     found = gather(read(*rows), Roles(answers=("answer",), how="score", layout="rows"))
     assert found.rankings == [Ranking("p", ["a", "b"], [1, 2])] and found.unranked == 3
 
 
 def test_answers_to_be_scored_need_no_label():
-    for record, layout in [({"instruction": "p", "output": "a"}, "rows"), ({"prompt": "p", "responses": ["a", "b"]}, "lists")]:
+    for record, layout in [
+        ({"instruction": "p", "output": "a"}, "rows"),
+        ({"prompt": "p", "responses": ["a", "b"]}, "lists"),
+    ]:
         table = Table("a.jsonl", "jsonl", list(record), [record], [1])
         roles, (one,) = read_comparisons(table, labelled=False)
         assert (roles.layout, roles.how, one.prompt, one.answers[0], one.ranks[0]) == (layout, "", "p", "a", None)
@@ -178,19 +243,28 @@ def test_answers_to_be_scored_need_no_label():
 def test_pairs_that_make_up_a_ranking_are_one(said, ranking):
     assert ranking_of([list(pair) for pair in said]) == (ranking and (list(ranking[0]), ranking[1]))
     assert len(gathered(*(("p", pair) for pair in said), group="g").rankings) == (1 if ranking else len(said))
-    apart = gather([Comparison(i, "p", list(pair), [1, 2]) for i, pair in enumerate(said)], Roles(how="chosen", layout="pairs"))
+    apart = gather(
+        [Comparison(i, "p", list(pair), [1, 2]) for i, pair in enumerate(said)], Roles(how="chosen", layout="pairs")
+    )
     assert len(apart.rankings) == len(said)  # pairs of others stay pairs
 
 
 def test_rankings_of_one_prompt_come_together_each_with_its_group():
     found = gathered(("p", "ab"), ("q", "cd"), (" p", "ba"), ("p", "ab"))
-    assert found.rankings == [Ranking("p", ["a", "b"], [1, 2], "1"), Ranking("p", ["b", "a"], [1, 2], "2"), Ranking("q", ["c", "d"], [1, 2])]
+    assert found.rankings == [
+        Ranking("p", ["a", "b"], [1, 2], "1"),
+        Ranking("p", ["b", "a"], [1, 2], "2"),
+        Ranking("q", ["c", "d"], [1, 2]),
+    ]
     assert found.left_out == {"an exact duplicate": 1}
 
 
 def test_the_rater_is_another_thing_than_the_group():
     said = [("ann", "", "ab"), ("ann", "", "bc"), ("bob", "", "ab"), ("ann", "1", "ca")]
-    found = gather([Comparison(i, "p", list(pair), [1, 2], who, group) for i, (who, group, pair) in enumerate(said)], Roles(layout="pairs"))
+    found = gather(
+        [Comparison(i, "p", list(pair), [1, 2], who, group) for i, (who, group, pair) in enumerate(said)],
+        Roles(layout="pairs"),
+    )
     assert [(r.rater, r.group, "".join(r.answers)) for r in found.rankings] == [
         ("ann", "2", "ab"),
         ("ann", "3", "bc"),

@@ -43,7 +43,10 @@ def test_many_labels_in_a_row_need_no_deep_recursion():
         ([("user", "Hi")], "Hi"),
         ([("system", "Be brief."), ("user", "Hi")], "System: Be brief.\n\nUser: Hi"),
         ([("user", "Hi"), ("assistant", "Yes?"), ("user", "Bye")], "User: Hi\n\nAssistant: Yes?\n\nUser: Bye"),
-        ([("user", "A play:\n\nUser: x"), ("assistant", "y"), ("user", "z")], "User: A play:\n\n\\User: x\n\nAssistant: y\n\nUser: z"),
+        (
+            [("user", "A play:\n\nUser: x"), ("assistant", "y"), ("user", "z")],
+            "User: A play:\n\n\\User: x\n\nAssistant: y\n\nUser: z",
+        ),
         ([("user", "User: x\n\nAssistant: y")], "\\User: x\n\nAssistant: y"),
         ([("user", "User: x")], "User: x"),  # one turn is no chat
         ([("user", "System: \n\nUser: x")], "System: \n\nUser: x"),  # no chat has an empty system message
@@ -55,10 +58,17 @@ def test_the_rule(chat, text):
 
 
 def test_messages_of_others():
-    assert read_messages([{"role": "system", "content": " "}, {"role": "user", "content": "a", "num_tokens": 1}]) == [Turn("user", "a")]
-    assert read_messages([{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]) == [Turn("user", "a"), Turn("assistant", "b")]
+    assert read_messages([{"role": "system", "content": " "}, {"role": "user", "content": "a", "num_tokens": 1}]) == [
+        Turn("user", "a")
+    ]
+    assert read_messages([{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]) == [
+        Turn("user", "a"),
+        Turn("assistant", "b"),
+    ]
     assert read_messages({"from": "gpt", "value": "b"}) == [Turn("assistant", "b")]
-    assert read_messages([{"role": "USER", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]) == [Turn("user", "a\n\nb")]
+    assert read_messages(
+        [{"role": "USER", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]
+    ) == [Turn("user", "a\n\nb")]
     assert read_messages([{"role": "assistant", "content": None}]) == [Turn("assistant", "")]
 
 
@@ -82,13 +92,35 @@ def test_what_is_no_chat(value, message):
 def test_dialogues_as_one_text():
     chat = [Turn("user", "a\n\nb"), Turn("assistant", "c")]
     assert read_dialogue("\n\nHuman: a\n\nb\n\nAssistant: c ") == read_dialogue("Human: a\n\nb\nAssistant: c") == chat
-    assert read_dialogue("a\n<extra_id_1>Assistant\nb\n<extra_id_1>User\nc") == [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")]
-    assert read_dialogue("<|im_start|>system\n<|im_end|>\n<|im_start|>user\na\n\nb<|im_end|>\n<|im_start|>assistant\nc<|im_end|>") == chat
-    for text in ("c#", "Human: a", "Assistant: a\n\nHuman: b", "As a Human: a\n\nAssistant: b", "<|im_start|>judge\na\n<|im_start|>assistant\nb"):
+    assert read_dialogue("a\n<extra_id_1>Assistant\nb\n<extra_id_1>User\nc") == [
+        Turn("user", "a"),
+        Turn("assistant", "b"),
+        Turn("user", "c"),
+    ]
+    assert (
+        read_dialogue(
+            "<|im_start|>system\n<|im_end|>\n<|im_start|>user\na\n\nb<|im_end|>\n<|im_start|>assistant\nc<|im_end|>"
+        )
+        == chat
+    )
+    for text in (
+        "c#",
+        "Human: a",
+        "Assistant: a\n\nHuman: b",
+        "As a Human: a\n\nAssistant: b",
+        "<|im_start|>judge\na\n<|im_start|>assistant\nb",
+    ):
         assert read_dialogue(text) is None
 
 
 def test_the_common_beginning_leaves_each_chat_a_turn():
     a, b, c = Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c")
-    chats = ([a, b], [a, c]), ([a, b], [a, b]), ([a, b], [a, b, c]), ([a], [b]), ([a, b, c], [a, c, c]), ([a, b], [a, c], [b, c])
+    chats = (
+        ([a, b], [a, c]),
+        ([a, b], [a, b]),
+        ([a, b], [a, b, c]),
+        ([a], [b]),
+        ([a, b, c], [a, c, c]),
+        ([a, b], [a, c], [b, c]),
+    )
     assert [common_turns(some) for some in chats] == [1, 1, 1, 0, 1, 0]

@@ -27,7 +27,14 @@ def test_what_cannot_be_seen_or_does_not_matter_makes_no_other_prompt(other):
 
 
 def test_other_prompts_stay_others():
-    others = ["Why is the cafe's sky blue?", "Why is the café's sky blue", "Whyis the café's sky blue?", "2", "²3", "\ud800"]
+    others = [
+        "Why is the cafe's sky blue?",
+        "Why is the café's sky blue",
+        "Whyis the café's sky blue?",
+        "2",
+        "²3",
+        "\ud800",
+    ]
     assert len({prompt_key(other) for other in [TYPED, *others]}) == 1 + len(others)
     prompt_digest("\ud800")
 

@@ -9,18 +9,38 @@ from preference.data.splits import split_by_prompt
 from preference.data.tables import TableError, kind_of, write_table
 from preference.errors import InputError
 
-BY_TWO = [Ranking("p", ["a", "b"], [1, 2], "ann"), Ranking("q", ["c", "d"], [2, 1]), Ranking("p", ["a", "b"], [2, 1], "bob")]
+BY_TWO = [
+    Ranking("p", ["a", "b"], [1, 2], "ann"),
+    Ranking("q", ["c", "d"], [2, 1]),
+    Ranking("p", ["a", "b"], [2, 1], "bob"),
+]
 
 
 def test_what_is_written_reads_back(tmp_path):
-    awkward = ['say "hi"', "a, b", "two\nlines", "two\r\nlines", "two\rlines", "emoji 🙂 and ü", "'", ";", "\ttab inside\t."]
+    awkward = [
+        'say "hi"',
+        "a, b",
+        "two\nlines",
+        "two\r\nlines",
+        "two\rlines",
+        "emoji 🙂 and ü",
+        "'",
+        ";",
+        "\ttab inside\t.",
+    ]
     rankings = [Ranking("p\nq", awkward, list(range(1, 10))), Ranking("r", ["x", "y", "z"], [1, 1, 5])]
     write_rankings(tmp_path / "data.csv", rankings)
-    assert read_rankings(tmp_path / "data.csv").rankings == [Ranking(r.prompt, [answer.strip() for answer in r.answers], r.ranks) for r in rankings]
+    assert read_rankings(tmp_path / "data.csv").rankings == [
+        Ranking(r.prompt, [answer.strip() for answer in r.answers], r.ranks) for r in rankings
+    ]
 
 
 def test_raters_are_written_and_read_back(tmp_path):
-    rankings = [Ranking("p", ["a", "b"], [1, 2], "x", "ann"), Ranking("p", ["a", "b"], [2, 1], "x", "bob"), Ranking("p", ["a", "b"], [2, 1])]
+    rankings = [
+        Ranking("p", ["a", "b"], [1, 2], "x", "ann"),
+        Ranking("p", ["a", "b"], [2, 1], "x", "bob"),
+        Ranking("p", ["a", "b"], [2, 1]),
+    ]
     write_rankings(tmp_path / "data.csv", rankings)
     assert (tmp_path / "data.csv").read_text().startswith("prompt,answer,rank,group,rater\np,a,1,x,ann\n")
     assert read_rankings(tmp_path / "data.csv").rankings == rankings
@@ -43,13 +63,22 @@ def test_rankings_that_reading_would_join_are_not_written(tmp_path, write_csv):
     assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\ud83d", "half of a surrogate pair"), ("\udc80b", "half of a surrogate pair")])
+@pytest.mark.parametrize(
+    "text, what",
+    [("a\0", "a NUL character"), ("\ud83d", "half of a surrogate pair"), ("\udc80b", "half of a surrogate pair")],
+)
 def test_what_no_csv_can_hold_is_not_written(tmp_path, write_csv, text, what):
     path = write_csv("kept")
-    for ranking in (Ranking(text, ["a", "b"], [1, 2]), Ranking("p", ["a", text], [1, 2]), Ranking("p", ["a", "b"], [1, 2], text)):
+    for ranking in (
+        Ranking(text, ["a", "b"], [1, 2]),
+        Ranking("p", ["a", text], [1, 2]),
+        Ranking("p", ["a", "b"], [1, 2], text),
+    ):
         with pytest.raises(InputError) as caught:
             write_rankings(path, [ranking])
-        assert str(caught.value).startswith(f"{path}, row ") and str(caught.value).endswith(f": {what} in {text!r}; remove it")
+        assert str(caught.value).startswith(f"{path}, row ") and str(caught.value).endswith(
+            f": {what} in {text!r}; remove it"
+        )
     assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
 
 
@@ -62,7 +91,12 @@ def test_what_is_left_out_is_counted_and_named(write_csv):
         "FILE: left out 1 prompt with only ties: 'tied'",
         "FILE: left out 1 exact duplicate row: line 4",
     ]
-    assert (len(rankings), rankings.rows, rankings.prompts, rankings.left_out_prompts) == (1, 6, ["p"], ["lonely", "tied"])
+    assert (len(rankings), rankings.rows, rankings.prompts, rankings.left_out_prompts) == (
+        1,
+        6,
+        ["p"],
+        ["lonely", "tied"],
+    )
 
 
 def test_pairs_of_one_prompt_stay_pairs(write_csv):
@@ -71,9 +105,9 @@ def test_pairs_of_one_prompt_stay_pairs(write_csv):
     rows = [f"p,{answer},{rank},{i}" for i, pair in enumerate(pairs) for rank, answer in enumerate(pair, 1)]
     random.Random(0).shuffle(rows)
     rankings = read_rankings(write_csv("prompt,answer,rank,group\n" + "\n".join(rows)))
-    assert sorted((r.group, [answer for _, answer in sorted(zip(r.ranks, r.answers, strict=True))]) for r in rankings.rankings) == [
-        (str(i), list(pair)) for i, pair in enumerate(pairs)
-    ]
+    assert sorted(
+        (r.group, [answer for _, answer in sorted(zip(r.ranks, r.answers, strict=True))]) for r in rankings.rankings
+    ) == [(str(i), list(pair)) for i, pair in enumerate(pairs)]
     assert (len(rankings), rankings.prompts, rankings.warnings()) == (4, ["p"], [])
 
 
@@ -82,9 +116,13 @@ def test_two_people_may_rank_the_same_answers_differently(write_csv):
     assert [(r.ranks, r.group) for r in read_rankings(write_csv(text)).rankings] == [([1, 2], "ann"), ([2, 1], "bob")]
     with pytest.raises(TableError, match=":4: the same answer to one prompt has rank 2 here and rank 1 on line 2: 'a'"):
         read_rankings(write_csv(text.replace("ann", "").replace("bob", "")))
-    with pytest.raises(TableError, match=":4: the same answer to one prompt in group 'ann' has rank 2 here and rank 1 on line 2: 'a'"):
+    with pytest.raises(
+        TableError, match=":4: the same answer to one prompt in group 'ann' has rank 2 here and rank 1 on line 2: 'a'"
+    ):
         read_rankings(write_csv(text.replace("bob", "ann")))
-    with pytest.raises(TableError, match=":4: the same answer to one prompt has rank 2 here"):  # another name, another column
+    with pytest.raises(
+        TableError, match=":4: the same answer to one prompt has rank 2 here"
+    ):  # another name, another column
         read_rankings(write_csv(text.replace("group", "person")))
 
 
@@ -96,7 +134,11 @@ def test_a_row_that_another_group_repeats_is_no_duplicate(write_csv):
 def test_a_prompt_is_left_out_only_when_all_its_groups_are(write_csv):
     rows = ["p,a,1,x", "p,b,2,x", "p,a,1,y", "q,a,1,x", "q,a,1,y", "q,b,1,y"]
     rankings = read_rankings(path := write_csv("prompt,answer,rank,group\n" + "\n".join(rows)))
-    assert rankings.left_out == {("p", "y", ""): "only one answer", ("q", "x", ""): "only one answer", ("q", "y", ""): "only ties"}
+    assert rankings.left_out == {
+        ("p", "y", ""): "only one answer",
+        ("q", "x", ""): "only one answer",
+        ("q", "y", ""): "only ties",
+    }
     assert (rankings.prompts, rankings.left_out_prompts) == (["p"], ["q"])
     assert [line.replace(str(path), "FILE") for line in rankings.warnings()] == [
         "FILE: left out 2 rankings with only one answer: 'p' (group 'y'), 'q' (group 'x')",
@@ -105,18 +147,39 @@ def test_a_prompt_is_left_out_only_when_all_its_groups_are(write_csv):
 
 
 def test_ranks_that_spreadsheets_write():
-    assert [parse_rank(text) for text in ("1", "1.0", "+2", "003", "10.00", "999999999")] == [1, 1, 2, 3, 10, 999_999_999]
+    assert [parse_rank(text) for text in ("1", "1.0", "+2", "003", "10.00", "999999999")] == [
+        1,
+        1,
+        2,
+        3,
+        10,
+        999_999_999,
+    ]
     assert [parse_rank(text) for text in ("0", "1.5", "2,50", "0.0")] == [0, 1.5, 2.5, 0]
     assert [parse_rank(text) for text in ("-1", "", "1e3", "٣", "one", "1000000000")] == [None] * 6
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "csv.gz"])
 def test_any_kind_of_table_is_read(tmp_path, ending):
-    rows = [("p", "a", 1.0, "ann"), ("p", "b", 2.0, "ann"), ("p", "a", 2.0, "bob"), ("p", "b", 1.0, "bob"), ("p", "c", None, "bob")]
+    rows = [
+        ("p", "a", 1.0, "ann"),
+        ("p", "b", 2.0, "ann"),
+        ("p", "a", 2.0, "bob"),
+        ("p", "b", 1.0, "bob"),
+        ("p", "c", None, "bob"),
+    ]
     names = ["Prompt", "Answer", "Rank", "Annotator"]
-    write_table(path := tmp_path / f"t.{ending}", kind_of(f"t.{ending}"), names, [dict(zip(names, row, strict=True)) for row in rows])
+    write_table(
+        path := tmp_path / f"t.{ending}",
+        kind_of(f"t.{ending}"),
+        names,
+        [dict(zip(names, row, strict=True)) for row in rows],
+    )
     rankings = read_rankings(path)
-    assert rankings.rankings == [Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["a", "b"], [2, 1], rater="bob")]
+    assert rankings.rankings == [
+        Ranking("p", ["a", "b"], [1, 2], rater="ann"),
+        Ranking("p", ["a", "b"], [2, 1], rater="bob"),
+    ]
     assert len(rankings.unranked_rows) == 1 and "left out 1 row without a rank" in rankings.warnings()[0]
 
 
@@ -133,13 +196,16 @@ def test_any_kind_of_table_is_read(tmp_path, ending):
 def test_other_data_are_told_from_a_broken_file(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(
-        InputError, match=f"{name}.*: not rows of prompt, answer and rank, but prompt: .*; convert it first: python convert_rankings.py "
+        InputError,
+        match=f"{name}.*: not rows of prompt, answer and rank, but prompt: .*; convert it first: python convert_rankings.py ",
     ):
         read_rankings(tmp_path / name)
 
 
 def test_a_data_set_of_the_hub_is_fetched_by_another_script():
-    with pytest.raises(InputError, match="`python convert_rankings.py Anthropic/hh-rlhf rankings.csv` fetches a data set of the Hub"):
+    with pytest.raises(
+        InputError, match="`python convert_rankings.py Anthropic/hh-rlhf rankings.csv` fetches a data set of the Hub"
+    ):
         read_rankings("Anthropic/hh-rlhf")
 
 
@@ -163,7 +229,9 @@ def test_all_rankings_of_a_prompt_stand_on_one_side():
 
 def test_split_follows_the_seed():
     some = synthetic_rankings(100)
-    assert split_by_prompt(some, 0.2, seed=1) == split_by_prompt(some, 0.2, seed=1) != split_by_prompt(some, 0.2, seed=2)
+    assert (
+        split_by_prompt(some, 0.2, seed=1) == split_by_prompt(some, 0.2, seed=1) != split_by_prompt(some, 0.2, seed=2)
+    )
 
 
 def test_the_groups_of_a_prompt_stand_on_one_side():
@@ -195,7 +263,9 @@ def test_a_strange_file_is_read_right(write_csv, name):
     assert [line.replace(f"{path}:", "FILE:") for line in found.warnings()] == warnings
 
 
-@pytest.mark.parametrize("script", ["reward_model_trainer.py", "review_rankings.py", "score_answers.py", "convert_rankings.py"])
+@pytest.mark.parametrize(
+    "script", ["reward_model_trainer.py", "review_rankings.py", "score_answers.py", "convert_rankings.py"]
+)
 def test_no_wrong_or_strange_file_gives_a_traceback(write_csv, tmp_path, tiny_reward_model, script):
     arguments = {
         "reward_model_trainer.py": ["--data", "data.csv", "--base-model", "./none"],  # read, and no further

@@ -10,7 +10,9 @@ def held_out(rankings: list[Ranking], seed: int = 42) -> set[str]:
     return {rankings[i].prompt for i in split_by_prompt(rankings, 0.2, seed).validation}
 
 
-@pytest.mark.parametrize("prompts, fraction, expected", [(100, 0.2, 20), (5, 0.2, 1), (2, 0.2, 0), (3, 0.9, 2), (1, 0.9, 0), (4, 0.0, 0)])
+@pytest.mark.parametrize(
+    "prompts, fraction, expected", [(100, 0.2, 20), (5, 0.2, 1), (2, 0.2, 0), (3, 0.9, 2), (1, 0.9, 0), (4, 0.0, 0)]
+)
 def test_the_rounded_share_is_held_out_and_one_prompt_is_left(prompts, fraction, expected):
     some = [ranking for ranking in HUNDRED[:prompts] for _ in range(2)]
     parts = split_by_prompt(some, fraction, seed=1)
@@ -30,4 +32,6 @@ def test_an_edited_file_holds_out_mostly_the_same_prompts():
 
 def test_the_seed_draws_others():
     assert len(held_out(HUNDRED, seed=1) & held_out(HUNDRED, seed=2)) < 10
-    assert {prompt for seed in range(60) for prompt in held_out(HUNDRED, seed)} == {ranking.prompt for ranking in HUNDRED}
+    assert {prompt for seed in range(60) for prompt in held_out(HUNDRED, seed)} == {
+        ranking.prompt for ranking in HUNDRED
+    }

@@ -48,7 +48,11 @@ def test_any_text_comes_back_to_the_letter(tmp_path_factory, rows):
 
 
 @settings(max_examples=100, deadline=None)
-@given(data=st.binary(max_size=200), start=st.sampled_from([b"", b"PAR1", b"PK\x03\x04", b"\x1f\x8b\x08\0"]), ending=st.sampled_from(sorted(KINDS)))
+@given(
+    data=st.binary(max_size=200),
+    start=st.sampled_from([b"", b"PAR1", b"PK\x03\x04", b"\x1f\x8b\x08\0"]),
+    ending=st.sampled_from(sorted(KINDS)),
+)
 def test_no_bytes_give_a_traceback(tmp_path_factory, data, start, ending):
     path = tmp_path_factory.mktemp("bytes") / f"t{ending}"
     path.write_bytes(start + data)
@@ -100,7 +104,9 @@ def test_a_csv_is_read_as_spreadsheets_save_it_and_written_in_the_same_form(tmp_
     (tmp_path / "t.csv").write_bytes(text.encode())
     table = read_table(tmp_path / "t.csv")
     assert (table.columns, table.records, table.numbers) == (["prompt", "answer", "rank"], PAIR, lines)
-    write_table(tmp_path / "u.csv", "csv", [*table.columns, "new"], [row | {"new": 1} for row in table.records], form=table.form)
+    write_table(
+        tmp_path / "u.csv", "csv", [*table.columns, "new"], [row | {"new": 1} for row in table.records], form=table.form
+    )
     again = read_table(tmp_path / "u.csv")
     assert again.form == table.form and again.records == [row | {"new": "1"} for row in PAIR]
     if '"A?"' not in text and ",\n" not in text and ",," not in text:
@@ -127,8 +133,15 @@ def test_a_prompt_in_the_first_of_its_rows_goes_for_the_rows_below(tmp_path):
     """As merged cells are saved. Where a prompt is repeated elsewhere, an empty one is a mistake."""
     (tmp_path / "merged.csv").write_text("prompt,answer,rank,annotator\nA?,b,1,ann\n,c,2,\nD?,e,1,bob\n , f,2,\n")
     table = read_table(tmp_path / "merged.csv")
-    assert [(row["prompt"], row["annotator"]) for row in table.records] == [("A?", "ann"), ("A?", "ann"), ("D?", "bob"), ("D?", "bob")]
-    assert table.notes == [f"{tmp_path}/merged.csv: 2 rows without a prompt belong to the prompt above them, from row 3 on"]
+    assert [(row["prompt"], row["annotator"]) for row in table.records] == [
+        ("A?", "ann"),
+        ("A?", "ann"),
+        ("D?", "bob"),
+        ("D?", "bob"),
+    ]
+    assert table.notes == [
+        f"{tmp_path}/merged.csv: 2 rows without a prompt belong to the prompt above them, from row 3 on"
+    ]
     for text in ("prompt,answer\nA?,b\nA?,c\n,d\n", "prompt,chosen,rejected\nA?,b,c\n,d,e\n"):
         (tmp_path / "t.csv").write_text(text)
         table = read_table(tmp_path / "t.csv")
@@ -138,7 +151,11 @@ def test_a_prompt_in_the_first_of_its_rows_goes_for_the_rows_below(tmp_path):
 def test_the_row_and_the_prompt_stand_beside_the_line_where_a_spreadsheet_counts_otherwise(tmp_path):
     (tmp_path / "t.csv").write_bytes(b'prompt,answer,rank\nA?,b,1\n\nA?,"two\nlines",2\nA?,c,3\n')
     table = read_table(tmp_path / "t.csv")
-    assert [table.at(i).removeprefix(f"{tmp_path}/") for i in range(3)] == ["t.csv:2", "t.csv:4", "t.csv:6 (row 5, prompt 'A?')"]
+    assert [table.at(i).removeprefix(f"{tmp_path}/") for i in range(3)] == [
+        "t.csv:2",
+        "t.csv:4",
+        "t.csv:6 (row 5, prompt 'A?')",
+    ]
     write_table(tmp_path / "t.xlsx", "xlsx", table.columns, table.records)
     assert read_table(tmp_path / "t.xlsx").at(1) == f"{tmp_path}/t.xlsx, row 3 (prompt 'A?')"
 
@@ -158,11 +175,17 @@ def test_a_workbook(tmp_path):
     sheet.merge_cells("A4:A5")
     book.save(tmp_path / "book.xlsx")
     table = read_table(tmp_path / "book.xlsx")
-    assert [tuple(row.values()) for row in table.records] == [("A?", "=1+1", "1"), ("A?", "TRUE", "1.5"), ("B?", "2026-03-01", "007")]
+    assert [tuple(row.values()) for row in table.records] == [
+        ("A?", "=1+1", "1"),
+        ("A?", "TRUE", "1.5"),
+        ("B?", "2026-03-01", "007"),
+    ]
     assert (table.columns, table.numbers) == (["Prompt", "Answer", "Rank"], [4, 5, 6])
     book.create_sheet("More").append(["prompt", "answer"])
     book.save(tmp_path / "two.xlsx")
-    with pytest.raises(InputError, match="two.xlsx: 2 sheets hold such a table: 'Rankings', 'More'; save the one that you mean alone"):
+    with pytest.raises(
+        InputError, match="two.xlsx: 2 sheets hold such a table: 'Rankings', 'More'; save the one that you mean alone"
+    ):
         read_table(tmp_path / "two.xlsx")
     write_table(tmp_path / "f.xlsx", "xlsx", ["a"], [{"a": "=1+1"}])
     assert openpyxl.load_workbook(tmp_path / "f.xlsx").active["A2"].data_type == "s"  # no formula
@@ -170,7 +193,9 @@ def test_a_workbook(tmp_path):
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", "\r", "a,b", 'say "hi"', '"', "", " a ", "'", ";", "\t", "\x1c", "\u2028"])
+@pytest.mark.parametrize(
+    "text", ["a\rb", "a\nb", "a\r\nb", "\r", "a,b", 'say "hi"', '"', "", " a ", "'", ";", "\t", "\x1c", "\u2028"]
+)
 def test_a_cell_is_written_to_the_letter(tmp_path, text, line_end, separator):
     rows = [["prompt", "x"], [text, "y"], ["z", text]]
     (tmp_path / "t.csv").write_bytes(format_rows(rows, line_end=line_end, separator=separator).encode())
@@ -229,7 +254,9 @@ def test_two_columns_of_one_name_and_a_time_that_no_one_can_read_in_parquet(tmp_
     parquet.write_table(pyarrow.table([["a"], ["b"]], names=["x", "x"]), tmp_path / "t.parquet")
     with pytest.raises(InputError, match="t.parquet: two columns are named 'x'; rename or delete one"):
         read_table(tmp_path / "t.parquet")
-    parquet.write_table(pyarrow.table({"when": pyarrow.array([2**61], pyarrow.timestamp("us"))}), tmp_path / "t.parquet")
+    parquet.write_table(
+        pyarrow.table({"when": pyarrow.array([2**61], pyarrow.timestamp("us"))}), tmp_path / "t.parquet"
+    )
     with pytest.raises(InputError, match="t.parquet: the column 'when' holds what cannot be read"):
         read_table(tmp_path / "t.parquet")
 
@@ -312,13 +339,17 @@ def test_parquet_keeps_its_types(tmp_path):
     import pyarrow
     from pyarrow import parquet
 
-    schema = pyarrow.schema([("n", pyarrow.int8()), ("none", pyarrow.float32()), ("texts", pyarrow.list_(pyarrow.string()))])
+    schema = pyarrow.schema(
+        [("n", pyarrow.int8()), ("none", pyarrow.float32()), ("texts", pyarrow.list_(pyarrow.string()))]
+    )
     rows = [{"n": 1, "none": None, "texts": ["a"]}, {"n": 2, "none": None, "texts": []}]
     parquet.write_table(pyarrow.Table.from_pylist(rows, schema), tmp_path / "a.parquet")
     table = read_table(tmp_path / "a.parquet")
     more = [row | {"reward": 0.5} for row in table.records]
     write_table(tmp_path / "b.parquet", "parquet", [*table.columns, "reward"], more, schema=table.schema)
-    assert parquet.read_schema(tmp_path / "b.parquet").remove_metadata() == schema.append(pyarrow.field("reward", pyarrow.float64()))
+    assert parquet.read_schema(tmp_path / "b.parquet").remove_metadata() == schema.append(
+        pyarrow.field("reward", pyarrow.float64())
+    )
     assert read_table(tmp_path / "b.parquet").records == more
 
 

@@ -20,7 +20,13 @@ def test_best_and_worst_are_the_first_of_their_ties():
 @pytest.mark.parametrize(
     "name, records",
     [
-        ("csv", [{"prompt": "p", "answer": answer, "rank": rank} for answer, rank in zip("abcd", [2, 1, 2, 9], strict=True)]),
+        (
+            "csv",
+            [
+                {"prompt": "p", "answer": answer, "rank": rank}
+                for answer, rank in zip("abcd", [2, 1, 2, 9], strict=True)
+            ],
+        ),
         ("lists", [{"query": "p", "docs": ["a", "b", "c", "d"], "labels": [1, 2, 1, 0]}]),
         ("trl", [{"prompt": "p", "chosen": "b", "rejected": "d"}]),
         ("rewardbench", [{"prompt": "p", "chosen": "b", "rejected": "d"}]),

@@ -7,9 +7,13 @@ from preference.evaluation.agreement import ordinal_alpha, rater_agreement
 
 def test_rankings_without_shared_answers_say_nothing():
     assert rater_agreement([Ranking("p", ["a", "b"], [1, 2]), Ranking("q", ["a", "b"], [2, 1])]) is None
-    assert rater_agreement([Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["c", "d"], [1, 2], rater="bob")]) is None
     assert (
-        rater_agreement([Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["b", "c"], [1, 2], rater="bob")]) is None
+        rater_agreement([Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["c", "d"], [1, 2], rater="bob")])
+        is None
+    )
+    assert (
+        rater_agreement([Ranking("p", ["a", "b"], [1, 2], rater="ann"), Ranking("p", ["b", "c"], [1, 2], rater="bob")])
+        is None
     )  # one answer, no pair
 
 
@@ -18,7 +22,9 @@ def test_the_share_counts_pairs_that_neither_ties():
     bob = Ranking("p", ["c", "b", "a"], [2, 2, 1], rater="bob")  # a above b and c, which tie
     found = rater_agreement([ann, bob, Ranking("q", ["a", "b"], [1, 2])])
     assert (found.prompts, found.pairs, found.share, found.interval[1]) == (1, 2, 1.0, 1.0)
-    cleo = Ranking("p", ["a", "c", "d"], [2, 1, 3], rater="cleo")  # the other way round for a and c, the only pair with each of them
+    cleo = Ranking(
+        "p", ["a", "c", "d"], [2, 1, 3], rater="cleo"
+    )  # the other way round for a and c, the only pair with each of them
     found = rater_agreement([ann, bob, cleo])
     assert (found.pairs, found.share) == (4, 0.5)
 
@@ -38,7 +44,10 @@ def test_alpha_is_of_the_places_among_the_shared_answers():
 
 
 def test_prompts_that_differ_in_case_only_are_one_and_one_group_is_no_two_raters():
-    ann, bob = Ranking("name a prime", ["7", "8"], [1, 2], rater="ann"), Ranking("Name a prime", ["8", "7"], [1, 2], rater="bob")
+    ann, bob = (
+        Ranking("name a prime", ["7", "8"], [1, 2], rater="ann"),
+        Ranking("Name a prime", ["8", "7"], [1, 2], rater="bob"),
+    )
     assert rater_agreement([ann, bob]).share == 0
     assert rater_agreement([ann, Ranking("Name a prime", ["7", "8"], [1, 2], rater="ann")]) is None
 
@@ -54,4 +63,6 @@ def test_only_the_order_of_the_shared_answers_counts():
 def test_what_a_group_keeps_apart_is_no_rater():
     pairs = [Ranking("p", ["a", "b"], [1, 2], group) for group in ("1", "2")]
     assert rater_agreement(pairs) is None
-    assert rater_agreement([Ranking("p", ["a", "b"], [1, 2], group, "ann") for group in ("1", "2")]) is None  # she herself
+    assert (
+        rater_agreement([Ranking("p", ["a", "b"], [1, 2], group, "ann") for group in ("1", "2")]) is None
+    )  # she herself

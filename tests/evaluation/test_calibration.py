@@ -41,7 +41,9 @@ def test_calibration_error_by_hand():
     half = 0.0  # equal rewards: half right
     three_quarters = np.log(3)  # sigmoid is 0.75
     # the shares right in two bins, 0.5 and 0.5, do not fall; in three, 0.5, 1 and 0, they do; so both pairs of 0.75 share a bin
-    assert calibration_error(np.array([three_quarters, -three_quarters, half, half]), 1.0) == pytest.approx((2 * 0.25 + 0) / 4)
+    assert calibration_error(np.array([three_quarters, -three_quarters, half, half]), 1.0) == pytest.approx(
+        (2 * 0.25 + 0) / 4
+    )
     assert calibration_error(np.array([three_quarters]), 1.0) == pytest.approx(0.25)
     # always right, stated as 0.75: whatever the bins
     assert calibration_error(np.full(40, three_quarters), 1.0) == pytest.approx(0.25)
@@ -54,7 +56,9 @@ def test_few_pairs_show_less_error_by_chance_than_in_bins_of_equal_width():
         return sum(abs(((margins > 0) - stated)[bins == number].sum()) for number in range(10)) / len(margins)
 
     draws = [margins_of(1.0, 180, seed) for seed in range(60)]
-    sweep, width = (np.mean([error(margins) for margins in draws]) for error in (lambda m: calibration_error(m, 1.0), equal_width))
+    sweep, width = (
+        np.mean([error(margins) for margins in draws]) for error in (lambda m: calibration_error(m, 1.0), equal_width)
+    )
     assert sweep < 0.75 * width
 
 
@@ -86,13 +90,17 @@ def test_calibrate_measures_after_scaling_only_on_other_parts():
 
 def test_weights_count_as_repeats():
     margins = np.array([0.5, -0.2, 1.0])
-    assert fit_temperature(margins, np.array([1.0, 2.0, 1.0])) == pytest.approx(fit_temperature(np.array([0.5, -0.2, -0.2, 1.0])), rel=1e-3)
+    assert fit_temperature(margins, np.array([1.0, 2.0, 1.0])) == pytest.approx(
+        fit_temperature(np.array([0.5, -0.2, -0.2, 1.0])), rel=1e-3
+    )
 
 
 def test_held_out_error_uses_the_temperature_of_the_other_folds():
     folds = [margins_of(0.5, 4000, seed) for seed in range(5)]
     together = np.concatenate(folds)
-    assert held_out_calibration_error(folds) == pytest.approx(calibration_error(together, fit_temperature(together)), abs=0.01)
+    assert held_out_calibration_error(folds) == pytest.approx(
+        calibration_error(together, fit_temperature(together)), abs=0.01
+    )
     assert held_out_calibration_error(folds) < calibration_error(together, 1.0) / 3
 
 
@@ -106,10 +114,18 @@ def test_a_temperature_at_an_end_of_the_range_gives_no_odds(margins):
 
 def test_the_report_names_no_temperature_of_few_prompts_and_no_gain_where_scaling_makes_it_worse():
     better, worse = Calibration(0.8, 0.12, 0.05, 60), Calibration(0.8, 0.05, 0.12, 60)
-    assert why_no_odds(0.8, 10) == "" and odds_in_words(better, 9, 0.03) == "No odds: at least 10 prompts are needed, and there were 9."
+    assert (
+        why_no_odds(0.8, 10) == ""
+        and odds_in_words(better, 9, 0.03) == "No odds: at least 10 prompts are needed, and there were 9."
+    )
     said = odds_in_words(better, 10, 0.03)
-    assert said.startswith("P(preferred) = sigmoid(margin / 0.80); expected calibration error 0.120 before, 0.050 after temperature scaling\n")
+    assert said.startswith(
+        "P(preferred) = sigmoid(margin / 0.80); expected calibration error 0.120 before, 0.050 after temperature scaling\n"
+    )
     assert said.endswith("\n(0.030 is what chance alone would show on 60 pairs even if every probability were right)")
     said = odds_in_words(worse, 10, 0.03)
-    assert "0.050 without the temperature,\n0.120 with one of the other prompts: scaling does not help here\n(0.030 is" in said
+    assert (
+        "0.050 without the temperature,\n0.120 with one of the other prompts: scaling does not help here\n(0.030 is"
+        in said
+    )
     assert "after" not in said

@@ -17,7 +17,11 @@ def test_a_better_model_is_called_better_and_the_changed_prompts_are_named():
     assert comparison.in_words().startswith(
         "The new model is better than the previous one: 0.950 of the pairs of 20 prompts in order, against 0.000 before, each scored"
     )
-    assert compare(synthetic_rankings(20), after, before).in_words().startswith("The new model is worse than the previous one")
+    assert (
+        compare(synthetic_rankings(20), after, before)
+        .in_words()
+        .startswith("The new model is worse than the previous one")
+    )
 
 
 def test_the_same_rewards_are_no_difference():
@@ -32,7 +36,9 @@ def test_validation_prompts_are_said_to_flatter_the_new_model():
     rankings, rewards = synthetic_rankings(6), np.array([3.0, 1, 2] * 6)
     said = {count: compare(rankings, rewards, rewards, validation_prompts=count).in_words() for count in (0, 2, 6)}
     assert said[0].endswith("95 % interval -0.243 to +0.243).")
-    assert said[2].endswith("+0.243); the validation prompts among them chose the new weights, which flatters it a little.")
+    assert said[2].endswith(
+        "+0.243); the validation prompts among them chose the new weights, which flatters it a little."
+    )
     assert said[6].endswith("+0.243); these validation prompts chose the new weights, which flatters it a little.")
 
 

@@ -33,7 +33,11 @@ def test_a_good_model_passes_all_and_a_reversed_one_fails():
 
 def test_a_constant_model_fails_what_needs_variation():
     found = results(rankings(20), [0.5] * 60)
-    assert found["score variation"] is False and found["quality sensitivity"] is False and found["ranking ability"] is False
+    assert (
+        found["score variation"] is False
+        and found["quality sensitivity"] is False
+        and found["ranking ability"] is False
+    )
 
 
 def test_what_only_measures_length_does_not_generalise():
@@ -50,11 +54,19 @@ def test_few_prompts_cannot_tell():
 
 def test_many_rankings_of_few_prompts_are_few_prompts():
     pairs = [Ranking("one prompt", [f"good {i}", "b"], [1, 2]) for i in range(30)]
-    assert evaluate("test", pairs, np.asarray([1.0, 0.0] * 30)).checks[-1].evidence.endswith("on 1 unseen prompt, too few to tell (at least 6)")
+    assert (
+        evaluate("test", pairs, np.asarray([1.0, 0.0] * 30))
+        .checks[-1]
+        .evidence.endswith("on 1 unseen prompt, too few to tell (at least 6)")
+    )
 
 
 def test_the_baselines_are_what_length_alone_gets_right():
-    some = [Ranking("p", ["aaa", "bb", "c"], [1, 2, 3]), Ranking("q", ["a", "bbbb"], [1, 2]), Ranking("r", ["x", "y"], [1, 2])]
+    some = [
+        Ranking("p", ["aaa", "bb", "c"], [1, 2, 3]),
+        Ranking("q", ["a", "bbbb"], [1, 2]),
+        Ranking("r", ["x", "y"], [1, 2]),
+    ]
     evaluation = evaluate("validation", some, np.zeros(7))
     assert evaluation.longest.pairwise_accuracy == 3.5 / 5  # equal lengths count half
     assert evaluation.shortest.pairwise_accuracy == 1.5 / 5
@@ -64,16 +76,22 @@ def test_the_baselines_are_what_length_alone_gets_right():
 def test_training_prompts_prove_nothing():
     evaluation = evaluate("training", rankings(60), np.asarray([1.0, 0, -1] * 60))
     assert evaluation.checks == [] and not evaluation.unseen
-    assert evaluation.verdict.startswith("There were no unseen prompts to test on: do not trust this model with anything yet")
+    assert evaluation.verdict.startswith(
+        "There were no unseen prompts to test on: do not trust this model with anything yet"
+    )
 
 
 def test_the_closing_sentence_follows_the_evidence():
     def closing(count, rewards):
         return evaluate("test", rankings(count), np.asarray(rewards * count, dtype=float)).verdict
 
-    assert closing(3, [1, 0, -1]).startswith("Trust this model only to try the pipeline out: it ordered 100% of the pairs of 3 unseen prompts")
+    assert closing(3, [1, 0, -1]).startswith(
+        "Trust this model only to try the pipeline out: it ordered 100% of the pairs of 3 unseen prompts"
+    )
     assert closing(20, [-1, 0, 1]).startswith("Do not trust this model: it ordered 0%")
-    assert closing(20, [1, 0, -1]).startswith("Trust this model to put good answers in front of bad ones for prompts like these")
+    assert closing(20, [1, 0, -1]).startswith(
+        "Trust this model to put good answers in front of bad ones for prompts like these"
+    )
     assert closing(60, [1, 0, -1]).startswith("Trust this model to rank answers to prompts like these")
 
 
@@ -81,24 +99,42 @@ def test_the_closing_sentence_follows_the_evidence():
 def test_all_pairs_right_is_no_certainty(count):
     evaluation = evaluate("test", rankings(count, longest_first=True), np.asarray([1.0, 0, -1] * count))
     low, high = evaluation.metrics.pairwise_accuracy_95
-    assert low < 0.95 and high == 1 and f"95 % interval {low:.0%} to 100%" in evaluation.verdict and "100% to" not in evaluation.verdict
+    assert (
+        low < 0.95
+        and high == 1
+        and f"95 % interval {low:.0%} to 100%" in evaluation.verdict
+        and "100% to" not in evaluation.verdict
+    )
     ends = re.search(r"95 % interval ([+-][\d.]+) to ([+-][\d.]+)", evaluation.checks[-1].evidence).groups()
-    assert float(ends[0]) < 0 < float(ends[1])  # nor is the lead over the longest-answer rule, which is right everywhere too
+    assert (
+        float(ends[0]) < 0 < float(ends[1])
+    )  # nor is the lead over the longest-answer rule, which is right everywhere too
 
 
 def test_ranks_against_the_rewards_look_reversed_beyond_chance_only():
     some = rankings(3)
-    assert "Your ranks look reversed: 1 must be the best answer." in evaluate("test", some, np.tile([1.0, 2.0, 3.0], 3)).verdict
+    assert (
+        "Your ranks look reversed: 1 must be the best answer."
+        in evaluate("test", some, np.tile([1.0, 2.0, 3.0], 3)).verdict
+    )
     assert "reversed" not in evaluate("test", some, np.tile([3.0, 2.0, 1.0], 3)).verdict
     assert "reversed" not in evaluate("test", some[:1], np.array([1.0, 2.0, 3.0])).verdict  # one prompt is chance
     pairs = [Ranking(f"p{i}", ["a", "b"], [1, 2]) for i in range(20)]
     for right in (10, 8):  # 8 of 20 is chance
-        assert "reversed" not in evaluate("validation", pairs, np.array([[1.0, 0.0]] * right + [[0.0, 1.0]] * (20 - right)).ravel()).verdict
+        assert (
+            "reversed"
+            not in evaluate(
+                "validation", pairs, np.array([[1.0, 0.0]] * right + [[0.0, 1.0]] * (20 - right)).ravel()
+            ).verdict
+        )
     assert "reversed" in evaluate("validation", pairs, np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]] * 17).ravel()).verdict
 
 
 def test_several_raters_stand_in_the_evaluation():
-    some = [Ranking("p", ["a", "b", "c"], [1, 2, 3], rater="ann"), Ranking("p", ["a", "b", "c"], [1, 3, 2], rater="bob")]
+    some = [
+        Ranking("p", ["a", "b", "c"], [1, 2, 3], rater="ann"),
+        Ranking("p", ["a", "b", "c"], [1, 3, 2], rater="bob"),
+    ]
     found = evaluate("test", some, np.array([3.0, 2.0, 1.0] * 2)).raters
     assert (found.prompts, found.pairs) == (1, 3) and found.share == 2 / 3
     assert evaluate("test", rankings(3), np.tile([3.0, 2.0, 1.0], 3)).raters is None

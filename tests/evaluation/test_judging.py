@@ -17,12 +17,24 @@ def judge_records(tmp_path, records, rewards, was_seen=lambda prompt: False):
 
 
 def test_rows_of_one_prompt_group_and_rater_are_a_ranking(tmp_path):
-    rows = [("p", "a", "1", "x"), ("p", "b", "2.0", "x"), ("q", "a", "1", ""), ("p", "a", "2", "y"), ("p", "c", "1", "y"), ("q", "b", "", "")]
+    rows = [
+        ("p", "a", "1", "x"),
+        ("p", "b", "2.0", "x"),
+        ("q", "a", "1", ""),
+        ("p", "a", "2", "y"),
+        ("p", "c", "1", "y"),
+        ("q", "b", "", ""),
+    ]
     records = [dict(zip(("prompt", "answer", "rank", "annotator"), row, strict=True)) for row in rows]
     evaluation, notes = judge_records(tmp_path, records, [0.9, 0.1, 0.0, 0.9, 0.5, 0.3])
-    assert [(r.prompt, r.rater, r.answers, r.ranks) for r in evaluation.rankings] == [("p", "x", ["a", "b"], [1, 2]), ("p", "y", ["a", "c"], [2, 1])]
+    assert [(r.prompt, r.rater, r.answers, r.ranks) for r in evaluation.rankings] == [
+        ("p", "x", ["a", "b"], [1, 2]),
+        ("p", "y", ["a", "c"], [2, 1]),
+    ]
     assert evaluation.metrics.pairwise_accuracy == 0.5 and evaluation.part == "test"
-    assert notes == ["scored, but not judged: 1 record or ranking with only one answer, 1 answer without a rank or score"]
+    assert notes == [
+        "scored, but not judged: 1 record or ranking with only one answer, 1 answer without a rank or score"
+    ]
 
 
 def test_each_pair_is_a_ranking_and_prompts_trained_on_are_not_judged(tmp_path):
@@ -45,7 +57,12 @@ def judge_file(path, named=None):
     """Judge a model whose rewards are those of chance, but the same for the same texts."""
     answers = read_answers(read_table(path), named)
     texts = [f"{item.prompt.strip()}\n{answer.strip()}" for item in answers.items for answer in item.answers]
-    return judge(answers.items, answers.roles, [hashlib.sha256(text.encode()).digest()[0] / 256 for text in texts], lambda prompt: False)
+    return judge(
+        answers.items,
+        answers.roles,
+        [hashlib.sha256(text.encode()).digest()[0] / 256 for text in texts],
+        lambda prompt: False,
+    )
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
@@ -70,7 +87,10 @@ def test_what_converting_leaves_out_is_no_evidence_here_either(tmp_path):
 
 def test_raters_of_ranked_answers_keep_apart(tmp_path):
     rows = [("p", "a", 1, "Ann"), ("p", "b", 2, "Ann"), ("p", "a", 2, "Bo"), ("p", "b", 1, "Bo")]
-    write(tmp_path / "ranked.csv", [dict(zip(("prompt", "answer", "rank", "annotator"), row, strict=True)) for row in rows])
+    write(
+        tmp_path / "ranked.csv",
+        [dict(zip(("prompt", "answer", "rank", "annotator"), row, strict=True)) for row in rows],
+    )
     assert judge_file(tmp_path / "ranked.csv")[0].metrics.pairwise_accuracy == 0.5
     run_script("convert_rankings.py", "ranked.csv", "rankings.csv", cwd=tmp_path)
     assert judge_file(tmp_path / "rankings.csv")[0].metrics == judge_file(tmp_path / "ranked.csv")[0].metrics

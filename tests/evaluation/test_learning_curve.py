@@ -33,7 +33,9 @@ def test_prompts_that_are_all_right_prove_no_certainty():
 def test_eighty_per_cent_of_the_intervals_hold_the_truth(prompts):
     held = 0
     for draw in range(200):
-        prediction = fit_curve(points_of(lambda size: 0.7 - 0.2 * size**-0.5, prompts, seed=draw), seed=draw).predict(150)
+        prediction = fit_curve(points_of(lambda size: 0.7 - 0.2 * size**-0.5, prompts, seed=draw), seed=draw).predict(
+            150
+        )
         held += prediction.low <= 0.7 - 0.2 * 150**-0.5 <= prediction.high
     assert 0.72 <= held / 200 <= 0.92
 

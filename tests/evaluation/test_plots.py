@@ -13,7 +13,11 @@ from preference.evaluation.plots import _columns, _first_prompts, plot_rewards
 def synthetic_rankings(prompts: int, each: int = 4) -> tuple[list[Ranking], list[float]]:
     rng = random.Random(0)
     some = [
-        Ranking(f"Prompt {i} about $x$ and more words", [" ".join(["word"] * rng.randint(1, 80)) for _ in range(each)], list(range(1, each + 1)))
+        Ranking(
+            f"Prompt {i} about $x$ and more words",
+            [" ".join(["word"] * rng.randint(1, 80)) for _ in range(each)],
+            list(range(1, each + 1)),
+        )
         for i in range(prompts)
     ]
     return some, [rng.gauss(-rank, 0.5) for ranking in some for rank in ranking.ranks]
@@ -59,7 +63,9 @@ def test_the_right_panel_is_a_histogram_of_all_scores_coloured_by_true_rank(tmp_
     counted: dict[tuple, float] = {}
     for bar in panel.patches:
         counted[bar.get_facecolor()] = counted.get(bar.get_facecolor(), 0) + bar.get_height()
-    assert set(counted.values()) == {30.0} and set(counted) == {(*colour, 1.0) for colour in plots.sns.color_palette("viridis", 4)}
+    assert set(counted.values()) == {30.0} and set(counted) == {
+        (*colour, 1.0) for colour in plots.sns.color_palette("viridis", 4)
+    }
     assert panel.get_ylabel() == "answers"
     ranges = [(bar.get_x(), bar.get_y(), bar.get_height()) for bar in panel.patches if bar.get_height()]
     assert len({(x, y) for x, y, _ in ranges}) == len(ranges)  # stacked: none covers another

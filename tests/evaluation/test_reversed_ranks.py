@@ -9,7 +9,9 @@ from preference.data.tables import format_rows
 from preference.evaluation.reversed_ranks import find_reversed, order_likelihood
 
 
-def simulated(count: int, reversed_ones: set[int], *, temperature: float, seed: int = 0) -> tuple[list[Ranking], np.ndarray]:
+def simulated(
+    count: int, reversed_ones: set[int], *, temperature: float, seed: int = 0
+) -> tuple[list[Ranking], np.ndarray]:
     """Rankings by a person who follows the odds of the rewards, some of them turned round."""
     generator = np.random.default_rng(seed)
     rankings, rewards = [], generator.normal(0, 1, (count, 4))
@@ -46,7 +48,9 @@ def test_order_likelihood_is_a_distribution_and_ties_are_between_their_orders():
     tied = order_likelihood(values, np.array([1, 2, 2]))
     assert min(likelihoods[1, 2, 3], likelihoods[1, 3, 2]) < tied < max(likelihoods[1, 2, 3], likelihoods[1, 3, 2])
     alike = np.zeros(4)  # nothing known: the best alone is as likely as the worst alone
-    assert order_likelihood(alike, np.array([1, 2, 2, 2])) == pytest.approx(order_likelihood(alike, -np.array([1, 2, 2, 2])))
+    assert order_likelihood(alike, np.array([1, 2, 2, 2])) == pytest.approx(
+        order_likelihood(alike, -np.array([1, 2, 2, 2]))
+    )
 
 
 def test_a_training_says_that_the_ranks_of_its_test_part_look_reversed(tiny_distilbert, sample_folder, tmp_path):

@@ -24,7 +24,11 @@ def test_what_metrics_json_knows_is_read_and_the_rest_is_none(tmp_path):
     scale = read_scale(tmp_path)
     assert (scale.temperature, scale.seen_prompts, scale.percentiles([0.25])) == (0.8, {"ab"}, [25])
     assert round(scale.probability(1.0), 2) == 0.78
-    for broken in ({"reward_quantiles": quantiles[::-1]}, {"reward_quantiles": quantiles[:5]}, {"reward_quantiles": [None] * 101}):
+    for broken in (
+        {"reward_quantiles": quantiles[::-1]},
+        {"reward_quantiles": quantiles[:5]},
+        {"reward_quantiles": [None] * 101},
+    ):
         (tmp_path / "metrics.json").write_text(json.dumps(known | broken))
         scale = read_scale(tmp_path)
         assert scale.quantiles is None and scale.temperature == 0.8 and scale.percentiles([0.0]) is None

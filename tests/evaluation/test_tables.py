@@ -18,7 +18,10 @@ from preference.evaluation.tables import agreement_table, print_answers, print_d
 
 RANKINGS = [Ranking("p [bold]", ["worst", "best\x1b[31m"], [2, 1]), Ranking("q", ["x", "y"], [1, 2])]
 REWARDS = np.array([-1.0, 1.0, 0.25, 0.5])
-LONG = [Ranking(f"{i} {'字 prompt ' * 30}", ["one " * 50, "two\n" * 50, "字" * 90], [1, 2, 12], f"group {i}") for i in range(3)]
+LONG = [
+    Ranking(f"{i} {'字 prompt ' * 30}", ["one " * 50, "two\n" * 50, "字" * 90], [1, 2, 12], f"group {i}")
+    for i in range(3)
+]
 
 
 class Repeated(NamedTuple):
@@ -86,7 +89,14 @@ def test_numbers_never_give_way_to_texts(columns):
         ["1", "1", "+3.000"], ["2", "2", "+2.000"], ["12", "3", "+1.000"],
     ]  # fmt: skip
     disputes = printed_at(columns, print_disputes, LONG, rewards, np.array([0.5, 12.25, 1.0]), 2)
-    assert [line.split()[0] for line in disputes if line.startswith("  ")] == ["12.25", "[1]", "[12]", "1.00", "[1]", "[2]"]
+    assert [line.split()[0] for line in disputes if line.startswith("  ")] == [
+        "12.25",
+        "[1]",
+        "[12]",
+        "1.00",
+        "[1]",
+        "[2]",
+    ]
     parts = [evaluate("test", LONG, rewards), evaluate("validation", LONG, -rewards)]
     report = printed_at(columns, print_report, parts, answers=False, again=Repeated(7, 0.8125, (0.7, 0.9)))
     figures = [(e.metrics.pairwise_accuracy, *e.metrics.pairwise_accuracy_95) for e in parts]
@@ -107,8 +117,23 @@ def test_the_agreement_table_holds_the_numbers_beside_the_baselines():
 def test_what_people_reach_stands_beside_the_accuracy():
     raters = [Ranking("p", ["x", "y"], [1, 2], rater="ann"), Ranking("p", ["x", "y"], [1, 2], rater="bob")]
     evaluations = [evaluate("validation", RANKINGS, REWARDS), evaluate("test", raters, np.array([1.0, 0.0] * 2))]
-    lines = [line.split() for line in text_of(agreement_table(evaluations, again=Repeated(7, 0.8125, (0.7, 0.9)))).splitlines()]
-    assert ["yourself,", "shown", "7", "prompts", "again", "0.812", "[0.700,", "0.900]", "0.812", "[0.700,", "0.900]"] in lines
+    lines = [
+        line.split()
+        for line in text_of(agreement_table(evaluations, again=Repeated(7, 0.8125, (0.7, 0.9)))).splitlines()
+    ]
+    assert [
+        "yourself,",
+        "shown",
+        "7",
+        "prompts",
+        "again",
+        "0.812",
+        "[0.700,",
+        "0.900]",
+        "0.812",
+        "[0.700,",
+        "0.900]",
+    ] in lines
     assert ["two", "raters", "agree", "–", "1.000"] in lines  # one prompt has no interval
     assert ["Krippendorff's", "alpha", "–", "1.000"] in lines
     assert "raters" not in text_of(agreement_table([evaluate("test", RANKINGS, REWARDS)]))
@@ -119,5 +144,7 @@ def test_rankings_that_look_reversed_are_named(capsys):
     assert capsys.readouterr().out == ""
     print_reversed([*RANKINGS, Ranking("r\x1b[2J", ["x", "y"], [1, 2], "bob")], [2, 1])
     out = capsys.readouterr().out
-    assert out.startswith("warning: 2 of 3 rankings look reversed (1 must be the best answer): 'r") and "('bob'), 'q'" in " ".join(out.split())
+    assert out.startswith(
+        "warning: 2 of 3 rankings look reversed (1 must be the best answer): 'r"
+    ) and "('bob'), 'q'" in " ".join(out.split())
     assert "\x1b" not in out

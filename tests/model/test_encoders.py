@@ -11,7 +11,13 @@ from preference.model.head import output_layer
 from preference.model.reward_model import RewardModel
 from preference.model.unpadding import runs_unpadded
 
-WIDTH = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 64}
+WIDTH = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 64,
+}
 WIDE = {"initializer_range": 0.3}  # rewards of a model as it is usually initialised hardly differ
 DEBERTA = {
     "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "share_att_key": True, "norm_rel_ebd": "layer_norm",
@@ -60,12 +66,16 @@ def test_it_trains_saves_reloads_and_scores_alike_in_any_batch_and_library(train
     rows = [row for row in read_csv(trained / "rewards.csv") if row["part"] == "test"]
     written = [float(row["reward"]) for row in rows]
     assert np.std(written) > 0.01
-    np.testing.assert_allclose(model.score([row["prompt"] for row in rows], [row["answer"] for row in rows]), written, atol=1e-4)
+    np.testing.assert_allclose(
+        model.score([row["prompt"] for row in rows], [row["answer"] for row in rows]), written, atol=1e-4
+    )
     together = model.score(PROMPTS, ANSWERS)
     np.testing.assert_allclose(model.score(PROMPTS, ANSWERS, one_by_one=True), together, atol=1e-4)
     classify = pipeline("text-classification", model=str(trained), device="cpu")
     answers = [answer.strip() for answer in ANSWERS]
-    theirs = [classify({"text": p, "text_pair": a}, truncation=True)["score"] for p, a in zip(PROMPTS, answers, strict=True)]
+    theirs = [
+        classify({"text": p, "text_pair": a}, truncation=True)["score"] for p, a in zip(PROMPTS, answers, strict=True)
+    ]
     np.testing.assert_allclose(theirs, together, atol=1e-4)
     cross_encoder = CrossEncoder(str(trained), device="cpu")
     np.testing.assert_allclose(cross_encoder.predict(list(zip(PROMPTS, answers, strict=True))), together, atol=1e-4)
@@ -79,8 +89,12 @@ def test_frozen_layers_need_no_backward_pass(encoder):
     need_backward: list[set] = [set(), set(), set()]
     for layer, found in zip(layers, need_backward, strict=True):
         for module in layer.modules():
-            module.register_forward_hook(lambda module, inputs, output, found=found: found.add(getattr(output, "requires_grad", None)))
+            module.register_forward_hook(
+                lambda module, inputs, output, found=found: found.add(getattr(output, "requires_grad", None))
+            )
     model(**tokenizer(PROMPTS[0], ANSWERS[0], return_tensors="pt")).logits.sum().backward()
     assert True not in need_backward[0] and True in need_backward[1] and True in need_backward[2]
-    assert not any(parameter.requires_grad for parameter in [*layers[0].parameters(), *model.get_input_embeddings().parameters()])
+    assert not any(
+        parameter.requires_grad for parameter in [*layers[0].parameters(), *model.get_input_embeddings().parameters()]
+    )
     assert output_layer(model).weight.grad is not None

@@ -6,7 +6,14 @@ from torch import nn
 from preference.errors import InputError
 from preference.model.fine_tuning import freeze_lower_layers, layer_stack
 
-SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 20, "pad_token_id": 0}
+SMALL = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "vocab_size": 20,
+    "pad_token_id": 0,
+}
 
 
 def model_of(kind: str, **settings):
@@ -23,7 +30,11 @@ def test_the_layers_are_the_list_that_the_config_counts_not_the_longest():
 
 
 @pytest.mark.parametrize(
-    "kind, settings", [("mpnet", {}), ("deberta-v2", {"relative_attention": True, "norm_rel_ebd": "layer_norm", "pos_att_type": ["p2c"]})]
+    "kind, settings",
+    [
+        ("mpnet", {}),
+        ("deberta-v2", {"relative_attention": True, "norm_rel_ebd": "layer_norm", "pos_att_type": ["p2c"]}),
+    ],
 )
 def test_embeddings_that_are_defined_after_the_layers_are_frozen_too(kind, settings):
     model = model_of(kind, **settings)

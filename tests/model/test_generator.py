@@ -41,7 +41,9 @@ def test_the_seed_and_the_attempt_decide(generator):
     settings = SamplingSettings(num_candidates=3, max_new_tokens=20)
     assert generator.sample(PROMPTS, settings) == generator.sample(PROMPTS, settings)
     assert generator.sample(PROMPTS, settings) != generator.sample(PROMPTS, settings, attempt=1)
-    assert generator.sample(PROMPTS, settings) != generator.sample(PROMPTS, SamplingSettings(num_candidates=3, max_new_tokens=20, seed=1))
+    assert generator.sample(PROMPTS, settings) != generator.sample(
+        PROMPTS, SamplingSettings(num_candidates=3, max_new_tokens=20, seed=1)
+    )
 
 
 def test_sampling_follows_the_model_and_the_temperature(generator):
@@ -61,7 +63,9 @@ def test_sampling_follows_the_model_and_the_temperature(generator):
         text = generator.tokenizer.decode([token], skip_special_tokens=True).replace("\0", "").strip()
         shares[text] = shares.get(text, 0) + probability
     for text, share in shares.items():
-        assert texts.count(text) / len(texts) == pytest.approx(share, abs=4.5 * (share * (1 - share) / len(texts)) ** 0.5 + 1e-3)
+        assert texts.count(text) / len(texts) == pytest.approx(
+            share, abs=4.5 * (share * (1 - share) / len(texts)) ** 0.5 + 1e-3
+        )
 
 
 def test_what_no_csv_can_hold_is_not_sampled(tmp_path, tiny_gpt2, generator):
@@ -72,7 +76,10 @@ def test_what_no_csv_can_hold_is_not_sampled(tmp_path, tiny_gpt2, generator):
     path = tmp_path / "gpt2" / "tokenizer.json"
     content = json.loads(path.read_text())
     vocabulary = content["model"]["vocab"]
-    nul, other = "Ā", next(text for text, token in vocabulary.items() if token == most_likely)  # Ā is the byte 0 in byte-level BPE
+    nul, other = (
+        "Ā",
+        next(text for text, token in vocabulary.items() if token == most_likely),
+    )  # Ā is the byte 0 in byte-level BPE
     vocabulary[nul], vocabulary[other] = vocabulary[other], vocabulary[nul]
     path.write_text(json.dumps(content))
     swapped = Generator(BaseModel("swapped", "swapped", "folder", tmp_path / "gpt2"))
@@ -122,7 +129,17 @@ def test_a_chat_template_that_does_not_end_is_refused(tiny_gpt2, monkeypatch):
 def test_something_moves_while_the_generator_is_loaded(tmp_path, tiny_gpt2):
     """From the first second, on a terminal only."""
     (tmp_path / "p.txt").write_text("why")
-    flags = ["--generate-only", "--generator", tiny_gpt2, "--prompts", "p.txt", "--max-new-tokens", 5, "--num-candidates", 2]
+    flags = [
+        "--generate-only",
+        "--generator",
+        tiny_gpt2,
+        "--prompts",
+        "p.txt",
+        "--max-new-tokens",
+        5,
+        "--num-candidates",
+        2,
+    ]
     terminal = Terminal(tmp_path, *flags, lines=24)
     terminal.wait_for("looking for the generator")
     for seconds in (0, 1):
@@ -136,7 +153,16 @@ def test_something_moves_while_the_generator_is_loaded(tmp_path, tiny_gpt2):
 
 def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     (tmp_path / "p.txt").write_text("\n".join(PROMPTS[:2]))
-    arguments = ["generate_data.py", "--prompts", "p.txt", "--generator", tiny_gpt2, "--max-new-tokens", 12, "--generate-only"]
+    arguments = [
+        "generate_data.py",
+        "--prompts",
+        "p.txt",
+        "--generator",
+        tiny_gpt2,
+        "--max-new-tokens",
+        12,
+        "--generate-only",
+    ]
     done = run_script(*arguments, cwd=tmp_path)
     assert "candidates.jsonl: 8 candidates for 2 prompts in" in done.stdout
     told = shlex.split(done.stdout.splitlines()[-1])
@@ -168,9 +194,14 @@ def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(t
     before = (tmp_path / "c.jsonl").read_text()
     told = shlex.split([line for line in rest.splitlines() if line.startswith("continue:")][0])
     done = run_script("generate_data.py", *told[3:], cwd=tmp_path)
-    assert f"c.jsonl: {4 * (24 - before.count(chr(10)))} candidates for {24 - before.count(chr(10))} prompts in" in done.stdout
+    assert (
+        f"c.jsonl: {4 * (24 - before.count(chr(10)))} candidates for {24 - before.count(chr(10))} prompts in"
+        in done.stdout
+    )
     sampled = read_candidates(tmp_path / "c.jsonl")
-    assert [one.prompt for one in sampled] == [f"prompt {i}" for i in range(24)] and (tmp_path / "c.jsonl").read_text().startswith(before)
+    assert [one.prompt for one in sampled] == [f"prompt {i}" for i in range(24)] and (
+        tmp_path / "c.jsonl"
+    ).read_text().startswith(before)
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2])
@@ -197,15 +228,22 @@ def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, m
     done = run_process("generate_data.py", *flags, cwd=tmp_path)
     assert "using the packaged SmolLM2-135M-Instruct instead" in " ".join(done.stdout.split()) and done.stderr == ""
     answers = read_candidates(tmp_path / "candidates.jsonl")[0].answers
-    assert any(fruit in " ".join(answers).lower() for fruit in ("fruit", "apple", "banana", "orange", "mango", "berry", "pear", "grape"))
+    assert any(
+        fruit in " ".join(answers).lower()
+        for fruit in ("fruit", "apple", "banana", "orange", "mango", "berry", "pear", "grape")
+    )
     converted = list((tmp_path / "cache" / "preference" / "gguf").iterdir())
     assert len(converted) == 1
     weights = converted[0] / "model.safetensors"
     written = weights.stat().st_mtime_ns
-    again = Generator(find_base_model(SMOLLM2.hub_name)).sample(["Name a fruit"], SamplingSettings(max_new_tokens=8, num_candidates=2))
+    again = Generator(find_base_model(SMOLLM2.hub_name)).sample(
+        ["Name a fruit"], SamplingSettings(max_new_tokens=8, num_candidates=2)
+    )
     assert again == [answers] and weights.stat().st_mtime_ns == written
     assert list((tmp_path / "cache" / "preference" / "gguf").iterdir()) == converted
-    model, tokenizer, _ = load_base_model(find_base_model(SMOLLM2.hub_name).path, seed=0)  # as the base of a reward model
+    model, tokenizer, _ = load_base_model(
+        find_base_model(SMOLLM2.hub_name).path, seed=0
+    )  # as the base of a reward model
     [pair], _ = encode_pairs(tokenizer, ["Name a fruit"], ["An apple"], 99)
     text = tokenizer.decode(pair["input_ids"])
     assert text.endswith("<|im_start|>user\nName a fruit<|im_end|>\n<|im_start|>assistant\nAn apple<|im_end|>\n")

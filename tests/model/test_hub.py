@@ -50,7 +50,9 @@ def distilbert(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("hub") / "distilbert"
     torch.manual_seed(0)
-    DistilBertForMaskedLM(DistilBertConfig(vocab_size=57, dim=64, hidden_dim=128, n_layers=2, n_heads=2)).save_pretrained(folder)
+    DistilBertForMaskedLM(
+        DistilBertConfig(vocab_size=57, dim=64, hidden_dim=128, n_layers=2, n_heads=2)
+    ).save_pretrained(folder)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + letter for letter in LETTERS)]
     (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
     backend = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
@@ -78,7 +80,9 @@ def dialogpt(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("hub") / "dialogpt"
     folder.mkdir()
     vocabulary = {character: i for i, character in enumerate([*bytes_to_unicode().values(), "<|endoftext|>"])}
-    config = GPT2Config(vocab_size=257, n_embd=8, n_layer=1, n_head=1, n_positions=128, bos_token_id=256, eos_token_id=256)
+    config = GPT2Config(
+        vocab_size=257, n_embd=8, n_layer=1, n_head=1, n_positions=128, bos_token_id=256, eos_token_id=256
+    )
     model = GPT2LMHeadModel(config)
     scores = torch.full((257,), -30.0)
     scores[[vocabulary[letter] for letter in LETTERS]] = 0.0
@@ -90,7 +94,9 @@ def dialogpt(tmp_path_factory) -> Path:
     weights = {**model.state_dict(), "transformer.h.0.attn.bias": torch.ones(1, 1, 128, 128, dtype=torch.uint8).tril()}
     torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
     (folder / "config.json").write_text(json.dumps({**config.to_diff_dict(), "architectures": ["GPT2LMHeadModel"]}))
-    (folder / "generation_config.json").write_text('{"_from_model_config": true, "bos_token_id": 256, "eos_token_id": 256}')
+    (folder / "generation_config.json").write_text(
+        '{"_from_model_config": true, "bos_token_id": 256, "eos_token_id": 256}'
+    )
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
@@ -115,13 +121,21 @@ def online(hub, tmp_path):
     """The environment of a process whose Hub is our server, with an empty cache; it notes whom the process speaks to."""
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
-    mine = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "CONNECTIONS": str(tmp_path / "connections")}
-    kept = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE")}
+    mine = {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(tmp_path / "home"),
+        "CONNECTIONS": str(tmp_path / "connections"),
+    }
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE")
+    }
     return {**kept, **mine, "PYTHONPATH": str(tmp_path / "watch"), "TERM": "xterm-256color"}
 
 
 def find(environment, *names) -> list[dict]:
-    done = subprocess.run([sys.executable, "-c", FIND, *names], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", FIND, *names], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100
+    )
     assert done.stderr == "" and done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -131,7 +145,16 @@ def weights_of(found: dict) -> bytes:
 
 
 def train_on(terminal_folder, environment, *arguments) -> pexpect.spawn:
-    command = [str(ROOT / "reward_model_trainer.py"), "--max-steps", "1", "--max-length", "64", "--precision", "fp32", *arguments]
+    command = [
+        str(ROOT / "reward_model_trainer.py"),
+        "--max-steps",
+        "1",
+        "--max-length",
+        "64",
+        "--precision",
+        "fp32",
+        *arguments,
+    ]
     return pexpect.spawn(
         sys.executable, command, cwd=terminal_folder, env=environment, dimensions=(40, 160), encoding="utf-8", timeout=120
     )  # fmt: skip
@@ -170,7 +193,11 @@ def test_dialogpt_is_downloaded_and_ends_its_turns_by_the_end_of_text_token(hub,
     command = [sys.executable, str(ROOT / "generate_data.py"), "--generate-only", "--max-new-tokens", "40"]
     done = subprocess.run(command, cwd=tmp_path, env=online, capture_output=True, text=True)
     assert done.returncode == 0 and "generator: microsoft/DialoGPT-medium (hub)" in done.stdout, done.stderr
-    answers = [answer for line in (tmp_path / "candidates.jsonl").read_text().splitlines() for answer in json.loads(line)["answers"]]
+    answers = [
+        answer
+        for line in (tmp_path / "candidates.jsonl").read_text().splitlines()
+        for answer in json.loads(line)["answers"]
+    ]
     assert len(answers) == 20 and all(re.fullmatch("[a-z]+", answer) for answer in answers)
     lengths = sorted(len(answer) for answer in answers)
     assert lengths[0] < 8 and lengths[-1] < 40 and len(set(lengths)) > 5  # each ends where the model ends its turn
@@ -191,7 +218,9 @@ def test_a_download_that_breaks_off_continues(hub, online, distilbert):
     hub.faults.break_off = [100_000, 50_000]
     [found] = find(online | {"HF_TOKEN": "hf_secret"}, DISTILBERT)
     assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
-    assert any("/resolve/" in path for path in hub.shown_token) and not any("/storage/" in path for path in hub.shown_token)
+    assert any("/resolve/" in path for path in hub.shown_token) and not any(
+        "/storage/" in path for path in hub.shown_token
+    )
     assert sum("/storage/" in request for request in hub.requests) == 3
 
 
@@ -240,14 +269,19 @@ def test_a_repository_without_a_model_is_refused_before_anything_is_downloaded(h
         hub.folders[f"someone/{name}"] = tmp_path / name
     [adapter, tensorflow] = find(online, "someone/adapter", "someone/tensorflow")
     assert adapter["error"].endswith("has no config.json, so it cannot be loaded; name another model")
-    assert tensorflow["error"].endswith("has no weights to load (*.safetensors or pytorch_model*.bin); name another model")
+    assert tensorflow["error"].endswith(
+        "has no weights to load (*.safetensors or pytorch_model*.bin); name another model"
+    )
     assert not any("/resolve/" in request for request in hub.requests)
 
 
 def test_a_server_that_trickles_counts_as_unavailable(hub, online):
     hub.faults.header_seconds = 0.5
     [found] = find(online, DISTILBERT)
-    assert "the Hugging Face Hub is unavailable; using the packaged all-MiniLM-L6-v2 instead" in found["note"] and found["seconds"] < 10
+    assert (
+        "the Hugging Face Hub is unavailable; using the packaged all-MiniLM-L6-v2 instead" in found["note"]
+        and found["seconds"] < 10
+    )
 
 
 def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
@@ -258,7 +292,10 @@ def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
         f"someone/elses: no such folder, not in the local cache, and the download from the Hugging Face Hub cannot be kept in {cache}"
         " (Not a directory); set HF_HOME to a folder that you can write and that has enough space, or give a folder"
     )
-    assert default["source"] == "package" and "(Not a directory); using the packaged all-MiniLM-L6-v2 instead" in default["note"]
+    assert (
+        default["source"] == "package"
+        and "(Not a directory); using the packaged all-MiniLM-L6-v2 instead" in default["note"]
+    )
 
 
 def test_ctrl_c_during_a_download_ends_at_once(hub, online, data):
@@ -291,7 +328,9 @@ def pickled(dialogpt, tmp_path):
         for file in folder.glob("*.*"):
             if file.suffix in (".json", ".txt"):
                 (copy / file.name).write_bytes(file.read_bytes())
-        (copy / "pytorch_model.bin").write_bytes(pickle.dumps({"transformer.wte.weight": RunsWhenLoaded(proof)}, protocol=2))
+        (copy / "pytorch_model.bin").write_bytes(
+            pickle.dumps({"transformer.wte.weight": RunsWhenLoaded(proof)}, protocol=2)
+        )
         return copy, proof
 
     return put

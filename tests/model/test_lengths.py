@@ -7,12 +7,26 @@ import shutil
 import pytest
 import torch
 from conftest import run_script, train
-from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, MPNetConfig, RobertaConfig, RobertaModel
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    MPNetConfig,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from preference.model.base_models import longest_input
 from preference.model.reward_model import RewardModel
 
-SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 66}
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 66,
+}
 
 
 def test_the_length_that_is_named_is_the_longest_that_works():
@@ -23,7 +37,9 @@ def test_the_length_that_is_named_is_the_longest_that_works():
         model(torch.full((1, longest), 7))
         with pytest.raises((IndexError, RuntimeError)):
             model(torch.full((1, longest + 1), 7))
-    model = DistilBertForSequenceClassification(DistilBertConfig(dim=32, hidden_dim=64, n_layers=1, n_heads=2, max_position_embeddings=66))
+    model = DistilBertForSequenceClassification(
+        DistilBertConfig(dim=32, hidden_dim=64, n_layers=1, n_heads=2, max_position_embeddings=66)
+    )
     assert longest_input(model) == 66
 
 
@@ -55,7 +71,18 @@ def test_a_tokenizer_that_names_no_length_takes_the_models(folder, tiny_distilbe
     del settings["model_max_length"]
     (model / "tokenizer_config.json").write_text(json.dumps(settings))
     assert RewardModel.load(model).tokenizer.model_max_length == 64
-    run_script("score_answers.py", "--model", "model", "--prompt", "make coffee", "--answer", "water " * 100, "--answer", "beans", cwd=folder)
+    run_script(
+        "score_answers.py",
+        "--model",
+        "model",
+        "--prompt",
+        "make coffee",
+        "--answer",
+        "water " * 100,
+        "--answer",
+        "beans",
+        cwd=folder,
+    )
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
@@ -66,5 +93,6 @@ def test_a_pipe_among_the_files_of_a_model_is_refused(folder, tiny_distilbert, n
     done = train(folder, "--base-model", "piped", status=2)
     assert done.stderr == f"error: piped/{name}: not a file; name a folder written by save_pretrained\n"
     assert (
-        f"error: piped/{name}: not a file; " in run_script("score_answers.py", "--model", "piped", "training_data.csv", cwd=folder, status=2).stderr
+        f"error: piped/{name}: not a file; "
+        in run_script("score_answers.py", "--model", "piped", "training_data.csv", cwd=folder, status=2).stderr
     )

@@ -14,7 +14,13 @@ from preference.training.probe import fit_probe
 from preference.training.settings import TrainingSettings
 from preference.training.start import start_from
 
-SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "initializer_range": 0.3}
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "initializer_range": 0.3,
+}
 ENCODERS = {
     "bert": {"max_position_embeddings": 64},
     "distilbert": {"max_position_embeddings": 64},
@@ -33,7 +39,9 @@ def base_of(kind: str, folder, tokenizer_folder) -> BaseModel:
     tokenizer.save_pretrained(folder)
     tokens = {"pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3}
     torch.manual_seed(0)
-    AutoModel.from_config(AutoConfig.for_model(kind, vocab_size=len(tokenizer), **SIZES, **tokens, **ENCODERS[kind])).save_pretrained(folder)
+    AutoModel.from_config(
+        AutoConfig.for_model(kind, vocab_size=len(tokenizer), **SIZES, **tokens, **ENCODERS[kind])
+    ).save_pretrained(folder)
     return BaseModel(kind, kind, "folder", folder)
 
 
@@ -52,7 +60,9 @@ def probe_and_folder(base: BaseModel, folder, **settings):
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_plain_transformers_gives_the_rewards_of_the_probe(tmp_path, tiny_distilbert, kind, layers):
-    start, rewards = probe_and_folder(base_of(kind, tmp_path / "base", tiny_distilbert), tmp_path / "model", layers=layers)
+    start, rewards = probe_and_folder(
+        base_of(kind, tmp_path / "base", tiny_distilbert), tmp_path / "model", layers=layers
+    )
     assert start.head_only and start.layers == layers
     texts = [{"text": r.prompt, "text_pair": answer} for r in RANKINGS for answer in r.answers]
     classify = pipeline("text-classification", model=str(tmp_path / "model"), device="cpu")
@@ -89,9 +99,13 @@ def test_what_pools_is_the_mean_over_the_tokens_that_are_not_padding(tmp_path, t
 def test_an_architecture_that_is_not_known_is_fine_tuned_and_a_line_says_so(tmp_path, tiny_distilbert):
     tokenizer = AutoTokenizer.from_pretrained(tiny_distilbert)
     tokenizer.save_pretrained(tmp_path)
-    config = AutoConfig.for_model("deberta-v2", vocab_size=len(tokenizer), max_position_embeddings=64, pad_token_id=0, **SIZES)
+    config = AutoConfig.for_model(
+        "deberta-v2", vocab_size=len(tokenizer), max_position_embeddings=64, pad_token_id=0, **SIZES
+    )
     AutoModel.from_config(config).save_pretrained(tmp_path)
     said = []
-    start = start_from(BaseModel("d", "d", "folder", tmp_path), TrainingSettings(max_length=64), RANKINGS, on_message=said.append)
+    start = start_from(
+        BaseModel("d", "d", "folder", tmp_path), TrainingSettings(max_length=64), RANKINGS, on_message=said.append
+    )
     assert not start.pooled and not start.head_only and start.layers == 3
     assert said == ["d: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"]

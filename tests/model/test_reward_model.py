@@ -52,7 +52,9 @@ def test_other_loaders_give_the_raw_reward(tiny_reward_model):
 
     ours = RewardModel.load(tiny_reward_model).score(PROMPTS, ANSWERS)
     classify = pipeline("text-classification", model=str(tiny_reward_model), device="cpu")
-    theirs = [classify({"text": p, "text_pair": a}, truncation=True)["score"] for p, a in zip(PROMPTS, ANSWERS, strict=True)]
+    theirs = [
+        classify({"text": p, "text_pair": a}, truncation=True)["score"] for p, a in zip(PROMPTS, ANSWERS, strict=True)
+    ]
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
     cross_encoder = CrossEncoder(str(tiny_reward_model), device="cpu")
     np.testing.assert_allclose(cross_encoder.predict(list(zip(PROMPTS, ANSWERS, strict=True))), ours, atol=1e-5)
@@ -87,7 +89,9 @@ def test_the_base_model_has_one_new_output_and_no_dropout(tiny_distilbert):
 
 def frozen_in(model, pattern: str) -> set[str]:
     """The parts of `model` that are frozen, named by the groups of `pattern`."""
-    return {re.match(pattern, name).group(1) for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {
+        re.match(pattern, name).group(1) for name, parameter in model.named_parameters() if not parameter.requires_grad
+    }
 
 
 @pytest.mark.parametrize(
@@ -114,8 +118,14 @@ def test_layers_are_found_in_other_architectures(tiny_distilbert):
 def test_what_is_no_reward_model_gets_one_plain_message(tmp_path, tiny_distilbert, tiny_reward_model):
     for folder, message in (
         (tmp_path / "none", "no such folder; train one with `python reward_model_trainer.py`"),
-        (tmp_path, "this folder is not a reward model (no config.json); train one with `python reward_model_trainer.py`"),
-        (tiny_distilbert, "this folder is not a reward model (DistilBertModel with 2 outputs, not a sequence-classification model with 1)"),
+        (
+            tmp_path,
+            "this folder is not a reward model (no config.json); train one with `python reward_model_trainer.py`",
+        ),
+        (
+            tiny_distilbert,
+            "this folder is not a reward model (DistilBertModel with 2 outputs, not a sequence-classification model with 1)",
+        ),
     ):
         with pytest.raises(InputError) as caught:
             RewardModel.load(folder)
@@ -165,15 +175,27 @@ DAMAGES = {
         lambda f: rewrite(f / "config.json", model_type="other", auto_map={"AutoConfig": "code.Config"}),
         "it needs code of its own, which is never run",
     ),
-    "images": (lambda f: save_model(f, ViTModel(SMALL_VIT)), "Transformers has no model of this architecture for this task"),
-    "another size": (lambda f: rewrite(f / "config.json", dim=64), "its weights do not fit its config.json (distilbert.embeddings.LayerNorm.bias, "),
-    "small vocabulary": (lambda f: save_model(f, DistilBertModel(FEW_TOKENS)), "tokens, but the model only 50; they do not belong together"),
+    "images": (
+        lambda f: save_model(f, ViTModel(SMALL_VIT)),
+        "Transformers has no model of this architecture for this task",
+    ),
+    "another size": (
+        lambda f: rewrite(f / "config.json", dim=64),
+        "its weights do not fit its config.json (distilbert.embeddings.LayerNorm.bias, ",
+    ),
+    "small vocabulary": (
+        lambda f: save_model(f, DistilBertModel(FEW_TOKENS)),
+        "tokens, but the model only 50; they do not belong together",
+    ),
     "no padding": (
         lambda f: rewrite(f / "tokenizer_config.json", pad_token=None),
         "its tokenizer has neither a padding token nor an end-of-text token to pad with",
     ),
     "half a tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "its tokenizer files are missing or damaged"),
-    "no tokenizer": (lambda f: [file.unlink() for file in f.glob("tokenizer*")], "it has no tokenizer (none of tokenizer.json, vocab.txt)"),
+    "no tokenizer": (
+        lambda f: [file.unlink() for file in f.glob("tokenizer*")],
+        "it has no tokenizer (none of tokenizer.json, vocab.txt)",
+    ),
     "cut tokenizer": (lambda f: (f / "tokenizer.json").write_text("{"), "cannot be loaded (Expecting property name"),
 }
 
@@ -186,7 +208,12 @@ def test_a_bad_base_model_gets_one_plain_message_and_runs_no_code(tmp_path, tiny
     with pytest.raises(InputError) as caught:
         load_base_model(folder, seed=0)
     text = str(caught.value)
-    assert text.startswith(f"{folder}: ") and message in text and text.endswith("; choose another --base-model") and "\n" not in text
+    assert (
+        text.startswith(f"{folder}: ")
+        and message in text
+        and text.endswith("; choose another --base-model")
+        and "\n" not in text
+    )
     assert not (folder / "ran").exists()
 
 
@@ -219,7 +246,10 @@ def test_a_reward_model_that_lacks_weights_is_refused(tmp_path, tiny_reward_mode
     weights = load_file(folder / "model.safetensors")
     weights.pop(missing)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=f"its weights do not fit its config.json \\({missing} missing or of another size\\); train it again"):
+    with pytest.raises(
+        InputError,
+        match=f"its weights do not fit its config.json \\({missing} missing or of another size\\); train it again",
+    ):
         RewardModel.load(folder)
 
 
@@ -253,7 +283,12 @@ def test_the_head_computes_in_fp32_under_autocast(tiny_distilbert):
 def test_real_weights_give_the_same_rewards_in_any_batch(precision, tolerance):
     base, tokenizer, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
     model = RewardModel(base, tokenizer, precision=precision)
-    texts = [(prompt, answer) for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for prompt, answers in sample.items() for answer in answers]
+    texts = [
+        (prompt, answer)
+        for sample in (TRAINING_SAMPLE, TEST_SAMPLE)
+        for prompt, answers in sample.items()
+        for answer in answers
+    ]
     prompts, answers = zip(*texts, strict=True)
     standardise_rewards(base, model.score(prompts, answers))
     together = model.score(prompts, answers)

@@ -23,7 +23,9 @@ ANSWERS = ["alpha", "beta", "gamma", "delta"]
 AGAIN = ["generate_data.py", "--data", "my.csv", "--again", "review.csv"]
 
 
-def write_review(folder, *, models=(4, 3, 2, 1), prompts=4, disputes=(0.5, 2.5, 0.0, 1.5), data="my.csv", name="review.csv") -> None:
+def write_review(
+    folder, *, models=(4, 3, 2, 1), prompts=4, disputes=(0.5, 2.5, 0.0, 1.5), data="my.csv", name="review.csv"
+) -> None:
     """Write rankings of `prompts` prompts, unless they are there, and a review of them; `models` are the models' ranks of `ANSWERS`."""
     if not (folder / data).exists():
         write_rankings(folder / data, [Ranking(f"p{i}", ANSWERS, [1, 2, 3, 4]) for i in range(prompts)])
@@ -32,7 +34,9 @@ def write_review(folder, *, models=(4, 3, 2, 1), prompts=4, disputes=(0.5, 2.5, 
     for i in sorted(range(prompts), key=lambda i: -disputes[i]):
         for row in rows:
             if row["prompt"] == f"p{i}":
-                lines.append(",".join([*row.values(), "0.1", str(models[ANSWERS.index(row["answer"])]), str(disputes[i])]))
+                lines.append(
+                    ",".join([*row.values(), "0.1", str(models[ANSWERS.index(row["answer"])]), str(disputes[i])])
+                )
     (folder / name).write_text("\n".join(lines) + "\n")
 
 
@@ -85,7 +89,10 @@ def test_the_whole_way_at_a_terminal(folder):
     screen = terminal.shown()
     assert "done 0 · left 3 · skipped 0" in screen and "p1" in screen  # p1 is disputed most, p2 not at all
     answers = shown_answers(folder, "p1")
-    models, earlier = [str(answers.index(answer) + 1) for answer in ANSWERS[::-1]], [str(answers.index(answer) + 1) for answer in ANSWERS]
+    models, earlier = (
+        [str(answers.index(answer) + 1) for answer in ANSWERS[::-1]],
+        [str(answers.index(answer) + 1) for answer in ANSWERS],
+    )
     terminal.type(" ".join([models[1], models[0], *models[2:]]))  # gamma delta beta alpha
     terminal.wait_for("or n to cancel: ")
     assert "models" not in terminal.raw and "earlier" not in terminal.raw and " ".join(earlier) not in terminal.raw
@@ -93,29 +100,42 @@ def test_the_whole_way_at_a_terminal(folder):
     terminal.wait_for("saved")
     terminal.wait_for("Press Enter for the next one, or u to bring the earlier ranking back: ")
     now = f"{models[1]} {models[0]} {models[2]} {models[3]}"
-    assert f"earlier {' '.join(earlier)} · now {now} · models {' '.join(models)} · nearer to the models' order" in terminal.shown()
+    assert (
+        f"earlier {' '.join(earlier)} · now {now} · models {' '.join(models)} · nearer to the models' order"
+        in terminal.shown()
+    )
     expected = {"gamma": 1, "delta": 2, "beta": 3, "alpha": 4}
     assert ranks_of(folder, "my.csv")["p1"] == expected
     terminal.type("")
     terminal.wait_for("p3")
-    terminal.rank(" ".join(str(shown_answers(folder, "p3").index(answer) + 1) for answer in ANSWERS))  # the same order again
+    terminal.rank(
+        " ".join(str(shown_answers(folder, "p3").index(answer) + 1) for answer in ANSWERS)
+    )  # the same order again
     terminal.wait_for("· unchanged")
     terminal.wait_for("earlier ranking back: ")
     terminal.type("q")
     rest = terminal.summary()
     assert terminal.child.exitstatus == 0 and "2 rankings in" in rest and "2 done, 1 left" in rest
-    assert "ranked again: 2; unchanged 1, nearer to the models' order 1, nearer to the earlier one 0, halfway between 0" in rest
+    assert (
+        "ranked again: 2; unchanged 1, nearer to the models' order 1, nearer to the earlier one 0, halfway between 0"
+        in rest
+    )
     assert "agreement with yourself: Kendall tau 0.17" in rest  # the mean of 1 and -2/3
     assert "review:" in rest and "train:" in rest
     rows = dict(zip(ANSWERS, ("4", "3", "1", "2"), strict=True))
     assert (folder / "my.csv").read_text() == "".join(
-        f"p1,{line.split(',')[1]},{rows[line.split(',')[1]]}\n" if line.startswith("p1") else line for line in before.splitlines(keepends=True)
+        f"p1,{line.split(',')[1]},{rows[line.split(',')[1]]}\n" if line.startswith("p1") else line
+        for line in before.splitlines(keepends=True)
     )
     ranked = [event for event in log_of(folder) if event["event"] == "reranked"]
-    assert [dict(zip(event["answers"], event["old_ranks"], strict=True)) for event in ranked] == [dict(zip(ANSWERS, range(1, 5), strict=True))] * 2
+    assert [dict(zip(event["answers"], event["old_ranks"], strict=True)) for event in ranked] == [
+        dict(zip(ANSWERS, range(1, 5), strict=True))
+    ] * 2
     assert dict(zip(ranked[0]["answers"], ranked[0]["ranks"], strict=True)) == expected
 
-    terminal = Terminal(folder, *shlex.split(rest.partition("continue: ")[2].partition(" review:")[0])[2:])  # the next start, as it is told
+    terminal = Terminal(
+        folder, *shlex.split(rest.partition("continue: ")[2].partition(" review:")[0])[2:]
+    )  # the next start, as it is told
     terminal.wait_for("\n> ")
     assert "done 2 · left 1" in terminal.shown() and "p0" in terminal.shown()
     terminal.type("u")  # p3
@@ -190,17 +210,26 @@ def test_rows_edited_after_they_were_ranked_again_are_not_brought_back(folder, s
 
 def test_rows_that_are_gone_or_edited_since_the_review_are_not_shown(folder):
     rows = (folder / "my.csv").read_text().replace("p3,alpha", "p3,changed")
-    (folder / "my.csv").write_text("".join(line for line in rows.splitlines(keepends=True) if not line.startswith("p0")))
+    (folder / "my.csv").write_text(
+        "".join(line for line in rows.splitlines(keepends=True) if not line.startswith("p0"))
+    )
     done = run_script(*AGAIN, cwd=folder, stdin="q\n")
     assert "not shown, as their rows are gone: 1 ranking ('p0')" in done.stdout
-    assert "not shown, as they were edited since the review: 1 ranking ('p3')" in done.stdout and "0 done, 1 left" in done.stdout
+    assert (
+        "not shown, as they were edited since the review: 1 ranking ('p3')" in done.stdout
+        and "0 done, 1 left" in done.stdout
+    )
 
 
 def test_rows_edited_while_they_are_on_the_screen_are_not_overwritten(folder, start_session):
     session = start_session()
     assert session.shown.prompt == "p1"
     path = folder / "my.csv"
-    for changed in (path.read_text().replace("p1,alpha,1", "p1,alpha,2"), path.read_text().replace("p1,beta", "p1,new"), "prompt,answer,rank\n"):
+    for changed in (
+        path.read_text().replace("p1,alpha,1", "p1,alpha,2"),
+        path.read_text().replace("p1,beta", "p1,new"),
+        "prompt,answer,rank\n",
+    ):
         path.write_text(changed)
         with pytest.raises(InputError, match="the rows of 'p1' have been changed since"):
             rank_as(session, *ANSWERS[::-1])
@@ -234,8 +263,14 @@ def test_further_columns_duplicates_gaps_and_groups_stay(tmp_path):
     lines = text.removeprefix("\ufeff").splitlines()
     reviewed = [f"{line},0,{1 + ('beta' in line)},1" for line in lines[1:]]
     (tmp_path / "review.csv").write_text("\n".join([lines[0] + ",reward,predicted_rank,dispute", *reviewed]))
-    session = AgainSession(read_review(tmp_path / "review.csv"), RankingStore(tmp_path / "my.csv", tmp_path / "log.jsonl"), seed=1)
-    assert [(one.ranking.prompt, one.ranking.group) for one in session.queue] == [("p0", "ann"), ("p0", "bob"), ("p1", "")]
+    session = AgainSession(
+        read_review(tmp_path / "review.csv"), RankingStore(tmp_path / "my.csv", tmp_path / "log.jsonl"), seed=1
+    )
+    assert [(one.ranking.prompt, one.ranking.group) for one in session.queue] == [
+        ("p0", "ann"),
+        ("p0", "bob"),
+        ("p1", ""),
+    ]
     assert session.shown.group == "group 'ann'"
     rank_as(session, "beta", "alpha")
     assert (tmp_path / "my.csv").read_bytes().decode() == text.replace("ann,1.0", "ann,2").replace("ann,3.0", "ann,1")
@@ -258,21 +293,27 @@ def test_spreadsheets_are_ranked_again_in_place(tmp_path, name):
     disputes = np.array([float(ranking.identity == ("p", "", "")) for ranking in read.rankings])
     rewards = np.arange(sum(len(ranking.answers) for ranking in read.rankings), dtype=np.float32)
     (tmp_path / "review.csv").write_bytes(review_csv(read.table, read.rankings, rewards, disputes))
-    session = AgainSession(read_review(tmp_path / "review.csv"), RankingStore(path, tmp_path / "ranking_log.jsonl"), seed=1)
+    session = AgainSession(
+        read_review(tmp_path / "review.csv"), RankingStore(path, tmp_path / "ranking_log.jsonl"), seed=1
+    )
     assert not (session.missing or session.edited) and [one.key for one in session.queue] == [("p", "", "")]
     rank_as(session, "b;c", "a")
     again = text.replace(a_before, a_after).replace(b_before, b_after)
     assert path.read_bytes().decode() == again and session.current is None and len(session.outcomes()) == 1
     assert session.undo().startswith("the earlier ranking is back")
     session.store.close()
-    assert read_rankings(path).rankings == read.rankings and (path.read_bytes().decode() == text or name.startswith("ranks"))
+    assert read_rankings(path).rankings == read.rankings and (
+        path.read_bytes().decode() == text or name.startswith("ranks")
+    )
 
 
 def test_two_raters_of_one_prompt_are_ranked_again_apart(tmp_path):
     text = "prompt;answer;rank;Judge;group\np;a;1;ann;\np;b;2;ann;\np;a;1;bob;g\np;b;2;bob;g\n"
     (tmp_path / "my.csv").write_text(text)
     read = read_rankings(tmp_path / "my.csv")
-    (tmp_path / "review.csv").write_bytes(review_csv(read.table, read.rankings, np.array([0, 1, 0, 1.0]), np.array([1.0, 2.0])))
+    (tmp_path / "review.csv").write_bytes(
+        review_csv(read.table, read.rankings, np.array([0, 1, 0, 1.0]), np.array([1.0, 2.0]))
+    )
     terminal = Terminal(tmp_path, "--data", "my.csv", "--again", "review.csv")
     terminal.wait_for("\n> ")
     assert "skipped 0 · group 'g', rater 'bob'" in terminal.shown()
@@ -302,23 +343,53 @@ def test_keys_that_need_other_answers_say_that_they_do_nothing(folder):
     before = (folder / "my.csv").read_bytes()
     done = run_script(*AGAIN, cwd=folder, stdin="w\ne 2\nr\ne\nx\nn\nx\n\n?\nq\n")
     assert done.stdout.count("These answers are in your CSV already, so w, e and r do nothing here.") == 4
-    assert "1 done, 2 left" in done.stdout and "x         keep your earlier ranking, and do not ask again" in done.stdout
+    assert (
+        "1 done, 2 left" in done.stdout and "x         keep your earlier ranking, and do not ask again" in done.stdout
+    )
     assert (folder / "my.csv").read_bytes() == before
 
 
 def test_the_commands_that_are_told(folder):
     (folder / "review.csv").rename(folder / "my 'own' review.csv")
     (folder / "-g.txt").write_text("Be \x1b[31mstrict.")
-    arguments = ["--data", "my.csv", "--again", "my 'own' review.csv", "--log", "a log.jsonl", "--seed", "7", "--guidelines=-g.txt"]
+    arguments = [
+        "--data",
+        "my.csv",
+        "--again",
+        "my 'own' review.csv",
+        "--log",
+        "a log.jsonl",
+        "--seed",
+        "7",
+        "--guidelines=-g.txt",
+    ]
     done = run_script("generate_data.py", *arguments, cwd=folder, stdin="?\n4 3 2 1\n\nq\n")
     assert "Be ␛[31mstrict." in done.stdout
-    told = {line.partition(":")[0]: shlex.split(line.partition(":")[2])[2:] for line in done.stdout.splitlines() if ":  " in line}
-    assert told["continue"] == ["--data", "my.csv", "--again", "my 'own' review.csv", "--log", "a log.jsonl", "--guidelines=-g.txt", "--seed", "7"]
-    assert told["review"] == ["--data", "my.csv", "--output", "my 'own' review.csv", "--log", "a log.jsonl"] and told["train"] == ["--data", "my.csv"]
+    told = {
+        line.partition(":")[0]: shlex.split(line.partition(":")[2])[2:]
+        for line in done.stdout.splitlines()
+        if ":  " in line
+    }
+    assert told["continue"] == [
+        "--data",
+        "my.csv",
+        "--again",
+        "my 'own' review.csv",
+        "--log",
+        "a log.jsonl",
+        "--guidelines=-g.txt",
+        "--seed",
+        "7",
+    ]
+    assert told["review"] == ["--data", "my.csv", "--output", "my 'own' review.csv", "--log", "a log.jsonl"] and told[
+        "train"
+    ] == ["--data", "my.csv"]
     done = run_script("generate_data.py", *told["continue"], cwd=folder, stdin="4 3 2 1\n\n\n4 3 2 1\n\n\n")
     assert "3 done, 0 left" in done.stdout and "continue:" not in done.stdout
     done = run_script("generate_data.py", *told["continue"], cwd=folder, stdin="")
-    assert done.stdout.startswith("my 'own' review.csv: all 3 disputed rankings were looked at again. For a new review: python ")
+    assert done.stdout.startswith(
+        "my 'own' review.csv: all 3 disputed rankings were looked at again. For a new review: python "
+    )
 
 
 def test_what_does_not_go_with_again(folder):
@@ -330,7 +401,9 @@ def test_what_does_not_go_with_again(folder):
 
 def test_wrong_files(folder):
     def refused(data="my.csv", again="review.csv") -> str:
-        return run_script("generate_data.py", "--data", data, "--again", again, cwd=folder, status=2).stderr.removeprefix("error: ")
+        return run_script(
+            "generate_data.py", "--data", data, "--again", again, cwd=folder, status=2
+        ).stderr.removeprefix("error: ")
 
     before = sorted(folder.iterdir())
     assert refused(data="none.csv") == "none.csv: no such file; --again needs the rankings that were reviewed\n"
@@ -339,9 +412,17 @@ def test_wrong_files(folder):
     assert refused(again="my.csv").startswith("my.csv: is also --data")
     write_rankings(folder / "other.csv", [Ranking("another prompt", ["a", "b"], [1, 2])])
     assert "other.csv:1: no column 'predicted_rank' in the header" in refused(again="other.csv")
-    assert refused(data="other.csv") == "other.csv: has none of the rankings of this review; give --data the CSV that was reviewed\n"
+    assert (
+        refused(data="other.csv")
+        == "other.csv: has none of the rankings of this review; give --data the CSV that was reviewed\n"
+    )
     whole = (folder / "review.csv").read_text()
-    for wrong, column in ((",first,2.5", "predicted_rank"), (",4,nan", "dispute"), (",4,-1", "dispute"), (",4,", "dispute")):
+    for wrong, column in (
+        (",first,2.5", "predicted_rank"),
+        (",4,nan", "dispute"),
+        (",4,-1", "dispute"),
+        (",4,", "dispute"),
+    ):
         (folder / "review.csv").write_text(whole.replace(",4,2.5", wrong, 1))
         value = wrong.split(",")[1 if column == "predicted_rank" else 2]
         assert refused() == f"review.csv:2: {column} must be a number, not '{value}'; run review_rankings.py again\n"
@@ -377,7 +458,9 @@ def test_a_new_ranking_is_what_the_trainer_reads(folder, start_session):
 def test_undo_of_an_ordinary_ranking_leaves_rows_that_were_ranked_again(tmp_path):
     write_review(tmp_path)
     (tmp_path / "c.jsonl").write_text(json.dumps({"prompt": "p9", "answers": ANSWERS}) + "\n")
-    run_script("generate_data.py", "--candidates", "c.jsonl", "--data", "my.csv", cwd=tmp_path, stdin="1 2 3 4\n\nu\nq\n")
+    run_script(
+        "generate_data.py", "--candidates", "c.jsonl", "--data", "my.csv", cwd=tmp_path, stdin="1 2 3 4\n\nu\nq\n"
+    )
     assert "p9" not in ranks_of(tmp_path, "my.csv")
     run_script(*AGAIN, cwd=tmp_path, stdin="1 2 3 4\n\nq\n")
     again = (tmp_path / "my.csv").read_bytes()
@@ -404,8 +487,13 @@ def test_foreign_texts_and_names_are_harmless(tmp_path):
     path.write_text(path.read_text().replace(f"q{hostile},b", f"q{hostile},changed"))
     printed += run_script("generate_data.py", *flags, cwd=tmp_path, stdin="u\nq\n").stdout
     assert "not shown, as they were edited" in printed
-    assert not {character for character in printed if ord(character) < 32 and character != "\n"} and "\u202e" not in printed
-    told = dict(re.findall(r"^(\w+): +(python .*?)\n(?=\w+:  |$)", done.stdout, re.M | re.S))  # a name may hold a line end
+    assert (
+        not {character for character in printed if ord(character) < 32 and character != "\n"}
+        and "\u202e" not in printed
+    )
+    told = dict(
+        re.findall(r"^(\w+): +(python .*?)\n(?=\w+:  |$)", done.stdout, re.M | re.S)
+    )  # a name may hold a line end
     show = "import json, sys; print(json.dumps(sys.argv[2:]))"
     for word, expected in (("continue", flags), ("review", [flags[0], flags[1].replace("--again", "--output")])):
         command = told[word].replace("python ", f"{shlex.join([sys.executable, '-c', show])} ", 1)

@@ -13,7 +13,11 @@ from preference.ranking.ranking_loop import RankingLoop
 folder = pytest.fixture(prompts_and_answers)
 
 
-@pytest.mark.parametrize("key, ignored", [("\x03", False), ("\x03", True), ("\x04", False)], ids=["Ctrl-C", "Ctrl-C-ignored-at-the-start", "Ctrl-D"])
+@pytest.mark.parametrize(
+    "key, ignored",
+    [("\x03", False), ("\x03", True), ("\x04", False)],
+    ids=["Ctrl-C", "Ctrl-C-ignored-at-the-start", "Ctrl-D"],
+)
 def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
     terminal = Terminal(folder, ignore_interrupts=ignored)
     terminal.rank("1 2 3 4")
@@ -29,7 +33,9 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
-@pytest.mark.parametrize("typed, question", [("1 2 3 4", "or n to cancel: "), ("x", "or n to keep it: "), ("w", "empty cancels): ")])
+@pytest.mark.parametrize(
+    "typed, question", [("1 2 3 4", "or n to cancel: "), ("x", "or n to keep it: "), ("w", "empty cancels): ")]
+)
 def test_ctrl_c_at_every_question_saves_nothing_and_quits(folder, typed, question, key):
     terminal = Terminal(folder)
     terminal.wait_for("\n> ")
@@ -48,7 +54,11 @@ def test_ctrl_c_while_a_model_is_loaded_says_how_to_continue(folder, tiny_distil
     (folder / "p.txt").write_text("a prompt")
     status, printed, rest = interrupt_after(module, folder, "--prompts", "p.txt", "--generator", str(tiny_distilbert))
     assert status == 130 and "Traceback" not in printed
-    assert rest[:2] == ["", "stopped; what was done so far is saved"] and rest[2].startswith("continue:  python ") and len(rest) == 3
+    assert (
+        rest[:2] == ["", "stopped; what was done so far is saved"]
+        and rest[2].startswith("continue:  python ")
+        and len(rest) == 3
+    )
     assert shlex.split(rest[2])[3:] == ["--prompts", "p.txt", "--generator", str(tiny_distilbert)]
     assert not list(folder.glob("*.lock"))
 
@@ -74,7 +84,11 @@ def full_disk(folder, small_files_only, arguments, typed: str) -> str:
     before, log = data.read_bytes(), (folder / "ranking_log.jsonl").read_bytes()
     with small_files_only(1):
         done = run_script("generate_data.py", *arguments, cwd=folder, stdin=typed)
-    assert data.read_bytes() == before and (folder / "ranking_log.jsonl").read_bytes() == log and "Traceback" not in done.stdout + done.stderr
+    assert (
+        data.read_bytes() == before
+        and (folder / "ranking_log.jsonl").read_bytes() == log
+        and "Traceback" not in done.stdout + done.stderr
+    )
     return done.stdout
 
 
@@ -136,6 +150,8 @@ def test_a_second_ranker_is_refused(folder):
     first = Terminal(folder)
     first.wait_for("\n> ")
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, status=2, stdin="")
-    assert done.stderr == ("error: training_data.csv: another ranker is working on this file; finish that one first, or choose another --data\n")
+    assert done.stderr == (
+        "error: training_data.csv: another ranker is working on this file; finish that one first, or choose another --data\n"
+    )
     first.type("q")
     first.rest()

@@ -62,7 +62,9 @@ class Recorder(GrowingModel):
 def test_what_a_session_tells_it(tmp_path):
     """What comes next, what is ranked and undone; not second showings."""
     growing, store = Recorder(), RankingStore(tmp_path / "d.csv", tmp_path / "l.jsonl")
-    session = RankingSession([Candidates(f" p{i}", ["x", "y"]) for i in range(4)], store, seed=0, recheck=1, growing=growing)
+    session = RankingSession(
+        [Candidates(f" p{i}", ["x", "y"]) for i in range(4)], store, seed=0, recheck=1, growing=growing
+    )
     for _ in range(7):
         session.shown  # noqa: B018
         session.confirm([1, 2])
@@ -107,7 +109,11 @@ def test_a_session_with_the_model(folder, hub):
     """It learns from what the CSV has, says nothing of the prompt that is open, and takes back what is undone."""
     prompts = [f"Prompt {i}" for i in range(12)]
     write_candidates(folder, prompts, ["what is it", "a joke about code", "solar", "the best way"])
-    known = [f"Prompt {i},{answer},{rank}" for i in range(4) for rank, answer in enumerate(("solar", "a joke about code", "what is it"), 1)]
+    known = [
+        f"Prompt {i},{answer},{rank}"
+        for i in range(4)
+        for rank, answer in enumerate(("solar", "a joke about code", "what is it"), 1)
+    ]
     (folder / "training_data.csv").write_text("\n".join(["prompt,answer,rank", *known]) + "\n")
     terminal = Terminal(folder, lines=24, model=True, **hub)
     terminal.rank("1 2 3 4")
@@ -123,7 +129,11 @@ def test_a_session_with_the_model(folder, hub):
     [worker] = workers_of(terminal.child.pid)
     terminal.type("q")
     rest = terminal.summary()
-    assert "got right" in rest and "of the pairs of 8 rankings (95 % interval" in rest and "the longest answer is best: " in rest
+    assert (
+        "got right" in rest
+        and "of the pairs of 8 rankings (95 % interval" in rest
+        and "the longest answer is best: " in rest
+    )
     assert rest.index("position: ") < rest.index("a model that learns") < rest.index("continue:")
     assert terminal.child.exitstatus == 0 and not worker.is_running()
 
@@ -135,7 +145,9 @@ def test_where_there_is_no_base_model_one_sentence_says_so_and_the_end_is_silent
     terminal = Terminal(folder, model=True, HF_HUB_CACHE=str(folder / "hub"), PYTHONPATH=str(hidden))
     terminal.rank("1 2 3 4")
     wait_until(lambda: "still being loaded" not in ask(terminal))
-    expected = "no model learns as you rank: there is no base model on this computer yet; the first training downloads one"
+    expected = (
+        "no model learns as you rank: there is no base model on this computer yet; the first training downloads one"
+    )
     assert ask(terminal).startswith(expected)
     terminal.type("q")
     rest = terminal.summary()

@@ -79,11 +79,15 @@ def test_kills_while_ranking_again_lose_no_confirmed_ranking(tmp_path):
     data, rng = tmp_path / "my.csv", random.Random(1)
     original = data.read_text()
     header, *rows = original.replace("\nof", "NEWLINE").splitlines()
-    reviewed = "\n".join([f"{header},reward,predicted_rank,dispute", *(f"{row},0,{4 - int(row[-1])},1" for row in rows)])
+    reviewed = "\n".join(
+        [f"{header},reward,predicted_rank,dispute", *(f"{row},0,{4 - int(row[-1])},1" for row in rows)]
+    )
     (tmp_path / "review.csv").write_text(reviewed.replace("NEWLINE", "\nof"))
     saved = restored = 0
     for trial in range(KILLS):
-        printed = kill_while_typing(Terminal(tmp_path, "--data", "my.csv", "--again", "review.csv"), [*["2 3 1", "", ""] * 4, "u"] * 8, rng)
+        printed = kill_while_typing(
+            Terminal(tmp_path, "--data", "my.csv", "--again", "review.csv"), [*["2 3 1", "", ""] * 4, "u"] * 8, rng
+        )
         saved, restored = saved + printed.count("saved\r\n"), restored + printed.count("the earlier ranking is back")
         whole = ranks_of(tmp_path, "my.csv")
         assert all(sorted(of_prompt.values()) == [1, 2, 3] for of_prompt in whole.values())
@@ -93,7 +97,9 @@ def test_kills_while_ranking_again_lose_no_confirmed_ranking(tmp_path):
         for event in events:
             expected[event["prompt"]] = dict(zip(event["answers"], event["ranks"], strict=True))
         not_logged = [prompt for prompt in whole if whole[prompt] != expected[prompt]]
-        assert list(whole) == list(expected) and len(not_logged) <= trial + 1  # killed between the CSV and the log, and not confirmed
+        assert (
+            list(whole) == list(expected) and len(not_logged) <= trial + 1
+        )  # killed between the CSV and the log, and not confirmed
         logged = [event["event"] for event in events]
         assert saved <= logged.count("reranked") and restored <= logged.count("restored")
         assert len(events) - saved - restored <= KILLS  # at most one a kill that was not on the screen yet

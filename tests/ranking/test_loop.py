@@ -30,7 +30,9 @@ def test_a_whole_session(folder):
     assert f"train: python {ROOT / 'reward_model_trainer.py'}" in rest
     ranks = ranks_of(folder)
     assert list(ranks) == PROMPTS
-    for prompt, expected in zip(PROMPTS, ([2, 1, 4, 3], [2, 1, 4, 3], [2, 1, 3, 2], [2, 2, 1, 2], [1, 2, 3, 4], [4, 3, 2, 1]), strict=True):
+    for prompt, expected in zip(
+        PROMPTS, ([2, 1, 4, 3], [2, 1, 4, 3], [2, 1, 3, 2], [2, 2, 1, 2], [1, 2, 3, 4], [4, 3, 2, 1]), strict=True
+    ):
         assert [ranks[prompt][answer] for answer in shown_answers(folder, prompt)] == expected
     assert not (folder / "training_data.csv.lock").exists()
 
@@ -87,7 +89,12 @@ def confirming(folder, typed: str) -> str:
 
 
 def test_keys_that_show_something_leave_the_ranking_to_be_saved(folder):
-    for typed, shown in (("?", "Longer is not better"), ("v 2", "╭─  2  ─"), ("v", "Prompt number"), ("v 9", "v needs the number of an answer")):
+    for typed, shown in (
+        ("?", "Longer is not better"),
+        ("v 2", "╭─  2  ─"),
+        ("v", "Prompt number"),
+        ("v 9", "v needs the number of an answer"),
+    ):
         printed = confirming(folder, f"{typed}\n\nq\n").partition("or n to cancel: ")[2]
         assert shown in printed and printed.count("or n to cancel: ") == 1 and "saved\n" in printed
     assert list(ranks_of(folder)) == PROMPTS[:4]
@@ -199,7 +206,13 @@ def test_editing_and_writing_answers(folder):
     terminal.wait_for("Prompt number 1")
     terminal.type("q")
     terminal.rest()
-    assert ranks_of(folder)[PROMPTS[0]] == {"my own answer": 1, "edited text": 2, before[0]: 3, before[2]: 4, before[3]: 5}
+    assert ranks_of(folder)[PROMPTS[0]] == {
+        "my own answer": 1,
+        "edited text": 2,
+        before[0]: 3,
+        before[2]: 4,
+        before[3]: 5,
+    }
 
 
 @pytest.mark.parametrize("text, what", [("a\0b", "a NUL character"), ("a\udc80", "half of a surrogate pair")])
@@ -216,14 +229,18 @@ def test_an_answer_that_no_csv_can_hold_is_not_taken(folder, monkeypatch, text, 
 
 def test_an_answer_that_is_there_already_is_not_taken_twice(folder, monkeypatch):
     editor = folder / "editor.py"
-    editor.write_text("import sys; other = 'beta' if 'alpha' in open(sys.argv[1]).read() else 'alpha '; open(sys.argv[1], 'w').write(other)")
+    editor.write_text(
+        "import sys; other = 'beta' if 'alpha' in open(sys.argv[1]).read() else 'alpha '; open(sys.argv[1], 'w').write(other)"
+    )
     monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="w\n alpha \ne 1\nq\n")
     assert done.stdout.count("that answer is there already; nothing was changed") == 2
 
 
 def test_a_pipe_works_line_by_line_with_the_same_messages(folder):
-    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 9\n2 1 4 3\n\ns\n?\n1=2 3 4\n\n")
+    done = run_script(
+        "generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 9\n2 1 4 3\n\ns\n?\n1=2 3 4\n\n"
+    )
     assert "no answer 9; answers are numbered 1 to 4" in done.stdout
     assert "Longer is not better" in done.stdout
     assert "\x1b" not in done.stdout and "2 done, 4 left (1 skipped" in done.stdout
@@ -240,7 +257,10 @@ def test_recheck_reports_agreement(folder):
     rest = terminal.summary()
     assert "15 rankings in" in rest
     assert "shown twice: 3; ranked identically: " in rest and "Kendall tau" in rest
-    assert "the answer shown first was ranked best in 100% of 12 rankings (25% by chance); position mattered (tau +1.00" in rest
+    assert (
+        "the answer shown first was ranked best in 100% of 12 rankings (25% by chance); position mattered (tau +1.00"
+        in rest
+    )
     assert len(read_csv(folder / "training_data.csv")) == 48
 
 

@@ -38,7 +38,9 @@ def test_w_takes_what_is_pasted_as_one_answer(folder, marked):
 
 
 @pytest.mark.parametrize("marked", [True, False])
-@pytest.mark.parametrize("typed, question", [(None, "\n> "), ("2 1 4 3", "or n to cancel: "), ("x", "or n to keep it: ")])
+@pytest.mark.parametrize(
+    "typed, question", [(None, "\n> "), ("2 1 4 3", "or n to cancel: "), ("x", "or n to keep it: ")]
+)
 def test_what_is_pasted_at_another_question_does_nothing(folder, typed, question, marked):
     terminal = Terminal(folder)
     terminal.rank("1 2 3 4")

@@ -17,7 +17,15 @@ def write_log(tmp_path):
 
 
 def ranked(prompt: str, answers: str, *ranks: int, recheck: bool = False, **more) -> dict:
-    return {"event": "ranked", "prompt": prompt, "answers": list(answers), "ranks": list(ranks), "seconds": 1.0, "recheck": recheck, **more}
+    return {
+        "event": "ranked",
+        "prompt": prompt,
+        "answers": list(answers),
+        "ranks": list(ranks),
+        "seconds": 1.0,
+        "recheck": recheck,
+        **more,
+    }
 
 
 RANKINGS = [Ranking(prompt, ["a", "b", "c"], [1, 2, 3]) for prompt in "pqr"]
@@ -54,7 +62,14 @@ def test_what_does_not_count(write_log, tmp_path):
 
 def test_what_was_shown_again_for_being_disputed_does_not_count_nor_what_came_after(write_log):
     first, second = ranked("p", "abc", 1, 2, 3), ranked("p", "cba", 3, 2, 1, recheck=True)
-    again = {"event": "reranked", "prompt": "p", "group": "", "answers": ["b", "a", "c"], "ranks": [1, 2, 3], "old_ranks": [2, 1, 3]}
+    again = {
+        "event": "reranked",
+        "prompt": "p",
+        "group": "",
+        "answers": ["b", "a", "c"],
+        "ranks": [1, 2, 3],
+        "old_ranks": [2, 1, 3],
+    }
     assert self_agreement(write_log(first, again), RANKINGS) is None
     assert self_agreement(write_log(first, again, second), RANKINGS) is None
     assert self_agreement(write_log(first, second, again), RANKINGS).prompts == 1

@@ -174,7 +174,9 @@ def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_ni
     """Measured in processor time, so that a busy machine does not matter; the waits for the disk are the same for any file."""
     prompts = [f"Prompt {i}: " + "word " * 10 for i in range(10_000)]
     answers = ["answer " * 30 + letter for letter in "abcd"]
-    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"prompt": prompt, "answers": answers}) + "\n" for prompt in prompts))
+    (tmp_path / "c.jsonl").write_text(
+        "".join(json.dumps({"prompt": prompt, "answers": answers}) + "\n" for prompt in prompts)
+    )
     start = time.process_time()
     store = RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl")
     session = RankingSession(read_candidates(tmp_path / "c.jsonl"), store, seed=1)
@@ -193,7 +195,13 @@ def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_ni
     with open(tmp_path / "data.csv", "a") as data, open(tmp_path / "log.jsonl", "a") as log:
         data.write(format_rows(rows))
         for prompt in prompts[40:9000]:
-            event = {"event": "ranked", "data": "data.csv", "prompt": prompt.strip(), "answers": answers, "ranks": [1, 2, 3, 4]}
+            event = {
+                "event": "ranked",
+                "data": "data.csv",
+                "prompt": prompt.strip(),
+                "answers": answers,
+                "ranks": [1, 2, 3, 4],
+            }
             log.write(json.dumps(event | {"seconds": 1.5, "recheck": False}) + "\n")
     start = time.process_time()
     store = RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl")

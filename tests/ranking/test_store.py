@@ -65,7 +65,10 @@ def test_a_second_ranker_is_refused_until_the_first_is_done(path):
     first = open_store(path)
     with pytest.raises(InputError) as caught:
         open_store(path)
-    assert str(caught.value) == f"{path}: another ranker is working on this file; finish that one first, or choose another --data"
+    assert (
+        str(caught.value)
+        == f"{path}: another ranker is working on this file; finish that one first, or choose another --data"
+    )
     first.close()
     open_store(path).close()
 
@@ -194,7 +197,9 @@ def test_a_spreadsheet_at_the_terminal(tmp_path):
     written = (tmp_path / "mine.csv").read_bytes().decode()
     assert written.startswith(text) and written.count("\r\n") == text.count("\r\n") + 4 and "\r\nlast;" in written
     rankings = read_rankings(tmp_path / "mine.csv")
-    assert [ranking.prompt for ranking in rankings.rankings] == ["old", "later", "last"] and rankings.unranked_rows == [5]
+    assert [ranking.prompt for ranking in rankings.rankings] == ["old", "later", "last"] and rankings.unranked_rows == [
+        5
+    ]
     assert rankings.rankings[1] == Ranking("later", best, [1, 2])
 
 
@@ -224,7 +229,9 @@ def test_other_kinds_of_tables_are_refused_with_a_way(path, name):
     with pytest.raises(InputError) as caught:
         open_store(other)
     assert str(caught.value) == f"{other}: {only}; choose a --data that ends in .csv"
-    write_table(other, kind_of(name), COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in (("p", "a", 1), ("p", "b", 2))])
+    write_table(
+        other, kind_of(name), COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in (("p", "a", 1), ("p", "b", 2))]
+    )
     other.with_name("other.csv").write_bytes(before := other.read_bytes())
     for one in (other, other.with_name("other.csv")):  # the latter by its content alone
         with pytest.raises(InputError) as caught:

@@ -61,11 +61,16 @@ def test_in_24_lines_the_answers_are_folded_and_the_prompt_is_above_the_input(fo
     bottoms = [line for line in lines if line.startswith("╰")]
     answers = shown_answers(folder, "Which of these is the best?")
     for number, (bottom, answer) in enumerate(zip(bottoms, answers, strict=True), 1):
-        hidden = len(textwrap.wrap(answer, 76)) - sum(line[2:-2].split()[0] in answer.split() for line in lines if line.startswith("│"))
+        hidden = len(textwrap.wrap(answer, 76)) - sum(
+            line[2:-2].split()[0] in answer.split() for line in lines if line.startswith("│")
+        )
         assert hidden > 5 and bottom.startswith(f"╰─ … {hidden} more lines, v {number} shows it whole ─")
     terminal.type("v 2")
     seen = terminal.wait_for("\n> ")
-    assert " ".join("".join(line.strip("│ \r") + " " for line in seen.splitlines() if line.startswith("│")).split()) == answers[1]
+    assert (
+        " ".join("".join(line.strip("│ \r") + " " for line in seen.splitlines() if line.startswith("│")).split())
+        == answers[1]
+    )
     assert terminal.shown().splitlines()[-2] == "Which of these is the best?"
     terminal.type("")  # the whole screen again
     terminal.wait_for("\n> ")
@@ -77,7 +82,9 @@ def test_in_24_lines_the_answers_are_folded_and_the_prompt_is_above_the_input(fo
     terminal.wait_for("Prompt number 0")
     terminal.type("q")
     terminal.rest()
-    assert ranks_of(folder)["Which of these is the best?"] == {answer: 4 - i for i, answer in enumerate(answers)}  # whole, not as folded
+    assert ranks_of(folder)["Which of these is the best?"] == {
+        answer: 4 - i for i, answer in enumerate(answers)
+    }  # whole, not as folded
 
 
 def test_a_long_prompt_is_shortened_above_and_below_folded_answers(folder):
@@ -88,7 +95,12 @@ def test_a_long_prompt_is_shortened_above_and_below_folded_answers(folder):
     lines = terminal.shown().splitlines()
     wrapped = textwrap.wrap(prompt, 80)
     assert lines[1:3] == wrapped[:2] and lines[3].endswith(" …") and lines[4].startswith("╭")
-    assert lines[-3] == wrapped[0] and lines[-2].endswith(" …") and wrapped[1].startswith(lines[-2][:-2]) and lines[-1] == ">"
+    assert (
+        lines[-3] == wrapped[0]
+        and lines[-2].endswith(" …")
+        and wrapped[1].startswith(lines[-2][:-2])
+        and lines[-1] == ">"
+    )
     assert sum("more lines, v " in line for line in lines) == 2 and sum("short" in line for line in lines) == 2
     terminal.type("v")
     assert " ".join(terminal.wait_for("\n> ").split()[1:-1]) == prompt
@@ -202,7 +214,9 @@ def test_on_a_narrow_screen_no_word_is_lost_and_the_counts_take_one_line(folder,
     terminal.wait_for("Prompt number 1")
     terminal.wait_for("\n> ")
     lines = terminal.shown().splitlines()
-    assert lines[0].startswith("done 1 · left 5 · ") and lines[0].endswith("…") and lines[1].startswith("Prompt number 1")
+    assert (
+        lines[0].startswith("done 1 · left 5 · ") and lines[0].endswith("…") and lines[1].startswith("Prompt number 1")
+    )
     shown = " ".join(line.strip("│ ") for line in lines if line.startswith("│")).split()
     assert sorted(shown) == sorted(word for some in words for word in some)
     terminal.type("q")
@@ -232,7 +246,9 @@ def test_input_that_is_not_text_in_a_pipe(folder):
 
 
 def test_v_takes_all_and_any_number_of_digits(folder):
-    done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin=f"v all\nv {'9' * 5000}\n{'9' * 5000}\nq\n")
+    done = run_script(
+        "generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin=f"v all\nv {'9' * 5000}\n{'9' * 5000}\nq\n"
+    )
     assert done.stdout.count("╭─  3  ─") == 2 and "v needs the number of an answer, 1 to 4" in done.stdout
     assert "no answer 9; answers are numbered 1 to 4" in done.stdout
     write_candidates(folder, PROMPTS, [f"answer {i}" for i in range(12)])
@@ -243,6 +259,8 @@ def test_v_takes_all_and_any_number_of_digits(folder):
 def test_all_equal_and_the_best_of_many(folder):
     write_candidates(folder, PROMPTS, [f"answer {i}" for i in range(12)])
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="7 12\n\n=\n\n" + "q\n")
-    assert "rank 3 (tie): [1]" in done.stdout and "rank 1 (tie): [12]" in done.stdout and "2 done, 4 left" in done.stdout
+    assert (
+        "rank 3 (tie): [1]" in done.stdout and "rank 1 (tie): [12]" in done.stdout and "2 done, 4 left" in done.stdout
+    )
     first, second = (list(ranks.values()) for ranks in ranks_of(folder).values())
     assert sorted(first) == [1, 2] + [3] * 10 and second == [1] * 12

@@ -73,7 +73,10 @@ def test_more_processes_than_prompts_is_refused():
 def test_the_collator_gives_the_documented_tensors(tiny_distilbert):
     tokenizer = AutoTokenizer.from_pretrained(tiny_distilbert)
     short, long = [5] * 9, [6] * 50
-    rankings = [{"input_ids": [short, long], "ranks": [1, 2], "truncated": 0}, {"input_ids": [short[:8]], "ranks": [1], "truncated": 0}]
+    rankings = [
+        {"input_ids": [short, long], "ranks": [1, 2], "truncated": 0},
+        {"input_ids": [short[:8]], "ranks": [1], "truncated": 0},
+    ]
     batch = RankingCollator(tokenizer, chunk_cost=8)(rankings)
     assert [tuple(chunk["input_ids"].shape) for chunk in batch["chunks"]] == [(2, 9), (1, 50)]
     assert batch["chunks"][0]["attention_mask"].sum().item() == 17

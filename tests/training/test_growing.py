@@ -10,7 +10,25 @@ from preference.training.growing import Learner, in_blocks
 from preference.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(max_length=64)
-WORDS = ["what", "is", "a", "good", "joke", "about", "the", "best", "way", "to", "learn", "code", "and", "why", "do", "people", "like"]
+WORDS = [
+    "what",
+    "is",
+    "a",
+    "good",
+    "joke",
+    "about",
+    "the",
+    "best",
+    "way",
+    "to",
+    "learn",
+    "code",
+    "and",
+    "why",
+    "do",
+    "people",
+    "like",
+]
 
 
 def make_rankings(count: int) -> list[Ranking]:
@@ -35,7 +53,12 @@ def test_each_ranking_is_judged_by_what_was_learned_before_and_counts_once(learn
     found = learner.found()
     assert found["all"]["rankings"] == 28 and found["recent"]["rankings"] == 20
     low, high = found["all"]["interval"]
-    assert low < high and low <= found["all"]["model"] <= high and found["all"]["model"] > 0.9 and found["recent"]["model"] > 0.9
+    assert (
+        low < high
+        and low <= found["all"]["model"] <= high
+        and found["all"]["model"] > 0.9
+        and found["recent"]["model"] > 0.9
+    )
     last = learner.tests[rankings[-1].identity][1]
     learner.take([rankings[-1]])  # ranked again: it is not asked about what it has learned from itself
     assert len(learner.tests) == 28 and np.allclose(learner.tests[rankings[-1].identity][1], last)
@@ -74,7 +97,9 @@ def test_rankings_that_are_known_are_tested_too(learner):
     rankings = make_rankings(30)
     for block in in_blocks(rankings):
         learner.take(block)
-    assert list(learner.tests) == [ranking.identity for ranking in rankings[2:]] and learner.found()["all"]["model"] > 0.9
+    assert (
+        list(learner.tests) == [ranking.identity for ranking in rankings[2:]] and learner.found()["all"]["model"] > 0.9
+    )
 
 
 def test_a_base_model_without_a_probe_is_refused(tmp_path):

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from conftest import read_csv
 
-pytestmark = pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="needs processes that start at once")
+pytestmark = pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="needs processes that start at once"
+)
 
 KILLS = int(os.environ.get("KILLS", "8"))
 TINY = ["--precision", "fp32", "--max-length", 64, "--learning-rate", 1e-3, "--freeze-layers", 0, "--min-steps", 60]
@@ -24,7 +26,12 @@ def processes():
     """Starts processes that have the heavy imports behind them, so that a kill falls into the work."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["preference.training.train", "preference.training.model_card", "preference.training.saving", "reward_model_trainer"]
+        [
+            "preference.training.train",
+            "preference.training.model_card",
+            "preference.training.saving",
+            "reward_model_trainer",
+        ]
     )
     return context
 
@@ -84,7 +91,10 @@ def test_training_resumes_to_the_same_model_however_often_it_was_killed(processe
 
     def start(output: str, *more):
         ready = processes.Event()
-        process = processes.Process(target=train_in, args=(folder, [*TINY, "--base-model", tiny_distilbert, "--output-dir", output, *more], ready))
+        process = processes.Process(
+            target=train_in,
+            args=(folder, [*TINY, "--base-model", tiny_distilbert, "--output-dir", output, *more], ready),
+        )
         process.start()
         return process, ready
 
@@ -129,7 +139,9 @@ def test_training_resumes_to_the_same_model_however_often_it_was_killed(processe
 )
 def test_ctrl_c_ends_training_and_saving_within_two_seconds(processes, folder, tiny_distilbert, moment, said):
     ready = processes.Event()
-    process = processes.Process(target=train_in, args=(folder, [*TINY, "--base-model", tiny_distilbert, "--output-dir", "out"], ready))
+    process = processes.Process(
+        target=train_in, args=(folder, [*TINY, "--base-model", tiny_distilbert, "--output-dir", "out"], ready)
+    )
     process.start()
     while process.is_alive() and not (folder / moment).exists():
         time.sleep(0.0005)
@@ -143,7 +155,9 @@ def test_ctrl_c_ends_training_and_saving_within_two_seconds(processes, folder, t
     assert not (folder / ".out.unfinished" / "model").exists()
 
 
-def test_the_models_folder_is_the_old_one_or_the_new_one_whenever_saving_was_killed(processes, tmp_path, tiny_reward_model):
+def test_the_models_folder_is_the_old_one_or_the_new_one_whenever_saving_was_killed(
+    processes, tmp_path, tiny_reward_model
+):
     from preference.training.output_folder import bring_back
     from preference.training.saving import save_and_verify
 
@@ -161,7 +175,9 @@ def test_the_models_folder_is_the_old_one_or_the_new_one_whenever_saving_was_kil
         process.start()
         assert kill_after(process, ready, moments.uniform(0, 2 * seconds))
         brought_back += bool(bring_back(tmp_path / "model"))  # as every start does
-        assert {path.name for path in sources[0].iterdir()} - {path.name for path in (tmp_path / "model").iterdir()} <= {PICTURE, "rewards.csv"}
+        assert {path.name for path in sources[0].iterdir()} - {
+            path.name for path in (tmp_path / "model").iterdir()
+        } <= {PICTURE, "rewards.csv"}
         now = [float(np.abs(loaded(tmp_path / "model")[1].rewards - some).max()) < 1e-6 for some in rewards]
         assert sum(now) == 1
         stood[now.index(True)] += 1

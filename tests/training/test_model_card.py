@@ -23,8 +23,13 @@ from preference.training.settings import TrainingSettings
 from preference.training.train import Trained
 from preference.wording import plain
 
-SEEN = [Ranking("make coffee", ["water", "beans", "coffee hot"], [2, 1, 3]), Ranking("read books", ["yes", "no"], [1, 2])]
-UNSEEN = [Ranking(f"why is the sky blue {i}", ["light scatters", "well well well well", "blue"], [1, 2, 3]) for i in range(12)]
+SEEN = [
+    Ranking("make coffee", ["water", "beans", "coffee hot"], [2, 1, 3]),
+    Ranking("read books", ["yes", "no"], [1, 2]),
+]
+UNSEEN = [
+    Ranking(f"why is the sky blue {i}", ["light scatters", "well well well well", "blue"], [1, 2, 3]) for i in range(12)
+]
 REWARDS = np.random.default_rng(0).normal([1.0, 0.0, -1.0], 0.7, size=(12, 3)).astype(np.float32).ravel()
 REVIEWED = [Ranking(f"make coffee {i}", ["water", "a bean or two"], [1, 2]) for i in range(12)]
 REVIEW = Review(
@@ -44,14 +49,20 @@ def evidence_of(reward_model, tiny_distilbert):
     """Return a function that makes the evidence of a model."""
 
     def make(unseen=UNSEEN, rewards=REWARDS, *, base=None, review=None, seen=SEEN, path="mine.csv") -> Evidence:
-        base = base or BaseModel("distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert)
+        base = base or BaseModel(
+            "distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert
+        )
         trained = Trained(
             reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40, epochs=30.0, layers=2,
             frozen_layers=0, truncated_answers=0, scaled_on_answers=5, seconds=1.0, ranked_answers_per_second=5.0, precision="fp32", processes=1,
             training_loss=0.5, history=[],
         )  # fmt: skip
         data = Rankings(path, "0" * 64, 5, seen)
-        evaluations = [evaluate("test", unseen, rewards)] if unseen else [evaluate("training", SEEN, np.arange(5, dtype=np.float32))]
+        evaluations = (
+            [evaluate("test", unseen, rewards)]
+            if unseen
+            else [evaluate("training", SEEN, np.arange(5, dtype=np.float32))]
+        )
         return Evidence(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review)
 
     return make
@@ -77,7 +88,11 @@ def test_the_hub_reads_the_metadata(evidence_of, tmp_path):
     _, card = card_of(evidence_of(), tmp_path)
     data = card.data.to_dict()
     assert data["base_model"] == "sentence-transformers/all-MiniLM-L6-v2" and data["license"] == "apache-2.0"
-    assert data["library_name"] == "transformers" and data["pipeline_tag"] == "text-classification" and "datasets" not in data
+    assert (
+        data["library_name"] == "transformers"
+        and data["pipeline_tag"] == "text-classification"
+        and "datasets" not in data
+    )
     results = card.data.eval_results
     assert [result.dataset_name for result in results] == ["test.csv, test, 12 prompts"] * 2
     assert results[0].metric_value == pytest.approx(evidence_of().first.metrics.pairwise_accuracy, abs=1e-4)
@@ -101,7 +116,9 @@ def test_the_licence_is_what_the_card_of_the_base_model_says(tiny_distilbert, tm
     folder = shutil.copytree(tiny_distilbert, tmp_path / "base")
     base = BaseModel("base", str(folder), "folder", folder)
     assert licence_of(base) == {}
-    (folder / "README.md").write_text("---\nlicense: other\nlicense_name: mine\nlicense_link: LICENSE\nbase_model: a/b\n---\n")
+    (folder / "README.md").write_text(
+        "---\nlicense: other\nlicense_name: mine\nlicense_link: LICENSE\nbase_model: a/b\n---\n"
+    )
     assert licence_of(base) == {"license": "other", "license_name": "mine", "license_link": "LICENSE"}
     for damaged in ("---\nlicense: [\n---\n", "---\n- a\n- b\n---\n", "---\nlicense: [mit, 3]\n---\n", "\xff", ""):
         (folder / "README.md").write_bytes(damaged.encode("latin-1"))
@@ -155,7 +172,10 @@ def test_a_review_gives_the_odds_and_a_row_of_the_table(evidence_of, tmp_path):
     low, high = REVIEW.evaluation.metrics.pairwise_accuracy_95
     assert f"| cross-validation | 12 | **0.667** | {low:.3f} to {high:.3f} | 0.000 | 1.000 |" in content
     assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 12 prompts"
-    assert "Two answers to a prompt that it was trained on:" in content and "sigmoid((reward of A − reward of B) / 0.80)" in content
+    assert (
+        "Two answers to a prompt that it was trained on:" in content
+        and "sigmoid((reward of A − reward of B) / 0.80)" in content
+    )
 
 
 def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(evidence_of, tmp_path):
@@ -175,8 +195,14 @@ def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(evidence_of, 
 
 
 def test_it_is_said_whose_prompts_judge(evidence_of):
-    assert judged_by(evidence_of(review=REVIEW)) == "Judged by the 12 test prompts of test.csv, such as 'why is the sky blue 0'."
-    assert judged_by(evidence_of([], None)) == "Judged by no prompt: the 2 prompts of mine.csv, such as 'make coffee', were all trained on."
+    assert (
+        judged_by(evidence_of(review=REVIEW))
+        == "Judged by the 12 test prompts of test.csv, such as 'why is the sky blue 0'."
+    )
+    assert (
+        judged_by(evidence_of([], None))
+        == "Judged by no prompt: the 2 prompts of mine.csv, such as 'make coffee', were all trained on."
+    )
     mine = evidence_of(path="folder/mine.csv")
     mine = replace(mine, tests=None, evaluations=[replace(mine.first, part="validation")])
     assert judged_by(mine) == "Judged by the 12 validation prompts of mine.csv, such as 'why is the sky blue 0'."
@@ -186,15 +212,24 @@ def test_it_is_said_whose_prompts_judge(evidence_of):
     "review, why",
     [
         (FEW, "at least 10 prompts are needed, and there were 9"),
-        (replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=0.0101)), "so few pairs are ordered wrongly that no temperature fits"),
-        (replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=99.9)), "so many pairs are ordered wrongly that no temperature fits"),
+        (
+            replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=0.0101)),
+            "so few pairs are ordered wrongly that no temperature fits",
+        ),
+        (
+            replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=99.9)),
+            "so many pairs are ordered wrongly that no temperature fits",
+        ),
     ],
 )
 def test_a_review_that_tells_no_temperature_gives_no_odds_and_the_reason(evidence_of, tmp_path, review, why):
     evidence = evidence_of([], None, review=review)
     record = make_record(evidence)
     assert record.calibration is None and record.no_odds.startswith(why)
-    assert f"How likely a person prefers the answer with the higher reward is not known: {why}" in card_of(evidence, tmp_path)[0]
+    assert (
+        f"How likely a person prefers the answer with the higher reward is not known: {why}"
+        in card_of(evidence, tmp_path)[0]
+    )
 
 
 def test_many_unseen_prompts_give_the_odds_where_the_review_has_too_few(evidence_of):
@@ -219,10 +254,17 @@ def test_raters_are_counted_where_they_ranked_the_same_answers(evidence_of, tmp_
 
 
 def test_the_agreement_of_raters_stands_beside_the_accuracy(evidence_of, tmp_path):
-    unseen = [Ranking(r.prompt, r.answers, ranks, rater=rater) for r in UNSEEN for rater, ranks in (("Ann", [1, 2, 3]), ("Bo", [1, 3, 2]))]
+    unseen = [
+        Ranking(r.prompt, r.answers, ranks, rater=rater)
+        for r in UNSEEN
+        for rater, ranks in (("Ann", [1, 2, 3]), ("Bo", [1, 3, 2]))
+    ]
     evidence = evidence_of(unseen, np.repeat(REWARDS.reshape(12, 3), 2, axis=0).ravel())
     assert make_record(evidence).rater_agreement["test"]["share"] == pytest.approx(2 / 3)
-    assert "People who ranked the same answers of the test part order 0.667 [0.467, 0.820] of the pairs alike" in card_of(evidence, tmp_path)[0]
+    assert (
+        "People who ranked the same answers of the test part order 0.667 [0.467, 0.820] of the pairs alike"
+        in card_of(evidence, tmp_path)[0]
+    )
 
 
 def test_the_quantiles_are_of_the_training_answers(evidence_of, reward_model):
@@ -239,18 +281,32 @@ def decoder(tmp_path_factory):
     from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("gpt2")
-    letters = Tokenizer(models.BPE({letter: i for i, letter in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>"])}, []))
+    letters = Tokenizer(
+        models.BPE(
+            {letter: i for i, letter in enumerate([*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|end|>"])}, []
+        )
+    )
     letters.pre_tokenizer, letters.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", model_max_length=64)
     tokenizer.chat_template = "{% for m in messages %}<{{ m['role'][0] }}>{{ m['content'] }}{% endfor %}<|end|>"
     tokenizer.save_pretrained(folder)
-    sizes = {"n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 256, "eos_token_id": 256, "initializer_range": 0.3}
+    sizes = {
+        "n_positions": 64,
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 2,
+        "bos_token_id": 256,
+        "eos_token_id": 256,
+        "initializer_range": 0.3,
+    }
     GPT2Model(GPT2Config(vocab_size=257, **sizes)).save_pretrained(folder)
     return RewardModel(*load_base_model(folder, seed=0)[:2])
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
-def test_the_recipes_of_the_card_give_our_rewards(evidence_of, reward_model, decoder, tmp_path, monkeypatch, capsys, kind):
+def test_the_recipes_of_the_card_give_our_rewards(
+    evidence_of, reward_model, decoder, tmp_path, monkeypatch, capsys, kind
+):
     model = {"encoder": reward_model, "decoder": decoder}[kind]
     for part in (model.model, model.tokenizer):
         part.save_pretrained(tmp_path / "my_model")
@@ -269,7 +325,9 @@ def test_the_recipes_of_the_card_give_our_rewards(evidence_of, reward_model, dec
     assert [float(x) for x in printed[1].strip("[]").split()] == pytest.approx(ours, abs=1e-4)
     assert found["reward"](prompts, answers) == pytest.approx(ours, abs=1e-4)
     assert ("takes the folder itself" in content) == (kind == "decoder")
-    assert ("0 is the mean and 1 the standard deviation" in content) == (kind == "encoder")  # this decoder has no bias to centre with
+    assert ("0 is the mean and 1 the standard deviation" in content) == (
+        kind == "encoder"
+    )  # this decoder has no bias to centre with
 
 
 HOSTILE = [
@@ -296,7 +354,9 @@ def full_of(words: str, evidence_of, folder) -> tuple[str, ModelCard]:
 def test_hostile_texts_and_names_stay_text(evidence_of, tmp_path, words):
     content, card = full_of(words, evidence_of, tmp_path)
     assert card.data.to_dict().keys() == {"library_name", "metrics", "pipeline_tag", "tags", "model-index"}
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e\u2028\udcff]", (tmp_path / "README.md").read_text(encoding="utf-8"))
+    assert not re.search(
+        "[\x00-\x09\x0b-\x1f\x7f\u202e\u2028\udcff]", (tmp_path / "README.md").read_text(encoding="utf-8")
+    )
     reader = MarkdownIt("gfm-like", {"html": True, "linkify": False})
     structures = []
     for markdown in (content, full_of("harmless words", evidence_of, tmp_path)[0]):

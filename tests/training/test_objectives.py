@@ -49,10 +49,15 @@ def test_identities(objective):
     rewards = torch.randn(6, 4, dtype=torch.float64)
     ranks = torch.tensor([[1, 2, 3, 4], [1, 1, 2, 2], [4, 1, 9, 2], [2, 2, 1, 2], [1, 2, 2, 3], [3, 2, 1, 1]])
     loss = objective(rewards, ranks)
-    torch.testing.assert_close(objective(rewards + torch.randn(6, 1), ranks), loss, atol=1e-9, rtol=0)  # shift of a prompt
+    torch.testing.assert_close(
+        objective(rewards + torch.randn(6, 1), ranks), loss, atol=1e-9, rtol=0
+    )  # shift of a prompt
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(objective(rewards[:, order], ranks[:, order]), loss)  # order of the answers
-    padded = torch.cat([rewards, torch.full((6, 2), 99.0)], dim=1), torch.cat([ranks, torch.zeros(6, 2, dtype=torch.long)], dim=1)
+    padded = (
+        torch.cat([rewards, torch.full((6, 2), 99.0)], dim=1),
+        torch.cat([ranks, torch.zeros(6, 2, dtype=torch.long)], dim=1),
+    )
     torch.testing.assert_close(objective(*padded), loss)  # padding
     each = torch.stack([objective(rewards[i : i + 1], ranks[i : i + 1]) for i in range(6)])
     torch.testing.assert_close(each.mean(), loss)  # the mean over prompts

@@ -11,7 +11,15 @@ import pytest
 from conftest import ROOT, run_script
 
 from preference.errors import InputError
-from preference.training.output_folder import bring_back, check_ours, is_ours, marked, put_in_place, remove_run, unfinished_folder
+from preference.training.output_folder import (
+    bring_back,
+    check_ours,
+    is_ours,
+    marked,
+    put_in_place,
+    remove_run,
+    unfinished_folder,
+)
 from preference.training.resuming import begin_run
 
 
@@ -82,7 +90,10 @@ def test_nothing_that_the_trainer_did_not_write_is_replaced(folder, where, spoil
     spoil(folder / where)
     before = {path: path.is_dir() or path.read_bytes() for path in folder.rglob("*")}
     done = run_script("reward_model_trainer.py", "--output-dir", "model", cwd=folder, status=2)
-    assert done.stderr == f"error: {where}{named}: was not written by this trainer, and would be replaced; move it, or choose another --output-dir\n"
+    assert (
+        done.stderr
+        == f"error: {where}{named}: was not written by this trainer, and would be replaced; move it, or choose another --output-dir\n"
+    )
     assert {path: path.is_dir() or path.read_bytes() for path in folder.rglob("*")} == before
 
 
@@ -145,7 +156,13 @@ print(kill, restored, *sorted(path.name for path in folder.parent.iterdir()))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_the_model_is_whole_wherever_its_replacement_is_killed(tmp_path):
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tests' / 'training'}"}
-    done = subprocess.run([sys.executable, "-c", KILLS, str(tmp_path / "model")], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS, str(tmp_path / "model")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     kills, restored, *names = done.stdout.split()
     assert int(kills) > 20 and int(restored) > 0 and names == ["model", "model.previous"]
@@ -157,5 +174,8 @@ def test_an_earlier_model_that_is_brought_back_is_named(tmp_path):
     write_model(run / "model", 2)
     write_model(tmp_path / "model.previous", 1)
     said = bring_back(tmp_path / "model")
-    assert said == f"{tmp_path}/model: the earlier model is back in its place; a training was stopped while it was replacing it"
+    assert (
+        said
+        == f"{tmp_path}/model: the earlier model is back in its place; a training was stopped while it was replacing it"
+    )
     assert number_in(tmp_path / "model") == 1 and bring_back(tmp_path / "model") == ""

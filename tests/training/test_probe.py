@@ -59,7 +59,10 @@ def test_the_output_layer_of_a_reward_model_is_where_it_starts():
     start[0] = 1.0
     other, _ = made_up(50, seed=9)
     truth = other[:, 0]
-    with_start, without = (np.corrcoef(fit_probe(states, rankings, "bradley-terry", start=s).rewards(other), truth)[0, 1] for s in (start, None))
+    with_start, without = (
+        np.corrcoef(fit_probe(states, rankings, "bradley-terry", start=s).rewards(other), truth)[0, 1]
+        for s in (start, None)
+    )
     assert with_start > 0.95 > without
 
 
@@ -67,7 +70,9 @@ def test_no_probe_sees_the_prompt_that_it_scores():
     states, rankings = made_up(20)
     folds = folds_by_prompt(rankings, seed=1)
     rewards = cross_validate(states, rankings, folds, "bradley-terry")
-    reversed_one = [Ranking(r.prompt, r.answers, [5 - rank for rank in r.ranks]) if i == 7 else r for i, r in enumerate(rankings)]
+    reversed_one = [
+        Ranking(r.prompt, r.answers, [5 - rank for rank in r.ranks]) if i == 7 else r for i, r in enumerate(rankings)
+    ]
     other = cross_validate(states, reversed_one, folds, "bradley-terry")
     held = next(fold.held_out for fold in folds if 7 in fold.held_out)
     own = np.concatenate([np.arange(4 * i, 4 * i + 4) for i in held])

@@ -6,7 +6,11 @@ from preference.training.progress import say_summary
 
 def test_the_summary_names_samples_time_and_loss(capsys):
     trained = SimpleNamespace(steps=60, seconds=12.34, ranked_answers_per_second=5.0, training_loss=0.54321)
-    training = [Ranking("p", ["a", "b", "c"], [1, 2, 3]), Ranking("p", ["a", "b"], [1, 2], "bob"), Ranking("q", ["a", "b"], [1, 2])]
+    training = [
+        Ranking("p", ["a", "b", "c"], [1, 2, 3]),
+        Ranking("p", ["a", "b"], [1, 2], "bob"),
+        Ranking("q", ["a", "b"], [1, 2]),
+    ]
     say_summary(trained, training, [])
     assert capsys.readouterr().out.splitlines() == [
         "training samples    7 ranked answers to 2 prompts",

@@ -55,7 +55,12 @@ def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings
         for part, some in ((trainer.train_dataset, rankings[:4]), (trainer.eval_dataset, rankings[4:])):
             trainer.validation_rankings = some
             rewards.append(trainer.rewards(part))
-        accuracies.append([count_pairs(some, values).accuracy() for some, values in zip((rankings[:4], rankings[4:]), rewards, strict=True)])
+        accuracies.append(
+            [
+                count_pairs(some, values).accuracy()
+                for some, values in zip((rankings[:4], rankings[4:]), rewards, strict=True)
+            ]
+        )
     assert chunks[0] > 4 and chunks[1:] == [1, 1]
     for way in (1, 2):
         torch.testing.assert_close(gradients[way], gradients[0], atol=1e-5, rtol=1e-3)
@@ -96,18 +101,26 @@ def test_the_last_good_checkpoint_is_kept_and_named_when_a_weight_becomes_infini
     trainer.add_callback(Spoil())
     trainer.eval_dataset = trainer.eval_dataset.select([])  # then only what is saved can be looked at
     trainer.evaluate = lambda **_: {}
-    with pytest.raises(TrainingDiverged, match=f"at step 10 of 20: the weights .*; the last good checkpoint is {tmp_path}/checkpoint-5$"):
+    with pytest.raises(
+        TrainingDiverged,
+        match=f"at step 10 of 20: the weights .*; the last good checkpoint is {tmp_path}/checkpoint-5$",
+    ):
         trainer.train()
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-5"]
 
 
 def test_a_model_that_gives_every_answer_the_same_reward_is_refused(tmp_path, tiny_distilbert, rankings):
     trainer = trainer_on(tmp_path, tiny_distilbert, rankings)
-    trainer.check_rewards(trainer.rewards(trainer.eval_dataset), step=7)  # an untrained model's rewards differ little, but they differ
+    trainer.check_rewards(
+        trainer.rewards(trainer.eval_dataset), step=7
+    )  # an untrained model's rewards differ little, but they differ
     with torch.no_grad():
         output_layer(trainer.model).weight.zero_()
         output_layer(trainer.model).bias.fill_(0.5)
-    with pytest.raises(TrainingDiverged, match=r"training failed at step 7 of 15: the model gives every answer the same reward \(0\.5\); lower --"):
+    with pytest.raises(
+        TrainingDiverged,
+        match=r"training failed at step 7 of 15: the model gives every answer the same reward \(0\.5\); lower --",
+    ):
         trainer.check_rewards(trainer.rewards(trainer.eval_dataset), step=7)
 
 
@@ -119,7 +132,10 @@ def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tin
     positions = next(iter(trainer.batch_sampler))
     from preference.training.batching import RankingCollator
 
-    alone = [trainer.compute_loss(trainer.model, RankingCollator(trainer.collator.tokenizer)([trainer.train_dataset[i]])) for i in positions]
+    alone = [
+        trainer.compute_loss(trainer.model, RankingCollator(trainer.collator.tokenizer)([trainer.train_dataset[i]]))
+        for i in positions
+    ]
     torch.testing.assert_close(loss, torch.stack(alone).mean(), atol=1e-4, rtol=1e-4)
 
 

@@ -53,7 +53,10 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, name, how):
         folder = tmp_path / f"checkpoint-{step}"
         save_file({"a": torch.zeros(1000)}, folder / "model.safetensors")
         torch.save({"state": {0: torch.zeros(1000)}}, folder / "optimizer.pt")
-        torch.save({"python": (3, (1, 2), None), "numpy": np.random.RandomState(0).get_state(), "cpu": torch.zeros(10)}, folder / "rng_state.pth")
+        torch.save(
+            {"python": (3, (1, 2), None), "numpy": np.random.RandomState(0).get_state(), "cpu": torch.zeros(10)},
+            folder / "rng_state.pth",
+        )
     assert steps_done(last_checkpoint(tmp_path)) == 40
     ruin(tmp_path / "checkpoint-40" / name, how)
     assert steps_done(last_checkpoint(tmp_path)) == 20
@@ -99,8 +102,13 @@ def test_ctrl_c_names_resume_only_for_a_checkpoint_of_the_run_that_is_stopped(tm
 
     assert stopped(checkpoint=False) == ""
     assert stopped() == "the same command with --resume continues from the last checkpoint"
-    assert stopped(begins=False, checkpoint=False) == ""  # the checkpoint is of the run before, maybe with other settings
-    assert stopped(begins=False, checkpoint=False, resume=True) == "the same command with --resume continues from the last checkpoint"
+    assert (
+        stopped(begins=False, checkpoint=False) == ""
+    )  # the checkpoint is of the run before, maybe with other settings
+    assert (
+        stopped(begins=False, checkpoint=False, resume=True)
+        == "the same command with --resume continues from the last checkpoint"
+    )
 
 
 def test_a_run_goes_on_with_its_own_settings_only(tmp_path):

@@ -21,13 +21,17 @@ def rankings(sample_folder):
 
 @pytest.fixture
 def trained(rankings, tiny_distilbert, tmp_path):
-    return train(rankings, Parts([*range(5)], []), find_base_model(str(tiny_distilbert)), TINY, checkpoints=tmp_path / "c")
+    return train(
+        rankings, Parts([*range(5)], []), find_base_model(str(tiny_distilbert)), TINY, checkpoints=tmp_path / "c"
+    )
 
 
 def test_every_prompt_is_scored_by_a_probe_that_never_saw_it(rankings):
     states = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
     review = review_states(states, rankings, "regression", seed=1)
-    assert review.models == 5 and review.evaluation.part == "cross-validation" and review.evaluation.rankings == rankings
+    assert (
+        review.models == 5 and review.evaluation.part == "cross-validation" and review.evaluation.rankings == rankings
+    )
     turned = [replace(rankings[0], ranks=rankings[0].ranks[::-1]), *rankings[1:]]
     other = review_states(states, turned, "regression", seed=1).evaluation.rewards
     assert (other[:4] == review.evaluation.rewards[:4]).all() and (other[4:] != review.evaluation.rewards[4:]).any()
@@ -51,5 +55,7 @@ def test_what_it_has_learned_from_is_known_already(rankings, trained):
 def test_a_reward_model_is_no_base_for_a_review_of_what_it_has_seen(rankings, tiny_reward_model, sample_folder):
     base = find_base_model(str(tiny_reward_model))
     check_unseen(read_rankings(sample_folder / "test_data.csv").rankings, base)
-    with pytest.raises(InputError, match="was trained on 5 of the 5 prompts of these rankings, so no probe of it can be asked"):
+    with pytest.raises(
+        InputError, match="was trained on 5 of the 5 prompts of these rankings, so no probe of it can be asked"
+    ):
         check_unseen(rankings, base)

@@ -63,5 +63,7 @@ def test_what_is_checked_is_what_the_files_hold(tmp_path, reward_model):
     save(reward_model, tmp_path / "model", {}, evaluation)
     with torch.no_grad():
         reward_model.model.classifier.bias += 1.0
-    assert max(differences_when_loaded(tmp_path / "model", evaluation).values()) < 1e-5  # the model in memory is not asked
+    assert (
+        max(differences_when_loaded(tmp_path / "model", evaluation).values()) < 1e-5
+    )  # the model in memory is not asked
     assert min(differences_when_loaded(tmp_path / "model", evaluation_of(reward_model)).values()) > 0.9

@@ -38,7 +38,14 @@ def trained(rankings, tiny_distilbert, tmp_path):
     """Return a function that trains the tiny DistilBERT on the sample."""
 
     def make(settings=TINY, parts=Parts([0, 1, 2, 3], [4]), *, some=None, base=tiny_distilbert, **options):  # noqa: B008
-        return train(some or rankings, parts, find_base_model(str(base)), settings, checkpoints=tmp_path / "checkpoints", **options)
+        return train(
+            some or rankings,
+            parts,
+            find_base_model(str(base)),
+            settings,
+            checkpoints=tmp_path / "checkpoints",
+            **options,
+        )
 
     return make
 
@@ -48,7 +55,10 @@ def test_training_prints_nothing_and_hands_its_messages_over(trained, capfd):
     found = trained(on_message=messages.append)
     assert capfd.readouterr() == ("", "")
     assert [message.split(":")[0] for message in messages] == ["warning", "training"]
-    assert messages[1] == f"training: 4 prompts, 16 answers, 3 steps of 8 answers, regression, fp32 on cpu; the head on layer 1; {HELD}"
+    assert (
+        messages[1]
+        == f"training: 4 prompts, 16 answers, 3 steps of 8 answers, regression, fp32 on cpu; the head on layer 1; {HELD}"
+    )
     assert found.steps == 3 and found.history[-1]["step"] == 3 and found.reward_model.precision == "fp32"
     record = json.loads(json.dumps(found.record()))
     assert record["settings"]["epochs"] == 2.0 and record["epochs"] == 1.5  # asked for, and trained
@@ -63,10 +73,17 @@ def test_layers_that_are_trained_are_named(trained):
 
 
 def test_rankings_of_one_prompt_are_one_prompt_in_messages(trained, tmp_path):
-    rows = [[prompt, answer, rank, group] for prompt in "pq" for group in ("ann", "bob") for rank, answer in enumerate(["coffee", "water"], 1)]
+    rows = [
+        [prompt, answer, rank, group]
+        for prompt in "pq"
+        for group in ("ann", "bob")
+        for rank, answer in enumerate(["coffee", "water"], 1)
+    ]
     (tmp_path / "data.csv").write_text(format_rows([["prompt", "answer", "rank", "group"], *rows]))
     messages = []
-    trained(parts=Parts([0, 1, 2, 3], []), some=read_rankings(tmp_path / "data.csv").rankings, on_message=messages.append)
+    trained(
+        parts=Parts([0, 1, 2, 3], []), some=read_rankings(tmp_path / "data.csv").rankings, on_message=messages.append
+    )
     assert messages[0].startswith("training: 2 prompts, 8 answers, ")
 
 
@@ -107,7 +124,10 @@ def test_no_text_is_read_twice(trained):
 @pytest.mark.parametrize("layers, frozen", [(1, 0), (2, 0), (2, 1), (2, -1)])
 def test_layers_are_trained_where_the_user_says_so(trained, tiny_distilbert, layers, frozen):
     found = trained(replace(TINY, layers=layers, freeze_layers=frozen, learning_rate=1e-2))
-    before, after = load_file(tiny_distilbert / "model.safetensors"), dict(found.reward_model.model.distilbert.named_parameters())
+    before, after = (
+        load_file(tiny_distilbert / "model.safetensors"),
+        dict(found.reward_model.model.distilbert.named_parameters()),
+    )
     changed = {number for name, weights in after.items() if ".layer." in name for number in [int(name.split(".")[2])]
                if number < layers and not torch.equal(weights, before[name])}  # fmt: skip
     assert (found.layers, found.frozen_layers, changed) == (layers, frozen, {*range(max(frozen, 0), layers)})
@@ -119,7 +139,9 @@ def test_layers_are_trained_where_the_user_says_so(trained, tiny_distilbert, lay
 def test_the_probe_stays_where_training_the_layers_does_not_help(trained, rankings, tests):
     found = trained(replace(HARDLY, freeze_layers=0))
     assert (found.best_step, [entry["step"] for entry in found.history]) == (0, [0, 3])
-    frozen = trained(replace(HARDLY, freeze_layers=9), Parts([0, 1, 2, 3], []), some=rankings[:4])  # the same probe, and nothing else
+    frozen = trained(
+        replace(HARDLY, freeze_layers=9), Parts([0, 1, 2, 3], []), some=rankings[:4]
+    )  # the same probe, and nothing else
     rewards, probes = (one.reward_model.score_rankings(tests) for one in (found, frozen))
     assert np.corrcoef(rewards, probes)[0, 1] == pytest.approx(1, abs=1e-6)
 
@@ -132,7 +154,11 @@ def test_many_rankings_train_the_layers_too(trained, rankings, tmp_path, tiny_di
     config.n_layers = 3
     AutoModel.from_config(config).save_pretrained(tmp_path / "base")
     AutoTokenizer.from_pretrained(tiny_distilbert).save_pretrained(tmp_path / "base")
-    some = [Ranking(f"{i} {r.prompt[:9]}", [answer[:9] for answer in r.answers[:2]], [1, 2]) for i in range(80) for r in rankings][:count]
+    some = [
+        Ranking(f"{i} {r.prompt[:9]}", [answer[:9] for answer in r.answers[:2]], [1, 2])
+        for i in range(80)
+        for r in rankings
+    ][:count]
     found = trained(replace(TINY, max_steps=1), Parts([*range(count)], []), some=some, base=tmp_path / "base")
     assert (found.layers, found.frozen_layers, found.rewards is None) == (2, frozen, not frozen)
 
@@ -141,7 +167,9 @@ def test_a_reward_model_as_base_keeps_its_layers_and_most_of_what_it_says(traine
     base = RewardModel.load(tiny_reward_model)
     before = base.score_rankings(tests)
     for freeze in (None, 0):
-        found = trained(replace(HARDLY, freeze_layers=freeze), Parts([0], []), some=rankings[:1], base=tiny_reward_model)
+        found = trained(
+            replace(HARDLY, freeze_layers=freeze), Parts([0], []), some=rankings[:1], base=tiny_reward_model
+        )
         assert found.layers == len(layer_stack(base.model)) and found.start_output is not None
         assert np.corrcoef(found.reward_model.score_rankings(tests), before)[0, 1] > 0.9
     new = trained(HARDLY, Parts([0], []), some=rankings[:1])
@@ -151,7 +179,10 @@ def test_a_reward_model_as_base_keeps_its_layers_and_most_of_what_it_says(traine
 def test_an_architecture_that_is_not_known_is_trained_from_a_new_output_layer(trained, tiny_deberta):
     messages = []
     found = trained(base=tiny_deberta, on_message=messages.append)
-    assert messages[0] == f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"
+    assert (
+        messages[0]
+        == f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"
+    )
     assert messages[-1].endswith(f"; 2 of 3 layers; {HELD}")
     assert (found.layers, found.frozen_layers, found.rewards) == (3, 1, None)
 
