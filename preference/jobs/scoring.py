@@ -14,7 +14,9 @@ from preference.data.answers import Answers, Record, names_of, per_answer, read_
 from preference.data.tables import STREAM, Table, kind_of, read_table, write_table
 from preference.errors import InputError
 from preference.evaluation.judging import judge
-from preference.evaluation.scale import RewardScale, rank_within, read_scale
+from preference.evaluation.metrics import rank_within
+from preference.evaluation.record import Record as ModelRecord
+from preference.evaluation.record import read_record
 from preference.evaluation.tables import print_report
 from preference.threads import settle_waiting
 from preference.training.seen_prompts import prompt_digest
@@ -74,13 +76,13 @@ def _score_table(table: Table, settings: ScoringSettings) -> None:
         kind = kind_of(settings.output, table.kind)
         flat = answers.roles.layout == "lists" and (kind in ("csv", "xlsx") or settings.best)
         names = _added_names(answers, settings.column, flat)
-        model, scale = _load(settings, sum(len(item.answers) for item in answers.items))
-        scores = _score(answers, settings, model, scale)
+        model, known = _load(settings, sum(len(item.answers) for item in answers.items))
+        scores = _score(answers, settings, model, known)
         if table.cut_short:
             say(f"warning: {table.cut_short}: the last line was cut short, and is left out")
         if answers.roles.how:
-            _print_agreement(answers, scores.rewards, scale)
-    records = list(_with_scores(answers, scores, scale, names, flat=flat, best=settings.best))
+            _print_agreement(answers, scores.rewards, known)
+    records = list(_with_scores(answers, scores, known, names, flat=flat, best=settings.best))
     names = [name for name in names if any(name in record for record in records)]
     columns = list(dict.fromkeys(name for record in records for name in record)) if flat else [*table.columns, *names]
     write_table(settings.output, kind, columns, records, form=table.form, schema=table.schema)
@@ -106,8 +108,8 @@ def score_by_hand(prompt: str, texts: Sequence[str], settings: ScoringSettings) 
     if settings.output != STREAM:
         return _score_table(table, settings)
     with contextlib.redirect_stdout(sys.stderr):
-        model, scale = _load(settings, len(texts))
-        scores = _score(read_answers(table), settings, model, scale)
+        model, known = _load(settings, len(texts))
+        scores = _score(read_answers(table), settings, model, known)
     order = np.argsort(scores.ranks, kind="stable")
     say("rank   reward" + "  percentile" * (scores.percentiles is not None) + "  answer")
     for i in order[: 1 if settings.best else None]:
@@ -116,11 +118,14 @@ def score_by_hand(prompt: str, texts: Sequence[str], settings: ScoringSettings) 
         say(numbers + _one_line(texts[i]), hanging=len(numbers))
     if len(order) > 1:
         first, second = (shorten(_one_line(texts[i]), 40) for i in order[:2])
-        odds = scale.probability(scores.rewards[order[0]] - scores.rewards[order[1]])
+        odds = known.probability(scores.rewards[order[0]] - scores.rewards[order[1]])
         if odds is not None:
             say(f"\nA person is expected to prefer {first} to {second} {odds:.0%} of the time.")
-        elif scale.quantiles is not None:
-            say(f"{settings.model}: no odds between answers: {scale.no_odds}", to=sys.stderr)
+        elif known.reward_quantiles is not None:
+            say(
+                f"{settings.model}: no odds between answers: {known.no_odds or 'its metrics.json has no calibration'}",
+                to=sys.stderr,
+            )
 
 
 def _one_line(text: str) -> str:
@@ -156,22 +161,22 @@ def _added_names(answers: Answers, reward: str, flat: bool) -> list[str]:
     return names
 
 
-def _load(settings: ScoringSettings, answers: int) -> tuple["RewardModel", RewardScale]:
+def _load(settings: ScoringSettings, answers: int) -> tuple["RewardModel", ModelRecord]:
     """Load the model, and what its folder knows about its rewards."""
     from preference.model.reward_model import RewardModel
 
     settle_waiting()
     precision = "fp32" if settings.precision == "auto" and answers < FEW else settings.precision
-    return RewardModel.load(settings.model, device=settings.device, precision=precision), read_scale(settings.model)
+    return RewardModel.load(settings.model, device=settings.device, precision=precision), read_record(settings.model)
 
 
-def _score(answers: Answers, settings: ScoringSettings, model: "RewardModel", scale: RewardScale) -> _Scores:
+def _score(answers: Answers, settings: ScoringSettings, model: "RewardModel", known: ModelRecord) -> _Scores:
     """Score and rank all answers; say what is not known, what was not scored, and what was cut."""
     from rich.progress import Progress
 
-    if answers.roles.layout != "pairs" and scale.quantiles is None:
+    if answers.roles.layout != "pairs" and known.reward_quantiles is None:
         say(f"{settings.model}: its metrics.json has no rewards of the training answers; no percentile is given")
-    if answers.roles.layout == "pairs" and scale.temperature is None:
+    if answers.roles.layout == "pairs" and known.calibration is None:
         say(f"{settings.model}: its metrics.json has no calibration; no probability is given")
 
     texts = [
@@ -201,7 +206,7 @@ def _score(answers: Answers, settings: ScoringSettings, model: "RewardModel", sc
     of_prompt, of_answer = np.asarray(numbers, dtype=np.int64).reshape(-1, 2).T
     ranks, best = np.zeros(len(rewards), dtype=np.int64), np.zeros(len(rewards), dtype=bool)
     ranks[scored], best[scored] = rank_within(of_prompt, some, of_answer)
-    return _Scores(rewards, ranks, best, scale.percentiles(np.nan_to_num(rewards)))
+    return _Scores(rewards, ranks, best, known.percentiles(np.nan_to_num(rewards)))
 
 
 def _settle_cut(
@@ -230,7 +235,7 @@ def _settle_cut(
 
 
 def _with_scores(
-    answers: Answers, scores: _Scores, scale: RewardScale, names: list[str], *, flat: bool, best: bool
+    answers: Answers, scores: _Scores, known: ModelRecord, names: list[str], *, flat: bool, best: bool
 ) -> Iterator[Record]:
     """Give the records with their scores, or one for each answer; without what is not known."""
     layout, records = ("rows", per_answer(answers)) if flat else (answers.roles.layout, answers.table.records)
@@ -252,7 +257,7 @@ def _with_scores(
             ]
         elif each:
             margin = float(scores.rewards[start]) - float(scores.rewards[start + 1])
-            odds = None if np.isnan(margin) else scale.probability(margin)
+            odds = None if np.isnan(margin) else known.probability(margin)
             values = (
                 each[0][0],
                 each[1][0],
@@ -262,9 +267,9 @@ def _with_scores(
         yield record | {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
-def _print_agreement(answers: Answers, rewards: np.ndarray, scale: RewardScale) -> None:
+def _print_agreement(answers: Answers, rewards: np.ndarray, known: ModelRecord) -> None:
     """Print the trainer's agreement table, checks and closing sentence for the labelled answers that the model was not trained on."""
-    seen = scale.seen_prompts
+    seen = None if known.seen_prompts is None else set(known.seen_prompts)
     evaluation, notes = judge(
         answers.items, answers.roles, rewards, lambda prompt: seen is not None and prompt_digest(prompt) in seen
     )
