@@ -279,7 +279,7 @@ def test_the_head_computes_in_fp32_under_autocast(tiny_distilbert):
     assert (rewards != rewards.bfloat16().float()).sum() > 60  # of 64: not rounded to bf16
 
 
-@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-5), ("bf16", 1e-3)])
+@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-5), pytest.param("bf16", 1e-3, marks=pytest.mark.faults)])
 def test_real_weights_give_the_same_rewards_in_any_batch(precision, tolerance):
     base, tokenizer, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
     model = RewardModel(base, tokenizer, precision=precision)
