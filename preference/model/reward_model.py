@@ -6,13 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
@@ -37,13 +31,9 @@ class RewardModel:
     """
 
     def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        device: str = "cpu",
-        precision: str = "fp32",
-    ):
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *,
+        device: str = "cpu", precision: str = "fp32",
+    ):  # fmt: skip
         self.model, self.tokenizer = model.to(device).eval(), tokenizer
         self.device, self.precision = device, precision
 
@@ -54,12 +44,22 @@ class RewardModel:
         Raises:
             InputError: the folder is not such a model.
         """
-        _check_folder(folder)
         check_device(device)
+        path, train = Path(folder), "train one with `python reward_model_trainer.py`"
+        if not path.is_dir():
+            raise InputError(f"{folder}: no such folder; {train}")
+        check_files(path, train)
+        if not (path / "config.json").exists():
+            nothing = f"this folder is not a reward model (no config.json); {train}"
+            raise InputError(f"{folder}: {what_lacks_config(path) or nothing}")
         with one_thread():
             with loading(folder, remedy := "train it again"):
                 tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
                 model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
+            architecture, outputs = (model.config.architectures or ["unknown"])[0], model.config.num_labels
+            if not architecture.endswith("ForSequenceClassification") or outputs != 1:
+                found = f"{architecture} with {outputs} outputs, not a sequence-classification model with 1"
+                raise InputError(f"{folder}: this folder is not a reward model ({found}); {train}")
             missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
             check_loaded(folder, model, tokenizer, missing, remedy)
         tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model) or sys.maxsize)
@@ -69,7 +69,7 @@ class RewardModel:
 
     def score(
         self, prompts: Sequence[str], answers: Sequence[str], *, one_by_one: bool = False,
-        on_progress: Progress = lambda done: None, cut: dict[int, tuple[int, ...]] | None = None,
+        on_progress: Progress = lambda done: None, cut: dict[tuple[int, ...], list[int]] | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Return the reward of each answer to its prompt: shape (answers,), float32, in the order given.
 
@@ -77,7 +77,7 @@ class RewardModel:
 
         Args:
             one_by_one: encode every text alone.
-            cut: gets the token ids that are left of each pair that was cut, by its position.
+            cut: gets the positions of the pairs that were cut, by the token ids that are left of them.
         """
         if len(prompts) != len(answers):
             raise ValueError(f"{len(prompts)} prompts for {len(answers)} answers")
@@ -88,10 +88,9 @@ class RewardModel:
             part = order[start : start + _TEXTS_AT_ONCE]
             texts = [prompts[i] for i in part], [answers[i] for i in part]
             pairs, were_cut = encode_pairs(self.tokenizer, *texts, self.tokenizer.model_max_length)
-            if cut is not None:
-                cut |= {
-                    i: tuple(pair["input_ids"]) for i, pair, is_cut in zip(part, pairs, were_cut, strict=True) if is_cut
-                }
+            for i, pair, was_cut in zip(part, pairs, were_cut, strict=True):
+                if was_cut and cut is not None:
+                    cut.setdefault(tuple(pair["input_ids"]), []).append(i)
             rewards[part] = self.score_encoded(pairs, one_by_one=one_by_one, on_progress=on_progress)
         return rewards
 
@@ -152,20 +151,3 @@ class RewardModel:
             for chunk in chunks:
                 inputs = pad_chunk(self.tokenizer, [pairs[i] for i in chunk])
                 yield chunk, {name: tensor.to(self.device) for name, tensor in inputs.items()}
-
-
-def _check_folder(folder: str | Path) -> None:
-    """Raise InputError unless `folder` holds a sequence-classification model with one output."""
-    path, train = Path(folder), "train one with `python reward_model_trainer.py`"
-    if not path.is_dir():
-        raise InputError(f"{folder}: no such folder; {train}")
-    check_files(path, train)
-    if not (path / "config.json").exists():
-        nothing = f"this folder is not a reward model (no config.json); {train}"
-        raise InputError(f"{folder}: {what_lacks_config(path) or nothing}")
-    with loading(folder, train):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    architecture = (config.architectures or ["unknown"])[0]
-    if not architecture.endswith("ForSequenceClassification") or config.num_labels != 1:
-        found = f"{architecture} with {config.num_labels} outputs, not a sequence-classification model with 1"
-        raise InputError(f"{folder}: this folder is not a reward model ({found}); {train}")
