@@ -32,15 +32,14 @@ def rankings(sample_folder):
     return read_rankings(sample_folder / "training_data.csv").rankings
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings, seed):
+def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings):
     """Every text alone, or all of a step padded to the longest: the gradient is the same, and so is what is learned.
 
     Adam divides a gradient by its size and so magnifies rounding errors; the weights part, the accuracy stays.
     """
     chunks, gradients, accuracies = [], [], []
     for chunk_cost in (0, 10**6):
-        trainer = trainer_on(tmp_path / str(chunk_cost), tiny_distilbert, rankings, seed=seed, steps=60)
+        trainer = trainer_on(tmp_path / str(chunk_cost), tiny_distilbert, rankings, steps=30)
         trainer.collator.chunk_cost = chunk_cost
         batch = next(iter(trainer.get_train_dataloader()))
         chunks.append(len(batch["chunks"]))
