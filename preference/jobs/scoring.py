@@ -18,7 +18,7 @@ from preference.evaluation.metrics import rank_within
 from preference.evaluation.record import Record as ModelRecord
 from preference.evaluation.record import read_record
 from preference.evaluation.tables import print_report
-from preference.threads import settle_waiting
+from preference.machine import avoid_busy_waiting
 from preference.training.seen_prompts import prompt_digest
 from preference.wording import counted, name_some, plain, shorten
 
@@ -165,7 +165,7 @@ def _load(settings: ScoringSettings, answers: int) -> tuple["RewardModel", Model
     """Load the model, and what its folder knows about its rewards."""
     from preference.model.reward_model import RewardModel
 
-    settle_waiting()
+    avoid_busy_waiting()
     precision = "fp32" if settings.precision == "auto" and answers < FEW else settings.precision
     return RewardModel.load(settings.model, device=settings.device, precision=precision), read_record(settings.model)
 
