@@ -77,8 +77,10 @@ def output_name(model: PreTrainedModel) -> str:
     return next(name for name, module in model.named_modules() if module is layer) + ".weight"
 
 
-def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> int:
+def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, below: int | None = None) -> int:
     """Keep the embeddings and the lowest `layers` layers as they were pretrained; None is a third of the layers, -1 nothing.
+
+    Where a probe was fitted, only the layers `below` where it reads are trained; what pools, and the head, stay too.
 
     They hold general knowledge of language, which a few hundred rankings tend to degrade; and frozen layers need no
     backward pass.
@@ -97,7 +99,11 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> in
         raise InputError(
             f"--freeze-layers {layers}: the base model has {len(stack)} layers; leave at least one to train"
         )
-    if layers >= 0:
+    if below is not None:
+        model.requires_grad_(False)
+        for module in (*stack[max(layers, 0) : below], *([model.get_input_embeddings()] if layers < 0 else [])):
+            module.requires_grad_(True)
+    elif layers >= 0:
         first_trained = next(stack[layers].parameters())
         for parameter in model.parameters():  # in the order of definition: embeddings, layers, head
             if parameter is first_trained:

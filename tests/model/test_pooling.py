@@ -9,7 +9,7 @@ from preference.data.rankings import Ranking
 from preference.data.sample import TRAINING_SAMPLE
 from preference.model.base_models import BaseModel
 from preference.model.head import set_output
-from preference.training.encoded_table import encode_rankings
+from preference.training.batching import encode_rankings
 from preference.training.probe import fit_probe
 from preference.training.settings import TrainingSettings
 from preference.training.start import start_from
