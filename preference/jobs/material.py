@@ -11,8 +11,8 @@ from preference.data.sample import TRAINING_SAMPLE
 from preference.data.splits import Parts, split_by_prompt, train_on_seen
 from preference.errors import InputError
 from preference.evaluation.record import read_record
+from preference.machine import PROCESS
 from preference.model.base_models import BaseModel, find_base_model
-from preference.processes import PROCESS
 from preference.training.model_folder import check_ours, previous_folder
 from preference.training.settings import TrainingSettings
 from preference.wording import counted

@@ -15,7 +15,7 @@ from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.plots import plot_rewards
 from preference.evaluation.tables import print_report
 from preference.jobs.material import Material, TrainingFiles, say
-from preference.processes import PROCESS
+from preference.machine import PROCESS
 from preference.training.model_card import model_card
 from preference.training.model_folder import last_checkpoint, previous_folder, remove_run, save_model, unfinished_folder
 from preference.training.probe import Review, review_states, split_states

@@ -22,9 +22,9 @@ from preference.data.splits import Parts
 from preference.durable_files import writing_to
 from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs, split_rewards
+from preference.machine import PROCESS
 from preference.model.encoding import chunk_cost_of, rewards_of_chunks
 from preference.model.head import output_layer
-from preference.processes import PROCESS
 from preference.training.batching import RankingBatchSampler, RankingCollator
 from preference.training.model_folder import last_checkpoint
 from preference.training.objectives import LOSSES
