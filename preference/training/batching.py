@@ -2,8 +2,7 @@
 
 A step holds a few prompts with all their answers, since the objectives compare a prompt's answers. The answers are
 encoded in chunks of like length, shape (answers of a chunk, their longest), and the rewards put back in order before
-any comparison is made. Where the model's layers run unpadded (`preference.model.unpadding`) a step is one chunk, unless
-memory sets a bound.
+any comparison is made.
 """
 
 from collections.abc import Iterator, Sequence
@@ -130,7 +129,7 @@ class RankingCollator:
     Without a tokenizer the answers are `states`, shape (answers, width), instead of token ids: one chunk.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase | None, chunk_cost: int | None = CHUNK_COST_CPU):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase | None, chunk_cost: int = CHUNK_COST_CPU):
         self.tokenizer, self.chunk_cost = tokenizer, chunk_cost
 
     def __call__(self, rankings: Sequence[dict]) -> dict:

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from preference.evaluation.evaluation import GENERALISATION, Evaluation
 from preference.evaluation.record import Record
 from preference.model.base_models import MINILM, REWARD_MODEL_DEFAULT, SMOLLM2, BaseModel
-from preference.model.head import output_layer
+from preference.model.layers import output_layer
 from preference.training.report import Report, judged_by, typical_pair
 from preference.wording import counted, plain
 

@@ -24,7 +24,7 @@ from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs, split_rewards
 from preference.machine import PROCESS
 from preference.model.encoding import chunk_cost_of, rewards_of_chunks
-from preference.model.head import output_layer
+from preference.model.layers import output_layer
 from preference.training.batching import RankingBatchSampler, RankingCollator
 from preference.training.model_folder import last_checkpoint
 from preference.training.objectives import LOSSES
@@ -74,7 +74,7 @@ class RankingTrainer(Trainer):
         self.objective, self.settings = LOSSES[settings.objective], settings
         self.validation_rankings = [rankings[i] for i in parts.validation]
         self.head_learning_rate = settings.head_learning_rate if new_output else settings.learning_rate
-        self.collator = RankingCollator(tokenizer, chunk_cost_of(model, str(args.device)) if tokenizer else None)
+        self.collator = RankingCollator(tokenizer, chunk_cost_of(str(args.device)))
         sizes, share = [len(rankings[i].answers) for i in parts.training], (args.world_size, args.process_index)
         self.batch_sampler = RankingBatchSampler(sizes, settings.batch_size, args.seed, *share)
         self.best: Best | None = None

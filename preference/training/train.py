@@ -13,14 +13,14 @@ import numpy as np
 import psutil
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.machine import PROCESS, PROCESSES, check_device, choose_precision
 from preference.model.base_models import BaseModel, quiet_transformers
-from preference.model.head import set_output, standardise_rewards
-from preference.model.reward_model import RewardModel, score_encoded
+from preference.model.layers import set_output, standardise_rewards
+from preference.model.reward_model import RewardModel
 from preference.training.batching import encode_rankings, split_answers, warn_of_cut_answers
 from preference.training.model_folder import begin_run, check_same_run, last_checkpoint, steps_done
 from preference.training.probe import Probe, split_states
@@ -236,7 +236,7 @@ def _train_layers(job: _Job, resume: bool, on_message: Callable[[str], object]) 
     )  # fmt: skip
     _run_trainer(trainer, checkpoint)
     best_step = trainer.restore_best()
-    scaled_on = _put_on_scale(trainer, job, best_step, start.tokenizer)
+    scaled_on = _put_on_scale(trainer, job, best_step)
     return _Result(trainer, best_step, job.schedule.steps - steps_done(checkpoint), scaled_on)
 
 
@@ -273,14 +273,15 @@ def _run_trainer(trainer: RankingTrainer, checkpoint: Path | None) -> None:
             raise
 
 
-def _put_on_scale(trainer: RankingTrainer, job: _Job, best_step: int, tokenizer: PreTrainedTokenizerBase) -> int:
+def _put_on_scale(trainer: RankingTrainer, job: _Job, best_step: int) -> int:
     """Give the rewards of validation or some training answers mean 0 and standard deviation 1; return how many."""
     if trainer.best and len(job.parts.validation) >= SCALE_RANKINGS:
         rewards = np.asarray(trainer.best.rewards)
     else:
         drawn = np.random.default_rng(job.settings.seed).permutation(job.parts.training)[:SCALE_RANKINGS]
         pairs = [pair for i in sorted(drawn.tolist()) for pair in split_answers(job.encoded[i])]
-        rewards = score_encoded(job.start.model, tokenizer, pairs, device=job.settings.device, precision=job.precision)
+        scorer = RewardModel(job.start.model, job.start.tokenizer, device=job.settings.device, precision=job.precision)
+        rewards = scorer.score_encoded(pairs)
     trainer.check_rewards(rewards, best_step)
     standardise_rewards(job.start.model, rewards)
     return len(rewards)

@@ -14,7 +14,7 @@ from preference.evaluation.evaluation import evaluate
 from preference.evaluation.record import Odds
 from preference.jobs.training import draw_picture
 from preference.model.base_models import BaseModel
-from preference.model.fine_tuning import load_base_model
+from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
 from preference.training.model_card import licence_of, model_card, text
 from preference.training.probe import Review

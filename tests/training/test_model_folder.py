@@ -17,7 +17,7 @@ from preference.errors import InputError
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.record import WRITER, Record, read_record
 from preference.jobs.training import restore_command
-from preference.model.fine_tuning import load_base_model
+from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
 from preference.training.model_folder import (
     begin_run,
