@@ -1,4 +1,4 @@
-"""Other people's preference data, read by the roles of its columns: what each record compares, and the rankings they make up."""
+"""Other people's preference data, read by the roles of its columns: what each compares, and the rankings of all."""
 
 import re
 from collections import Counter
@@ -7,34 +7,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from preference.data.dialogues import (
-    ASSISTANT,
-    USER,
-    Turn,
-    Unreadable,
-    are_messages,
-    as_text,
-    common_turns,
-    common_words,
-    read_dialogue,
-    read_messages,
-)  # fmt: skip
+from preference.data.dialogues import ASSISTANT, USER, Turn, are_messages, as_text, read_dialogue, read_messages
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks, ranking_of
 from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
 from preference.data.tables import Table, TableError, find_unwritable, first_line, keys_of
-from preference.data.values import (
-    NoComparison,
-    Record,
-    flat,
-    number,
-    number_or_none,
-    opened,
-    says_nothing,
-    text_of,
-)  # fmt: skip
+from preference.data.values import NoComparison, Record, Unreadable, flat, number, opened, says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import shorten
+
+Ranked = tuple[list[str], list[int], str]  # answers, ranks, subset
 
 TWO_PLACES = "answers listed twice with different ranks"
 _TIES = re.compile(r"(tie|tied|both|bothbad|equal|equally|same|draw|neither|none|even|no_preference)(_|$)")
@@ -69,10 +51,6 @@ def read_comparisons(
     Args:
         named: columns that flags name for a role, see `roles.FLAGS`.
         labelled: whether something must be said of the answers; otherwise they may be answers to be scored.
-
-    Raises:
-        InputError: the roles are not clear.
-        TableError: records are wrong, one line for each.
     """
     try:
         unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
@@ -206,7 +184,7 @@ def _side(record: Record, columns: Sequence[str], roles: Roles) -> list[Any]:
 
 
 def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, roles: Roles) -> tuple[str, list[str]]:
-    """Return the prompt and the answers as texts, by the chat rule; answers may be whole chats, with the prompt in them."""
+    """Return the prompt and the answers as texts, by the chat rule; answers may be whole chats, with the prompt."""
     chats = _turn_by_turn(context, values, record, roles)
     if not chats:
         values = [opened(value, is_list=False) for value in values]
@@ -223,7 +201,7 @@ def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, 
 
 
 def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles: Roles) -> list[list[Turn]]:
-    """Return the chats where prompt and answers list what was said in each turn: '["Hi", "Bye"]', '["Hello", "See you"]'."""
+    """Return the chats where prompt and answers list what was said in each turn: '["Hi", "Bye"]'."""
     if len(roles.prompt) != 1 or roles.how == "chosen":
         return []
     asked, *said = [_texts_of_turns(opened(value)) for value in (record.get(roles.prompt[0]), *values)]
@@ -235,7 +213,7 @@ def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles:
 
 
 def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> tuple[list[Turn], list[list[Turn]]]:
-    """Divide chats into the turns with which all begin, and the rest of each; some may be only the end of the others."""
+    """Divide chats into the turns with which all begin, and the rest of each; some may be only the end of others."""
     whole = [any(t.role == USER for t in chat) for chat in chats]
     before = context or chats[whole.index(True)][:-1]
     chats = [chat if is_whole else [*before, *chat] for chat, is_whole in zip(chats, whole, strict=True)]
@@ -255,6 +233,25 @@ def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> 
     return context, chats
 
 
+def common_turns(chats: Sequence[list[Turn]]) -> int:
+    """Return with how many equal turns all chats begin; each keeps at least one of its own."""
+    most = max(min(map(len, chats)) - 1, 0)
+    return next((i for i in range(most) if any(chat[i] != chats[0][i] for chat in chats)), most)
+
+
+def common_words(one: str, other: str) -> int:
+    """Return where the common beginning of two texts ends, between words; each text keeps at least a word.
+
+    >>> common_words("The sky is blue.", "The sky is black.")
+    10
+    """
+    limit = min(len(one.rstrip()), len(other.rstrip()))
+    end = next((i for i in range(limit) if one[i] != other[i]), max(limit - 1, 0))
+    while end and not (one[end].isspace() and other[end].isspace()):
+        end -= 1
+    return end
+
+
 def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
     if len(texts) != 2:
         raise NoComparison("no prompt")
@@ -272,17 +269,17 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
     """Return a rank for each answer, of any numbers: lower is better."""
     if roles.how == "chosen":
         better = len(_side(record, roles.answers, roles))
-        scores = [number_or_none(record.get(column), column) for column in roles.scores]
+        scores = [_number(record.get(column), column) for column in roles.scores]
         if len(scores) == 2 and scores[0] is not None and scores[1] is not None and scores[0] <= scores[1]:
             if scores[0] < scores[1]:
                 raise NoComparison("scores that contradict chosen and rejected")
             better = len(answers)
         return [*([1.0] * better), *([2.0] * (len(answers) - better))]
     if roles.how == "vote":
-        return _ranks_of_vote(record.get(roles.said[0]), roles, names, answers, record)
+        return _ranks_of_vote(record, roles, names, answers)
     if roles.how in ("order", ""):
         return [float(i) if roles.how else None for i in range(len(answers))]
-    numbers = [number_or_none(value, name) for name, value in _numbers(record, roles)]
+    numbers = [_number(value, name) for name, value in _numbers(record, roles)]
     if len(numbers) != len(answers):
         raise Unreadable(f"{len(numbers)} {roles.said[0]} for {len(answers)} {roles.answers[0]}; give each of them one")
     if roles.how == "rank":
@@ -290,8 +287,15 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
     return [None if value is None else -value for value in numbers]
 
 
+def _number(value: Any, name: str) -> float | None:
+    found = number(value)
+    if found is None and not says_nothing(value):
+        raise Unreadable(f"{name!r} is not a number: {shorten(str(value))}; write a number")
+    return found
+
+
 def _numbers(record: Record, roles: Roles) -> Iterable[tuple[str, Any]]:
-    """Return the rank, score or one-hot vote of each answer, with its name."""
+    """Return the rank or score of each answer, with its name."""
     said = roles.said[0]
     if len(roles.answers) > 1 or roles.layout == "rows":
         return [(column, _given(record, column)) for column in roles.said]
@@ -319,13 +323,9 @@ def _by_position(ranks: list[float | None], answers: list[str], record: Record) 
     return [float(place) for place in places] if is_position else ranks
 
 
-def _ranks_of_vote(
-    value: Any, roles: Roles, names: Sequence[str], answers: Sequence[str], record: Record
-) -> list[float | None]:
-    """Return ranks from a vote: 1 for the answers that won, 2 for the others; or from a number between the two `roles.ends`.
-
-    A vote names an answer by its number, letter, side or id, by the name of its column or of the model, by its text, or says `A>B`.
-    """
+def _ranks_of_vote(record: Record, roles: Roles, names: list[str], answers: list[str]) -> list[float | None]:
+    """Return ranks from a vote: 1 for those that won, 2 for the others; or from a number between the `roles.ends`."""
+    value = record.get(roles.said[0])
     won = opened(value)
     if says_nothing(value) or won == []:
         raise NoComparison("no vote")
@@ -336,32 +336,35 @@ def _ranks_of_vote(
         if not low <= given <= high:
             raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; it must be from {low:g} to {high:g}")
         return [*(abs(given - end) for end in roles.ends)]
-    winners = {_winner(one, roles, names, answers, record) for one in (won if isinstance(won, list) else [value])}
+    votes = won if isinstance(won, list) else [value]
+    winners = {_winner(text_of(one), record, roles, names, answers) for one in votes}
     return [1.0 if i in winners or -1 in winners else 2.0 for i in range(len(answers))]
 
 
-def _winner(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[str], record: Record) -> int:
-    """Return the position of the answer that a vote names, or -1 for a tie."""
-    text = text_of(value)
+def _winner(text: str, record: Record, roles: Roles, names: list[str], answers: list[str]) -> int:
+    """Return the position of the answer that a vote names, or -1 for a tie.
+
+    It names an answer by its number, letter, side or id, by its column or model, by its text, or says `A>B`.
+    """
     is_tie = bool(_TIES.match(plain_name(text)))
     if roles.first and len(answers) == 2 and not is_tie:
         return int(text.casefold() != roles.first.casefold())
     for i, answer in enumerate(answers):
         if text and (text == answer.strip() or text.casefold() in [name.casefold() for name in names[i : i + 1]]):
             return i
-    for i, column in enumerate(roles.models):
-        if text and text == text_of(record.get(column)):
-            return i
+    models = [text_of(record.get(column)) for column in roles.models]
+    if text and text in models:
+        return models.index(text)
     if is_tie:
         return -1
     if compared := _COMPARED.fullmatch(text):
         one, sign, other = compared.groups()
-        return -1 if "=" in sign else _winner(one if ">" in sign else other, roles, names, answers, record)
+        return -1 if "=" in sign else _winner(one if ">" in sign else other, record, roles, names, answers)
     words = plain_name(text).split("_")
     named = {names.index(word) for word in words if word in names} or {SIDES[word] for word in words if word in SIDES}
     if len(named) == 1 and (found := named.pop()) < len(answers):
         return found
-    raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; write one of {', '.join(names)}, tie")
+    raise Unreadable(f"{roles.said[0]} is {shorten(text)}; write one of {', '.join(names)}, tie")
 
 
 # Rankings
@@ -369,7 +372,7 @@ def _winner(value: Any, roles: Roles, names: Sequence[str], answers: Sequence[st
 
 @dataclass
 class Gathered:
-    """The rankings of all records, those of one prompt one after the other, and what each has in the column `subset`."""
+    """The rankings of all records, those of one prompt together, and what each has in the column `subset`."""
 
     rankings: list[Ranking] = field(default_factory=list)
     subsets: list[str] = field(default_factory=list)
@@ -380,8 +383,8 @@ class Gathered:
 def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
     """Put what the records compare together to rankings.
 
-    What each record compares is a ranking of its own: several rankings of one prompt by one rater get a `group` each. Only single
-    answers are ranked against each other, those of one rater and group, and pairs of one group that make up a ranking become it again.
+    What each record compares is a ranking of its own: several of a prompt by one rater get a `group` each. Only single
+    answers are ranked against each other, and pairs of one group that make up a ranking become it again.
     """
     found = Gathered()
     by_prompt: dict[str, dict[tuple[str, str], list[Comparison]]] = {}
@@ -402,11 +405,9 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
     return found
 
 
-def _rankings_of(
-    said: list[Comparison], roles: Roles, left_out: Counter[str]
-) -> list[tuple[list[str], list[int], str]]:
-    """Return one rater's rankings of a prompt in one group: answers, ranks, subset."""
-    found: dict[Any, tuple[list[str], list[int], str]] = {}
+def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[Ranked]:
+    """Return one rater's rankings of a prompt in one group."""
+    found: dict[Any, Ranked] = {}
     for part in [said] if roles.layout == "rows" else [[one] for one in said]:
         answers, subset = [answer.strip() for one in part for answer in one.answers], part[0].subset
         try:

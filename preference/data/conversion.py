@@ -1,4 +1,4 @@
-"""Converting preference data: from any table, or a data set of the Hub, to the CSV of this project, or to pairs and lists."""
+"""Converting preference data: from any table, or a data set of the Hub, to our CSV, or to pairs and lists."""
 
 import itertools
 import os
@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import comb
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -32,11 +31,10 @@ from preference.data.tables import (
 from preference.data.values import Record, text_of
 from preference.durable_files import back_up
 from preference.errors import InputError
-from preference.wording import as_size, plain, shorten
+from preference.wording import plain, shorten
 
 ALL, BEST_WORST = "all", "best-worst"  # which pairs
 PAIRED = ("trl", "trl-conversational", "rewardbench")
-MOST_BYTES = 2_000_000_000  # of pairs, which are made in memory
 
 Pair = tuple[str, str]  # better, worse
 
@@ -101,7 +99,6 @@ def convert(
     rankings, read = gathered.rankings, _count(len(table.records), "record")
     if not rankings:
         raise InputError(f"{table.source}: {read}, and no comparison: {_reasons(gathered)}")
-    _check_size(rankings, target)
     for line in (*table.notes, f"{table.source}: {roles.told()}", f"first: {_shown(rankings[0])}"):
         _report(line, target)
     backup = back_up(target.path) if target.path != STREAM and Path(target.path).is_file() else None
@@ -185,8 +182,8 @@ def _reasons(gathered: Gathered) -> str:
     return ", ".join([*unranked, *(f"{count:,} with {why}" for why, count in gathered.left_out.most_common())])
 
 
-# What is written: the CSV and labelled lists hold every comparison and every tie. Pairs hold the comparisons; those of one
-# ranking share its `group`, by which the ranking is made of them again.
+# What is written: the CSV and labelled lists hold every comparison and tie; pairs of one ranking share its `group`, by
+# which the ranking is made of them again.
 
 
 def pairs_of(ranking: Ranking, which: str = ALL) -> Iterator[Pair]:
@@ -201,23 +198,6 @@ def pairs_of(ranking: Ranking, which: str = ALL) -> Iterator[Pair]:
     else:
         pairs = itertools.combinations(by_rank, 2)
         yield from ((better, worse) for (rank, better), (other, worse) in pairs if rank < other)
-
-
-def _check_size(rankings: list[Ranking], target: Target) -> None:
-    """Refuse pairs that would fill the memory: 20,000 ranked answers to a prompt are 200 million pairs."""
-    if target.format not in PAIRED or target.pairs != ALL:
-        return
-    counts, size = [], 0.0
-    for ranking in rankings:
-        ties = Counter(ranking.ranks).values()
-        counts.append(comb(len(ranking.ranks), 2) - sum(comb(tied, 2) for tied in ties))
-        of_answer = sum(map(len, ranking.answers)) / len(ranking.answers)
-        size += counts[-1] * (len(ranking.prompt) + 50 + 2 * of_answer)
-    if size > MOST_BYTES:
-        longest = max(rankings, key=lambda ranking: len(ranking.answers))
-        alone = f"{shorten(longest.prompt)} alone has {len(longest.answers):,} answers"
-        much = f"all {sum(counts):,} pairs would be about {as_size(size)} of text, too much for one file"
-        raise InputError(f"--to {target.format}: {much}; {alone}; write --pairs best-worst")
 
 
 def _as_rows(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
@@ -244,7 +224,7 @@ def _as_trl_conversational(ranking: Ranking, pairs: Iterable[Pair]) -> list[Reco
 
 
 def _as_lists(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
-    """Labelled lists for the listwise losses of sentence-transformers, which allow no further column; the worst have label 0.
+    """Labelled lists for the listwise losses of sentence-transformers, which allow no further column; 0 is the worst.
 
     https://sbert.net/docs/cross_encoder/loss_overview.html
     """
@@ -268,7 +248,7 @@ TARGETS: dict[str, tuple[str, Callable[[Ranking, Iterable[Pair]], list[Record]]]
 
 _DATASET = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]+)?")
 _REMEDIES = {  # by what an error, or its kind, is called
-    "gated": "its owner grants access on request; ask for it on https://huggingface.co/datasets/{name},"
+    "gatedrepoerror|is a gated dataset": "its owner grants access on request; ask for it on https://huggingface.co/datasets/{name},"
     " then run `hf auth login`",
     "offline": "no such file here, and not in the cache of datasets, and HF_HUB_OFFLINE is set; unset it",
     "config name is missing|builderconfig": "choose a configuration with --config ({whole})",
@@ -294,7 +274,7 @@ def is_dataset_name(source: str) -> bool:
 def read_dataset(name: str, config: str | None, split: str | None, limit: int | None) -> Table:
     """Read a split of a data set: OWNER/NAME, or OWNER/NAME/FOLDER for the files in one of its folders.
 
-    With a limit only its first records are fetched; otherwise the split is downloaded, and kept in the cache of `datasets`.
+    With a limit only its first records are fetched; otherwise the split is downloaded, and kept in the library's cache.
     """
     owner, repository, *folder = name.split("/", 2)
     offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON")

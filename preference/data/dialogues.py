@@ -1,17 +1,16 @@
 """Chats as texts, and back: the one rule by which a chat of several turns becomes a prompt.
 
-A prompt that is one user message is that message. Any other chat is its turns, each after its role, with an empty line between:
+A prompt that is one user message is that message. Any other chat is its turns, each after its role:
 
     System: Be brief.
 
     User: Name a prime number.
 
-An answer that is one assistant message is that message; a longer one is written like a chat. The rule can be undone: a paragraph
-inside a turn that begins like a turn (`User: `) gets a backslash in front, and so does a single message that reads like a whole chat.
+An answer that is one assistant message is that message; a longer one is written like a chat. The rule can be undone: a
+paragraph in a turn that begins like one (`User: `) gets a backslash in front, as does a message that reads like a chat.
 """
 
 import re
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from preference.wording import shorten
@@ -31,18 +30,15 @@ _LIKE_A_TURN = re.compile(rf"(?<=\n\n)(?=\\*{_LABEL})")
 _ESCAPED = re.compile(rf"(?<=\n\n)\\(?=\\*{_LABEL})")
 _HELPSTEER = "<extra_id_1>"  # it marks all turns but the first
 # How others write a dialogue as one text, by what stands before each turn.
-_MARKS = [
-    re.compile(mark)
-    for mark in (
-        r"(?:\A|\n\n)(Human|Assistant):",  # HH-RLHF
-        r"(?:\A|\n)(System|Human|User|Assistant):",
-        r"<\|im_start\|>(\w+)\n",  # ChatML
-        r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\n\n",  # Llama 3
-        r"(?:\A|\n)<\|(system|user|assistant)\|>\n",  # Zephyr
-        r"(?:\A|\n)### (System|Instruction|Human|User|Response|Assistant):",  # Alpaca
-        rf"(?:\A|\n){_HELPSTEER}(User|Assistant)\n",
-    )
-]
+_MARKS = (
+    r"(?:\A|\n\n)(Human|Assistant):",  # HH-RLHF
+    r"(?:\A|\n)(System|Human|User|Assistant):",
+    r"<\|im_start\|>(\w+)\n",  # ChatML
+    r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\n\n",  # Llama 3
+    r"(?:\A|\n)<\|(system|user|assistant)\|>\n",  # Zephyr
+    r"(?:\A|\n)### (System|Instruction|Human|User|Response|Assistant):",  # Alpaca
+    rf"(?:\A|\n){_HELPSTEER}(User|Assistant)\n",
+)
 _ENDS = re.compile(r"\s*(?:<\|(?:im_end|eot_id|end|endoftext)\|>|</s>)\s*\Z")
 
 
@@ -86,7 +82,7 @@ def as_turns(text: str, alone: str = USER) -> list[Turn]:
 
 
 def read_messages(value: Any) -> list[Turn]:
-    """Return the turns of a list of `{"role": …, "content": …}`, or `{"from": …, "value": …}`, but for system messages without text.
+    """Return the turns of a list of `{"role": …, "content": …}` or `{"from": …, "value": …}`, but no empty system ones.
 
     Content may be a list of parts, `{"type": "text", "text": …}`. Raises Unreadable for anything else.
     """
@@ -113,17 +109,11 @@ def read_messages(value: Any) -> list[Turn]:
 
 
 def are_messages(value: Any) -> bool:
-    """Say whether a value is a list of messages, or one message, with roles that `read_messages` knows.
-
-    >>> are_messages([{"role": "user", "content": "Hi"}]), are_messages([{"role": "admin", "content": "Hi"}]), are_messages(["Hi"])
-    (True, False, False)
-    """
+    """Say whether a value is a list of messages, or one message, with roles that `read_messages` knows."""
     messages = value if isinstance(value, list) else [value]
-    return bool(messages) and all(
-        isinstance(one, dict)
-        and str(one.get("role", one.get("from"))).lower() in _ROLES
-        and ("content" in one or "value" in one)
-        for one in messages
+    dicts = [one for one in messages if isinstance(one, dict) and ("content" in one or "value" in one)]
+    return 0 < len(messages) == len(dicts) and all(
+        str(one.get("role", one.get("from"))).lower() in _ROLES for one in dicts
     )
 
 
@@ -137,31 +127,12 @@ def read_dialogue(text: str) -> list[Turn] | None:
         return turns
     text = f"{_HELPSTEER}User\n{text}" if f"\n{_HELPSTEER}" in text else text.strip()
     for mark in _MARKS:
-        first, *pieces = mark.split(text)
+        first, *pieces = re.split(mark, text)
         roles = [_ROLES.get(role.lower(), "") for role in pieces[::2]]
         if not first.strip() and ASSISTANT in roles[1:] and roles[0] in _BEGINS[USER]:
             turns = [Turn(role, _ENDS.sub("", said).strip()) for role, said in zip(roles, pieces[1::2], strict=True)]
             return [turn for turn in turns if turn.text or turn.role != "system"] if "" not in roles else None
     return None
-
-
-def common_turns(chats: Sequence[list[Turn]]) -> int:
-    """Return with how many equal turns all chats begin; each keeps at least one of its own."""
-    most = max(min(map(len, chats)) - 1, 0)
-    return next((i for i in range(most) if any(chat[i] != chats[0][i] for chat in chats)), most)
-
-
-def common_words(one: str, other: str) -> int:
-    """Return where the common beginning of two texts ends, between words; each text keeps at least a word.
-
-    >>> common_words("The sky is blue.", "The sky is black.")
-    10
-    """
-    limit = min(len(one.rstrip()), len(other.rstrip()))
-    end = next((i for i in range(limit) if one[i] != other[i]), max(limit - 1, 0))
-    while end and not (one[end].isspace() and other[end].isspace()):
-        end -= 1
-    return end
 
 
 def _labelled(turns: list[Turn]) -> str:

@@ -1,4 +1,4 @@
-"""Records that hold more than one comparison, or hold it deep inside: exports of annotation tools, trees of messages, forms.
+"""Records that hold several comparisons, or hold one deep inside: exports of annotation tools, trees, forms.
 
 `unfold` makes plain records of them, with columns as `roles` knows them. Other records stay as they are.
 """
@@ -19,15 +19,13 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
     first, names = (records[0], set(records[0])) if records else ({}, set[str]())
     only = list(first.values()) if len(records) == 1 else []
     if only and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only):
-        return [
-            (0, {name: values.get(i) for name, values in first.items()}) for i in only[0]
-        ]  # columns, as pandas writes
+        # A table by its columns, as pandas writes it.
+        return [(0, {name: values.get(i) for name, values in first.items()}) for i in only[0]]
     if len(only) == 1 and _are_objects(only[0]) and not are_messages(only[0]):  # {"data": [...]}
         return [(0, record) for _, record in unfold(only[0])]
     if isinstance(first.get("prompt"), dict) and "replies" in first["prompt"]:
-        return _trees(
-            (i, message) for i, record in enumerate(records) for message in _messages_of(record["prompt"], None)
-        )
+        trees = (_messages_of(record["prompt"], None) for record in records)
+        return _trees((i, message) for i, tree in enumerate(trees) for message in tree)
     if {"message_id", "parent_id", "text", "role"} <= names:
         return _trees(enumerate(records))
     parts: Callable[[Record], Iterable[Record]] = lambda record: [record]
@@ -46,7 +44,7 @@ def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
-# OpenAssistant: a tree of messages, in which the siblings are ranked. https://huggingface.co/datasets/OpenAssistant/oasst1
+# OpenAssistant: a tree of messages with ranked siblings. https://huggingface.co/datasets/OpenAssistant/oasst1
 
 
 def _messages_of(message: Record, parent: str | None) -> Iterator[Record]:

@@ -1,8 +1,7 @@
 """What each column of other people's preference data is: its role, known by its name.
 
-A record has a prompt, two or more answers (or one, to be ranked against the others of its prompt), and something that was said of
-them: which was chosen, ranks, scores, a vote, an order. `ROLES` is the table of names; a flag names a column that is not in it.
-Where two readings are possible, `find_roles` asks for the flag instead of guessing.
+A record has a prompt, two or more answers (or one, to rank against others of its prompt), and what was said of them:
+which was chosen, ranks, scores, a vote, an order. `ROLES` is the table of names; a flag names a column not in it.
 """
 
 import argparse
@@ -16,14 +15,13 @@ from preference.data.values import Record, number, opened
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 
-# Names are compared in lower case, with _ for spaces, hyphens and dots; of a column within another (`fields.prompt`), the
-# last part counts, too.
+# Names are compared in lower case, with _ for spaces, hyphens and dots; of `fields.prompt`, the last part counts, too.
 ROLES = {
     role: names.split()
     for role, names in {
         "prompt": """prompt user_prompt prompt_text question query instruction input user_input input_text user_query
             user_message anchor post article problem request context full_text""",
-        "chat": "conversations conversation trajectory messages history text",  # the prompt, where none of those is there
+        "chat": "conversations conversation trajectory messages history text",  # the prompt, where no other column is
         "system": "system system_prompt system_message",
         "history": "history",
         "turn": "turn",
@@ -36,7 +34,7 @@ ROLES = {
         "answers": """answers responses completions candidates outputs generations summaries docs documents passages
             options candidates_completions responses_and_scores output""",
         "order": "ranked_responses ranked_answers ranked_completions ranked_outputs",  # answers from best to worst
-        "answer": """answer response completion output reply candidate generated_text summary summary_text body text""",
+        "answer": "answer response completion output reply candidate generated_text summary summary_text body text",
         "rank": "rank ranks ranking position place",
         "score": """score scores overall_score pm_score rating ratings reward rewards label labels helpfulness quality
             overall_quality best is_best avg_rating overall stars""",
@@ -44,8 +42,8 @@ ROLES = {
             better_response better_answer preferred_response preferred_answer human_preference preference_label selected
             accept overall_preference preference_strength comparison which_is_better which_answer_is_better
             which_response_is_better chosen""",
-        "rater": """rater annotator annotator_id judge rater_id annotator_name worker worker_id labeler labeler_id user_id
-            completed_by judge_id email_address username""",
+        "rater": """rater annotator annotator_id judge rater_id annotator_name worker worker_id labeler labeler_id
+            user_id completed_by judge_id email_address username""",
         "group": "group",
         "subset": "subset",
     }.items()
@@ -53,13 +51,13 @@ ROLES = {
 _ANSWER = (
     "(?:answer|response|completion|output|candidate|reply|summary|conversation|generation|option|chat|human_ref|text)"
 )
+_WON = r"(?:winner|win|won|best|better)_(?:model_|answer_|response_)?\*"  # 1 for the answer that did
 _BESIDE = {  # columns of which there is one for each answer: `answer1`, `response_b`, `score_0`; * is the side
     "answers": re.compile(rf"(?:model_|assistant_)?(?:\*_{_ANSWER}|{_ANSWER}_\*)(?:_text)?|\*"),
     "rank": re.compile(r"(?:answer_|response_)?(?:(?:rank|ranking|position|place)_\*|\*_rank)"),
     "score": re.compile(
-        r"(?:answer_|response_)?(?:score|rating|reward|stars)_\*|(?:answer_|response_)\*_(?:score|rating|reward)"
+        r"(?:answer_|response_)?(?:(?:score|rating|reward|stars)_\*|\*_(?:score|rating|reward))|" + _WON
     ),
-    "won": re.compile(r"(?:winner|win|won|best|better)_(?:model_|answer_|response_)?\*"),
     "name": re.compile(r"(?:model|generator)_\*(?:_name)?"),
     "rejected": re.compile(f"(?:{'|'.join(ROLES['rejected'])})_\\*"),
 }
@@ -79,8 +77,7 @@ FLAGS = {
     "rater": "the column that says who ranked",
 }
 _SAID = {
-    "vote": "vote", "won": "vote", "rank": "ranks, lower is better", "score": "scores, higher is better",
-    "order": "order, best first",
+    "vote": "vote", "rank": "ranks, lower is better", "score": "scores, higher is better", "order": "order, best first",
 }  # fmt: skip
 SAMPLE = 200  # records by which texts are compared
 
@@ -91,9 +88,9 @@ class Roles:
 
     Attributes:
         prompt: put together with line ends; none: the prompt is what the answers have in common at their beginning.
-        answers: the better ones where `how` is "chosen"; otherwise one column for each answer, or one that lists them, or one answer.
+        answers: the better ones where `how` is "chosen"; else a column for each, or one of lists, or of one answer.
         names: of the answers, as a vote calls them.
-        how: what was said: chosen, vote, won (a column for each answer), rank, score, order, or "" for nothing.
+        how: what was said: chosen, vote, rank, score, order, or "" for nothing.
         said: the columns that say it; in a list of objects the key.
         layout: rows (one answer in a record), lists, or pairs (one chosen and one rejected answer).
         ends: the numbers of a vote with which the first answer is best, and with which the second is.
@@ -129,8 +126,8 @@ class Roles:
     def told(self) -> str:
         """Return in one line what was understood.
 
-        >>> Roles(prompt=("question",), answers=("chosen",), rejected=("rejected",), how="chosen", system="system").told()
-        'prompt: system, question; better: chosen; worse: rejected'
+        >>> Roles(prompt=("question",), answers=("chosen",), rejected=("rejected",), how="chosen").told()
+        'prompt: question; better: chosen; worse: rejected'
         """
         prompt = ", ".join(filter(None, (self.system, self.history, *self.prompt)))
         parts = [f"prompt: {prompt or 'the common beginning of both answers'}"]
@@ -142,9 +139,8 @@ class Roles:
             parts += [f"{_SAID[self.how]}: {', '.join(self.said)}"] if self.how else []
         if self.ends:
             parts[-1] += f" ({self.ends[0]:g}: the first, {self.ends[1]:g}: the second)"
-        return "; ".join(
-            parts + [f"{name}: {getattr(self, name)}" for name in ("turn", "rater", "group") if getattr(self, name)]
-        )
+        apart = [f"{name}: {column}" for name in ("turn", "rater", "group") if (column := getattr(self, name))]
+        return "; ".join(parts + apart)
 
 
 def add_role_arguments(parser: argparse._ArgumentGroup, *without: str) -> None:
@@ -185,7 +181,7 @@ class _Columns:
                 raise InputError(f"--{role} {missing[0]}: no such column; there are {there}")
 
     def _find_families(self) -> dict[str, dict[str, str]]:
-        """Return by role the columns of which there are several, by their sides: {"a": "response_a", "b": "response_b"}."""
+        """Return by role the columns of which there are several, by their sides: {"a": "response_a", …}."""
         found: dict[str, dict[str, dict[str, str]]] = {role: {} for role in _BESIDE}
         for column in self.free:
             before, _, name = column.rpartition(".")
@@ -198,7 +194,7 @@ class _Columns:
         return {role: next((f for f in families.values() if len(f) > 1), {}) for role, families in found.items()}
 
     def of(self, role: str, *others: str) -> list[str]:
-        """Return the columns that a flag names for a role, or those with one of its names, in their order; without others."""
+        """Return the columns that a flag names for a role, or those with one of its names; without others."""
         known = (column for name in ROLES[role] for column in self.free if name in self.parts[column])
         return [column for column in dict.fromkeys(self.named.get(role) or known) if column not in others]
 
@@ -223,10 +219,6 @@ class _Columns:
         values = self.values(column, SAMPLE)
         return bool(values) and all(isinstance(opened(value), list) for value in values)
 
-    def list_or_answer(self) -> str:
-        """Return the column of one answer, or of whole chats."""
-        return self.one("answer") or next(filter(self.holds_lists, self.of("chat")), "")
-
     def inner_keys(self, columns: Sequence[str], most: int | None = None) -> list[str]:
         """Return the keys of the objects in lists."""
         lists = [opened(value) for column in columns for value in self.values(column, most)]
@@ -248,9 +240,6 @@ def find_roles(
         records: all of them, flat (see `values.flat`).
         named: what flags say: role to column, several with commas.
         labelled: whether something must be said of the answers.
-
-    Raises:
-        InputError: a role is missing, or could be one of two columns; the text names the flag.
     """
     table = _Columns(columns, records, named or {})
     found = _find_answers(table, labelled)
@@ -261,7 +250,7 @@ def find_roles(
 
 
 def _find_answers(table: _Columns, labelled: bool) -> Roles:
-    """Find the answers and what was said of them: in a list, in columns side by side, a pair, or one answer in a record."""
+    """Find the answers and what was said of them."""
     unlabelled = None
     for reading in [_pair] if {"chosen", "rejected"} & table.named.keys() else [_listed, _side_by_side, _pair, _single]:
         found = reading(table)
@@ -285,7 +274,7 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
 
 
 def _listed(table: _Columns) -> Roles | None:
-    """A column that lists the answers: objects with a rank or a score, or texts with ranks or scores in another list, or in order."""
+    """A column that lists answers: objects with a rank or score, texts beside a list of them, or in order."""
     order = "" if "answers" in table.named else table.one("order")
     column = order or next(filter(table.holds_lists, table.of("answers")), "")
     if not column:
@@ -319,7 +308,7 @@ def _side_by_side(table: _Columns) -> Roles | None:
         return None
     names = tuple(family)
     found = Roles(answers=tuple(family.values()), names=names, models=table.beside("name", names), first=table.first)
-    columns = {role: table.beside(role, names) for role in ("won", *table.of_numbers)}
+    columns = {role: table.beside(role, names) for role in table.of_numbers}
     if "vote" in table.named or not (any(columns.values()) or {"rank", "score"} & table.named.keys()):
         vote = table.one("vote", *(table.of("chosen") if table.of("rejected") else []), ask=True)
         if vote:
@@ -328,7 +317,7 @@ def _side_by_side(table: _Columns) -> Roles | None:
 
 
 def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, float] | None:
-    """Return the numbers with which a vote says that the first of two answers is better, and that the second is; None: words say it."""
+    """Return the numbers of a vote for the first of two answers, and for the second; None: it is words."""
     values, wins = [n for n in map(number, table.values(vote)) if n is not None], number(table.first)
     if len(sides) != 2 or not values or (table.first and wins is None):
         return None
@@ -346,15 +335,13 @@ def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, f
 
 
 def _pair(table: _Columns) -> Roles | None:
-    """One column of better answers, and one or more of worse; or a whole chat, or an answer, and the worse one apart."""
+    """A column of better answers, and one or more of worse; or a whole chat, or an answer, and the worse one apart."""
     rejected = table.named.get("rejected") or [*table.families["rejected"].values()] or table.of("rejected")[:1]
     chosen = table.one("chosen") or next(filter(table.holds_lists, table.of("chat")), "") or table.one("answer")
     if not chosen or not rejected:
         return None
-    scores = [
-        next((c for c in table.free if table.parts[c] & {*_SCORES.format(side).split()}), "")
-        for side in ("chosen", "rejected")
-    ]  # fmt: skip
+    forms = [{*_SCORES.format(side).split()} for side in ("chosen", "rejected")]
+    scores = [next((column for column in table.free if table.parts[column] & names), "") for names in forms]
     values = [value for column in (chosen, *rejected) for value in table.values(column)]
     as_json = bool(table.one("subset")) and _are_lists_as_json(values)
     listed = as_json or len(rejected) > 1 or any(isinstance(one, list) and not are_messages(one) for one in values)
@@ -371,7 +358,8 @@ def _are_lists_as_json(values: Sequence[Any]) -> bool:
 
 def _single(table: _Columns) -> Roles | None:
     """One answer in a record, with its rank or score."""
-    answer = table.one("answers") if "answers" in table.named else table.list_or_answer()
+    named = table.one("answers") if "answers" in table.named else table.one("answer")
+    answer = named or next(filter(table.holds_lists, table.of("chat")), "")
     if not answer:
         return None
     found = Roles(answers=(answer,), layout="rows")
@@ -402,7 +390,7 @@ def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
 
 
 def _without_repeated(table: _Columns, prompts: list[str]) -> list[str]:
-    """Leave out columns whose text is in another one everywhere, as a question is in the prompt that was made of it; `input` comes last."""
+    """Leave out columns whose text another one has everywhere, as a prompt has the question; `input` comes last."""
     texts = {column: [str(record.get(column) or "").strip() for record in table.records[:SAMPLE]] for column in prompts}
     kept: list[str] = []
     for column in sorted(prompts, key=lambda column: -sum(map(len, texts[column]))):

@@ -1,4 +1,4 @@
-"""The values of other people's records, however a table writes them: numbers, lists, messages, objects within objects, names."""
+"""The values of other people's records, however a table writes them: numbers, lists, messages, names."""
 
 import json
 import math
@@ -38,14 +38,6 @@ def number(value: Any) -> float | None:
     except OverflowError:
         found = math.copysign(math.inf, value)
     return None if math.isnan(found) else found
-
-
-def number_or_none(value: Any, name: str) -> float | None:
-    """Return the number of an answer, or None where the value says nothing; raise Unreadable for anything else."""
-    found = number(value)
-    if found is None and not says_nothing(value):
-        raise Unreadable(f"{name!r} is not a number: {shorten(str(value))}; write a number")
-    return found
 
 
 def says_nothing(value: Any) -> bool:
@@ -95,7 +87,7 @@ def flat(record: Record) -> Record:
 
 
 def text_of(value: Any) -> str:
-    """Return the value of a cell as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
+    """Return the value of a cell as text. A table that lacks some whole numbers has 1.0 for 1; nothing and NaN are "".
 
     >>> text_of(" Ann "), text_of(2.0), text_of(2.5), text_of(None), text_of(math.nan)
     ('Ann', '2', '2.5', '', '')
