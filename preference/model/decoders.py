@@ -10,8 +10,6 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from preference.model.generator import TEMPLATE_SECONDS, time_limit
-
 # The chat of a model that has none: prompt, empty line, answer, end of text.
 PLAIN_TEMPLATE = (
     "{bos}{{% for message in messages %}}{{% if not loop.first %}}{{{{ '\\n\\n' }}}}{{% endif %}}{{{{ message['content'] }}}}{{% endfor %}}"
@@ -49,8 +47,7 @@ def give_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
     else:
         begins = tokenizer.bos_token is not None and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
         tokenizer.chat_template = PLAIN_TEMPLATE.format(bos="{{ bos_token }}" if begins else "")
-    with time_limit(TEMPLATE_SECONDS, "its chat template does not end"):
-        chat = write_chats(tokenizer, ["a question"], ["an answer"])[0]
+    chat = write_chats(tokenizer, ["a question"], ["an answer"])[0]
     if not -1 < chat.find("a question") < chat.find("an answer"):
         raise ValueError("its chat template does not show a prompt and then an answer")
 

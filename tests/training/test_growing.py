@@ -2,11 +2,11 @@ import random
 
 import numpy as np
 import pytest
+from preference.training.growing import Learner, in_blocks
 
 from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs
-from preference.training.growing import Learner, in_blocks
 from preference.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(max_length=64)
