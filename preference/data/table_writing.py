@@ -7,18 +7,21 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.wording import plain, shorten
 
+if TYPE_CHECKING:
+    from preference.data.tables import Table
+
 STREAM = "-"  # standard input, standard output
 _UNWRITABLE = re.compile(r"[\0\ud800-\udfff]")
-_CELL_LIMIT, _ROW_LIMIT = 32_767, 1_048_576  # of a sheet: characters, rows
+_CELL_LIMIT = 32_767  # characters in a cell of a sheet
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,9 @@ def first_line(error: Exception) -> str:
 
 
 def write_table(
-    target: str | Path,
-    kind: str,
-    columns: Sequence[str],
-    records: Iterable[dict[str, Any]],
-    *,
-    form: Form | None = None,
-    schema: Any = None,
-) -> None:
+    target: str | Path, kind: str, columns: Sequence[str], records: Iterable[dict[str, Any]], *,
+    form: Form | None = None, schema: Any = None,
+) -> None:  # fmt: skip
     """Write records to a file, which appears whole or not at all, or to standard output ("-").
 
     Args:
@@ -63,9 +61,7 @@ def write_table(
     Raises:
         InputError: the kind cannot hold a value, or the target cannot be written.
     """
-    streams = str(target) == STREAM
-    name = "standard output" if streams else str(target)
-    records, form = list(records), form or Form()
+    name, records, form = "standard output" if str(target) == STREAM else str(target), list(records), form or Form()
     if str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
         form = replace(form, separator="\t", above="")
     if kind == "csv":
@@ -77,16 +73,42 @@ def write_table(
     elif kind == "parquet":
         data = _as_parquet(name, columns, records, schema)
     else:
-        data = _as_xlsx(
-            name,
-            [
-                [form.names.get(column, column) for column in columns],
-                *([record.get(column) for column in columns] for record in records),
-            ],
-        )
+        data = _as_xlsx(name, [form.names.get(column, column) for column in columns], columns, records)
+    _put(target, name, data, is_text=kind not in ("parquet", "xlsx"))
+
+
+def save_table(
+    path: str | Path, table: "Table", *, removed: Collection[int] = (), added: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Write a table that was read from `path` back in its form, atomically, with what was changed in its records meanwhile.
+
+    Titles, separators, types and columns stay; a prompt that stood in the first of its rows only does so again. A workbook
+    keeps its other sheets, its formats, and the cells that were not changed.
+
+    Args:
+        removed: the indices of the records that go.
+        added: records that come at the end.
+
+    Raises:
+        InputError: the kind cannot hold a value, or `path` cannot be written.
+    """
+    records: list[dict[str, Any]] = []
+    above: dict[str, Any] = {}
+    for i, record in enumerate(table.records):
+        same = {column for column in table.filled.get(i, ()) if record[column] == above.get(column)}
+        records.append({key: "" if key in same else value for key, value in record.items()})
+        above = above if i in removed else record
+    if table.kind == "xlsx":
+        _put(path, str(path), _edited(Path(path).read_bytes(), table, records, removed, added))
+        return
+    kept = [record for i, record in enumerate(records) if i not in removed]
+    write_table(path, table.kind, table.columns, [*kept, *added], form=table.form, schema=table.schema)
+
+
+def _put(target: str | Path, name: str, data: bytes, is_text: bool = False) -> None:
     if str(target).lower().endswith(".gz"):
         data = gzip.compress(data, mtime=0)
-    if not streams:
+    if str(target) != STREAM:
         try:
             write_atomically(target, data)
         except OSError as error:
@@ -97,10 +119,10 @@ def write_table(
         while rest:  # with PYTHONUNBUFFERED the buffer is a raw file, which writes a part
             rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
-    elif kind in ("parquet", "xlsx"):
-        raise InputError(f"standard output: a terminal cannot show {kind}; name a file, or pass it on through a pipe")
-    else:
+    elif is_text:
         sys.stdout.write(plain(data.decode("utf-8")))  # no characters that a terminal would obey
+    else:
+        raise InputError("standard output: a terminal can only show text; name a file, or pass it on through a pipe")
 
 
 def find_unwritable(text: str) -> str:
@@ -120,9 +142,8 @@ def format_rows(rows: Iterable[Sequence[Any]], *, line_end: str = "\n", separato
     '"a, b","two\\nlines",1\\n'
     """
     lines = _Lines()
-    csv.writer(lines, delimiter=separator, lineterminator="\r\n").writerows(
-        rows
-    )  # the module quotes only those line ends that it writes itself
+    # The module quotes only those line ends that it writes itself.
+    csv.writer(lines, delimiter=separator, lineterminator="\r\n").writerows(rows)
     return "".join(line.removesuffix("\r\n") + line_end for line in lines)
 
 
@@ -134,10 +155,8 @@ class _Lines(list[str]):
 
 def format_csv(name: str, columns: Sequence[str], records: Sequence[dict[str, Any]], form: Form) -> bytes:
     """Return a CSV; raise InputError, which begins with `name`, where no CSV can hold a value."""
-    rows = [
-        [form.names.get(column, column) for column in columns],
-        *([_cell(record.get(column)) for column in columns] for record in records),
-    ]
+    rows = [[_cell(record.get(column)) for column in columns] for record in records]
+    rows.insert(0, [form.names.get(column, column) for column in columns])
     text = format_rows(rows, line_end=form.line_end, separator=form.separator)
     if find_unwritable(text):
         row, cell = next((row, cell) for row, cells in enumerate(rows) for cell in cells if find_unwritable(cell))
@@ -147,11 +166,9 @@ def format_csv(name: str, columns: Sequence[str], records: Sequence[dict[str, An
 
 def _cell(value: Any) -> str:
     """Return a value as the text of a cell; what is not flat becomes JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (bool, list, dict)) else str(value)
+    if isinstance(value, (bool, list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else str(value)
 
 
 def _as_json(record: dict[str, Any]) -> bytes:
@@ -168,47 +185,63 @@ def _as_parquet(name: str, columns: Sequence[str], records: list[dict[str, Any]]
     arrays = []
     for column in columns:
         known = schema.field(column).type if schema is not None and column in schema.names else None
-        values = [record.get(column) for record in records]
         try:
-            array = pyarrow.array(values, known)
+            array = pyarrow.array([record.get(column) for record in records], known)
             # A column that has no value so far holds texts.
             arrays.append(array.cast(pyarrow.string()) if pyarrow.types.is_null(array.type) else array)
         except (pyarrow.ArrowException, UnicodeEncodeError, OverflowError, ValueError, TypeError) as error:
-            raise InputError(
-                f"{name}: the column {column!r} holds what Parquet cannot ({first_line(error)}); write JSONL instead"
-            ) from None
-    file = io.BytesIO()
-    parquet.write_table(pyarrow.table(arrays, names=list(columns)), file)
+            what = f"the column {column!r} holds what Parquet cannot ({first_line(error)})"
+            raise InputError(f"{name}: {what}; write JSONL instead") from None
+    parquet.write_table(pyarrow.table(arrays, names=list(columns)), file := io.BytesIO())
     return file.getvalue()
 
 
-def _as_xlsx(name: str, rows: list[list[Any]]) -> bytes:
+def _as_xlsx(name: str, header: Sequence[str], columns: Sequence[str], records: list[dict[str, Any]]) -> bytes:
     import openpyxl
-    from openpyxl.cell import WriteOnlyCell
+
+    book = openpyxl.Workbook()
+    for row, values in enumerate([header, *([record.get(column) for column in columns] for record in records)], 1):
+        for column, value in enumerate(values, 1):
+            _set_cell(f"{name}, row {row}", book.active.cell(row, column), value)
+    book.save(file := io.BytesIO())
+    return file.getvalue()
+
+
+def _set_cell(place: str, cell: Any, value: Any) -> None:
+    """Set the value of a sheet's cell, a number or a text."""
     from openpyxl.utils.exceptions import IllegalCharacterError
 
-    if len(rows) > _ROW_LIMIT:
-        raise InputError(f"{name}: a sheet holds {_ROW_LIMIT:,} rows, not {len(rows):,}; write CSV instead")
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-    for row, values in enumerate(rows, 1):
-        cells = []
-        for value in values:
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            try:
-                cell = WriteOnlyCell(sheet, value if number else _cell(value))
-            except (IllegalCharacterError, ValueError):
-                raise InputError(
-                    f"{name}, row {row}: a sheet cannot hold {shorten(str(value))}; write CSV instead"
-                ) from None
-            if not number:
-                if len(_cell(value)) > _CELL_LIMIT:
-                    raise InputError(
-                        f"{name}, row {row}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead"
-                    )
-                cell.data_type = "s"  # also where a text begins with "=": it is no formula
-            cells.append(cell)
-        sheet.append(cells)
-    file = io.BytesIO()
-    book.save(file)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    try:
+        cell.value = value if is_number else _cell(value)
+    except (IllegalCharacterError, ValueError):
+        raise InputError(f"{place}: a sheet cannot hold {shorten(str(value))}; write CSV instead") from None
+    if not is_number and len(_cell(value)) > _CELL_LIMIT:
+        raise InputError(f"{place}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead")
+    if not is_number:
+        cell.data_type = "s"  # also where a text begins with "=": it is no formula
+
+
+def _edited(
+    data: bytes, table: "Table", records: Sequence[dict[str, Any]], removed: Collection[int], added: Sequence[dict]
+) -> bytes:
+    """Return a workbook with the changed cells of its table, without the rows removed and with those added."""
+    import openpyxl
+
+    from preference.data.tables import as_typed, unzipped
+
+    data = unzipped(table.source, data)
+    book, shown = (openpyxl.load_workbook(io.BytesIO(data), data_only=only) for only in (False, True))
+    sheet, values = book[table.sheet], shown[table.sheet]
+    gone = sorted((table.numbers[i] for i in removed), reverse=True)
+    for merged in [cells for cells in sheet.merged_cells.ranges if gone and cells.max_row > table.header]:
+        sheet.unmerge_cells(str(merged))  # deleting a row would not move them
+    new_rows = range(max([table.header, *table.numbers]) + 1, sys.maxsize)
+    for row, record in [*zip(table.numbers, records, strict=True), *zip(new_rows, added)]:
+        for column, key in enumerate(table.places, 1):
+            if key and _cell(record.get(key)) != as_typed(values.cell(row, column).value):
+                _set_cell(f"{table.source}, row {row}", sheet.cell(row, column), record.get(key))
+    for row in gone:
+        sheet.delete_rows(row)
+    book.save(file := io.BytesIO())
     return file.getvalue()

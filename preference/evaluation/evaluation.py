@@ -73,10 +73,10 @@ def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, see
     """
     lengths = answer_lengths(rankings)
     pairs, longest_pairs, shortest_pairs = (count_pairs(rankings, values) for values in (rewards, lengths, -lengths))
-    metrics = measure_agreement(rankings, rewards, seed=seed, pairs=pairs)
+    metrics = measure_agreement(rankings, rewards, seed=seed)
     spread = measure_spread(rankings, rewards)
-    longest = measure_agreement(rankings, lengths, seed=seed, pairs=longest_pairs)
-    shortest = measure_agreement(rankings, -lengths, seed=seed, pairs=shortest_pairs)
+    longest = measure_agreement(rankings, lengths, seed=seed)
+    shortest = measure_agreement(rankings, -lengths, seed=seed)
     checks: list[Check] = []
     if part in UNSEEN:
         checks = [

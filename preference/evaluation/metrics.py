@@ -1,6 +1,7 @@
-"""How well rewards agree with rankings: accuracies, rank correlations, and a bootstrap over prompts."""
+"""How well rewards agree with rankings: accuracies, rank correlations, and ranks made of rewards."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,31 +24,26 @@ class PairCounts:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Agreement of rewards with rankings.
-
-    Accuracies are shares of untied pairs with margin > 0 (equal rewards count half). `kendall_tau` (tau-b) and
-    `spearman_rho` are means over rankings; a ranking whose rewards are all equal counts 0. `best_of_n_hit_rate`
-    is the share of rankings whose highest reward belongs to a best-ranked answer (shared when tied).
-    `length_controlled_accuracy` is the mean of the accuracy on pairs whose better answer is the longer one
-    and on pairs whose better answer is the shorter one; None where one kind is missing.
-    """
+    """Agreement of rewards with rankings; accuracies are shares of untied pairs with margin > 0 (equal rewards count half)."""
 
     prompts: int
     answers: int
     pairs: int
     pairwise_accuracy: float
     pairwise_accuracy_95: tuple[float, float]  # see bootstrap_interval
-    accuracy_where_longer_is_better: float | None
+    accuracy_where_longer_is_better: (
+        float | None
+    )  # on pairs whose better answer is the longer one; None: there are none
     accuracy_where_shorter_is_better: float | None
-    length_controlled_accuracy: float | None
-    kendall_tau: float
-    spearman_rho: float
-    best_of_n_hit_rate: float
+    length_controlled_accuracy: float | None  # the mean of these two
+    kendall_tau: float  # tau-b, the mean over rankings; one whose rewards are all equal counts 0
+    spearman_rho: float  # likewise
+    best_of_n_hit_rate: float  # share of rankings whose highest reward belongs to a best answer (shared when tied)
 
 
 @dataclass(frozen=True)
 class RewardSpread:
-    """Where the rewards lie; `mean_margin` is the mean over all untied pairs of reward of chosen − reward of rejected."""
+    """Where the rewards lie; `mean_margin` is the mean of reward of chosen − reward of rejected over all untied pairs."""
 
     mean_margin: float
     reward_min: float
@@ -58,10 +54,15 @@ class RewardSpread:
 
 def split_rewards(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> list[np.ndarray]:
     """Split the rewards of all answers, in order, into one array per ranking."""
-    ends = np.cumsum([len(ranking.answers) for ranking in rankings])
-    if len(rewards) != (ends[-1] if len(ends) else 0):
-        raise ValueError(f"{len(rewards)} rewards for {ends[-1] if len(ends) else 0} answers")
-    return np.split(np.asarray(rewards, dtype=np.float64), ends[:-1])
+    ends = np.cumsum([0, *(len(ranking.answers) for ranking in rankings)])
+    if len(rewards) != ends[-1]:
+        raise ValueError(f"{len(rewards)} rewards for {ends[-1]} answers")
+    return np.split(np.asarray(rewards, dtype=np.float64), ends[1:-1])
+
+
+def by_ranking(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> list[tuple[Ranking, np.ndarray]]:
+    """Return each ranking with the rewards of its answers."""
+    return list(zip(rankings, split_rewards(rankings, rewards), strict=True))
 
 
 def answer_lengths(rankings: Sequence[Ranking]) -> np.ndarray:
@@ -75,7 +76,8 @@ def pair_margins(ranking: Ranking, rewards: np.ndarray) -> np.ndarray:
     >>> pair_margins(Ranking("p", ["a", "b", "c"], [1, 2, 2]), np.array([0.5, 0.25, 1.0]))
     array([ 0.25, -0.5 ])
     """
-    return (rewards[:, None] - rewards[None, :])[_chosen(ranking)]
+    ranks = np.asarray(ranking.ranks)
+    return (rewards[:, None] - rewards)[ranks[:, None] < ranks]
 
 
 def count_pairs(
@@ -90,72 +92,52 @@ def count_pairs(
     >>> pairs.right, pairs.pairs
     (array([1.5]), array([2.]))
     """
-    right: dict[str, float] = {}
-    pairs: dict[str, float] = {}
-    for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True):
-        chosen = _chosen(ranking)
+    right: dict[str, float] = defaultdict(float)
+    pairs: dict[str, float] = defaultdict(float)
+    for ranking, values in by_ranking(rankings, rewards):
+        margins = pair_margins(ranking, values)
         if longer_is_better is not None:
-            lengths = answer_lengths([ranking])
-            longer = lengths[:, None] > lengths[None, :]
-            chosen &= longer if longer_is_better else longer.T
-        margins = values[:, None] - values[None, :]
-        ordered = ((margins > 0) * 1.0 + (margins == 0) * 0.5)[chosen].sum()
-        prompt = ranking.key
-        right[prompt] = right.get(prompt, 0.0) + float(ordered)
-        pairs[prompt] = pairs.get(prompt, 0.0) + float(chosen.sum())
+            longer_by = pair_margins(ranking, answer_lengths([ranking]))
+            margins = margins[longer_by > 0 if longer_is_better else longer_by < 0]
+        right[ranking.key] += float((margins > 0).sum() + (margins == 0).sum() / 2)
+        pairs[ranking.key] += len(margins)
     return PairCounts(np.asarray(list(right.values())), np.asarray(list(pairs.values())))
 
 
-def measure_agreement(
-    rankings: Sequence[Ranking],
-    rewards: Sequence[float] | np.ndarray,
-    *,
-    seed: int = 0,
-    pairs: PairCounts | None = None,
-) -> Metrics:
-    """Return the metrics of `rewards`, one for each answer in order, against `rankings`.
-
-    Args:
-        seed: of the bootstrap.
-        pairs: what `count_pairs` says of all pairs, where the caller has it already.
-    """
-    parts = split_rewards(rankings, rewards)
-    pairs = pairs or count_pairs(rankings, rewards)
-    longer, shorter = (count_pairs(rankings, rewards, longer_is_better=which) for which in (True, False))
-    both = longer.pairs.sum() and shorter.pairs.sum()
+def measure_agreement(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, seed: int = 0) -> Metrics:
+    """Return the metrics of `rewards`, one for each answer in order, against `rankings`; `seed` is of the bootstrap."""
+    pairs = count_pairs(rankings, rewards)
+    longer, shorter = (
+        counts.accuracy() if counts.pairs.sum() else None
+        for counts in (count_pairs(rankings, rewards, longer_is_better=which) for which in (True, False))
+    )
+    taus, rhos, hits = [], [], []
+    for ranking, values in by_ranking(rankings, rewards):
+        ranks = np.asarray(ranking.ranks)
+        flat = np.ptp(values) == 0
+        taus.append(0.0 if flat else stats.kendalltau(-ranks, values).statistic)
+        rhos.append(0.0 if flat else stats.spearmanr(-ranks, values).statistic)
+        hits.append((ranks == ranks.min())[values == values.max()].mean())
     return Metrics(
         prompts=len(pairs.pairs),
         answers=len(rewards),
         pairs=int(pairs.pairs.sum()),
         pairwise_accuracy=pairs.accuracy(),
         pairwise_accuracy_95=bootstrap_interval(pairs.right, pairs.pairs, seed=seed),
-        accuracy_where_longer_is_better=longer.accuracy() if longer.pairs.sum() else None,
-        accuracy_where_shorter_is_better=shorter.accuracy() if shorter.pairs.sum() else None,
-        length_controlled_accuracy=(longer.accuracy() + shorter.accuracy()) / 2 if both else None,
-        kendall_tau=float(
-            np.mean([_correlation(stats.kendalltau, r, v) for r, v in zip(rankings, parts, strict=True)])
-        ),
-        spearman_rho=float(
-            np.mean([_correlation(stats.spearmanr, r, v) for r, v in zip(rankings, parts, strict=True)])
-        ),
-        best_of_n_hit_rate=float(np.mean([_hit(r, v) for r, v in zip(rankings, parts, strict=True)])),
+        accuracy_where_longer_is_better=longer,
+        accuracy_where_shorter_is_better=shorter,
+        length_controlled_accuracy=None if longer is None or shorter is None else (longer + shorter) / 2,
+        kendall_tau=float(np.mean(taus)),
+        spearman_rho=float(np.mean(rhos)),
+        best_of_n_hit_rate=float(np.mean(hits)),
     )
 
 
 def measure_spread(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> RewardSpread:
     """Return where `rewards`, one for each answer in order, lie."""
-    margins = [
-        (values[:, None] - values[None, :])[_chosen(ranking)]
-        for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True)
-    ]
+    margins = np.concatenate([pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)])
     values = np.asarray(rewards, dtype=np.float64)
-    return RewardSpread(
-        float(np.concatenate(margins).mean()),
-        float(values.min()),
-        float(values.max()),
-        float(values.mean()),
-        float(values.std()),
-    )
+    return RewardSpread(*(float(v) for v in (margins.mean(), values.min(), values.max(), values.mean(), values.std())))
 
 
 def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:
@@ -167,18 +149,25 @@ def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:
     return stats.rankdata(-np.asarray(rewards), method="min").astype(int).tolist()
 
 
-def _chosen(ranking: Ranking) -> np.ndarray:
-    """Return [i, j]: answer i is ranked better than answer j."""
-    ranks = np.asarray(ranking.ranks)
-    return ranks[:, None] < ranks[None, :]
+def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rank each reward among those of its prompt, 1 is the highest; equal rewards share the better rank.
 
+    Args:
+        prompts: shape (answers,), a number for each prompt.
+        rewards: shape (answers,).
+        answers: shape (answers,), a number for each answer to a prompt; one that several people ranked counts once.
 
-def _correlation(statistic: Callable, ranking: Ranking, rewards: np.ndarray) -> float:
-    if np.ptp(rewards) == 0:
-        return 0.0
-    return float(statistic(-np.asarray(ranking.ranks), rewards).statistic)
+    Returns:
+        The ranks, and whether each is the prompt's best (of equal ones the first): both of shape (answers,).
 
+    >>> ranks, best = rank_within(np.array([7, 8, 7, 7]), np.array([0.9, 0.1, 0.9, 0.5]), np.array([1, 2, 1, 3]))
+    >>> ranks.tolist(), best.tolist()
+    ([1, 1, 1, 2], [True, True, False, False])
+    """
+    import pandas as pd
 
-def _hit(ranking: Ranking, rewards: np.ndarray) -> float:
-    best = np.asarray(ranking.ranks) == min(ranking.ranks)
-    return float(best[rewards == rewards.max()].mean())
+    rows = pd.DataFrame({"prompt": prompts, "reward": rewards, "answer": answers})
+    once = rows.drop_duplicates("answer")
+    by_prompt = once.groupby("prompt")["reward"]
+    ranks = pd.Series(by_prompt.rank(method="min", ascending=False).to_numpy(dtype=int), once["answer"])
+    return ranks[answers].to_numpy(), rows.index.isin(by_prompt.idxmax())

@@ -1,11 +1,14 @@
 """metrics.json: what a model's folder says of the model to programs. Only this module knows its keys."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from preference.evaluation.calibration import win_probability
 
 FILE = "metrics.json"
 
@@ -71,6 +74,20 @@ class Record:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
+
+    def percentiles(self, rewards: np.ndarray | Sequence[float]) -> list[int] | None:
+        """Return how many per cent of the training answers have a lower reward.
+
+        >>> Record(reward_quantiles=list(np.linspace(-2.0, 2.0, 101))).percentiles([0.0, -5.0, 1.0])
+        [50, 0, 75]
+        """
+        if self.reward_quantiles is None:
+            return None
+        return np.rint(np.interp(rewards, self.reward_quantiles, np.arange(101))).astype(int).tolist()
+
+    def probability(self, margin: float) -> float | None:
+        """Return the probability that a person prefers the answer whose reward is higher by `margin`."""
+        return float(win_probability(margin, self.calibration.temperature)) if self.calibration else None
 
 
 def read_record(folder: str | Path) -> Record:
