@@ -1,8 +1,6 @@
 """Where confirmed rankings go: rows of a table, and events of the log beside it."""
 
 import contextlib
-import gzip
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,8 +17,9 @@ from preference.data.tables import (
     format_rows,
     kind_of,
     read_table,
+    save_table,
     write_table,
-)
+)  # fmt: skip
 from preference.data.values import text_of
 from preference.durable_files import append_durably, locked, prepare_file, write_atomically
 from preference.errors import InputError
@@ -28,7 +27,6 @@ from preference.ranking.log import Event, RankingLog
 from preference.wording import shorten
 
 TAKEN = "another ranker is working on this file; finish that one first, or choose another --data"
-CELL_LIMIT = 32_767  # characters in a cell of a sheet
 
 
 class RankingStore:
@@ -86,7 +84,7 @@ class RankingStore:
             merged, above = self._table.merged and above == key[0], key[0]
             rows.append(dict(zip(names, ("" if merged else prompt, answer, rank), strict=True)))
         appends = self._table.kind == "csv" and not self._compressed
-        restore = self._append(rows) if appends else self._rewrite(self._fresh(), {}, rows)
+        restore = self._append(rows) if appends else self._rewrite(self._fresh(), {}, added=rows)
         self._note(restore, "ranked", key, answers=list(answers), ranks=list(ranks), seconds=seconds)
         if appends:
             self._ranks.setdefault(key, {}).update(zip(map(str.strip, answers), ranks, strict=True))
@@ -102,7 +100,7 @@ class RankingStore:
         """
         table = self._fresh()
         own = [] if ranked.recheck else _own_rows(table, ranked)
-        restore = self._rewrite(table, dict.fromkeys(own)) if own else None
+        restore = self._rewrite(table, {}, removed=own) if own else None
         self._note(restore, "undone", ranked.key, recheck=ranked.recheck)
         return bool(own) or ranked.recheck
 
@@ -145,28 +143,19 @@ class RankingStore:
         return partial(os.truncate, self.path, append_durably(self.path, text.removesuffix(end), end))
 
     def _rewrite(
-        self, table: Table, changes: Mapping[int, int | None], added: Sequence[dict] = ()
+        self, table: Table, changes: Mapping[int, int], *, removed: Sequence[int] = (), added: Sequence[dict] = ()
     ) -> Callable[[], object]:
-        """Replace the file by one in which records have other ranks, or none, and others were added; return what undoes that."""
+        """Replace the file by one in which records have other ranks, are gone or were added; return what undoes that."""
+        rank = table.need(*COLUMNS)[2]
+        texts = table.kind != "xlsx" and any(isinstance(record.get(rank), str) for record in table.records)
+        for i, new in changes.items():
+            table.records[i][rank] = str(new) if texts else new
+        added = [row | {rank: str(row[rank]) if texts else row[rank]} for row in added]
         before = self.path.read_bytes() if self._known else b""
-        prompt, _, rank = table.need(*COLUMNS)
-        if table.kind == "xlsx" and before:
-            data = gzip.decompress(before) if self._compressed else before
-            data = _change_sheet(table, data, changes, added)
-            write_atomically(self.path, gzip.compress(data, mtime=0) if self._compressed else data)
+        if before:
+            save_table(self.path, table, removed=removed, added=added)
         else:
-            texts = any(isinstance(record.get(rank), str) for record in table.records)
-            records = [dict(record) for record in table.records]
-            if table.merged:
-                for above, record in zip(table.records, records[1:], strict=False):
-                    record[prompt] = "" if record[prompt].strip() == above[prompt].strip() else record[prompt]
-            for i, new in changes.items():
-                records[i][rank] = str(new) if texts else new
-            kept = [record for i, record in enumerate(records) if changes.get(i, 0) is not None]
-            kept += [row | {rank: str(row[rank])} if texts else row for row in added]
-            write_table(
-                self.path, table.kind, table.places or table.columns, kept, form=table.form, schema=table.schema
-            )
+            write_table(self.path, table.kind, table.columns, added)
         return partial(write_atomically, self.path, before)
 
     def _fresh(self) -> Table:
@@ -183,12 +172,8 @@ class RankingStore:
             return
         table, self._compressed = self._fresh(), self.path.suffix.lower() == ".gz"
         if state:
-            data = self.path.read_bytes()
-            self._compressed = data.startswith(GZIP)
-            if table.kind == "xlsx":
-                _change_sheet(
-                    table, gzip.decompress(data) if self._compressed else data, {}, ()
-                )  # raises what forbids it
+            with open(self.path, "rb") as file:
+                self._compressed = file.read(2) == GZIP
         found: dict[Key, dict[str, float]] = {}
         self._last_prompt = ""
         for (prompt, group, rater), answer, rank in _contents(table):
@@ -216,51 +201,9 @@ def _contents(table: Table) -> list[tuple[Key, str, float | None]]:
 
 def _own_rows(table: Table, ranked: Event) -> list[int]:
     """Return which records are a ranking's, if all are there as `add` writes them: without a group, or anything else."""
-    wanted, contents, found = set(zip(map(str.strip, ranked.answers), ranked.ranks, strict=True)), _contents(table), {}
-    for i, (key, answer, rank) in enumerate(contents):
+    wanted, found = set(zip(map(str.strip, ranked.answers), ranked.ranks, strict=True)), {}
+    for i, (key, answer, rank) in enumerate(_contents(table)):
         filled = sum(bool(text_of(value)) for value in table.records[i].values())
         if key == ranked.key and (answer, rank) in wanted and filled == len(COLUMNS):
             found[answer, rank] = i
-    own = sorted(found.values())
-    below = {contents[i + 1][0] for i in own if i + 1 < len(contents) and i + 1 not in own}
-    has_prompt_from_them = table.merged and ranked.key in below
-    return [] if found.keys() != wanted or has_prompt_from_them else own
-
-
-def _change_sheet(table: Table, data: bytes, changes: Mapping[int, int | None], added: Sequence[dict]) -> bytes:
-    """Return a workbook in which records have other ranks, or none of their cells, and others were added below.
-
-    Other cells, sheets and formats stay. A workbook is saved without what its formulas last gave, so that one with formulas in
-    the sheet is refused.
-    """
-    import openpyxl
-    from openpyxl.utils.exceptions import IllegalCharacterError
-
-    book, name = openpyxl.load_workbook(io.BytesIO(data)), table.source
-    header = [table.form.names.get(key, key) for key in table.places]
-    sheet = next(sheet for sheet in book if [str(cell.value or "").strip() for cell in sheet[table.header]] == header)
-    if any(cell.data_type == "f" for row in sheet for cell in row):
-        raise InputError(
-            f"{name}: has formulas, whose results would be lost; paste the column as values, or save a CSV"
-        )
-    columns, rank = {key: i for i, key in enumerate(table.places, 1)}, table.need(*COLUMNS)[2]
-    for i, new in changes.items():
-        for key in table.columns if new is None else [rank]:
-            sheet.cell(table.numbers[i], columns[key]).value = new
-    for number, record in enumerate(added, max([table.header, *table.numbers]) + 1):
-        for key, value in record.items():
-            cell = sheet.cell(number, columns[key])
-            try:
-                cell.value = value
-            except IllegalCharacterError:
-                raise InputError(
-                    f"{name}: a sheet cannot hold {shorten(value)}; choose a --data that ends in .csv"
-                ) from None
-            if isinstance(value, str):
-                if len(value) > CELL_LIMIT:
-                    raise InputError(
-                        f"{name}: a cell holds {CELL_LIMIT:,} characters; choose a --data that ends in .csv"
-                    )
-                cell.data_type = "s"  # also where a text begins with "=": it is no formula
-    book.save(file := io.BytesIO())
-    return file.getvalue()
+    return [] if found.keys() != wanted else sorted(found.values())
