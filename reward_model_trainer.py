@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards"
     )
+    files.add_argument("--no-plot", dest="plot", action="store_const", const=None, help="draw no picture")
     files.add_argument("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
     files.add_argument(
         "--dataset-name",

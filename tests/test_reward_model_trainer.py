@@ -137,7 +137,7 @@ def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, obj
     assert min(e["loss"] for e in evaluations) < evaluations[0]["loss"]
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     arguments = [
         "--base-model",
@@ -185,7 +185,7 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     assert not (folder / ".killed.unfinished").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("layers", [[], ["--freeze-layers", 0]])
 def test_two_processes_train_what_one_does(folder, tiny_distilbert, layers):
     join_sample(folder)
@@ -324,6 +324,7 @@ def test_cut_answers_are_counted(folder, tiny_distilbert):
     done = train(folder, "--base-model", tiny_distilbert, "--max-length", 30, "--max-steps", 1)
     assert "of 20 answers were cut at 30 tokens, the longer of prompt and answer first" in " ".join(done.stdout.split())
     assert "identical" not in done.stdout
+    assert "plot" not in done.stdout and not list(folder.rglob("*.png"))  # with --no-plot
 
 
 def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_named(folder, tiny_distilbert):
@@ -532,7 +533,11 @@ RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1"]
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
 @pytest.mark.parametrize(
     "redirection, status",
-    [(">&- <&- 2>&-", 0), (">/dev/full", 2), ("| (head -n 1; sleep 1)", 141)],
+    [
+        pytest.param(">&- <&- 2>&-", 0, marks=pytest.mark.faults),
+        pytest.param(">/dev/full", 2, marks=pytest.mark.faults),
+        ("| (head -n 1; sleep 1)", 141),
+    ],
 )
 def test_a_lost_output_does_not_cost_the_model(folder, tiny_distilbert, redirection, status):
     command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *RUN, "--base-model", str(tiny_distilbert)]

@@ -143,7 +143,14 @@ def test_a_worker_that_fails_costs_nothing_but_the_model(folder, hub):
     assert "1 done, 5 left" in rest and "learns" not in rest and terminal.child.exitstatus == 0
 
 
-@pytest.mark.parametrize("end", ["q", "\x03", signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "q",
+        signal.SIGKILL,
+        *(pytest.param(end, marks=pytest.mark.faults) for end in ("\x03", signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
 def test_the_worker_ends_with_the_ranker_however_that_ends(folder, hub, end):
     terminal = Terminal(folder, model=True, **hub)
     terminal.rank("1 2 3 4")

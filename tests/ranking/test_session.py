@@ -181,6 +181,7 @@ def test_the_position_of_the_best_answer_is_told_with_its_interval(start_session
     assert said.endswith("% to 100%; 25% by chance)")
 
 
+@pytest.mark.faults
 def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_nine_thousand(tmp_path):
     """Measured in processor time, so that a busy machine does not matter; the waits for the disk are the same for any file."""
     prompts = [f"Prompt {i}: " + "word " * 10 for i in range(10_000)]
