@@ -15,8 +15,8 @@ import os
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, file_name, file_path, settings_from
+from preference.machine import avoid_busy_waiting
 from preference.scripts import run_script
-from preference.threads import settle_waiting
 from preference.training.settings import TrainingSettings
 from preference.training.training_arguments import add_training_arguments
 
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    settle_waiting()
+    avoid_busy_waiting()
     from preference.jobs.material import TrainingFiles, read_material
 
     files, settings = settings_from(TrainingFiles, args), settings_from(TrainingSettings, args)

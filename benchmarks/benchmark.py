@@ -35,9 +35,9 @@ from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
 from preference.durable_files import write_atomically
 from preference.errors import InputError
+from preference.machine import BUSY_CORES, busy_cores
 from preference.model.base_models import MINILM, SMOLLM2, find_base_model
 from preference.scripts import run_script
-from preference.threads import BUSY_CORES, busy_cores
 from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent

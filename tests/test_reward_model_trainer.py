@@ -534,14 +534,13 @@ RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1"]
 @pytest.mark.parametrize(
     "redirection, status",
     [
-        pytest.param(">&- <&- 2>&-", 0, marks=pytest.mark.faults),
         pytest.param(">/dev/full", 2, marks=pytest.mark.faults),
         ("| (head -n 1; sleep 1)", 141),
     ],
 )
 def test_a_lost_output_does_not_cost_the_model(folder, tiny_distilbert, redirection, status):
     command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *RUN, "--base-model", str(tiny_distilbert)]
-    line = f"RANK= WORLD_SIZE= {shlex.join(command)} {redirection}; exit ${{PIPESTATUS[0]}}"  # and empty variables are as unset
+    line = f"{shlex.join(command)} {redirection}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
     assert done.stderr == ("error: standard output: No space left on device\n" if status == 2 else "")

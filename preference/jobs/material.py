@@ -10,8 +10,8 @@ from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.sample import TRAINING_SAMPLE
 from preference.data.splits import Parts, split_by_prompt, train_on_seen
 from preference.errors import InputError
+from preference.machine import PROCESS
 from preference.model.base_models import BaseModel, find_base_model
-from preference.processes import PROCESS
 from preference.training.output_folder import check_ours, previous_folder
 from preference.training.seen_prompts import prompt_digest, seen_by
 from preference.training.settings import TrainingSettings

@@ -22,6 +22,7 @@ from preference.data.sample import TRAINING_SAMPLE
 from preference.data.tables import read_text
 from preference.durable_files import prepare_file
 from preference.errors import InputError
+from preference.machine import avoid_busy_waiting
 from preference.model.base_models import find_base_model
 from preference.ranking.growing import GrowingModel
 from preference.ranking.log import Event, RankingLog, agreement_of, shown_twice
@@ -29,7 +30,6 @@ from preference.ranking.loop import GUIDELINES, Loop
 from preference.ranking.session import AgainSession, Outcome, RankingSession, Session, read_review
 from preference.ranking.store import RankingStore
 from preference.scripts import INTERRUPTED
-from preference.threads import settle_waiting
 from preference.wording import counted, name_some, shorten
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Sampler:
     @cached_property
     def generator(self) -> "Generator":
         """The generator. Loading it takes from seconds to a minute, most of it the first import of PyTorch."""
-        settle_waiting()
+        avoid_busy_waiting()
         with make_console(stderr=True).status(f"looking for the generator {self.name} …", spinner="line"):
             base = find_base_model(self.name)
         say(base.note or f"generator: {base.used} ({base.source})")

@@ -11,7 +11,7 @@ from preference.evaluation.evaluation import evaluate
 from preference.evaluation.record import FILE
 from preference.evaluation.tables import print_report
 from preference.jobs.material import Material, TrainingFiles, say
-from preference.processes import PROCESS
+from preference.machine import PROCESS
 from preference.training.earlier_model import compare_with_earlier, restore_command
 from preference.training.evidence import Evidence, judged_by
 from preference.training.model_card import Published, draw_picture, model_card

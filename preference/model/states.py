@@ -3,16 +3,18 @@
 import contextlib
 import hashlib
 import io
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from preference.cache import cache_folder, remove_old
 from preference.durable_files import write_atomically
+from preference.machine import cache_folder
 from preference.model.reward_model import read_states
 
+CACHE_DAYS = 30  # a file that was not used for so long is removed
 MOST_KEPT = 20_000  # texts of one model: 30 MB at a width of 384
 
 
@@ -36,7 +38,9 @@ def states_of(
         Shape (pairs, width), float32.
     """
     path = cache_folder("states") / f"{key}.npz"
-    remove_old(path.parent)
+    for other in path.parent.iterdir():
+        if other.stat().st_mtime < time.time() - CACHE_DAYS * 86_400:
+            other.unlink(missing_ok=True)
     digests = [hashlib.blake2b(repr(sorted(pair.items())).encode(), digest_size=16).hexdigest() for pair in pairs]
     known = _read(path)
     missing = {digest: pair for digest, pair in zip(digests, pairs, strict=True) if digest not in known}

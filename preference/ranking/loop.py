@@ -11,7 +11,7 @@ from preference.errors import InputError
 from preference.ranking import terminal
 from preference.ranking.order import example, format_order, parse_order
 from preference.ranking.session import AgainSession, Outcome, RankingSession, Session
-from preference.scripts import interrupted
+from preference.scripts import interrupt_in
 from preference.wording import counted, name_some, shorten
 
 GUIDELINES = """\
@@ -74,10 +74,8 @@ class Loop:
                 self.notice = notice
         except terminal.EndOfInput as end:
             self.interrupted = end.interrupted
-        except KeyboardInterrupt:
-            self.interrupted = True
-        except Exception:
-            if not interrupted():
+        except (Exception, KeyboardInterrupt) as error:
+            if not interrupt_in(error):
                 raise
             self.interrupted = True
 

@@ -14,11 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
-from preference.machine import check_device, choose_precision
+from preference.machine import PROCESS, PROCESSES, check_device, choose_precision
 from preference.model.base_models import BaseModel, quiet_transformers
 from preference.model.head import set_output, standardise_rewards
 from preference.model.reward_model import RewardModel, score_encoded
-from preference.processes import PROCESS, PROCESSES
 from preference.training.encoded_table import encode_rankings, split_answers, warn_of_cut_answers
 from preference.training.objectives import LOSSES
 from preference.training.probe import Probe

@@ -46,7 +46,13 @@ def test_ctrl_c_at_every_question_saves_nothing_and_quits(folder, typed, questio
     assert not (folder / "training_data.csv").exists() and "discarded" not in (folder / "ranking_log.jsonl").read_text()
 
 
-@pytest.mark.parametrize("module", ["torch._C", "transformers.utils", "preference.model.generator"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "preference.model.generator",
+        *(pytest.param(module, marks=pytest.mark.faults) for module in ("torch._C", "transformers.utils")),
+    ],
+)
 def test_ctrl_c_while_a_model_is_loaded_says_how_to_continue(folder, tiny_distilbert, module):
     (folder / "p.txt").write_text("a prompt")
     status, printed, rest = interrupt_after(module, folder, "--prompts", "p.txt", "--generator", str(tiny_distilbert))
