@@ -2,8 +2,7 @@
 
 A step holds a few prompts with all their answers, since the objectives compare a prompt's answers. The
 answers are then encoded in chunks of like length: shape (answers of a chunk, their longest). The rewards are
-put back in order before any comparison is made, so chunking changes the time and not the result. Where the model's
-layers run unpadded (`preference.model.unpadding`) a step is one chunk, unless memory sets a bound.
+put back in order before any comparison is made, so chunking changes the time and not the result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -85,7 +84,7 @@ class RankingCollator:
          "ranks":     [[1, 2], [1, 0]]}   # 0 is padding
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, chunk_cost: int | None = CHUNK_COST_CPU):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, chunk_cost: int = CHUNK_COST_CPU):
         self.tokenizer, self.chunk_cost = tokenizer, chunk_cost
 
     def __call__(self, rankings: Sequence[dict]) -> dict:

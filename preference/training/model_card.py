@@ -13,7 +13,7 @@ from preference.evaluation.evaluation import GENERALISATION, Evaluation
 from preference.evaluation.plots import plot_rewards
 from preference.evaluation.record import Record
 from preference.model.base_models import MINILM, REWARD_MODEL_DEFAULT, SMOLLM2, BaseModel
-from preference.model.head import output_layer
+from preference.model.layers import output_layer
 from preference.training.evidence import Evidence, judged_by, typical_pair
 from preference.wording import counted, plain
 

@@ -28,7 +28,7 @@ from preference.durable_files import writing_to
 from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs, split_rewards
 from preference.model.encoding import chunk_cost_of, rewards_of_chunks
-from preference.model.head import output_layer
+from preference.model.layers import output_layer
 from preference.training.batching import RankingBatchSampler, RankingCollator, StatesCollator
 from preference.training.resuming import checkpoint_size, last_checkpoint
 
@@ -92,9 +92,7 @@ class RankingTrainer(Trainer):
         super().__init__(model=model, args=args, train_dataset=train_dataset, eval_dataset=validation_dataset)
         self.objective = objective
         self.validation_rankings, self.head_learning_rate = validation_rankings, head_learning_rate
-        self.collator = (
-            RankingCollator(tokenizer, chunk_cost_of(model, str(args.device))) if tokenizer else StatesCollator()
-        )
+        self.collator = RankingCollator(tokenizer, chunk_cost_of(str(args.device))) if tokenizer else StatesCollator()
         self.batch_sampler = RankingBatchSampler(
             sizes, answers_per_step, args.seed, args.world_size, args.process_index
         )

@@ -11,9 +11,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.model.base_models import BaseModel, longest_input
-from preference.model.fine_tuning import freeze_lower_layers, layer_stack, load_base_model
-from preference.model.head import output_layer
-from preference.model.pooling import can_pool, pool_at
+from preference.model.layers import can_pool, freeze_lower_layers, layer_stack, output_layer, pool_at
+from preference.model.loading import load_base_model
+from preference.model.reward_model import RewardModel
 from preference.model.states import states_of
 from preference.training.encoded_table import split_answers
 from preference.training.probe import Probe, fit_probe
@@ -60,11 +60,8 @@ class Start:
     ) -> np.ndarray:
         """Return what the output layer reads of all answers of `encoded`: shape (answers, width), float32."""
         pairs = [pair for ranking in encoded for pair in split_answers(ranking)]
-        self.model.to(device)
-        key = self.states_key(precision)
-        return states_of(
-            self.model, self.tokenizer, pairs, key=key, device=device, precision=precision, on_progress=on_progress
-        )
+        model = RewardModel(self.model, self.tokenizer, device=device, precision=precision)
+        return states_of(model, pairs, key=self.states_key(precision), on_progress=on_progress)
 
     def states_key(self, precision: str) -> str:
         """Return what stands for the cut model and the precision in the cache of states."""

@@ -16,8 +16,8 @@ from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.machine import PROCESS, PROCESSES, check_device, choose_precision
 from preference.model.base_models import BaseModel, quiet_transformers
-from preference.model.head import set_output, standardise_rewards
-from preference.model.reward_model import RewardModel, score_encoded
+from preference.model.layers import set_output, standardise_rewards
+from preference.model.reward_model import RewardModel
 from preference.training.encoded_table import encode_rankings, split_answers, warn_of_cut_answers
 from preference.training.objectives import LOSSES
 from preference.training.probe import Probe
@@ -329,7 +329,8 @@ def _put_on_scale(
     else:
         some = np.random.default_rng(job.settings.seed).permutation(parts.training)[:SCALE_RANKINGS]
         pairs = [pair for i in sorted(some.tolist()) for pair in split_answers(job.encoded[i])]
-        rewards = score_encoded(model, tokenizer, pairs, device=job.settings.device, precision=job.precision)
+        scorer = RewardModel(model, tokenizer, device=job.settings.device, precision=job.precision)
+        rewards = scorer.score_encoded(pairs)
     trainer.check_rewards(rewards, best_step)
     standardise_rewards(model, rewards)
     return len(rewards)

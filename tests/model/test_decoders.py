@@ -17,10 +17,9 @@ from transformers import (
 )
 
 from preference.errors import InputError
-from preference.model.decoders import FIXED_DATE, is_decoder, write_chats
-from preference.model.encoding import beginning, encode_pairs, longest_first
-from preference.model.fine_tuning import freeze_lower_layers, load_base_model
-from preference.model.head import output_layer
+from preference.model.encoding import beginning, encode_pairs, longest_first, write_chats
+from preference.model.layers import freeze_lower_layers, is_decoder, output_layer
+from preference.model.loading import FIXED_DATE, load_base_model
 from preference.model.reward_model import RewardModel
 
 SIZES = {

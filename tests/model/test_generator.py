@@ -12,8 +12,9 @@ from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
 from preference.model.base_models import SMOLLM2, BaseModel, find_base_model
 from preference.model.encoding import encode_pairs
-from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.generator import Generator
+from preference.model.layers import freeze_lower_layers
+from preference.model.loading import load_base_model
 
 PROMPTS = ["make good coffee", "why", "tell me why reading matters and what good friends read"]
 

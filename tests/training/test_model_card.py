@@ -13,7 +13,7 @@ from preference.evaluation.calibration import Calibration
 from preference.evaluation.evaluation import evaluate
 from preference.evaluation.record import Odds
 from preference.model.base_models import BaseModel
-from preference.model.fine_tuning import load_base_model
+from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
 from preference.training.evidence import Evidence, judged_by
 from preference.training.model_card import Published, draw_picture, licence_of, model_card, text

@@ -6,7 +6,7 @@ import torch
 
 from preference.data.rankings import Ranking
 from preference.evaluation.evaluation import Evaluation, evaluate
-from preference.model.fine_tuning import load_base_model
+from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
 from preference.training.earlier_model import restore_command
 from preference.training.output_folder import is_ours, remove_run, unfinished_folder
