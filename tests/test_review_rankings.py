@@ -158,6 +158,7 @@ def test_answers_that_are_cut_are_counted_as_the_trainer_counts_them(folder, tin
         *TINY,
         "--max-steps",
         1,
+        "--no-plot",
         cwd=folder,
     )
     [warning] = [

@@ -164,6 +164,7 @@ def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     assert "2 done, 1 left" in done.stdout and "new answers" in done.stdout
 
 
+@pytest.mark.faults
 def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(tmp_path, tiny_gpt2):
     (tmp_path / "my prompts.txt").write_text("\n".join(f"prompt {i}" for i in range(24)))
     flags = ["--generate-only", "--generator", tiny_gpt2, "--prompts", "my prompts.txt", "--max-new-tokens", 100]
