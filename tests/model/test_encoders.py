@@ -51,7 +51,7 @@ def encoder(request, tiny_distilbert, tmp_path_factory):
 def trained(encoder, sample_folder):
     """A reward model trained for a few steps."""
     run_script(
-        "reward_model_trainer.py", "--base-model", encoder, "--max-length", 64, "--max-steps", 3, "--precision", "fp32",
+        "reward_model_trainer.py", "--base-model", encoder, "--max-length", 64, "--max-steps", 3, "--no-plot", "--precision", "fp32",
         "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--output-dir", encoder.name, cwd=sample_folder,
     )  # fmt: skip
     return sample_folder / encoder.name
