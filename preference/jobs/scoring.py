@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from preference.console import make_console, say
 from preference.data.answers import Answers, names_of, per_answer, read_answers
+from preference.data.prompt_key import prompt_digest
 from preference.data.tables import STREAM, Table, kind_of, read_table, write_table
 from preference.durable_files import prepare_file
 from preference.errors import InputError
@@ -23,7 +24,6 @@ from preference.evaluation.evaluation import evaluate
 from preference.evaluation.metrics import rank_within
 from preference.evaluation.record import Record, read_record
 from preference.evaluation.tables import print_report
-from preference.training.seen_prompts import prompt_digest
 from preference.wording import counted, name_some, plain, shorten
 
 if TYPE_CHECKING:

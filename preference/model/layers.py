@@ -1,6 +1,7 @@
 """The layers of a sequence-classification model: which there are and which are frozen, what pools a middle one, and the output."""
 
 import copy
+from itertools import takewhile
 from types import MethodType
 
 import numpy as np
@@ -37,27 +38,31 @@ def layer_stack(model: PreTrainedModel) -> nn.ModuleList | list:
     return next((stack for stack in lists if len(stack) == layers), max(lists, key=len, default=[]))
 
 
-def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> int:
+def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, below: int | None = None) -> int:
     """Freeze the embeddings and the lowest `layers` layers; None is a third of the layers, -1 nothing at all.
 
     They hold general knowledge of language, which a few hundred rankings tend to degrade. See Lee, Tang & Lin 2019, "What
     Would Elsa Do? Freezing Layers During Transformer Fine-Tuning".
+
+    Where a probe was fitted, only the layers `below` where it reads are trained; what pools, and the head, are frozen too.
 
     Returns:
         How many layers are frozen; -1: not even the embeddings.
     """
     stack = layer_stack(model)
     if layers is None:
-        layers = len(stack) // 3 if len(stack) else -1
+        layers = len(stack) // 3 if stack else -1
     if layers >= len(stack):
         too_many = f"the base model has {len(stack)} layers; leave at least one to train"
         raise InputError(f"--freeze-layers {layers}: {too_many}")
-    if layers >= 0:
+    if below is not None:
+        model.requires_grad_(False)
+        for module in (*stack[max(layers, 0) : below], *([model.get_input_embeddings()] if layers < 0 else [])):
+            module.requires_grad_(True)
+    elif layers >= 0:
         first_trained = next(stack[layers].parameters())
-        for parameter in model.parameters():  # in the order of definition: embeddings, layers, head
-            if parameter is first_trained:
-                break
-            parameter.requires_grad_(False)
+        for parameter in takewhile(lambda parameter: parameter is not first_trained, model.parameters()):
+            parameter.requires_grad_(False)  # in the order of definition: embeddings, layers, head
         # DeBERTa defines its embeddings of distances, and their norm, after the layers that read them.
         for name, module in model.named_modules():
             if isinstance(module, nn.Embedding) or name == "deberta.encoder.LayerNorm":

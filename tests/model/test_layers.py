@@ -12,7 +12,7 @@ from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import BaseModel
 from preference.model.layers import freeze_lower_layers, layer_stack, set_output
-from preference.training.encoded_table import encode_rankings
+from preference.training.batching import encode_rankings
 from preference.training.probe import fit_probe
 from preference.training.settings import TrainingSettings
 from preference.training.start import start_from

@@ -5,26 +5,29 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 
 from preference.data.rankings import read_rankings
+from preference.data.splits import Parts
 from preference.evaluation.metrics import count_pairs
 from preference.model.layers import freeze_lower_layers, output_layer
 from preference.model.loading import load_base_model
-from preference.training.encoded_table import encode_rankings
+from preference.training.batching import encode_rankings
+from preference.training.model_folder import last_checkpoint
 from preference.training.objectives import regression
 from preference.training.ranking_trainer import RankingTrainer, TrainingDiverged, objective_value, parameter_groups
-from preference.training.resuming import last_checkpoint
+from preference.training.settings import TrainingSettings
+
+SETTINGS = TrainingSettings(learning_rate=1e-3, head_learning_rate=1e-2)
 
 
-def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15, **options) -> RankingTrainer:
+def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15) -> RankingTrainer:
     model, tokenizer, _ = load_base_model(tiny_distilbert, seed=seed)
-    encoded = encode_rankings(rankings, tokenizer, 64)
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=steps, learning_rate=1e-3, use_cpu=True, report_to="none", disable_tqdm=True, seed=seed,
-        eval_strategy="steps", eval_steps=5, save_steps=5, remove_unused_columns=False, **options,
+        eval_strategy="steps", eval_steps=5, save_steps=5, remove_unused_columns=False,
     )  # fmt: skip
+    encoded = encode_rankings(rankings, tokenizer, 64)
     return RankingTrainer(
-        model, arguments, tokenizer=tokenizer, objective=regression, train_dataset=encoded.select(range(4)), validation_dataset=encoded.select([4]),
-        sizes=[4] * 4, validation_rankings=rankings[4:], answers_per_step=8, head_learning_rate=1e-2,
-    )  # fmt: skip
+        model, arguments, SETTINGS, rankings, encoded, Parts([0, 1, 2, 3], [4]), tokenizer=tokenizer, new_output=True
+    )
 
 
 @pytest.fixture
