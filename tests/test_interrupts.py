@@ -19,9 +19,8 @@ def test_ctrl_c_during_the_heavy_imports_ends_with_one_word(tmp_path, sample_fol
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("module", ["torch._C", "preference.training.train"])
-def test_ctrl_c_ends_the_demo_with_status_130(tmp_path, module):
-    status, printed = interrupt_after(module, tmp_path, "run_demo.py")
+def test_ctrl_c_ends_the_demo_with_status_130(tmp_path):
+    status, printed = interrupt_after("preference.training.train", tmp_path, "run_demo.py")
     assert status == 130 and printed == ["", "stopped"]  # there is no checkpoint to resume from yet
 
 

@@ -22,7 +22,7 @@ SCRIPTS = [
 ]
 LONG = "Seven is a number without divisors but itself and one, as are two, three, five, eleven, thirteen and infinitely many others"
 BY_HAND = ["--prompt", "Name a prime number", "--answer", LONG, "--answer", "Bananas"]
-QUICK, STEPS = ["--max-length", "48", "--precision", "fp32"], ["--max-steps", "3"]
+QUICK, STEPS = ["--max-length", "48", "--precision", "fp32"], ["--max-steps", "3", "--no-plot"]
 RUNS = {  # what is typed one after the other, in one folder
     **{f"{script} --help": [script, "--help"] for script in SCRIPTS},
     "sample refused": ["create_sample_data"],
