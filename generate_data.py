@@ -27,10 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     default = SamplingSettings()
     # fmt: off
     add = parser.add_argument_group("files").add_argument
-    add("--prompts", type=Path, help="one prompt per line, or a table with a prompt column (default: the sample's five)")
-    add("--data", type=Path, default=Path("training_data.csv"), help="the table that rankings go to; its rows are kept")
-    add("--candidates", type=Path,
-        help=f"sampled answers (JSONL), or what another program wrote, as it is (default: {DEFAULT_CANDIDATES})")
+    add("--prompts", type=Path, help="one prompt per line, or a table with a prompt column (default: the sample's)")
+    add("--data", type=Path, default=Path("training_data.csv"), help="the table for the rankings; its rows are kept")
+    add("--candidates", type=Path, help=f"sampled answers, or another program's (default: {DEFAULT_CANDIDATES})")
     add("--log", type=Path, help="log of what was shown, and when (default: ranking_log.jsonl beside --data)")
     add("--again", type=Path, metavar="REVIEW",
         help="what review_rankings.py wrote: show what models dispute in --data again, most disputed first")
@@ -40,8 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--num-candidates", type=at_least(2), default=default.num_candidates, help="answers per prompt")
     add("--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="maximum answer length in tokens")
     add("--temperature", type=above(0), default=default.temperature, help="higher values give more varied answers")
-    add("--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from the likeliest tokens up to this sum")
-    add("--seed", type=at_least(0, 2**32 - 1), default=default.seed, help="decides the sampled answers, and their order on the screen")
+    add("--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from tokens that add up to this")
+    add("--seed", type=at_least(0, 2**32 - 1), default=default.seed, help="for sampling, and the order on the screen")
     add("--device", default="cpu", help="cpu, cuda or mps")
     add("--generate-only", action="store_true", help="stop after sampling; rank later")
     add = parser.add_argument_group("ranking").add_argument
