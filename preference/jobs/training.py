@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 from preference.durable_files import locked, write_atomically
-from preference.evaluation.comparison import Comparison
-from preference.evaluation.evaluation import evaluate
+from preference.evaluation.evaluation import Comparison, evaluate
 from preference.evaluation.record import FILE
 from preference.evaluation.tables import print_report
 from preference.jobs.material import Material, TrainingFiles, say
@@ -23,7 +22,6 @@ from preference.training.review import evaluate_seen, review_of
 from preference.training.saving import save_and_verify
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained, train
-from preference.wording import counted, name_some, shorten
 
 PICTURE = "reward_scores_plot"  # its name beside the model card
 SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
@@ -112,10 +110,6 @@ def report(
     print_report(evidence.shown)
     for sentence in [comparison.in_words()] if comparison else not_compared:
         say(f"\n{sentence}")
-    if comparison and comparison.changed:
-        say(
-            f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}"
-        )
     if previous:
         say("The previous model is kept until the next training; to restore it:")
         say(f"  {restore_command(files.output_dir)}", wrap=False)

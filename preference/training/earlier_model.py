@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from preference.data.prompt_key import prompt_key
-from preference.evaluation.comparison import Comparison, compare
-from preference.evaluation.evaluation import UNSEEN, Evaluation
+from preference.evaluation.evaluation import UNSEEN, Comparison, Evaluation, compare
 from preference.evaluation.metrics import split_rewards
 from preference.training.output_folder import previous_folder
 from preference.training.record import REWARDS

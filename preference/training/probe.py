@@ -12,7 +12,7 @@ import torch
 
 from preference.data.folds import Fold
 from preference.data.rankings import Ranking
-from preference.evaluation.learning_curve import Point
+from preference.evaluation.learning_curve import Measured
 from preference.evaluation.metrics import count_pairs
 from preference.machine import one_thread
 from preference.training.objectives import LOSSES
@@ -124,8 +124,8 @@ def cross_validate(
 
 def measure_curve(
     states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
-) -> list[Point]:
-    """Return how accurate probes of few to four fifths of the prompts are on the other fifth: a point for each size, fewest first.
+) -> Measured | None:
+    """Return how accurate probes of few to four fifths of the prompts are on the other fifth, at each size.
 
     Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.
     """
@@ -134,7 +134,7 @@ def measure_curve(
     sizes = sorted({round(LEAST_SIZE * 2 ** (i / 2)) for i in range(40)} | {len(prompts) - held})
     sizes = [size for size in sizes if LEAST_SIZE <= size <= len(prompts) - held]
     if len(prompts) < LEAST_FOR_CURVE:
-        return []
+        return None
     of_rankings = np.split(states, np.cumsum([len(ranking.answers) for ranking in rankings])[:-1])
     of_prompt: dict[str, list[int]] = {prompt: [] for prompt in prompts}
     for i, ranking in enumerate(rankings):
@@ -156,7 +156,7 @@ def measure_curve(
             right[order[:held], column] += counts.right
             pairs[order[:held]] = counts.pairs
     kept = times > 0
-    return [Point(size, right[kept, i] / times[kept], pairs[kept]) for i, size in enumerate(sizes)]
+    return Measured(np.array(sizes), right[kept] / times[kept, None], pairs[kept])
 
 
 def _unit(weights: np.ndarray) -> np.ndarray:
