@@ -111,6 +111,7 @@ def test_a_full_disk_gets_a_plain_line_for_each_key(folder, small_files_only):
     assert "2 done, 4 left" in done.stdout and list(ranks_of(folder)) == PROMPTS[:2]
 
 
+@pytest.mark.faults
 def test_a_full_disk_while_ranking_again(folder, small_files_only):
     run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 3\n\n" * 2)
     rows = (folder / "training_data.csv").read_text().splitlines()
