@@ -307,7 +307,9 @@ def test_ray_data_scores_as_one_process_does(beside, encoder, tmp_path):
         answers[i::2].to_parquet(tmp_path / "answers" / f"{i}.parquet")
     answers.to_parquet(tmp_path / "answers.parquet")
     (tmp_path / "score_many.py").write_text(recipe("Millions of answers with Ray Data"), encoding="utf-8")
-    done = subprocess.run([sys.executable, "score_many.py"], cwd=tmp_path, env=PYTHONPATH, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "score_many.py"], cwd=tmp_path, env=PYTHONPATH, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     run_script("score_answers.py", "answers.parquet", "--output", "one.parquet", "--precision", "fp32", cwd=tmp_path)
     scored = pd.read_parquet(tmp_path / "scored").sort_values("row")
