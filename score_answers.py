@@ -4,14 +4,13 @@
     python score_answers.py answers.csv --output scored.csv
     python score_answers.py --prompt "Name a prime number" --answer "7" --answer "Bananas are yellow."
 
-Reads CSV, JSONL, JSON, Parquet or .xlsx (each also as .gz), from a file or from a pipe ("-"), and writes the same records in the same
-order and format:
-- one answer in a record: plus reward (higher is better), rank_in_prompt (1 is the prompt's best; an answer that stands there several
-  times counts once) and percentile (how many per cent of the training answers have a lower reward);
-- a list of answers: plus the lists rewards, ranks_in_prompt and percentiles; in a CSV or a sheet each answer becomes a row;
-- chosen and rejected: plus reward_chosen, reward_rejected, margin, and the probability that a person prefers the chosen one.
-The prompt may be a chat, and the names are those of docs/formats.md. An empty answer gets no score, and is named. Where the file says
-which answer is better (ranks, scores, chosen and rejected), how the rewards agree with it is printed at the end.
+Reads CSV, JSONL, JSON, Parquet or .xlsx (each also as .gz), from a file or a pipe ("-"), and writes the same records in the
+same order and format, with
+- reward (higher is better), rank_in_prompt (1 is the best) and percentile (how many per cent of the training answers have a
+  lower reward) for one answer in a record; lists of them for a list of answers, of which a CSV or a sheet gets one row each;
+- reward_chosen, reward_rejected, margin, and the probability that a person prefers the chosen one for a pair.
+Where the file says which answer is better, how the rewards agree with it is printed at the end. docs/formats.md names the
+columns that are understood.
 """
 
 import argparse
@@ -19,6 +18,7 @@ import argparse
 from preference.arguments import HelpFormatter, Parser
 from preference.data.roles import add_role_arguments, named_roles
 from preference.scripts import run_script
+from preference.threads import settle_waiting
 from preference.training.settings import PRECISIONS
 
 
@@ -28,14 +28,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "data", metavar="answers.csv", nargs="?",
-        help="CSV, JSONL, JSON, Parquet or .xlsx with prompt and answer, prompt and a list of answers, messages, prompt, chosen and rejected, or"
-        " in another format that convert_rankings.py reads; - is standard input",
+        help="prompts with one answer, a list of answers, or chosen and rejected; - is standard input",
     )  # fmt: skip
     parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
     parser.add_argument(
-        "--output",
-        default="-",
-        help="where the scored records go; the ending may tell another format; - is standard output",
+        "--output", default="-", help="where the scored records go, in the format of its ending; - is standard output"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
     parser.add_argument("--best", action="store_true", help="write only the best answer to each prompt")
@@ -55,9 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
-    if (args.data is None) != bool(args.answer) or (args.answer and args.prompt is None):
-        parser.error("give either a file, or --prompt with --answer")
-
+    if (args.data is None) != bool(args.answer) or (args.answer and (args.prompt is None or args.output != "-")):
+        parser.error("give either a file, or --prompt with --answer and without --output")
+    settle_waiting()
     from preference.jobs.scoring import ScoringSettings, score_by_hand, score_file
 
     settings = ScoringSettings(

@@ -397,7 +397,7 @@ def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_pa
         ("a.csv", 'prompt,chosen,rejected\n"[{\'role\': \'user\', \'content\': \'Hi\'}]",a,b\n', "a.csv:2: a list in Python's notation, not in JSON:"
          " \"[{'role': 'user', 'content': 'Hi'}]\"; write the data as JSONL or Parquet instead"),
         ("a.jsonl", '{"query": "q", "docs": ["a", "b"], "labels": [1, 0], "answer": "gold"}\n',
-         "a.jsonl: 'answer' exists already, and each answer would get one; rename or delete it"),
+         "a.jsonl: 'answer' exists already; rename or delete it"),
         ("a.jsonl", '{"prompt": "\\ud83d", "answer": "a"}\n', "a.jsonl:1: half of a surrogate pair in '\\ud83d'; remove it"),
         ("a.jsonl", '\n{"prompt": "p', "a.jsonl: has no records; line 2 was cut short; write one per prompt or per answer"),
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b",}', "a.jsonl:2: not JSON: '{\"prompt\": \"p\", \"answer\":"
@@ -420,8 +420,8 @@ def test_places_that_cannot_be_read_or_written(answers, tmp_path):
         (["folder"], "folder: cannot be read: Is a directory; name a file that you may read"),
         (["answers.csv", "--output", "folder"], "folder: a folder, not a file; choose another --output"),
         (
-            ["answers.csv", "--output", "none/b.csv"],
-            "none/b.csv: there is no such folder; make it, or choose another --output",
+            ["answers.csv", "--output", "answers.csv/b.csv"],
+            "answers.csv/b.csv: cannot be written (File exists); choose another --output",
         ),
     ):
         assert run_script("score_answers.py", *arguments, cwd=tmp_path, status=2).stderr == f"error: {message}\n"

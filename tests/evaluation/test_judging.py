@@ -1,12 +1,22 @@
 import hashlib
 
+import numpy as np
 import pytest
 from conftest import run_script
 from known_formats import KNOWN, write
 
 from preference.data.answers import read_answers
 from preference.data.tables import read_table
-from preference.evaluation.judging import judge
+from preference.evaluation.agreement import rankings_to_judge_by
+from preference.evaluation.evaluation import evaluate
+
+
+def judge(items, roles, rewards, was_seen):
+    texts = [(item.prompt.strip(), answer.strip()) for item in items for answer in item.answers]
+    reward_of = dict(zip(texts, rewards, strict=True))
+    rankings, notes = rankings_to_judge_by(items, roles, was_seen)
+    of_rankings = np.array([reward_of[ranking.prompt, answer] for ranking in rankings for answer in ranking.answers])
+    return evaluate("test", rankings, of_rankings) if rankings else None, notes
 
 
 def judge_records(tmp_path, records, rewards, was_seen=lambda prompt: False):
