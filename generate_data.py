@@ -111,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     ranking.add_argument(
         "--model", action=argparse.BooleanOptionalAction, default=True,
-        help="let a model learn as you rank, in the background; m tells how well it does",
+        help="train a model in the background as you rank; m shows how well it does",
     )  # fmt: skip
     return parser
 

@@ -5,7 +5,7 @@
     python reward_model_trainer.py --data my_rankings.csv --objective bradley-terry
 
 Reads training_data.csv (columns prompt, answer, rank; 1 is best), and judges the model by test_data.csv where the training
-prompts are the sample's; your own rankings are judged by a part that is held out, or by --test-data. Writes
+prompts are the sample's; your own rankings are judged by cross-validation or a held-out part, or by --test-data. Writes
 reward_model_final/ (model, tokenizer, model card, metrics.json, rewards.csv), reward_scores_plot.png and logs/
 for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_trainer.py …
 """
@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards"
     )
+    files.add_argument("--no-plot", dest="plot", action="store_const", const=None, help="draw no picture")
     files.add_argument("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
     files.add_argument(
         "--dataset-name",
@@ -52,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     how = add_training_arguments(parser)
     how.add_argument(
-        "--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped"
+        "--resume", action="store_true", help="continue an interrupted run from its last checkpoint"
     )
     return parser
 

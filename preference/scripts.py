@@ -42,7 +42,7 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
     """Call a script's `main` and return its exit status.
 
     An InputError or an OSError becomes `error: ...` on standard error and status 2, Ctrl-C `stopped` (with what the
-    KeyboardInterrupt says) and 130. A reader of standard output that has gone away is no error: 141, without a word. Other
+    KeyboardInterrupt says) and 130. A reader of standard output that has gone away is no error: status 141, silently. Other
     errors are ours, and show their traceback.
     """
     _open_streams()

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import gc
 import importlib.util
 import io
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
@@ -152,8 +154,21 @@ def tiny_hub(tmp_path_factory, tiny_distilbert, tiny_gpt2) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory, tiny_hub) -> dict:
-    """What tests/watch.py reports of the demo, a review, sampling and ranking, offline, with tiny models in the Hub's cache."""
-    folder = tmp_path_factory.mktemp("watched")
+    """What tests/watch.py reports of the demo, a review, sampling and ranking, offline, with tiny models in the Hub's cache.
+
+    The workers of pytest-xdist share one run.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "watched"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "known.json").exists():
+            folder.mkdir()
+            (folder / "known.json").write_text(json.dumps(watch(folder, tiny_hub)))
+    return json.loads((folder / "known.json").read_text())
+
+
+def watch(folder: Path, environment: dict[str, str]) -> dict:
+    """Run the scripts for `watched` in a folder."""
     (folder / "prompts.txt").write_text("one\ntwo\n")
     runs = [
         ["run_demo"],
@@ -179,7 +194,7 @@ def watched(tmp_path_factory, tiny_hub) -> dict:
         json.dumps(runs),
     ]
     done = subprocess.run(
-        command, cwd=folder, env=tiny_hub, input="1\n\nq\n", capture_output=True, text=True, encoding="utf-8"
+        command, cwd=folder, env=environment, input="1\n\nq\n", capture_output=True, text=True, encoding="utf-8"
     )
     assert done.returncode == 0, done.stderr
     report = json.loads((folder / "report.json").read_text())
@@ -211,7 +226,7 @@ def tiny_reward_model(tiny_distilbert, sample_folder) -> Path:
     """A reward model trained for 20 steps from the tiny DistilBERT."""
     run_script(
         "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 20,
-        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--output-dir", "tiny_reward_model", cwd=sample_folder,
+        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--output-dir", "tiny_reward_model", "--no-plot", cwd=sample_folder,
     )  # fmt: skip
     return sample_folder / "tiny_reward_model"
 
@@ -266,6 +281,8 @@ def run_script(name: str, *arguments, cwd: Path, status: int | None = 0, stdin: 
     """
     main = importlib.import_module(name.removesuffix(".py")).main
     from preference.scripts import call
+
+    gc.freeze()  # a training collects garbage several times, and would look through all of torch each time
 
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2)]
     before, given = Path.cwd(), sys.stdin
@@ -322,7 +339,8 @@ TINY = [
 
 def train(folder: Path, *arguments, status: int = 0) -> Done:
     """Train with the settings for tiny models."""
-    return run_script("reward_model_trainer.py", *TINY, *arguments, cwd=folder, status=status)
+    picture = [] if "--plot" in arguments else ["--no-plot"]
+    return run_script("reward_model_trainer.py", *TINY, *picture, *arguments, cwd=folder, status=status)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,6 @@ from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
 from preference.evaluation.metrics import answer_lengths, count_pairs
 
-slow = pytest.mark.slow
 MAX_LENGTH = 64  # what the tiny models take
 GOOD = ["honest", "fresh", "kindly", "solar", "truth", "words"]  # which the tiny tokenizer knows
 BAD = ["maybe", "stuff", "guess", "probably", "cousin", "things"]
@@ -89,7 +88,7 @@ def test_the_documented_options_are_parsed():
 # ---- whole runs ----
 
 
-@slow
+@pytest.mark.faults
 def test_the_trainer_beside_the_peers(data, tiny_distilbert, tmp_path):
     done, results = measure(
         tmp_path, data, "--base-model", tiny_distilbert, "--max-length", MAX_LENGTH, "--rankings", 12, "--draws", 1
@@ -117,7 +116,7 @@ def test_the_trainer_beside_the_peers(data, tiny_distilbert, tmp_path):
         ]  # fmt: skip
 
 
-@slow
+@pytest.mark.faults
 def test_the_yield_and_the_bases_are_kept_beside_each_other(data, tiny_distilbert, tmp_path):
     how = ["--max-length", MAX_LENGTH]
     done, _ = measure(
@@ -136,7 +135,7 @@ def test_the_yield_and_the_bases_are_kept_beside_each_other(data, tiny_distilber
     assert f"{np.mean(accuracies):.3f} ± {np.std(accuracies, ddof=1):.3f}" in done.stdout
 
 
-@slow
+@pytest.mark.faults
 def test_a_training_that_fails_ends_in_its_message(data, tiny_distilbert, tmp_path):
     done, results = measure(tmp_path, data, "--yield", "--base-model", tiny_distilbert, "--max-length", 65, status=2)
     assert (

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_the_package_is_imported_from_another_folder(tmp_path):
     """In a virtual environment that sees what is installed here, without a network."""
     project = tmp_path / "project"  # a copy: pip writes beside pyproject.toml

@@ -266,7 +266,7 @@ def endpoint(tmp_path):
         server.stderr.close()
 
 
-@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+@pytest.mark.parametrize("kind", ["encoder", pytest.param("decoder", marks=pytest.mark.faults)])
 def test_rewards_over_http(beside, endpoint, kind, encoder, decoder):
     """What OpenRLHF sends and verl's function, by real requests; the policy's template changes no reward."""
     model = encoder if kind == "encoder" else decoder
@@ -296,7 +296,7 @@ def test_the_endpoint_is_short():
     assert len(recipe("A rewards endpoint for OpenRLHF").splitlines()) <= 30
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_ray_data_scores_as_one_process_does(beside, encoder, tmp_path):
     beside(encoder)
     (tmp_path / "answers").mkdir()
@@ -308,8 +308,8 @@ def test_ray_data_scores_as_one_process_does(beside, encoder, tmp_path):
     answers.to_parquet(tmp_path / "answers.parquet")
     (tmp_path / "score_many.py").write_text(recipe("Millions of answers with Ray Data"), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "score_many.py"], cwd=tmp_path, env=PYTHONPATH, capture_output=True, text=True
-    )
+        [sys.executable, "score_many.py"], cwd=tmp_path, env=PYTHONPATH | {"RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run_script("score_answers.py", "answers.parquet", "--output", "one.parquet", "--precision", "fp32", cwd=tmp_path)
     scored = pd.read_parquet(tmp_path / "scored").sort_values("row")

@@ -59,9 +59,7 @@ def test_cross_validations_are_compared_by_the_rewards_that_were_kept(folder, ti
     )
 
 
-@pytest.mark.parametrize(
-    "damage", [b"", b"part,prompt\n", b"\xff\xfe", b"part,prompt,answer,rank,reward\ntest,p,a,1,high\n"]
-)
+@pytest.mark.parametrize("damage", [b"\xff\xfe", b"part,prompt,answer,rank,reward\ntest,p,a,1,high\n"])
 def test_a_retraining_that_cannot_be_compared_says_why(folder, tiny_distilbert, damage):
     arguments = ["--base-model", tiny_distilbert, "--max-steps", 1]
     assert "Not compared" not in train(folder, *arguments).stdout
@@ -118,10 +116,7 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
         metrics["verdict"] in printed
         and f"> {metrics['verdict']}" in (folder / "reward_model_final" / "README.md").read_text()
     )
-    assert (
-        metrics["no_odds"] == "at least 10 prompts are needed, and there were 8"
-        and metrics["reward_quantiles_answers"] == 32
-    )
+    assert metrics["no_odds"] == "need at least 10 prompts, have 8" and metrics["reward_quantiles_answers"] == 32
     reviewed = run_script("review_rankings.py", "--data", "both.csv", "--base-model", tiny_distilbert, "--precision", "fp32", "--max-length", 64,
                           cwd=folder).stdout  # fmt: skip
     assert metrics["verdict"] in " ".join(reviewed.split())  # the same cross-validation

@@ -137,7 +137,7 @@ def test_every_objective_trains_and_lowers_its_loss(folder, tiny_distilbert, obj
     assert min(e["loss"] for e in evaluations) < evaluations[0]["loss"]
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     arguments = [
         "--base-model",
@@ -185,7 +185,7 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
     assert not (folder / ".killed.unfinished").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("layers", [[], ["--freeze-layers", 0]])
 def test_two_processes_train_what_one_does(folder, tiny_distilbert, layers):
     join_sample(folder)
@@ -309,7 +309,7 @@ def test_what_does_not_fit_the_base_model_or_the_machine_is_one_line(folder, tin
 
 def test_an_architecture_that_is_not_known_is_trained_as_a_whole_and_a_line_says_so(folder, tiny_deberta):
     done = train(folder, "--base-model", tiny_deberta, "--max-steps", 2)
-    said = f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"
+    said = f"{tiny_deberta}: no probe supports deberta-v2; fine-tuning the whole model from a new output layer"
     assert said in " ".join(done.stdout.split())
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert (metrics["training"]["layers"], metrics["training"]["frozen_layers"], metrics["cross_validation"]) == (
@@ -324,6 +324,7 @@ def test_cut_answers_are_counted(folder, tiny_distilbert):
     done = train(folder, "--base-model", tiny_distilbert, "--max-length", 30, "--max-steps", 1)
     assert "of 20 answers were cut at 30 tokens, the longer of prompt and answer first" in " ".join(done.stdout.split())
     assert "identical" not in done.stdout
+    assert "plot" not in done.stdout and not list(folder.rglob("*.png"))  # with --no-plot
 
 
 def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_named(folder, tiny_distilbert):
@@ -344,7 +345,7 @@ def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_name
     (folder / "training_data.csv").write_text("".join(["prompt,answer,rank\n", *rows[:6]]))
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv", status=2)
     assert done.stderr.startswith(
-        "error: these rankings teach no order: they contradict each other, or their answers differ only behind --max-"
+        "error: these rankings teach no order: they contradict each other, or their answers differ only beyond --max-"
     )
 
 
@@ -474,11 +475,11 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--data", "\udcff.csv"], r"argument '\xff.csv': not UTF-8; rename the file, or type the text in UTF-8"),
         (
             ["--output-dir", "."],
-            "error: --output-dir .: this folder cannot be replaced by a model; name a new one in it",
+            "error: --output-dir .: this folder cannot be replaced by a model; choose a new folder inside it",
         ),
         (
             ["--output-dir", ".."],
-            "error: --output-dir ..: this folder cannot be replaced by a model; name a new one in it",
+            "error: --output-dir ..: this folder cannot be replaced by a model; choose a new folder inside it",
         ),
         (
             ["--plot", "model/plot.png", "--output-dir", "model"],
@@ -523,7 +524,7 @@ def test_the_folder_may_name_its_data_set_on_the_hub(folder, tiny_distilbert):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--dataset-name", "someone/rankings")
     assert "datasets:\n- someone/rankings\n" in (folder / "reward_model_final" / "README.md").read_text()
     done = train(folder, "--base-model", tiny_distilbert, "--dataset-name", "no such: name", status=2)
-    assert done.stderr == "error: --dataset-name no such: name: not a name of the Hugging Face Hub; write USER/NAME\n"
+    assert done.stderr == "error: --dataset-name no such: name: not a name on the Hugging Face Hub; write USER/NAME\n"
 
 
 RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1"]
@@ -532,7 +533,11 @@ RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1"]
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
 @pytest.mark.parametrize(
     "redirection, status",
-    [(">&- <&- 2>&-", 0), (">/dev/full", 2), ("| (head -n 1; sleep 1)", 141)],
+    [
+        pytest.param(">&- <&- 2>&-", 0, marks=pytest.mark.faults),
+        pytest.param(">/dev/full", 2, marks=pytest.mark.faults),
+        ("| (head -n 1; sleep 1)", 141),
+    ],
 )
 def test_a_lost_output_does_not_cost_the_model(folder, tiny_distilbert, redirection, status):
     command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *RUN, "--base-model", str(tiny_distilbert)]

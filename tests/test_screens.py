@@ -10,7 +10,7 @@ import pyte
 import pytest
 from conftest import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.faults
 WIDE, WIDTHS = 120, (80, 60)
 SCRIPTS = [
     "create_sample_data",

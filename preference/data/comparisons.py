@@ -70,7 +70,7 @@ def read_comparisons(
         unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{table.source}: looks like the export of a tool, but is not as it writes them: {first_line(error)}"
+            f"{table.source}: looks like a tool's export, but is not in its format: {first_line(error)}"
         ) from None
     records = [record for _, record in unfolded]
     columns = list(dict.fromkeys(name for record in records for name in record))

@@ -39,13 +39,13 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
     kind = kind or (("csv" if to in (None, "csv") else "jsonl") if path == STREAM else kind_of(path))
     if not kind:
         raise InputError(
-            f"{path}: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind"
+            f"{path}: unrecognised file ending; use one of {', '.join(KINDS)}, or --kind"
         )
     if to is None and path != STREAM and kind not in ("csv", "xlsx"):
-        raise InputError(f"{path}: say with --to what is written into it: {', '.join(TARGETS)}")
+        raise InputError(f"{path}: choose with --to what to write: {', '.join(TARGETS)}")
     to = to or "csv"
     if kind in ("csv", "xlsx") and to in (CONVERSATIONAL, "lists"):
-        raise InputError(f"{path}: a CSV cannot hold lists, as --to {to} has them; write .jsonl, .json or .parquet")
+        raise InputError(f"{path}: a CSV cannot hold the lists of --to {to}; write .jsonl, .json or .parquet")
     if pairs != ALL and to not in PAIRED:
         raise InputError(f"--pairs {pairs}: --to {to} writes no pairs; use one of {', '.join(PAIRED)}")
     if path != STREAM:
@@ -114,7 +114,7 @@ def _read(source: str, config: str | None, split: str | None, limit: int | None)
         return read_dataset(source, config=config, split=split, limit=limit)
     if config or split:
         raise InputError(
-            f"{source}: --config and --split are for data sets of the Hub, as nvidia/HelpSteer2; this is no name of one, or a file here"
+            f"{source}: --config and --split are for data sets on the Hub, like nvidia/HelpSteer2; this is a file here, or not such a name"
         )
     table = read_table(source)
     table.records = table.records[:limit]

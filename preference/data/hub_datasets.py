@@ -82,13 +82,13 @@ def _why(error: Exception, name: str) -> str:
     if "GatedRepoError" in kinds or "gated" in said:
         return f"its owner grants access on request; ask for it on https://huggingface.co/datasets/{name}, then run `hf auth login`"
     if "OfflineModeIsEnabled" in kinds or "offline" in said.lower():
-        return "no such file here, and not in the cache of datasets, and HF_HUB_OFFLINE is set; unset it"
+        return "no such file here, nor in the cache of datasets, and HF_HUB_OFFLINE is set; unset it"
     if "Config name is missing" in said or "BuilderConfig" in said:
         return f"choose a configuration with --config ({' '.join(str(error).split())[:300]})"
     if "split" in said.lower():
         return f"{said}; choose another --split"
     if "Dataset scripts are no longer supported" in said or "trust_remote_code" in said:
-        return "it is made by a program of its own, which is not run; look on the Hub for a copy of it in Parquet"
+        return "it is built by code of its own, which is never run; look on the Hub for a copy of it in Parquet"
     if kinds & {"RepositoryNotFoundError", "DatasetNotFoundError"}:
         return "no such file here, and no such data set on the Hub, or no access to it; check the name"
     return f"cannot be read through datasets ({type(error).__name__}: {said}); download the files and name one"

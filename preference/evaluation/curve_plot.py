@@ -65,7 +65,7 @@ def plot_learning_curve(
 
     expected_at = np.geomspace(sizes[-1], FURTHEST * prompts, 40)
     expected = [curve.predict(at) for at in expected_at]
-    axis.plot(expected_at, [one.mean for one in expected], "--", color=blue, label="to be expected, 80 % interval")
+    axis.plot(expected_at, [one.mean for one in expected], "--", color=blue, label="expected, 80 % interval")
     axis.fill_between(
         expected_at, [one.low for one in expected], [one.high for one in expected], color=blue, alpha=0.15, linewidth=0
     )

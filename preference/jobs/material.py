@@ -29,7 +29,7 @@ class TrainingFiles:
     test_data: str | None  # None: see read_data
     dataset_name: str | None
     output_dir: Path
-    plot: Path
+    plot: Path | None  # None: no picture is drawn
     log_dir: Path
 
 
@@ -115,13 +115,13 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
 def check_outputs(files: TrainingFiles) -> None:
     """Before any work, refuse a picture that cannot be drawn, a folder that this trainer did not write, and a name that the Hub cannot have."""
     output_dir, plot = files.output_dir, files.plot
-    if plot.suffix.lower() not in PICTURES or plot.is_dir():
+    if plot and (plot.suffix.lower() not in PICTURES or plot.is_dir()):
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
     whole = output_dir.resolve()
     if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
-        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; name a new one in it")
+        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; choose a new folder inside it")
     for flag, path in (("--plot", plot), ("--log-dir", files.log_dir)):
-        if whole in (path.resolve(), *path.resolve().parents):
+        if path and whole in (path.resolve(), *path.resolve().parents):
             raise InputError(f"{flag} {path}: lies in --output-dir, which each training replaces; choose another place")
     if output_dir.exists():
         check_ours(output_dir)
@@ -129,8 +129,9 @@ def check_outputs(files: TrainingFiles) -> None:
     if files.log_dir.exists() and not files.log_dir.is_dir():
         raise InputError(f"--log-dir {files.log_dir}: not a folder; choose another one")
     if files.dataset_name and not re.fullmatch(r"[\w.-]+/[\w.-]+", files.dataset_name, re.ASCII):
-        raise InputError(f"--dataset-name {files.dataset_name}: not a name of the Hugging Face Hub; write USER/NAME")
+        raise InputError(f"--dataset-name {files.dataset_name}: not a name on the Hugging Face Hub; write USER/NAME")
     try:
-        plot.parent.mkdir(parents=True, exist_ok=True)
+        if plot:
+            plot.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--plot {plot}: its folder cannot be created ({error.strerror})") from error

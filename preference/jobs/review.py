@@ -112,7 +112,7 @@ def read_answers(
     start = start_from(base, settings, rankings)
     if not start.pooled:
         raise InputError(
-            f"--base-model {base.asked}: a review reads the middle layers of BERT and its kin or of decoders; use another base model"
+            f"--base-model {base.asked}: a review reads the middle layers of BERT and its relatives or of decoders; use another base model"
         )
     encoded = encode_rankings(rankings, start.tokenizer, settings.max_length)
     if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
@@ -137,7 +137,7 @@ def draw_curve(
     points = measure_curve(states, rankings, settings.objective, seed=settings.seed, start=output)
     if not points:
         say(
-            f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out\n"
+            f"warning: no learning curve: need at least {LEAST_FOR_CURVE} prompts, have {prompts}\n"
         )
         return
     curve = fit_curve(points, seed=settings.seed)

@@ -79,8 +79,9 @@ def gather_evidence(material: Material, trained: Trained) -> Evidence:
 
 def save(files: TrainingFiles, evidence: Evidence) -> tuple[bytes, Path | None]:
     """Write the model's folder; return the picture, and where the earlier model is kept now."""
-    kind = files.plot.suffix.lower()
-    picture, record = draw_picture(evidence, kind, on_message=say), make_record(evidence)
+    kind = files.plot.suffix.lower() if files.plot else ""
+    picture = draw_picture(evidence, kind, on_message=say) if files.plot else b""
+    record = make_record(evidence)
     published = Published(files.output_dir.resolve().name, files.dataset_name, PICTURE + kind if picture else None)
     contents: dict[str, str | bytes] = {
         FILE: record.to_json(),
@@ -103,7 +104,7 @@ def report(
 ) -> None:
     """Write the picture, and print what is known of the model."""
     try:
-        if picture:
+        if picture and files.plot:
             write_atomically(files.plot, picture)
     except OSError as error:
         say(f"warning: {files.plot}: the picture could not be written ({error.strerror})")
@@ -121,4 +122,5 @@ def report(
     say()
     say_summary(evidence.trained, evidence.training_part, [material.usable[i] for i in material.parts.validation])
     say("saved; reloading gives the same rewards\n")
-    say(f"model   {files.output_dir}/\nplot    {files.plot}\nlogs    {files.log_dir}/", wrap=False)
+    plot = f"plot    {files.plot}\n" if files.plot else ""
+    say(f"model   {files.output_dir}/\n{plot}logs    {files.log_dir}/", wrap=False)

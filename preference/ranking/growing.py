@@ -90,7 +90,7 @@ class GrowingModel:
         if reason := self.found.get("failed"):
             return f"no model learns as you rank: {reason}"
         if not self.found:
-            return "the model that learns as you rank is still being loaded"
+            return "the model that learns as you rank is still loading"
         if not self.found["all"]:
             return (
                 "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
@@ -106,7 +106,7 @@ class GrowingModel:
                 parts.append(
                     f"{share} (95 % interval {low:.0%} to {high:.0%}; the longest answer is best: {part['longest']:.0%})"
                 )
-        return f"a model that learns as you rank, asked about each ranking before it saw it, got right {' and '.join(parts)}"
+        return f"a model that learns as you rank, tested on each ranking before it saw it, was right on {' and '.join(parts)}"
 
     def _tell(self, message: dict) -> None:
         if self._worker:

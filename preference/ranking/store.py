@@ -125,7 +125,7 @@ class RankingStore:
         """
         table, (prompt, group, rater) = read_table(self.path), key
         if self.ranks(key) != dict(zip(answers, old_ranks, strict=True)):
-            raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since; press s to go on")
+            raise InputError(f"{self.path}: the rows of {shorten(prompt)} have been changed since; press s to continue")
         new, contents = dict(zip(answers, ranks, strict=True)), _contents(table) if ranks != old_ranks else []
         cells = {
             line: str(new[answer])

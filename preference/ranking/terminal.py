@@ -28,7 +28,7 @@ PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers an
 FASTER_THAN_TYPED = (
     0.03  # seconds between two lines of a paste, at most; a person takes longer from one Enter to the next
 )
-PASTED = "That came faster than a person types, so it was not taken. Only w takes pasted text."
+PASTED = "That came faster than anyone types, so it was ignored. Only w accepts pasted text."
 
 
 class EndOfInput(Exception):

@@ -29,7 +29,7 @@ class TrainingSettings:
     validation_fraction: float = 0.2  # share of the prompts held out to choose the best weights
     seed: int = 42  # of the split, the order of the rankings and the new layer
     device: str = "cpu"  # or cuda, mps
-    precision: str = "auto"  # one of PRECISIONS; auto: bf16 where the machine is faster in it
+    precision: str = "auto"  # one of PRECISIONS; auto: bf16 where it is faster
 
 
 def layers_to_keep(settings: TrainingSettings, layers: int, rankings: int) -> int:

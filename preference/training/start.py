@@ -99,7 +99,7 @@ def start_from(
     output = output_layer(model).weight.detach().double().numpy()[0].copy() if is_reward_model else None
     if not is_reward_model and not can_pool(model):
         on_message(
-            f"{base.used}: no probe is known for {model.config.model_type}; fine-tuning the whole model from a new output layer"
+            f"{base.used}: no probe supports {model.config.model_type}; fine-tuning the whole model from a new output layer"
         )
         frozen = freeze_lower_layers(model, settings.freeze_layers)
         return Start(model, tokenizer, base, depth, frozen, False, None, "")

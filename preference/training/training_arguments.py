@@ -49,7 +49,7 @@ def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default=default.precision,
-        help="auto: bf16 where the machine is faster in it",
+        help="auto: bf16 where it is faster",
     )
 
 

@@ -114,10 +114,7 @@ def test_a_temperature_at_an_end_of_the_range_gives_no_odds(margins):
 
 def test_the_report_names_no_temperature_of_few_prompts_and_no_gain_where_scaling_makes_it_worse():
     better, worse = Calibration(0.8, 0.12, 0.05, 60), Calibration(0.8, 0.05, 0.12, 60)
-    assert (
-        why_no_odds(0.8, 10) == ""
-        and odds_in_words(better, 9, 0.03) == "No odds: at least 10 prompts are needed, and there were 9."
-    )
+    assert why_no_odds(0.8, 10) == "" and odds_in_words(better, 9, 0.03) == "No odds: need at least 10 prompts, have 9."
     said = odds_in_words(better, 10, 0.03)
     assert said.startswith(
         "P(preferred) = sigmoid(margin / 0.80); expected calibration error 0.120 before, 0.050 after temperature scaling\n"

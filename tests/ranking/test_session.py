@@ -170,6 +170,7 @@ def test_agreement_tells_a_consistent_person_from_one_who_follows_the_position(s
     assert follows.kendall_tau < 0.6
 
 
+@pytest.mark.faults
 def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_nine_thousand(tmp_path):
     """Measured in processor time, so that a busy machine does not matter; the waits for the disk are the same for any file."""
     prompts = [f"Prompt {i}: " + "word " * 10 for i in range(10_000)]

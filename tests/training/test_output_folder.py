@@ -153,6 +153,7 @@ print(kill, restored, *sorted(path.name for path in folder.parent.iterdir()))
 """
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_the_model_is_whole_wherever_its_replacement_is_killed(tmp_path):
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tests' / 'training'}"}

@@ -32,8 +32,7 @@ def rankings(sample_folder):
     return read_rankings(sample_folder / "training_data.csv").rankings
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings, seed, monkeypatch):
+def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings, monkeypatch):
     """Every text alone, all of a step without padding, or padded to the longest: the gradient is the same, and so is what is learned.
 
     Adam divides a gradient by its size and so magnifies rounding errors; the weights part, the accuracy stays.
@@ -42,7 +41,7 @@ def test_batching_leaves_the_result_the_same(tmp_path, tiny_distilbert, rankings
     for chunk_cost, unpadded in ((0, True), (10**6, True), (10**6, False)):
         if not unpadded:
             monkeypatch.setattr("preference.model.fine_tuning.unpad_layers", lambda model: False)
-        trainer = trainer_on(tmp_path / f"{chunk_cost} {unpadded}", tiny_distilbert, rankings, seed=seed, steps=60)
+        trainer = trainer_on(tmp_path / f"{chunk_cost} {unpadded}", tiny_distilbert, rankings, steps=30)
         assert ("forward" in vars(trainer.model.distilbert.transformer)) == unpadded
         trainer.collator.chunk_cost = chunk_cost
         batch = next(iter(trainer.get_train_dataloader()))
