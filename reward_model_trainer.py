@@ -52,9 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="name of these rankings on the Hugging Face Hub, for the model card",
     )
     how = add_training_arguments(parser)
-    how.add_argument(
-        "--resume", action="store_true", help="continue an interrupted run from its last checkpoint"
-    )
+    how.add_argument("--resume", action="store_true", help="continue an interrupted run from its last checkpoint")
     return parser
 
 

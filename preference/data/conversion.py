@@ -38,9 +38,7 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
     """Return what is written where; raise InputError if it is not clear, or cannot be written."""
     kind = kind or (("csv" if to in (None, "csv") else "jsonl") if path == STREAM else kind_of(path))
     if not kind:
-        raise InputError(
-            f"{path}: unrecognised file ending; use one of {', '.join(KINDS)}, or --kind"
-        )
+        raise InputError(f"{path}: unrecognised file ending; use one of {', '.join(KINDS)}, or --kind")
     if to is None and path != STREAM and kind not in ("csv", "xlsx"):
         raise InputError(f"{path}: choose with --to what to write: {', '.join(TARGETS)}")
     to = to or "csv"

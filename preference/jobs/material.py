@@ -119,7 +119,9 @@ def check_outputs(files: TrainingFiles) -> None:
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
     whole = output_dir.resolve()
     if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
-        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; choose a new folder inside it")
+        raise InputError(
+            f"--output-dir {output_dir}: this folder cannot be replaced by a model; choose a new folder inside it"
+        )
     for flag, path in (("--plot", plot), ("--log-dir", files.log_dir)):
         if path and whole in (path.resolve(), *path.resolve().parents):
             raise InputError(f"{flag} {path}: lies in --output-dir, which each training replaces; choose another place")

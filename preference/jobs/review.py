@@ -136,9 +136,7 @@ def draw_curve(
     prompts = review.evaluation.metrics.prompts
     points = measure_curve(states, rankings, settings.objective, seed=settings.seed, start=output)
     if not points:
-        say(
-            f"warning: no learning curve: need at least {LEAST_FOR_CURVE} prompts, have {prompts}\n"
-        )
+        say(f"warning: no learning curve: need at least {LEAST_FOR_CURVE} prompts, have {prompts}\n")
         return
     curve = fit_curve(points, seed=settings.seed)
     plot_learning_curve(points, curve, review.evaluation, files.curve_plot, again=again)
