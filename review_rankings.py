@@ -15,10 +15,9 @@ import os
 from pathlib import Path
 
 from preference.arguments import HelpFormatter, Parser, at_least, settings_from
+from preference.machine import avoid_busy_waiting
 from preference.scripts import run_script
-from preference.threads import settle_waiting
-from preference.training.settings import TrainingSettings
-from preference.training.training_arguments import add_probe_arguments
+from preference.training.settings import TrainingSettings, add_probe_arguments
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    settle_waiting()
+    avoid_busy_waiting()
     from preference.jobs.review import ReviewFiles, review_rankings
 
     settings = settings_from(TrainingSettings, args)

@@ -17,8 +17,8 @@ import argparse
 
 from preference.arguments import HelpFormatter, Parser
 from preference.data.roles import add_role_arguments, named_roles
+from preference.machine import avoid_busy_waiting
 from preference.scripts import run_script
-from preference.threads import settle_waiting
 from preference.training.settings import PRECISIONS
 
 
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if (args.data is None) != bool(args.answer) or (args.answer and (args.prompt is None or args.output != "-")):
         parser.error("give either a file, or --prompt with --answer and without --output")
-    settle_waiting()
+    avoid_busy_waiting()
     from preference.jobs.scoring import ScoringSettings, score_by_hand, score_file
 
     settings = ScoringSettings(

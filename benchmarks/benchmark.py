@@ -35,9 +35,9 @@ from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
 from preference.durable_files import write_atomically
 from preference.errors import InputError
+from preference.machine import BUSY_CORES, busy_cores
 from preference.model.base_models import MINILM, SMOLLM2, find_base_model
 from preference.scripts import run_script
-from preference.threads import BUSY_CORES, busy_cores
 from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent
@@ -224,7 +224,7 @@ def base_folder(name: str) -> str:
 
 
 def describe_machine() -> str:
-    from preference.training.record import machine_record
+    from preference.training.report import machine_record
 
     facts = machine_record("cpu")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -63,11 +63,8 @@ def open_atomically(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def writing_to(folder: Path, size: int) -> Iterator[None]:
+def writing_to(folder: Path) -> Iterator[None]:
     """Turn what is raised where a file of `folder` cannot be written, as on a full disk, into one line.
-
-    Args:
-        size: of what is written, in bytes.
 
     Raises:
         InputError: instead of OSError, and of the errors that safetensors and PyTorch raise in its place.
@@ -84,9 +81,8 @@ def writing_to(folder: Path, size: int) -> Iterator[None]:
             why = "a file could not be written whole"
         else:
             raise
-        raise InputError(
-            f"{folder}: cannot be written ({why}); it takes about {as_size(size)}, and {as_size(free_space(folder))} is free there"
-        ) from error
+        free = as_size(free_space(folder))
+        raise InputError(f"{folder}: cannot be written ({why}); {free} is free there; free some space") from error
 
 
 def free_space(folder: Path) -> int:

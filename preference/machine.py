@@ -1,51 +1,49 @@
-"""What this machine offers: devices, and the faster precision."""
+"""What this machine offers: processes, cores, devices, the faster precision, and a folder for what can be computed again."""
 
 import contextlib
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
-
-import torch
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from preference.errors import InputError
 
+if TYPE_CHECKING:
+    import torch
+
+# As torchrun and accelerate launch say; process 0 speaks and writes.
+PROCESS, PROCESSES = int(os.environ.get("RANK") or 0), int(os.environ.get("WORLD_SIZE") or 1)
+BUSY_CORES = 0.4  # used by other programs, above which waiting threads should sleep
 WORTHWHILE = 1.2  # bf16 must be this much faster than fp32 to be worth its rounding
 
 
-def choose_precision(asked: str, device: str, width: int = 768) -> str:
-    """Return `bf16` or `fp32`; `auto` measures on a CPU, and asks the driver on a GPU.
+def avoid_busy_waiting() -> None:
+    """Let PyTorch's waiting threads sleep where another program keeps a core busy; to be called before torch is imported.
 
-    Args:
-        width: the model's hidden size; the rates differ with it.
+    They spin by default. With one of two cores taken, spinning threads hold up the one that they wait for, and training
+    takes three times as long; on an idle machine sleeping threads lose a third. The user's own settings count.
     """
-    if asked != "auto":
-        return asked
-    if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device != "cpu":
-        return "fp32"
-    # A processor without bf16 instructions is up to 100 times slower in it: this size takes it well under a second.
-    with (
-        one_thread()
-    ):  # where another program keeps a core busy, waiting for a second one would be most of what is measured
-        fp32 = matmul_rate(torch.float32, rows=128, width=width, seconds=0.05)
-        bf16 = matmul_rate(torch.bfloat16, rows=128, width=width, seconds=0.05)
-    return "bf16" if bf16 > WORTHWHILE * fp32 else "fp32"
+    if "torch" in sys.modules or {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & set(os.environ):
+        return
+    if busy_cores(0.15) >= BUSY_CORES:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
-def matmul_rate(dtype: torch.dtype, rows: int, width: int, seconds: float) -> float:
-    """Measure matrix products (rows, width) x (width, 4 width), in floating-point operations per second."""
-    left, right = torch.randn(rows, width).to(dtype), torch.randn(width, 4 * width).to(dtype)
-    left @ right  # the first product also chooses and prepares a kernel
-    products, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        left @ right
-        products += 1
-    return 2 * rows * width * 4 * width * products / elapsed
+def busy_cores(seconds: float) -> float:
+    """Measure for `seconds`, in which this process sleeps, how many cores are in use."""
+    import psutil
+
+    return psutil.cpu_percent(interval=seconds) / 100 * (psutil.cpu_count() or 1)
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch compute in one thread within this: many small steps, such as those of loading a model, only wait for a second one."""
+    """Let PyTorch compute in one thread within this: many small steps only wait for a second one."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -56,17 +54,52 @@ def one_thread() -> Iterator[None]:
 
 def check_device(device: str) -> None:
     """Raise InputError unless `device` (`cpu`, `cuda`, `mps`) can be used here."""
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise InputError(f"--device {device}: no such device; use cpu, cuda or mps") from None
-    if device != kind:
+    import torch
+
+    usable = {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device.partition(":")[0] not in usable:
+        raise InputError(f"--device {device}: no such device; use cpu, cuda or mps")
+    if device not in usable:
         raise InputError(f"--device {device}: name the kind alone; CUDA_VISIBLE_DEVICES chooses among several GPUs")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            f"--device {device}: PyTorch sees no CUDA GPU here; use --device cpu, or install a CUDA build of torch"
-        )
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise InputError(f"--device {device}: PyTorch sees no Apple GPU here; use --device cpu")
-    if kind not in ("cpu", "cuda", "mps"):
-        raise InputError(f"--device {device}: not supported; use cpu, cuda or mps")
+    if not usable[device]():
+        raise InputError(f"--device {device}: PyTorch sees no {device.upper()} GPU here; use --device cpu")
+
+
+def choose_precision(asked: str, device: str, width: int = 768) -> str:
+    """Return `bf16` or `fp32`; `auto` measures on a CPU, at the model's hidden size `width`, and asks the driver on a GPU."""
+    import torch
+
+    if asked != "auto":
+        return asked
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device != "cpu":
+        return "fp32"
+    with one_thread():  # with a core taken by another program, waiting for a second one would be what is measured
+        fp32, bf16 = (matmul_rate(dtype, width=width) for dtype in (torch.float32, torch.bfloat16))
+    return "bf16" if bf16 > WORTHWHILE * fp32 else "fp32"
+
+
+def matmul_rate(dtype: "torch.dtype", *, width: int, rows: int = 128, seconds: float = 0.05) -> float:
+    """Measure how many matrix products (rows, width) x (width, 4 width) are done in a second."""
+    import torch
+
+    left, right = torch.randn(rows, width).to(dtype), torch.randn(width, 4 * width).to(dtype)
+    left @ right  # the first product also chooses and prepares a kernel
+    products, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        left @ right
+        products += 1
+    return products / elapsed
+
+
+def cache_folder(part: str) -> Path:
+    """Return the folder `part` of `$XDG_CACHE_HOME/preference`, made if needed; a temporary one where that cannot be."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preference" / part
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+        pass
+    return Path(tempfile.mkdtemp(prefix="preference-"))

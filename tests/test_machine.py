@@ -1,8 +1,13 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+from conftest import ROOT
 
 from preference import machine
-from preference.machine import choose_precision
+from preference.machine import BUSY_CORES, busy_cores, choose_precision
 
 
 def test_what_is_asked_for_is_used():
@@ -14,3 +19,39 @@ def test_what_is_asked_for_is_used():
 def test_auto_follows_the_rates_that_it_measures(monkeypatch, bf16_rate, expected):
     monkeypatch.setattr(machine, "matmul_rate", lambda dtype, **options: bf16_rate if dtype == torch.bfloat16 else 1.0)
     assert choose_precision("auto", "cpu") == expected
+
+
+AVOID = "import os; from preference.machine import avoid_busy_waiting; avoid_busy_waiting(); print(os.environ.get('OMP_WAIT_POLICY'))"
+
+
+def policy(**environment) -> str:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", AVOID], cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_threads_sleep_where_another_program_keeps_a_core_busy_unless_the_user_says_otherwise():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as burner:
+        try:
+            assert busy_cores(0.3) > BUSY_CORES
+            assert policy() == "PASSIVE"
+            assert policy(GOMP_SPINCOUNT="1000") == "None"
+            assert policy(OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
+        finally:
+            burner.kill()
+
+
+def test_what_this_process_imported_already_is_left_alone():
+    program = "import sys, os; sys.modules['torch'] = sys; " + AVOID
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as burner:
+        try:
+            done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+            assert done.stdout.strip() == str(os.environ.get("OMP_WAIT_POLICY"))
+        finally:
+            burner.kill()

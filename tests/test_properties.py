@@ -8,6 +8,7 @@ from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -374,6 +375,7 @@ def records(draw) -> list[dict]:
     return [{key: one[key] for key in one if draw(st.integers(0, 20))} for one in made]
 
 
+@pytest.mark.faults
 @settings(FILES, max_examples=120)
 @given(made=records(), kind=st.sampled_from(["jsonl", "json"]), score=st.booleans())
 def test_any_records_are_converted_or_refused_in_plain_words(tmp_path, capsys, made, kind, score):
@@ -384,6 +386,7 @@ def test_any_records_are_converted_or_refused_in_plain_words(tmp_path, capsys, m
     is_refused_or_right(capsys, source, *(["--score", "rank"] if score else []))
 
 
+@pytest.mark.faults
 @settings(FILES, max_examples=60)
 @given(
     content=st.one_of(file_contents, st.binary(max_size=60)),
@@ -395,6 +398,7 @@ def test_any_bytes_are_converted_or_refused_in_plain_words(tmp_path, capsys, con
     is_refused_or_right(capsys, source)
 
 
+@pytest.mark.faults
 @settings(FILES, max_examples=60)
 @given(
     kind=st.sampled_from(["jsonl", "json", "parquet", "csv"]),

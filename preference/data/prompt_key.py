@@ -1,5 +1,6 @@
 """When two prompts are the same prompt."""
 
+import hashlib
 import unicodedata
 
 
@@ -16,3 +17,8 @@ def prompt_key(prompt: str) -> str:
         shown = "".join(c for c in prompt if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f")
         prompt = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", shown).casefold())
     return " ".join(prompt.casefold().split())
+
+
+def prompt_digest(prompt: str) -> str:
+    """Return 16 hexadecimal digits that stand for a prompt, and for all that are the same one, in `metrics.json`."""
+    return hashlib.sha256(prompt_key(prompt).encode(errors="surrogatepass")).hexdigest()[:16]

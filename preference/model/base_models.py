@@ -11,7 +11,7 @@ from typing import Any
 
 from preference.errors import InputError
 from preference.model.hub import Refused, Unavailable, cached_model, download_model, has_weights
-from preference.scripts import interrupted
+from preference.scripts import interrupt_in
 from preference.wording import name_some
 
 # How weights are loaded: no code of the folder is run, no pickle but one of tensors is read, and a report says what did not fit.
@@ -175,7 +175,7 @@ def loading(folder: str | Path, remedy: str):
             warnings.simplefilter("ignore")  # what goes wrong raises
             yield
     except Exception as error:
-        if interrupted():
+        if interrupt_in(error):
             raise KeyboardInterrupt from error
         text = str(error).strip().partition("\n")[0][:200] or type(error).__name__
         if type(error).__name__ == "SafetensorError":

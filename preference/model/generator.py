@@ -16,10 +16,10 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
 
-from preference.cache import cache_folder
 from preference.data.candidates import SamplingSettings, cut_at_sentence, distinct, folded
 from preference.durable_files import name_folder
 from preference.errors import InputError
+from preference.machine import cache_folder
 from preference.model.base_models import BaseModel, loading, quiet_transformers
 
 ROUNDS = (

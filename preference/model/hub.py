@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from preference.processes import PROCESS
+from preference.machine import PROCESS
 
 SECONDS = 7  # an unreachable Hub is noticed within this time
 _BESIDE_WEIGHTS = [

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from preference.console import make_console, say
 from preference.data.candidates import Candidates, SamplingSettings, append_candidates, read_candidates
 from preference.durable_files import prepare_file
+from preference.machine import avoid_busy_waiting
 from preference.model.base_models import find_base_model
-from preference.threads import settle_waiting
 from preference.wording import counted, shorten
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LazyGenerator:
         terminal = make_console(stderr=True)
         if terminal.is_terminal:
             terminal.print(f"looking for the generator {self.name} …")
-        settle_waiting()
+        avoid_busy_waiting()
         base = find_base_model(self.name)
         say(base.note or f"generator: {base.used} ({base.source})")
         with working("loading the generator"):

@@ -9,7 +9,7 @@ from preference.errors import InputError
 from preference.ranking import terminal
 from preference.ranking.order import OrderError, example, parse_order
 from preference.ranking.session import Session
-from preference.scripts import interrupted
+from preference.scripts import interrupt_in
 
 GUIDELINES = """\
 Rank by what you would rather get as an answer to the prompt: right before
@@ -80,8 +80,8 @@ class Loop:
             self.interrupted = end.interrupted
         except KeyboardInterrupt:
             self.interrupted = True
-        except Exception:
-            if not interrupted():
+        except Exception as error:
+            if not interrupt_in(error):
                 raise
             self.interrupted = True
 

@@ -13,6 +13,7 @@ from preference.evaluation.metrics import answer_lengths, count_pairs, split_rew
 from preference.machine import choose_precision
 from preference.model.base_models import find_base_model
 from preference.model.encoding import encode_pairs
+from preference.model.reward_model import RewardModel
 from preference.model.states import states_of
 from preference.statistics import bootstrap_interval
 from preference.training.probe import cross_validate, fit_probe
@@ -53,9 +54,8 @@ class Learner:
             prompts, answers = zip(*missing, strict=True)
             pairs, _ = encode_pairs(self.start.tokenizer, prompts, answers, self.settings.max_length)
             key = self.start.states_key(self.precision)
-            found = states_of(
-                self.start.model, self.start.tokenizer, pairs, key=key, device="cpu", precision=self.precision
-            )
+            model = RewardModel(self.start.model, self.start.tokenizer, precision=self.precision)
+            found = states_of(model, pairs, key=key)
             self._states |= dict(zip(missing, found, strict=True))
         return np.stack([self._states[one] for one in texts])
 

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from preference.data.folds import folds_by_prompt
-from preference.data.prompt_key import prompt_key
+from preference.data.prompt_key import prompt_digest, prompt_key
 from preference.data.rankings import Ranking, Rankings
 from preference.data.splits import split_by_prompt
 from preference.evaluation.evaluation import evaluate
-from preference.training.seen_prompts import prompt_digest
 
 TYPED = "Why is the café's sky blue?"
 SAME = [

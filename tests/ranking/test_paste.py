@@ -37,9 +37,14 @@ def test_w_takes_what_is_pasted_as_one_answer(folder, marked):
     assert ranks_of(folder)[PROMPTS[1]] == {EMAIL: 1, first: 2, **dict.fromkeys(others, 3)}
 
 
-@pytest.mark.parametrize("marked", [True, False])
 @pytest.mark.parametrize(
-    "typed, question", [(None, "\n> "), ("2 1 4 3", "or n to cancel: "), ("x", "or n to keep it: ")]
+    "typed, question, marked",
+    [
+        (None, "\n> ", True),
+        (None, "\n> ", False),
+        ("2 1 4 3", "or n to cancel: ", False),
+        ("x", "or n to keep it: ", True),
+    ],
 )
 def test_what_is_pasted_at_another_question_does_nothing(folder, typed, question, marked):
     terminal = Terminal(folder)

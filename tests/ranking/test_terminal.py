@@ -146,6 +146,7 @@ def test_a_resize_shows_the_screen_again_and_keeps_what_was_typed(folder):
     assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 4, 3]
 
 
+@pytest.mark.faults
 def test_a_storm_of_resizes_ends_at_the_last_size_with_nothing_lost(folder):
     write_candidates(folder, PROMPTS, ["word " * 400, "more " * 400, "text " * 400])  # takes a while to show
     terminal = Terminal(folder, columns=80)
