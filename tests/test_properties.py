@@ -19,7 +19,7 @@ from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
 from preference.data.tables import COLUMNS, TableError, format_rows, read_table, write_table
 from preference.errors import InputError
-from preference.ranking.order import OrderError, format_order, parse_order
+from preference.ranking.order import format_order, parse_order
 from preference.ranking.store import RankingStore
 from preference.scripts import call
 
@@ -235,7 +235,7 @@ def test_an_order_reads_back_as_it_was_formatted(ranks):
 def test_any_line_gives_ranks_or_says_why_not(line, count):
     try:
         ranks = parse_order(line, count)
-    except OrderError as error:
+    except InputError as error:
         assert str(error)
         return
     assert len(ranks) == count and sorted(set(ranks)) == list(range(1, max(ranks) + 1))

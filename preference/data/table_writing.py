@@ -54,12 +54,8 @@ def write_table(
 
     Args:
         kind: csv, jsonl, json, parquet or xlsx (see `kind_of`); a name that ends in .gz is compressed, too.
-        columns: of a CSV, Parquet file or sheet, in this order.
         form: how a CSV is written (`Table.form` of the one that was read).
         schema: the types of Parquet columns that are known (`Table.schema`).
-
-    Raises:
-        InputError: the kind cannot hold a value, or the target cannot be written.
     """
     name, records, form = "standard output" if str(target) == STREAM else str(target), list(records), form or Form()
     if str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
@@ -80,17 +76,14 @@ def write_table(
 def save_table(
     path: str | Path, table: "Table", *, removed: Collection[int] = (), added: Sequence[dict[str, Any]] = ()
 ) -> None:
-    """Write a table that was read from `path` back in its form, atomically, with what was changed in its records meanwhile.
+    """Write a table that was read from `path` back in its form, with what was changed in its records.
 
-    Titles, separators, types and columns stay; a prompt that stood in the first of its rows only does so again. A workbook
-    keeps its other sheets, its formats, and the cells that were not changed.
+    Titles, separators and types stay; a prompt that stood only in the first of its rows does so again. A workbook keeps
+    its other sheets, its formats, and the cells that were not changed.
 
     Args:
         removed: the indices of the records that go.
         added: records that come at the end.
-
-    Raises:
-        InputError: the kind cannot hold a value, or `path` cannot be written.
     """
     records: list[dict[str, Any]] = []
     above: dict[str, Any] = {}
@@ -102,7 +95,7 @@ def save_table(
         _put(path, str(path), _edited(Path(path).read_bytes(), table, records, removed, added))
         return
     kept = [record for i, record in enumerate(records) if i not in removed]
-    write_table(path, table.kind, table.columns, [*kept, *added], form=table.form, schema=table.schema)
+    write_table(path, table.kind, table.places or table.columns, [*kept, *added], form=table.form, schema=table.schema)
 
 
 def _put(target: str | Path, name: str, data: bytes, is_text: bool = False) -> None:
@@ -233,6 +226,10 @@ def _edited(
     data = unzipped(table.source, data)
     book, shown = (openpyxl.load_workbook(io.BytesIO(data), data_only=only) for only in (False, True))
     sheet, values = book[table.sheet], shown[table.sheet]
+    if any(
+        cell.data_type == "f" for row in sheet for cell in row
+    ):  # openpyxl saves no results, and we read results only
+        raise InputError(f"{table.source}: has formulas, whose results would be lost; paste the column as values")
     gone = sorted((table.numbers[i] for i in removed), reverse=True)
     for merged in [cells for cells in sheet.merged_cells.ranges if gone and cells.max_row > table.header]:
         sheet.unmerge_cells(str(merged))  # deleting a row would not move them

@@ -20,7 +20,7 @@ from preference.evaluation.review_table import check_output, review_csv
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, find_base_model
-from preference.ranking.self_agreement import SelfAgreement, self_agreement
+from preference.ranking.log import SelfAgreement, self_agreement
 from preference.training.batching import encode_rankings, warn_of_cut_answers
 from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states
 from preference.training.settings import TrainingSettings, training_words

@@ -10,7 +10,6 @@ from pseudo_terminal import Terminal, write_candidates
 
 from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
-from preference.model import generator as generator_module
 from preference.model.base_models import SMOLLM2, BaseModel, find_base_model
 from preference.model.encoding import encode_pairs
 from preference.model.generator import Generator
@@ -110,19 +109,6 @@ def test_what_is_not_a_language_model_is_refused(tiny_distilbert):
         Generator(find_base_model(str(nonsense)))
 
 
-def test_a_chat_template_that_does_not_end_is_refused(tiny_gpt2, monkeypatch):
-    monkeypatch.setattr(generator_module, "TEMPLATE_SECONDS", 0.5)
-    endless = Generator(BaseModel("endless", "endless", "folder", tiny_gpt2))
-    loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    endless.tokenizer.chat_template = loops + "{{ messages[0]['content'] }}"
-    start = time.monotonic()
-    with pytest.raises(InputError, match="endless: its chat template does not end; choose another --generator"):
-        endless.sample(["a"], SamplingSettings(max_new_tokens=1))
-    assert time.monotonic() - start < 5
-    endless.tokenizer.chat_template = "{{ messages[0]['content'] }}"
-    assert endless.encode("ab")
-
-
 def test_something_moves_while_the_generator_is_loaded(tmp_path, tiny_gpt2):
     """From the first second, on a terminal only."""
     (tmp_path / "p.txt").write_text("why")
@@ -139,9 +125,9 @@ def test_something_moves_while_the_generator_is_loaded(tmp_path, tiny_gpt2):
     ]
     terminal = Terminal(tmp_path, *flags, lines=24)
     terminal.wait_for("looking for the generator")
-    for seconds in (0, 1):
+    for frame in "-\\|":
+        terminal.wait_for(f"{frame} ")
         terminal.wait_for("loading the generator")
-        terminal.wait_for(f"0:00:0{seconds}")
     rest = terminal.summary()
     assert "c.jsonl: 2 candidates for 1 prompt in" in rest
     done = run_script("generate_data.py", *flags[:-2], "--candidates", "d.jsonl", cwd=tmp_path)
