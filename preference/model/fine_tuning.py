@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from preference.errors import InputError
-from preference.model.base_models import CAREFULLY, check_loaded, loading
+from preference.model.base_models import LOAD_SAFELY, check_loaded, loading
 from preference.model.decoders import give_chat_template, give_padding, is_decoder
 from preference.model.encoding import encode_pairs, pad_chunk
 from preference.model.generator import converted_gguf
@@ -47,7 +47,7 @@ def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, Pr
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         torch.manual_seed(seed)  # the new output's weights
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, dtype=torch.float32, **CAREFULLY
+            folder, config=config, dtype=torch.float32, **LOAD_SAFELY
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

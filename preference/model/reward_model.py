@@ -13,7 +13,14 @@ from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
-from preference.model.base_models import CAREFULLY, check_files, check_loaded, loading, longest_input, what_lacks_config
+from preference.model.base_models import (
+    LOAD_SAFELY,
+    check_files,
+    check_loaded,
+    loading,
+    longest_input,
+    what_lacks_config,
+)
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.head import keep_head_in_fp32, output_layer
 from preference.model.unpadding import unpad_layers
@@ -53,7 +60,7 @@ class RewardModel:
         with one_thread():
             with loading(folder, remedy := "train it again"):
                 tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-                model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
+                model, report = AutoModelForSequenceClassification.from_pretrained(folder, **LOAD_SAFELY)
             missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
             check_loaded(folder, model, tokenizer, missing, remedy)
             tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model) or sys.maxsize)
