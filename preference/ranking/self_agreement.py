@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Ranking
+from preference.data.splits import prompt_key
 from preference.ranking.log import drop_undone, name_in_log, read_log
 
 

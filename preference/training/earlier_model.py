@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from preference.data.prompt_key import prompt_key
+from preference.data.splits import prompt_key
 from preference.evaluation.comparison import Comparison, compare
 from preference.evaluation.evaluation import UNSEEN, Evaluation
 from preference.evaluation.metrics import split_rewards

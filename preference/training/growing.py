@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from preference.data.folds import folds_by_prompt
 from preference.data.rankings import Key, Ranking
+from preference.data.splits import folds_by_prompt
 from preference.errors import InputError
 from preference.evaluation.disputes import disputes_of
 from preference.evaluation.metrics import answer_lengths, count_pairs, split_rewards

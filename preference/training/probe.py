@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from preference.data.folds import Fold
 from preference.data.rankings import Ranking
+from preference.data.splits import Fold
 from preference.evaluation.learning_curve import Point
 from preference.evaluation.metrics import count_pairs
 from preference.machine import one_thread

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preference.data.folds import folds_by_prompt
 from preference.data.rankings import Ranking
+from preference.data.splits import folds_by_prompt
 from preference.errors import InputError
 from preference.evaluation.calibration import Calibration, calibrate
 from preference.evaluation.evaluation import Evaluation, evaluate

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Set
 
-from preference.data.prompt_key import prompt_key
+from preference.data.splits import prompt_key
 from preference.evaluation.record import read_record
 from preference.model.base_models import BaseModel
 
