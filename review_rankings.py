@@ -17,8 +17,7 @@ from pathlib import Path
 from preference.arguments import HelpFormatter, Parser, at_least, settings_from
 from preference.machine import avoid_busy_waiting
 from preference.scripts import run_script
-from preference.training.settings import TrainingSettings
-from preference.training.training_arguments import add_probe_arguments
+from preference.training.settings import TrainingSettings, add_probe_arguments
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,9 +4,9 @@
     python reward_model_trainer.py
     python reward_model_trainer.py --data my_rankings.csv --objective bradley-terry
 
-Reads training_data.csv (columns prompt, answer, rank; 1 is best), and judges the model by test_data.csv where the training
-prompts are the sample's; your own rankings are judged by a part that is held out, or by --test-data. Writes
-reward_model_final/ (model, tokenizer, model card, metrics.json, rewards.csv), reward_scores_plot.png and logs/
+Reads training_data.csv (columns prompt, answer, rank; 1 is best), and judges the model by test_data.csv where the
+training prompts are the sample's; your own rankings are judged by models that have not seen them, or by --test-data.
+Writes reward_model_final/ (model, tokenizer, model card, metrics.json, rewards.csv), reward_scores_plot.png and logs/
 for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_trainer.py …
 """
 
@@ -17,44 +17,32 @@ from pathlib import Path
 from preference.arguments import HelpFormatter, Parser, file_name, file_path, settings_from
 from preference.machine import avoid_busy_waiting
 from preference.scripts import run_script
-from preference.training.settings import TrainingSettings
-from preference.training.training_arguments import add_training_arguments
+from preference.training.settings import TrainingSettings, add_training_arguments
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="reward_model_trainer.py",
+        prog="reward_model_trainer.py", formatter_class=HelpFormatter,
         description="Fine-tune a reward model on ranked answers, evaluate it on unseen prompts, and plot its rewards.",
-        formatter_class=HelpFormatter,
-    )
-    files = parser.add_argument_group("files")
-    files.add_argument("--data", type=file_name, default="training_data.csv", help="ranked answers to train on")
-    files.add_argument(
-        "--test-data",
-        type=file_name,
+    )  # fmt: skip
+    add = parser.add_argument_group("files").add_argument
+    add("--data", type=file_name, default="training_data.csv", help="ranked answers to train on")
+    add(
+        "--test-data", type=file_name,
         help="ranked answers to unseen prompts (default: test_data.csv, if all prompts of --data are the sample's)",
-    )
-    files.add_argument(
-        "--output-dir",
-        type=file_path,
-        default=Path("reward_model_final"),
+    )  # fmt: skip
+    add(
+        "--output-dir", type=file_path, default=Path("reward_model_final"),
         help="the model's folder; an earlier model there is replaced",
+    )  # fmt: skip
+    add("--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
+    add("--no-plot", dest="plot", action="store_const", const=None, help="draw no picture")
+    add("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
+    add(
+        "--dataset-name", metavar="USER/NAME", help="name of these rankings on the Hugging Face Hub, for the model card"
     )
-    files.add_argument(
-        "--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards"
-    )
-    files.add_argument("--no-plot", dest="plot", action="store_const", const=None, help="draw no picture")
-    files.add_argument("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
-    files.add_argument(
-        "--dataset-name",
-        metavar="USER/NAME",
-        default=None,
-        help="name of these rankings on the Hugging Face Hub, for the model card",
-    )
-    how = add_training_arguments(parser)
-    how.add_argument(
-        "--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped"
-    )
+    add("--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped")
+    add_training_arguments(parser)
     return parser
 
 
@@ -65,9 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     from preference.jobs.material import TrainingFiles, read_material
 
     files, settings = settings_from(TrainingFiles, args), settings_from(TrainingSettings, args)
-    material = read_material(
-        files, args.base_model, settings
-    )  # a wrong CSV is told before the heavy packages are imported
+    material = read_material(files, args.base_model, settings)  # a wrong CSV is told before the heavy imports
     from preference.jobs.training import train_and_report
 
     train_and_report(files, material, settings, resume=args.resume)

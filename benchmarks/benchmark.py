@@ -224,7 +224,7 @@ def base_folder(name: str) -> str:
 
 
 def describe_machine() -> str:
-    from preference.training.record import machine_record
+    from preference.training.report import machine_record
 
     facts = machine_record("cpu")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -83,13 +83,13 @@ def score(method: str, folder: Path, rankings: Sequence[Ranking]) -> tuple[np.nd
 
     TRL trained on one text, prompt and answer joined, so its model is given one text.
     """
-    from preference.model.reward_model import RewardModel, score_encoded
+    from preference.model.reward_model import RewardModel
 
     model = RewardModel.load(folder, precision="auto")
     start = time.perf_counter()
     if method == TRL:
         pairs = joined(model.tokenizer, rankings)
-        rewards = score_encoded(model.model, model.tokenizer, pairs, device="cpu", precision=model.precision)
+        rewards = model.score_encoded(pairs)
     else:
         rewards = model.score_rankings(rankings)
     return rewards, len(rewards) / (time.perf_counter() - start)

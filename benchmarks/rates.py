@@ -11,7 +11,7 @@ def measure_scoring(base: str, rankings: Sequence[Ranking], max_length: int) -> 
     """Score the same answers with the same model in both libraries, twice each; return answers per second, of the faster time."""
     from sentence_transformers import CrossEncoder
 
-    from preference.model.fine_tuning import load_base_model
+    from preference.model.loading import load_base_model
     from preference.model.reward_model import RewardModel
 
     prompts, answers = (

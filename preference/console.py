@@ -1,15 +1,18 @@
 """What scripts print: laid out for the width of the terminal, harmless to it, and never a reason to lose work."""
 
+import contextlib
 import errno
 import os
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from preference.wording import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 NARROWEST, WIDEST, IN_A_PIPE = 40, 120, 100  # columns
 _lost: list[OSError] = []  # why standard output could not be written, once it could not
@@ -77,6 +80,29 @@ def make_console(*, stderr: bool = False) -> "Console":
 
     stream = sys.stderr if stderr else sys.stdout
     return PatientConsole(stderr=stderr, width=width(stream), highlight=False, markup=False, emoji=False)
+
+
+def make_bar(title: str) -> "Progress":
+    """Return a progress bar on standard error, shown where that is a terminal: steps done, time left, the task's description."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    terminal = make_console(stderr=True)
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    return Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Show a progress bar; give the function that moves it on."""
+    with make_bar(title) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def lose_output(error: OSError) -> None:

@@ -133,7 +133,7 @@ def locked(path: Path, taken: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing_to(folder: Path, size: int = 0) -> Iterator[None]:
+def writing_to(folder: Path) -> Iterator[None]:
     """Turn what is raised where a file of `folder` cannot be written, as on a full disk, into one InputError."""
     try:
         yield
@@ -146,9 +146,7 @@ def writing_to(folder: Path, size: int = 0) -> Iterator[None]:
         elif not isinstance(error, OSError):
             raise
         why, free = getattr(error, "strerror", None) or text, as_size(free_space(folder))
-        raise InputError(
-            f"{folder}: cannot be written ({why}); it takes about {as_size(size)}, and {free} is free there"
-        ) from error
+        raise InputError(f"{folder}: cannot be written ({why}); {free} is free there; free some space") from error
 
 
 def free_space(folder: Path) -> int:

@@ -145,6 +145,7 @@ def test_a_training_that_fails_ends_in_its_message(data, tiny_distilbert, tmp_pa
     assert results == {}
 
 
+@pytest.mark.faults
 def test_rates_of_scoring_and_sampling(data, tiny_distilbert, tiny_gpt2, tmp_path):
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -186,6 +187,7 @@ def few(data, tmp_path, monkeypatch) -> list[Ranking]:
     return read_rankings(data).rankings[:4]
 
 
+@pytest.mark.faults
 def test_the_cross_encoder_gets_the_rewards_that_it_predicts(few, tiny_distilbert):
     import torch
     from sentence_transformers import CrossEncoder
@@ -200,6 +202,7 @@ def test_the_cross_encoder_gets_the_rewards_that_it_predicts(few, tiny_distilber
     np.testing.assert_allclose(rewards, theirs, atol=tolerance)
 
 
+@pytest.mark.faults
 def test_trl_is_given_the_tokens_that_it_trained_on(few, tiny_distilbert):
     from transformers import AutoTokenizer
 

@@ -508,6 +508,7 @@ def test_a_data_set_of_the_hub_is_read_by_its_name(tmp_path, hub):
     assert read_back(tmp_path / "cached.csv") == [("c#", "", "a", "b")] and not hub.requests
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -622,6 +623,7 @@ def as_dataset(tmp_path):
     return convert
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "name, to", [("pairs.jsonl", "trl-conversational"), ("pairs.parquet", "trl-conversational"), ("pairs.csv", "trl")]
 )
@@ -650,6 +652,7 @@ def test_trl_trains_on_the_pairs(as_dataset, tiny_distilbert, tmp_path, name, to
     assert trainer.train().training_loss > 0
 
 
+@pytest.mark.faults
 def test_sentence_transformers_trains_on_the_lists(as_dataset, tiny_distilbert, tmp_path):
     pytest.importorskip("sentence_transformers")
     from sentence_transformers.cross_encoder import (

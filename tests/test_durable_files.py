@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_line_whoever_writes(tmp_path, small_files_only, writ
     from safetensors.torch import save_file
 
     content = torch.zeros(100_000)
-    with pytest.raises(InputError) as caught, writing_to(tmp_path, 1_500_000), small_files_only(10_000):
+    with pytest.raises(InputError) as caught, writing_to(tmp_path), small_files_only(10_000):
         if writer == "plain":
             (tmp_path / "file").write_bytes(content.numpy().tobytes())
         elif writer == "safetensors":
@@ -137,11 +137,11 @@ def test_a_full_disk_is_one_line_whoever_writes(tmp_path, small_files_only, writ
         else:
             torch.save(content, tmp_path / "file")
     why = "a file could not be written whole" if writer == "torch" else "File too large"
-    assert str(caught.value).startswith(f"{tmp_path}: cannot be written ({why}); it takes about 1.5 MB, and ")
+    assert str(caught.value).startswith(f"{tmp_path}: cannot be written ({why}); ")
 
 
 def test_other_errors_stay_what_they_are(tmp_path):
-    with pytest.raises(RuntimeError, match="a bug"), writing_to(tmp_path, 0):
+    with pytest.raises(RuntimeError, match="a bug"), writing_to(tmp_path):
         raise RuntimeError("a bug")
 
 

@@ -28,6 +28,7 @@ def test_a_full_disk(folder, tiny_reward_model, small_files_only):
         )
 
 
+@pytest.mark.faults
 def test_a_full_disk_for_a_review(folder, tiny_distilbert, small_files_only):
     run_script("review_rankings.py", *REVIEW, "--base-model", tiny_distilbert, cwd=folder)
     with small_files_only(1000):  # the folds are known
@@ -39,6 +40,7 @@ def test_a_full_disk_for_a_review(folder, tiny_distilbert, small_files_only):
         )  # the cache cannot keep a fold
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not os.path.isdir("/sys/kernel"), reason="needs a folder that takes no file from anybody")
 def test_a_folder_that_takes_no_file(folder, tiny_distilbert, tiny_reward_model):
     for script, arguments in {

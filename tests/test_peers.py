@@ -79,7 +79,7 @@ def encoder(tiny_reward_model, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def decoder(tiny_llama, sample_folder, tmp_path_factory) -> Path:
     run_script(
-        "reward_model_trainer.py", "--base-model", tiny_llama, "--max-length", 128, "--max-steps", 1, "--output-dir", "peers_decoder",
+        "reward_model_trainer.py", "--base-model", tiny_llama, "--max-length", 128, "--max-steps", 1, "--no-plot", "--output-dir", "peers_decoder",
         cwd=sample_folder,
     )  # fmt: skip
     return sharpen(sample_folder / "peers_decoder", tmp_path_factory.mktemp("peers") / "decoder")

@@ -8,6 +8,7 @@ from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -18,7 +19,7 @@ from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
 from preference.data.tables import COLUMNS, TableError, format_rows, read_table, write_table
 from preference.errors import InputError
-from preference.ranking.order import OrderError, format_order, parse_order
+from preference.ranking.order import format_order, parse_order
 from preference.ranking.store import RankingStore
 from preference.scripts import call
 
@@ -234,7 +235,7 @@ def test_an_order_reads_back_as_it_was_formatted(ranks):
 def test_any_line_gives_ranks_or_says_why_not(line, count):
     try:
         ranks = parse_order(line, count)
-    except OrderError as error:
+    except InputError as error:
         assert str(error)
         return
     assert len(ranks) == count and sorted(set(ranks)) == list(range(1, max(ranks) + 1))
@@ -374,6 +375,7 @@ def records(draw) -> list[dict]:
     return [{key: one[key] for key in one if draw(st.integers(0, 20))} for one in made]
 
 
+@pytest.mark.faults
 @settings(FILES, max_examples=120)
 @given(made=records(), kind=st.sampled_from(["jsonl", "json"]), score=st.booleans())
 def test_any_records_are_converted_or_refused_in_plain_words(tmp_path, capsys, made, kind, score):
@@ -384,6 +386,7 @@ def test_any_records_are_converted_or_refused_in_plain_words(tmp_path, capsys, m
     is_refused_or_right(capsys, source, *(["--score", "rank"] if score else []))
 
 
+@pytest.mark.faults
 @settings(FILES, max_examples=60)
 @given(
     content=st.one_of(file_contents, st.binary(max_size=60)),
@@ -395,6 +398,7 @@ def test_any_bytes_are_converted_or_refused_in_plain_words(tmp_path, capsys, con
     is_refused_or_right(capsys, source)
 
 
+@pytest.mark.faults
 @settings(FILES, max_examples=60)
 @given(
     kind=st.sampled_from(["jsonl", "json", "parquet", "csv"]),

@@ -13,8 +13,7 @@ import reward_model_trainer
 from preference.arguments import settings_from
 from preference.data.tables import COLUMNS, format_rows
 from preference.jobs.review import LEAST_DISPUTE
-from preference.training.settings import TrainingSettings
-from preference.training.training_arguments import training_words
+from preference.training.settings import TrainingSettings, training_words
 
 TINY = ["--precision", "fp32", "--max-length", 64]
 
@@ -158,6 +157,7 @@ def test_answers_that_are_cut_are_counted_as_the_trainer_counts_them(folder, tin
         *TINY,
         "--max-steps",
         1,
+        "--no-plot",
         cwd=folder,
     )
     [warning] = [

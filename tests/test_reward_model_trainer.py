@@ -327,23 +327,12 @@ def test_cut_answers_are_counted(folder, tiny_distilbert):
     assert "plot" not in done.stdout and not list(folder.rglob("*.png"))  # with --no-plot
 
 
-def test_rankings_whose_answers_are_identical_after_the_cut_are_counted_and_named(folder, tiny_distilbert):
+def test_rankings_whose_answers_differ_only_after_the_cut_teach_no_order(folder, tiny_distilbert):
     opening = "reading matters because a good friend listens " * 9
     rows = [f"Question {i},{opening}{end},{rank}\n" for i in range(3) for rank, end in ((1, "good"), (2, "bad"))]
-    rows += [f"Tied,{opening}{end},{rank}\n" for rank, end in ((1, "good"), (1, "bad"))] + [
-        "Tied,code,2\n"
-    ]  # lose nothing
     (folder / "training_data.csv").write_text("".join(["prompt,answer,rank\n", *rows]))
-    printed = " ".join(
-        train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv").stdout.split()
-    )
-    assert "warning: 8 of 9 answers were cut at 64 tokens" in printed
-    assert (
-        "In 3 rankings answers of different ranks are identical up to there, and can only get the same reward; give a larger --max-length, or"
-        " shorten what they share: 'Question 0', 'Question 1', 'Question 2' training: "
-    ) in printed
-    (folder / "training_data.csv").write_text("".join(["prompt,answer,rank\n", *rows[:6]]))
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv", status=2)
+    assert "warning: 6 of 6 answers were cut at 64 tokens" in " ".join(done.stdout.split())
     assert done.stderr.startswith(
         "error: these rankings teach no order: they contradict each other, or their answers differ only behind --max-"
     )
@@ -370,7 +359,10 @@ def test_a_damaged_base_model_gets_one_line_before_any_work(folder, tiny_distilb
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("limit, why", [(100_000, "File too large"), (200_000, "a file could not be written whole")])
+@pytest.mark.parametrize(
+    "limit, why",
+    [(100_000, "File too large"), pytest.param(200_000, "a file could not be written whole", marks=pytest.mark.faults)],
+)
 def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(
     folder, tiny_distilbert, small_files_only, limit, why
 ):
@@ -387,7 +379,7 @@ def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(
     with small_files_only(limit):
         done = train(folder, *arguments, status=2)
     assert re.fullmatch(
-        rf"error: .reward_model_final.unfinished/checkpoint-20: cannot be written \({why}\); it takes about 0.6 MB, and \S+ [MG]B is free there;"
+        rf"error: .reward_model_final.unfinished/checkpoint-20: cannot be written \({why}\); \S+ [MG]B is free there;"
         r" free some space and repeat the command with --resume\n",
         done.stderr,
     )
@@ -396,20 +388,19 @@ def test_a_disk_that_fills_during_training_costs_the_last_checkpoint_only(
 
 
 def test_a_disk_too_full_for_the_model_costs_no_training(folder, tiny_distilbert, small_files_only, monkeypatch):
-    from preference.training import saving
+    from preference.training import model_folder
 
     def on_a_full_disk(*arguments):
         with small_files_only(100_000):
             return write(*arguments)
 
-    write = saving._write_files
+    write = model_folder._write_model
     with monkeypatch.context() as patched:
-        patched.setattr(saving, "_write_files", on_a_full_disk)
+        patched.setattr(model_folder, "_write_model", on_a_full_disk)
         done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, status=2)
     assert (
         "error: " in done.stderr
-        and ".reward_model_final.unfinished/model: cannot be written (File too large); it takes about 0.1 MB"
-        in done.stderr
+        and ".reward_model_final.unfinished/model: cannot be written (File too large); " in done.stderr
     )
     assert not (folder / ".reward_model_final.unfinished" / "model").exists()
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 3, "--resume")
@@ -526,7 +517,7 @@ def test_the_folder_may_name_its_data_set_on_the_hub(folder, tiny_distilbert):
     assert done.stderr == "error: --dataset-name no such: name: not a name of the Hugging Face Hub; write USER/NAME\n"
 
 
-RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1"]
+RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1", "--no-plot"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
@@ -554,7 +545,13 @@ AS_A_USER = ["setpriv", "--bounding-set", "-all"] if hasattr(os, "geteuid") and 
 
 @pytest.mark.skipif(os.name != "posix" or (AS_A_USER and not shutil.which("setpriv")), reason="needs permissions")
 @pytest.mark.parametrize(
-    "flag, name", [("--data", "data.csv"), ("--output-dir", "model"), ("--base-model", "model"), ("--plot", "p.png")]
+    "flag, name",
+    [
+        ("--data", "data.csv"),
+        pytest.param("--output-dir", "model", marks=pytest.mark.faults),
+        pytest.param("--base-model", "model", marks=pytest.mark.faults),
+        pytest.param("--plot", "p.png", marks=pytest.mark.faults),
+    ],
 )
 def test_a_folder_that_may_not_be_entered_is_one_line(folder, flag, name):
     (folder / "shut").mkdir()

@@ -27,6 +27,11 @@ def prompt_key(prompt: str) -> str:
     return " ".join(prompt.casefold().split())
 
 
+def prompt_digest(prompt: str) -> str:
+    """Return 16 hexadecimal digits that stand for a prompt, and for all that are the same one, in `metrics.json`."""
+    return hashlib.sha256(prompt_key(prompt).encode(errors="surrogatepass")).hexdigest()[:16]
+
+
 class Parts(NamedTuple):
     """Positions in a list of rankings, both in rising order."""
 

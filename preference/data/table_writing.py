@@ -102,7 +102,7 @@ def save_table(
         _put(path, str(path), _edited(Path(path).read_bytes(), table, records, removed, added))
         return
     kept = [record for i, record in enumerate(records) if i not in removed]
-    write_table(path, table.kind, table.columns, [*kept, *added], form=table.form, schema=table.schema)
+    write_table(path, table.kind, table.places or table.columns, [*kept, *added], form=table.form, schema=table.schema)
 
 
 def _put(target: str | Path, name: str, data: bytes, is_text: bool = False) -> None:
@@ -233,6 +233,10 @@ def _edited(
     data = unzipped(table.source, data)
     book, shown = (openpyxl.load_workbook(io.BytesIO(data), data_only=only) for only in (False, True))
     sheet, values = book[table.sheet], shown[table.sheet]
+    if any(
+        cell.data_type == "f" for row in sheet for cell in row
+    ):  # openpyxl saves no results, and we read results only
+        raise InputError(f"{table.source}: has formulas, whose results would be lost; paste the column as values")
     gone = sorted((table.numbers[i] for i in removed), reverse=True)
     for merged in [cells for cells in sheet.merged_cells.ranges if gone and cells.max_row > table.header]:
         sheet.unmerge_cells(str(merged))  # deleting a row would not move them

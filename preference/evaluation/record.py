@@ -11,6 +11,7 @@ import numpy as np
 from preference.evaluation.calibration import win_probability
 
 FILE = "metrics.json"
+WRITER = "reward_model_trainer.py"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Record:
     machine: dict[str, Any] = field(default_factory=dict)
     seen_prompts: list[str] | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    written_by: str = ""  # WRITER
+    files: list[str] = field(default_factory=list)  # that the trainer wrote into the folder
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -91,7 +94,7 @@ class Record:
 
 
 def read_record(folder: str | Path) -> Record:
-    """Read of a model's metrics.json what programs ask for: what it started from, its odds, its quantiles and what it has seen.
+    """Read of a model's metrics.json what programs ask for: its base, odds, quantiles, prompts that it has seen, and files.
 
     What is missing or damaged is as `Record` has it without a file.
     """
@@ -102,6 +105,7 @@ def read_record(folder: str | Path) -> Record:
     if not isinstance(found, dict):
         return Record()
     base, no_odds, seen = found.get("base_model"), found.get("no_odds"), found.get("seen_prompts")
+    files = found.get("files")
     return Record(
         base_model={name: text for name, text in base.items() if isinstance(text, str)}
         if isinstance(base, dict)
@@ -110,6 +114,8 @@ def read_record(folder: str | Path) -> Record:
         no_odds=no_odds if isinstance(no_odds, str) else None,
         reward_quantiles=_quantiles(found.get("reward_quantiles")),
         seen_prompts=seen if isinstance(seen, list) and all(isinstance(digest, str) for digest in seen) else None,
+        written_by=str(found.get("written_by")),
+        files=files if isinstance(files, list) else [],
     )
 
 

@@ -1,8 +1,8 @@
-"""The worker behind preference.ranking.growing: it learns from each ranking as soon as it is confirmed.
+"""The worker behind preference.ranking.growing: a probe that learns from each ranking as soon as it is confirmed.
 
     python -m preference.jobs.growing DATA SEED
 
-It learns from the rankings of the CSV first. Then it reads messages from standard input, and writes what it found to standard
+It learns from the rankings of the table first. Then it reads messages from standard input, and writes what it found to standard
 output, one JSON object a line each.
 """
 
@@ -12,51 +12,134 @@ import os
 import queue
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from preference.data.rankings import Ranking, read_rankings
+import numpy as np
+import torch
+
+from preference.data.rankings import Key, Ranking, read_rankings
+from preference.data.splits import folds_by_prompt
 from preference.errors import InputError
+from preference.evaluation.disputes import disputes_of
+from preference.evaluation.metrics import answer_lengths, count_pairs, split_rewards
+from preference.machine import choose_precision
+from preference.model.base_models import REWARD_MODEL_DEFAULT, BaseModelError, find_base_model
+from preference.model.encoding import encode_pairs
+from preference.model.reward_model import RewardModel
+from preference.model.states import states_of
+from preference.statistics import bootstrap_interval
+from preference.training.probe import cross_validate, fit_probe
+from preference.training.settings import TrainingSettings
+from preference.training.start import start_from
+from preference.wording import counted
 
-if TYPE_CHECKING:
-    from preference.training.growing import Learner
+LEAST = 2  # rankings to learn from before others are judged
+RECENT = 20  # rankings
+DISPUTES, LEAST_FOR_DISPUTES = 3, 10  # prompts that are named; rankings, with fewer of which none is
+NO_BASE = "there is no base model on this computer yet; the first training downloads one"
 
 
-def listen() -> queue.SimpleQueue[dict]:
-    """Read messages in a thread from the first moment on; where the ranker ends, so does this process."""
-    messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
+class Learner:
+    """The rankings that it has learned from, and what it made of each before.
 
-    def read() -> None:
-        for line in sys.stdin:
-            messages.put(json.loads(line))
-        os._exit(0)
+    Args:
+        base: the base model, as `find_base_model` takes it.
+        known: the rankings to begin with: as in training, their number decides the layer. They are not learned yet.
+    """
 
-    threading.Thread(target=read, daemon=True).start()
-    return messages
+    def __init__(self, base: str, settings: TrainingSettings, known: Sequence[Ranking] = ()):
+        self.settings = settings
+        self.start = start_from(find_base_model(base), settings, known)
+        if not self.start.pooled:
+            raise InputError(f"no probe is known for {base}")
+        self.precision = choose_precision("auto", "cpu", self.start.model.config.get_text_config().hidden_size)
+        self.rankings: dict[Key, Ranking] = {}
+        self.tests: dict[Key, tuple[Ranking, np.ndarray]] = {}  # and the rewards of its answers
+        self.disputes: dict[Key, str] = {}
+        self._states: dict[tuple[str, str], np.ndarray] = {}  # of a prompt and an answer
+
+    def states(self, rankings: Sequence[Ranking]) -> np.ndarray:
+        """Return the states of all answers, in order: shape (answers, width)."""
+        texts = [(ranking.prompt, answer) for ranking in rankings for answer in ranking.answers]
+        if missing := [text for text in dict.fromkeys(texts) if text not in self._states]:
+            prompts, answers = zip(*missing, strict=True)
+            pairs, _ = encode_pairs(self.start.tokenizer, prompts, answers, self.settings.max_length)
+            model = RewardModel(self.start.model, self.start.tokenizer, precision=self.precision)
+            found = states_of(model, pairs, key=self.start.states_key(self.precision))
+            self._states |= dict(zip(missing, found, strict=True))
+        return np.stack([self._states[text] for text in texts])
+
+    def take(self, rankings: Sequence[Ranking]) -> None:
+        """Judge rankings by what was learned from other prompts so far, then learn from them; ties alone say nothing."""
+        for ranking in rankings:
+            self.forget(ranking.identity)
+        rankings = [ranking for ranking in rankings if len(set(ranking.ranks)) > 1]
+        prompts = {ranking.key for ranking in rankings}
+        others = [ranking for ranking in self.rankings.values() if ranking.key not in prompts]
+        if rankings and len(others) >= LEAST:
+            rewards = fit_probe(self.states(others), others, self.settings.objective).rewards(self.states(rankings))
+            for ranking, of_answers in zip(rankings, split_rewards(rankings, rewards), strict=True):
+                self.tests[ranking.identity] = ranking, of_answers
+        self.rankings |= {ranking.identity: ranking for ranking in rankings}
+
+    def forget(self, identity: Key) -> None:
+        """Let a ranking not count any more, if there is one."""
+        for known in (self.rankings, self.tests, self.disputes):
+            known.pop(identity, None)
+
+    def dispute(self) -> None:
+        """Find the rankings that a cross-validation disputes most."""
+        rankings, self.disputes = list(self.rankings.values()), {}
+        if len({ranking.key for ranking in rankings}) < LEAST_FOR_DISPUTES:
+            return
+        folds = folds_by_prompt(rankings, self.settings.seed)
+        rewards = cross_validate(self.states(rankings), rankings, folds, self.settings.objective)
+        strengths = disputes_of(rankings, rewards)
+        strongest = [i for i in np.argsort(-strengths)[:DISPUTES] if strengths[i] > rewards.std()]
+        self.disputes = {rankings[i].identity: rankings[i].prompt for i in strongest}
+
+    def in_words(self) -> str:
+        """Say of how many pairs of all rankings and of the recent ones it got right; "" before the first test."""
+        tests = list(self.tests.values())
+        parts = [("", tests)] if len(tests) <= RECENT else [("the last ", tests[-RECENT:]), ("all ", tests)]
+        shares = " and ".join(self._share(which, part) for which, part in parts if part)
+        asked = "a model that learns as you rank, asked about each ranking before it saw it, got right"
+        return f"{asked} {shares}" if shares else ""
+
+    def _share(self, which: str, tests: list[tuple[Ranking, np.ndarray]]) -> str:
+        rankings = [ranking for ranking, _ in tests]
+        counts = count_pairs(rankings, np.concatenate([rewards for _, rewards in tests]))
+        low, high = bootstrap_interval(counts.right, counts.pairs, seed=self.settings.seed)
+        longest = count_pairs(rankings, answer_lengths(rankings)).accuracy()
+        beside = f"95 % interval {low:.0%} to {high:.0%}; the longest answer is best: {longest:.0%}"
+        return f"{counts.accuracy():.0%} of the pairs of {which}{counted(len(tests), 'ranking')} ({beside})"
 
 
-def work(learner: "Learner", known: list[Ranking], messages: queue.SimpleQueue[dict]) -> None:
+def work(learner: Learner, known: Sequence[Ranking], messages: queue.SimpleQueue[dict]) -> None:
     """Learn from the rankings that are known, then carry out messages for ever; what can wait is done where there is none."""
-    from preference.training.growing import in_blocks
-
-    taken = 0
+    count, soon, changed = (
+        0,
+        list[Ranking](),
+        True,
+    )  # messages on rankings; what comes next; since disputes were looked for
 
     def tell() -> None:
-        print(json.dumps({"taken": taken, **learner.found()}), flush=True)
+        say(known=count, words=learner.in_words(), disputes=list(learner.disputes.values()))
 
     tell()
-    for block in in_blocks(known):
-        learner.take(block)
+    while known:  # in blocks that each grow what was learned by a tenth, so that many are tested with few probes
+        size = max(1, len(learner.rankings) // 10)
+        learner.take(known[:size])
+        known = known[size:]
         tell()
-    soon: list[Ranking] = []
-    changed = True  # since disputes were looked for
     while True:
-        if messages.empty() and (soon or changed):
-            if soon:
-                learner.states([soon.pop(0)])
-            else:
-                learner.dispute()
-                changed = False
-                tell()
+        if messages.empty() and soon:
+            learner.states([soon.pop(0)])
+            continue
+        if messages.empty() and changed:
+            learner.dispute()
+            changed = False
+            tell()
             continue
         ((kind, value),) = messages.get().items()
         if kind == "soon":
@@ -66,38 +149,36 @@ def work(learner: "Learner", known: list[Ranking], messages: queue.SimpleQueue[d
             learner.forget((value, "", ""))
         else:
             learner.take([Ranking(*value)])
-        taken, changed = taken + 1, True
+        count, changed = count + 1, True
         tell()
+
+
+def say(**found) -> None:
+    """Tell the ranker what was found."""
+    print(json.dumps(found), flush=True)
 
 
 def main(data: str, seed: str) -> None:
     """Work until standard input ends, or say why that is impossible."""
-    messages = listen()
+    messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            messages.put(json.loads(line))
+        os._exit(0)  # the ranker has ended
+
+    threading.Thread(target=listen, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(5)
-    os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is downloaded that nobody asked for
-
-    import torch
-
-    from preference.model.base_models import REWARD_MODEL_DEFAULT, BaseModelError
-    from preference.training.growing import Learner
-    from preference.training.settings import TrainingSettings
-
     torch.set_num_threads(1)
     known: list[Ranking] = []
     with contextlib.suppress(InputError):  # no file yet, or none with a ranking
         known = read_rankings(data).rankings
     try:
         learner = Learner(REWARD_MODEL_DEFAULT, TrainingSettings(seed=int(seed)), known)
-    except BaseModelError:
-        print(
-            json.dumps({"failed": "there is no base model on this computer yet; the first training downloads one"}),
-            flush=True,
-        )
     except InputError as error:
-        print(json.dumps({"failed": str(error)}), flush=True)
-    else:
-        work(learner, known, messages)
+        return say(failed=NO_BASE if isinstance(error, BaseModelError) else str(error))
+    work(learner, known, messages)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What reward_model_trainer.py reads: rankings, a base model, and what is learned from. Imports nothing heavy: a wrong CSV is told at once."""
+"""What reward_model_trainer.py reads: rankings, a base model, and what is learned from. Imports nothing heavy."""
 
 import re
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 from preference import console
 from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.sample import TRAINING_SAMPLE
-from preference.data.splits import Parts, prompt_key, split_by_prompt, train_on_seen
+from preference.data.splits import Parts, prompt_digest, prompt_key, split_by_prompt, train_on_seen
 from preference.errors import InputError
+from preference.evaluation.record import read_record
 from preference.machine import PROCESS
 from preference.model.base_models import BaseModel, find_base_model
-from preference.training.output_folder import check_ours, previous_folder
-from preference.training.seen_prompts import prompt_digest, seen_by
+from preference.training.model_folder import check_ours, previous_folder
 from preference.training.settings import TrainingSettings
 from preference.wording import counted
 
@@ -54,10 +54,10 @@ class Material:
         return ranking.key not in self.known
 
 
-def say(text: str = "", *, wrap: bool = True) -> None:
+def say(text: str = "", *, wrap: bool = True, hanging: int = 0) -> None:
     """Print text, once however many processes there are; see `preference.console.say`."""
     if PROCESS == 0:
-        console.say(text, wrap=wrap)
+        console.say(text, wrap=wrap, hanging=hanging)
 
 
 def read_material(files: TrainingFiles, base_model: str, settings: TrainingSettings) -> Material:
@@ -76,7 +76,7 @@ def read_material(files: TrainingFiles, base_model: str, settings: TrainingSetti
         say(f"{count}: too few for a validation part of {settings.validation_fraction:.0%}; training on all of them")
     base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
-    seen = seen_by(base)
+    seen = set(read_record(base.path).seen_prompts or ())
     if known := {key for key in {*map(prompt_key, rankings.prompts), *test_prompts} if prompt_digest(key) in seen}:
         say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
         parts = train_on_seen(usable, parts, lambda prompt: prompt_key(prompt) in known)
@@ -84,35 +84,38 @@ def read_material(files: TrainingFiles, base_model: str, settings: TrainingSetti
 
 
 def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | None]:
-    """Read the training and the test CSV, and say what is left out: also prompts that stand in both, which are not trained on.
+    """Read the training and the test CSV; say what is left out, as are prompts of the test in training.
 
     Args:
-        test_data: None is `TEST_DATA`, where that exists and all prompts of `data` are the sample's. It holds the sample's test
-            prompts, as a rule, and says nothing of anybody's own rankings.
+        test_data: None is `TEST_DATA`, where that exists and all prompts of `data` are the sample's: it holds the
+            sample's test prompts, as a rule, and says nothing of anybody's own rankings.
     """
     rankings = read_rankings(data)
+    prompts = {ranking.key for ranking in rankings.rankings}
     if test_data is None and TEST_DATA.exists():
-        if {ranking.key for ranking in rankings.rankings} <= set(map(prompt_key, TRAINING_SAMPLE)):
+        if prompts <= set(map(prompt_key, TRAINING_SAMPLE)):
             test_data = str(TEST_DATA)
         else:
             say(
-                f"{TEST_DATA} is not used: {data} is not the sample; to judge the model by it, give --test-data {TEST_DATA}"
+                f"{TEST_DATA} is not used: {data} is not the sample; to judge the model by it,"
+                f" give --test-data {TEST_DATA}"
             )
     tests = read_rankings(test_data) if test_data else None
     for warning in rankings.warnings() + (tests.warnings() if tests else []):
         say(f"warning: {warning}")
-    shared = {r.key for r in rankings.rankings} & {r.key for r in tests.rankings} if tests else set()
+    shared = prompts & {ranking.key for ranking in tests.rankings} if tests else set()
     if shared:
         say(
-            f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that the test prompts are unseen"
+            f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that"
+            " the test prompts are unseen"
         )
-        if all(ranking.key in shared for ranking in rankings.rankings):
-            raise InputError(f"{data}: every prompt is also in {test_data}; nothing is left to train on")
+    if shared == prompts:
+        raise InputError(f"{data}: every prompt is also in {test_data}; nothing is left to train on")
     return rankings, tests
 
 
 def check_outputs(files: TrainingFiles) -> None:
-    """Before any work, refuse a picture that cannot be drawn, a folder that this trainer did not write, and a name that the Hub cannot have."""
+    """Refuse a picture that cannot be drawn, a folder that is not ours, and a name that the Hub cannot have."""
     output_dir, plot = files.output_dir, files.plot
     if plot and (plot.suffix.lower() not in PICTURES or plot.is_dir()):
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")

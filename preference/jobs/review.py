@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from preference.arguments import command_line
-from preference.console import say
+from preference.console import progress_bar, say
 from preference.data.rankings import Ranking, read_rankings
 from preference.data.tables import Table
 from preference.durable_files import write_atomically
@@ -20,14 +20,11 @@ from preference.evaluation.review_table import check_output, review_csv
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, find_base_model
-from preference.ranking.self_agreement import SelfAgreement, self_agreement
-from preference.training.encoded_table import encode_rankings, warn_of_cut_answers
-from preference.training.probe import LEAST_FOR_CURVE, measure_curve
-from preference.training.progress import progress_bar
-from preference.training.review import Review, check_unseen, review_states
-from preference.training.settings import TrainingSettings
-from preference.training.start import start_from
-from preference.training.training_arguments import training_words
+from preference.ranking.log import SelfAgreement, self_agreement
+from preference.training.batching import encode_rankings, warn_of_cut_answers
+from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states
+from preference.training.settings import TrainingSettings, training_words
+from preference.training.start import check_unseen, start_from
 from preference.wording import flag_with
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws

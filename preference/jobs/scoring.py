@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +15,7 @@ from rich.progress import Progress
 
 from preference.console import make_console, say
 from preference.data.answers import Answers, names_of, per_answer, read_answers
+from preference.data.splits import prompt_digest
 from preference.data.tables import STREAM, Table, kind_of, read_table, write_table
 from preference.durable_files import prepare_file
 from preference.errors import InputError
@@ -24,7 +24,6 @@ from preference.evaluation.evaluation import evaluate
 from preference.evaluation.metrics import rank_within
 from preference.evaluation.record import Record, read_record
 from preference.evaluation.tables import print_report
-from preference.training.seen_prompts import prompt_digest
 from preference.wording import counted, name_some, plain, shorten
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def score_file(source: str, settings: ScoringSettings) -> None:
         if table.cut_short:
             say(f"warning: {table.cut_short}: the last line was cut short, and is left out")
         if answers.roles.how:
-            _judge(answers, scored["reward"], known)
+            _judge(answers, scored, known)
     if (known.calibration if answers.roles.layout == "pairs" else known.reward_quantiles) is None:
         names.pop()
     records = list(_with_scores(answers, scored, known, names, flat=flat, best=settings.best))
@@ -146,21 +145,18 @@ def _score(answers: Answers, settings: ScoringSettings) -> tuple[pd.DataFrame, R
 
 def _rewards(model: "RewardModel", texts: pd.DataFrame) -> np.ndarray:
     """Score texts, and say which were cut; those that became identical by it get the same reward."""
-    cut: dict[int, tuple[int, ...]] = {}
+    cut: dict[tuple[int, ...], list[int]] = {}
     console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("scoring", total=len(texts))
         advance = partial(progress.advance, task)
         rewards = model.score(list(texts["prompt"]), list(texts["answer"]), on_progress=advance, cut=cut)
     if cut:
-        length = model.tokenizer.model_max_length
-        say(f"{counted(len(cut), 'answer')} of {len(texts)} cut at the model's length of {length} tokens")
-    positions: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for position, token_ids in sorted(cut.items()):
-        positions[token_ids].append(position)
-    for alike in positions.values():
+        length, count = model.tokenizer.model_max_length, sum(map(len, cut.values()))
+        say(f"{counted(count, 'answer')} of {len(texts)} cut at the model's length of {length} tokens")
+    for alike in cut.values():
         rewards[alike] = rewards[alike[0]]  # in a batch of another length its last digits differ
-    different = [texts.iloc[alike].drop_duplicates(["prompt", "answer"])["place"] for alike in positions.values()]
+    different = [texts.iloc[sorted(alike)].drop_duplicates(["prompt", "answer"])["place"] for alike in cut.values()]
     if groups := [" = ".join(places) for places in different if len(places) > 1]:
         say(f"warning: answers that became identical by the cut have the same reward: {name_some(groups)}")
     return rewards
@@ -189,7 +185,7 @@ def _with_scores(
         yield record | dict(zip(names, values, strict=False))
 
 
-def _judge(answers: Answers, rewards: Sequence[float], known: Record) -> None:
+def _judge(answers: Answers, scored: pd.DataFrame, known: Record) -> None:
     """Print how the rewards agree with the labels of the prompts that the model was not trained on."""
     seen = frozenset(known.seen_prompts or ())
     rankings, notes = rankings_to_judge_by(answers.items, answers.roles, lambda prompt: prompt_digest(prompt) in seen)
@@ -197,8 +193,7 @@ def _judge(answers: Answers, rewards: Sequence[float], known: Record) -> None:
         which = "which prompts the model was trained on; on those the table proves nothing"
         notes.append(f"its metrics.json does not say {which}")
     if rankings:
-        texts = ((item.prompt.strip(), answer.strip()) for item in answers.items for answer in item.answers)
-        reward_of = dict(zip(texts, rewards, strict=True))
+        reward_of = {(row.prompt, row.answer): row.reward for row in scored.itertuples()}
         judged = [reward_of[ranking.prompt, answer] for ranking in rankings for answer in ranking.answers]
         print_report([evaluate("test", rankings, np.asarray(judged, dtype=np.float32))], answers=False)
     for note in notes:

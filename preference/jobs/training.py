@@ -2,28 +2,28 @@
 
 import contextlib
 import random
+import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+from transformers.integrations import TensorBoardCallback
+
+from preference.data.rankings import Ranking
 from preference.durable_files import locked, write_atomically
-from preference.evaluation.comparison import Comparison
-from preference.evaluation.evaluation import evaluate
-from preference.evaluation.record import FILE
+from preference.evaluation.evaluation import Evaluation, evaluate
+from preference.evaluation.plots import plot_rewards
 from preference.evaluation.tables import print_report
 from preference.jobs.material import Material, TrainingFiles, say
 from preference.machine import PROCESS
-from preference.training.earlier_model import compare_with_earlier, restore_command
-from preference.training.evidence import Evidence, judged_by
-from preference.training.model_card import Published, draw_picture, model_card
-from preference.training.output_folder import bring_back, remove_run, unfinished_folder
-from preference.training.progress import ShowProgress, TensorBoardLog, say_summary
-from preference.training.record import REWARDS, make_record, rewards_csv
-from preference.training.resuming import telling_how_to_continue
-from preference.training.review import evaluate_seen, review_of
-from preference.training.saving import save_and_verify
+from preference.training.model_card import model_card
+from preference.training.model_folder import last_checkpoint, previous_folder, remove_run, save_model, unfinished_folder
+from preference.training.probe import Review, review_states, split_states
+from preference.training.ranking_trainer import ShowProgress
+from preference.training.report import REWARDS, Report, compare_with_earlier, judged_by, make_record, rewards_csv
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained, train
-from preference.wording import counted, name_some, shorten
+from preference.wording import as_command, counted, plain
 
 PICTURE = "reward_scores_plot"  # its name beside the model card
 SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
@@ -33,94 +33,139 @@ TAKEN = "another training is writing to this folder; wait until it has ended, or
 
 def train_and_report(files: TrainingFiles, material: Material, settings: TrainingSettings, *, resume: bool) -> None:
     """Train, evaluate, save, plot and report."""
-    with contextlib.ExitStack() as until_end:  # keeps other trainings out of the output folder
-        if PROCESS == 0:
-            until_end.enter_context(locked(files.output_dir, TAKEN))
-            if sentence := bring_back(files.output_dir):
-                say(sentence)
-        checkpoints = unfinished_folder(files.output_dir)
-        until_end.enter_context(telling_how_to_continue(checkpoints, resume=resume))
-        logs = [ShowProgress(), TensorBoardLog(files.log_dir / time.strftime("%Y%m%d-%H%M%S"))] if PROCESS == 0 else []
-        trained = train(
-            material.usable, material.parts, material.base, settings,
-            checkpoints=checkpoints, resume=resume, on_message=say, callbacks=logs,
-        )  # fmt: skip
-        if PROCESS != 0:
-            return
-        evidence = gather_evidence(material, trained)
-        not_compared: list[str] = []
-        comparison = compare_with_earlier(files.output_dir, evidence.shown, on_message=not_compared.append)
-        picture, previous = save(files, evidence)
+    checkpoints = unfinished_folder(files.output_dir)
+    with locked(files.output_dir, TAKEN) if PROCESS == 0 else contextlib.nullcontext():
+        try:
+            trained = train(
+                material.usable, material.parts, material.base, settings, checkpoints=checkpoints, resume=resume,
+                on_message=say, callbacks=[ShowProgress(), log_to(files.log_dir)],
+            )  # fmt: skip
+            if PROCESS != 0:
+                return
+            report = make_report(material, trained)
+            compared = compare_with_earlier(report, files.output_dir)
+            picture = draw_picture(report, files.plot.suffix.lower()) if files.plot else b""
+            previous = save(files, report, picture)
+        except KeyboardInterrupt:
+            if last_checkpoint(checkpoints):
+                raise KeyboardInterrupt("the same command with --resume continues from the last checkpoint") from None
+            raise
         try:
             remove_run(checkpoints)
-            report(files, evidence, material, comparison, not_compared, picture, previous)
+            if files.plot and picture:
+                write_picture(files.plot, picture)
+            print_all(files, report, material, compared, previous)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"the model is saved in {files.output_dir}/") from None
 
 
-def gather_evidence(material: Material, trained: Trained) -> Evidence:
+def log_to(folder: Path) -> TensorBoardCallback:
+    """Return the callback that logs losses, learning rate and metrics for TensorBoard, from the first step on."""
+    callback = TensorBoardCallback()
+    callback.logging_dir = str(folder / time.strftime("%Y%m%d-%H%M%S"))
+    return callback
+
+
+def make_report(material: Material, trained: Trained) -> Report:
     """Evaluate the model on all that it has not seen, or else on some of what it has."""
-    usable, seed = material.usable, trained.settings.seed
-    learned = range(len(usable)) if trained.rewards is not None else material.parts.training
+    usable, seed, review = material.usable, trained.settings.seed, None
+    held_out = material.parts.validation
+    learned = [usable[i] for i in material.parts.training]
+    if trained.states is not None:  # the head alone was trained, in the end on all
+        learned, held_out, review = usable, [], review_of(trained, material, trained.states)
     unseen = {
-        "test": [ranking for ranking in material.tests.rankings if material.is_unseen(ranking)]
-        if material.tests
-        else [],
-        "validation": [usable[i] for i in material.parts.validation] if trained.rewards is None else [],
+        "test": [r for r in material.tests.rankings if material.is_unseen(r)] if material.tests else [],
+        "validation": [usable[i] for i in held_out],
     }
-    score = trained.reward_model.score_rankings
-    evaluations = [evaluate(part, some, score(some), seed=seed) for part, some in unseen.items() if some]
-    review = review_of(trained, usable, material.is_unseen)
+
+    def evaluated(part: str, rankings: list[Ranking]) -> Evaluation:
+        return evaluate(part, rankings, trained.reward_model.score_rankings(rankings), seed=seed)
+
+    evaluations = [evaluated(part, rankings) for part, rankings in unseen.items() if rankings]
     if not evaluations:
         count = min(len(learned), SEEN_RANKINGS if review is None else CHECKED_RANKINGS)
-        evaluations = [evaluate_seen(trained, usable, sorted(random.Random(seed).sample(learned, count)))]
-    return Evidence(material.data, material.tests, [usable[i] for i in learned], trained, evaluations, review)
+        drawn = sorted(random.Random(seed).sample(range(len(learned)), count))
+        evaluations = [evaluated("training", [learned[i] for i in drawn])]
+    return Report(material.data, material.tests, learned, trained, evaluations, review)
 
 
-def save(files: TrainingFiles, evidence: Evidence) -> tuple[bytes, Path | None]:
-    """Write the model's folder; return the picture, and where the earlier model is kept now."""
-    kind = files.plot.suffix.lower() if files.plot else ""
-    picture = draw_picture(evidence, kind, on_message=say) if files.plot else b""
-    record = make_record(evidence)
-    published = Published(files.output_dir.resolve().name, files.dataset_name, PICTURE + kind if picture else None)
-    contents: dict[str, str | bytes] = {
-        FILE: record.to_json(),
-        REWARDS: rewards_csv(evidence.shown),
-        "README.md": model_card(evidence, record, published),
-    }
-    if published.picture:
-        contents[published.picture] = picture
-    return picture, save_and_verify(evidence.trained.reward_model, files.output_dir, contents, evidence.evaluations[0])
+def review_of(trained: Trained, material: Material, states: np.ndarray) -> Review | None:
+    """Cross-validate the rankings that the head was fitted to, without prompts that the base model had seen."""
+    of_rankings = zip(material.usable, split_states(states, material.usable), strict=True)
+    kept = [(ranking, own) for ranking, own in of_rankings if material.is_unseen(ranking)]
+    rankings, chosen = [ranking for ranking, _ in kept], np.concatenate([states[:0], *(own for _, own in kept)])
+    settings = trained.settings
+    return review_states(chosen, rankings, settings.objective, seed=settings.seed, start=trained.start_output)
 
 
-def report(
-    files: TrainingFiles,
-    evidence: Evidence,
-    material: Material,
-    comparison: Comparison | None,
-    not_compared: list[str],
-    picture: bytes,
-    previous: Path | None,
-) -> None:
-    """Write the picture, and print what is known of the model."""
+def draw_picture(report: Report, kind: str) -> bytes:
+    """Return the picture of the rewards as a file of a kind such as `.png`; empty, with a warning, on a full disk."""
+    trained, prompts = report.trained, len({ranking.key for ranking in report.training_part})
+    title = plain(f"{trained.base.used}, {trained.settings.objective}, {counted(prompts, 'training prompt')}")
     try:
-        if picture and files.plot:
-            write_atomically(files.plot, picture)
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = Path(folder, f"plot{kind}")
+            plot_rewards(report.first, drawn, title=title.replace("$", r"\$"))
+            return drawn.read_bytes()
     except OSError as error:
-        say(f"warning: {files.plot}: the picture could not be written ({error.strerror})")
-    say(judged_by(evidence) + "\n")
-    print_report(evidence.shown)
-    for sentence in [comparison.in_words()] if comparison else not_compared:
-        say(f"\n{sentence}")
-    if comparison and comparison.changed:
-        say(
-            f"The top answer changed for {counted(len(comparison.changed), 'prompt')}: {name_some(map(shorten, comparison.changed))}"
-        )
+        say(f"warning: the picture could not be drawn ({error.strerror})")
+        return b""
+
+
+def save(files: TrainingFiles, report: Report, picture: bytes) -> Path | None:
+    """Write the model's folder; return where the earlier model is kept now, if there was one."""
+    record, name = make_record(report), f"{PICTURE}{files.plot.suffix.lower()}" if files.plot and picture else None
+    card = model_card(report, record, folder=files.output_dir.resolve().name, dataset=files.dataset_name, picture=name)
+    contents: dict[str, str | bytes] = {REWARDS: rewards_csv(report.shown), "README.md": card}
+    if name:
+        contents[name] = picture
+    return save_model(report.trained.reward_model, files.output_dir, record, contents, report.evaluations[0])
+
+
+def write_picture(path: Path, picture: bytes) -> None:
+    """Write the picture; a full disk is no reason to lose the report."""
+    try:
+        write_atomically(path, picture)
+    except OSError as error:
+        say(f"warning: {path}: the picture could not be written ({error.strerror})")
+
+
+def print_all(
+    files: TrainingFiles, report: Report, material: Material, compared: list[str], previous: Path | None
+) -> None:
+    """Print what is known of the model, how it compares with the one before, and where everything is."""
+    say(judged_by(report) + "\n")
+    print_report(report.shown)
+    if compared:
+        say("\n" + "\n".join(compared))
     if previous:
         say("The previous model is kept until the next training; to restore it:")
         say(f"  {restore_command(files.output_dir)}", wrap=False)
     say()
-    say_summary(evidence.trained, evidence.training_part, [material.usable[i] for i in material.parts.validation])
+    print_summary(report.trained, report.training_part, [material.usable[i] for i in material.parts.validation])
     say("saved; reloading gives the same rewards\n")
     plot = f"plot    {files.plot}\n" if files.plot else ""
     say(f"model   {files.output_dir}/\n{plot}logs    {files.log_dir}/", wrap=False)
+
+
+def restore_command(output_dir: Path) -> str:
+    """Return the command that restores the previous model.
+
+    >>> restore_command(Path("my model"))
+    "rm -r -- 'my model' && mv -- 'my model.previous' 'my model'"
+    """
+    previous = previous_folder(output_dir)
+    folder = str(previous.with_name(previous.name.removesuffix(".previous")))  # what a symbolic link leads to
+    return f"{as_command(['rm', '-r', '--', folder])} && {as_command(['mv', '--', str(previous), folder])}"
+
+
+def print_summary(trained: Trained, training: list[Ranking], validation: list[Ranking]) -> None:
+    """Print how many answers were trained on and kept for validation, the time and the mean loss of the steps."""
+    for name, part in (("training", training), ("validation", validation)):
+        answers = counted(sum(len(ranking.answers) for ranking in part), "ranked answer")
+        prompts = counted(len({ranking.prompt for ranking in part}), "prompt")
+        after = " (learned from too, in the end)" if part is validation and part and trained.rewards is not None else ""
+        say(f"{name + ' samples':20}{answers} to {prompts}{after}", hanging=20)
+    speed = f"{trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s"
+    say(f"{'training time':20}{counted(trained.steps, 'step')} in {speed}", hanging=20)
+    say(f"{'training loss':20}{trained.training_loss:.4f} (mean of all steps)", hanging=20)

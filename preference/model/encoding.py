@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from preference.errors import InputError
 from preference.model.base_models import quiet_transformers
-from preference.model.decoders import write_chats
-from preference.model.unpadding import runs_unpadded
 
-# The fixed cost of a forward pass, in tokens: it decides between more passes and more padding.
+# The fixed cost of a forward pass, in tokens: how much padding one pass less is worth.
 CHUNK_COST_CPU = 64
 CHUNK_COST_GPU = 4096
 MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass
@@ -20,23 +18,25 @@ MAX_CHUNK_TOKENS = 8_192  # bounds the memory of a forward pass
 def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], max_length: int):
     """Encode each (prompt, answer) pair, as the tokenizer lays out a pair or, where it has a chat template, as a chat.
 
-    Truncation cuts the end of the longer side first, token by token. A chat is cut before it is written: its template and its
-    end stay whole.
+    Truncation cuts the end of the longer side first, token by token; a chat's template stays whole.
 
     Returns:
-        A list with one dict of model inputs per pair (without the attention mask, which padding makes), and a
-        list that says of each pair whether it was cut at `max_length` tokens.
+        A list with one dict of model inputs per pair, without the attention mask, and a list that says of each pair whether
+        it was cut at `max_length` tokens.
 
     Raises:
         InputError: the chat template alone is longer than `max_length`.
     """
     if tokenizer.chat_template:
-        return _encode_chats(tokenizer, prompts, answers, max_length)
+        ids = _token_ids(tokenizer, write_chats(tokenizer, prompts, answers))
+        cut = [len(of_chat) > max_length for of_chat in ids]
+        for i in (i for i, is_cut in enumerate(cut) if is_cut):
+            ids[i] = _encode_cut_chat(tokenizer, prompts[i], answers[i], max_length)
+        return [{"input_ids": of_chat} for of_chat in ids], cut
     encoded = tokenizer(
         list(prompts), list(answers), truncation="longest_first", max_length=max_length, return_attention_mask=False
     )
-    names = list(encoded.keys())
-    pairs = [dict(zip(names, values, strict=True)) for values in zip(*(encoded[name] for name in names), strict=True)]
+    pairs = [dict(zip(encoded.keys(), values, strict=True)) for values in zip(*encoded.values(), strict=True)]
     if encoded.encodings is None:  # a tokenizer written in Python does not tell
         return pairs, [len(pair["input_ids"]) >= max_length for pair in pairs]
     return pairs, [bool(encoding.overflowing) for encoding in encoded.encodings]
@@ -44,19 +44,21 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
 
 def input_names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Return the names of the model inputs that `encode_pairs` gives."""
-    return (
-        ["input_ids"]
-        if tokenizer.chat_template
-        else [name for name in tokenizer.model_input_names if name != "attention_mask"]
-    )
+    names = ["input_ids"] if tokenizer.chat_template else tokenizer.model_input_names
+    return [name for name in names if name != "attention_mask"]
 
 
-def _encode_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str], max_length: int):
-    encoded = _token_ids(tokenizer, write_chats(tokenizer, prompts, answers))
-    cut = [len(ids) > max_length for ids in encoded]
-    for i in (i for i, is_cut in enumerate(cut) if is_cut):
-        encoded[i] = _encode_cut_chat(tokenizer, prompts[i], answers[i], max_length)
-    return [{"input_ids": ids} for ids in encoded], cut
+def write_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]) -> list[str]:
+    """Write each prompt and answer as a chat of two messages, in the tokenizer's template."""
+    chats = [
+        [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    return tokenizer.apply_chat_template(chats, tokenize=False)
+
+
+def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
 
 
 def _encode_cut_chat(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, max_length: int) -> list[int]:
@@ -73,10 +75,6 @@ def _encode_cut_chat(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: st
     raise InputError(f"--max-length {max_length}: the model's chat template alone takes as many tokens; raise it")
 
 
-def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-
-
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     """Return how many tokens of two texts are kept where the longer loses one after the other until both fit in `room`.
 
@@ -85,76 +83,51 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     """
     if first + second <= room:
         return first, second
-    half = room // 2
-    if first <= second:
-        return (kept := min(first, half)), room - kept
-    return room - (kept := min(second, half)), kept
+    shorter = min(first, second, room // 2)
+    return (shorter, room - shorter) if first <= second else (room - shorter, shorter)
 
 
 def beginning(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str:
     """Return the part of `text` that its first `tokens` tokens cover."""
     if not tokenizer.is_fast:
         return tokenizer.decode(_token_ids(tokenizer, [text])[0][:tokens])
-    places = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"][
-        :tokens
-    ]
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    places = encoded["offset_mapping"][:tokens]
     return text[: places[-1][1]] if places else ""
 
 
 def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> dict[str, Tensor]:
     """Pad encoded texts to their longest: tensors of shape (texts, longest), as the model takes them."""
-    with (
-        quiet_transformers()
-    ):  # pad alone is slower than calling the tokenizer, it warns; the token ids come from the table
-        side = "right" if tokenizer.chat_template else None  # None: the tokenizer's own
+    side = "right" if tokenizer.chat_template else None  # None: the tokenizer's own
+    with quiet_transformers():  # it warns that calling the tokenizer is faster
         return dict(tokenizer.pad(list(encoded), padding_side=side, return_tensors="pt"))
 
 
-def plan_chunks(lengths: Sequence[int], chunk_cost: int | None, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
-    """Partition the positions of `lengths` into chunks of similar length at the least total cost.
+def plan_chunks(lengths: Sequence[int], chunk_cost: int, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
+    """Partition the positions of `lengths` into chunks of similar length.
 
-    A chunk costs `chunk_cost` plus its padded size, both in tokens; its padded size stays within
-    `max_tokens` unless one text alone is longer. Found by dynamic programming over the sorted lengths.
-    None means that padding costs nothing: the chunks are as large as `max_tokens` allows.
+    A chunk takes the next longer text as long as its padding stays within `chunk_cost`, what another pass would cost, and
+    its padded size within `max_tokens`.
 
     >>> plan_chunks([10, 100, 11, 98], chunk_cost=32)
     [[0, 2], [3, 1]]
-    >>> plan_chunks([10, 100, 11, 98], chunk_cost=None)
-    [[0, 2, 3, 1]]
     """
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    if chunk_cost is None:
-        return _fill_chunks(order, lengths, max_tokens)
-    best, start_of = [0], [0]  # best[n]: least cost of the n shortest; start_of[n]: where their last chunk starts
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[end - 1]]
-        first = max(0, end - max(1, max_tokens // max(longest, 1)))
-        cost, start = min((best[s] + chunk_cost + (end - s) * longest, s) for s in range(first, end))
-        best.append(cost)
-        start_of.append(start)
-    chunks, end = [], len(order)
-    while end:
-        chunks.append(order[start_of[end] : end])
-        end = start_of[end]
-    return chunks[::-1]
-
-
-def _fill_chunks(order: list[int], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Cut `order`, positions by rising length, into chunks whose padded size stays within `max_tokens`."""
     chunks: list[list[int]] = []
-    for position in order:
-        if chunks and (len(chunks[-1]) + 1) * lengths[position] <= max_tokens:
-            chunks[-1].append(position)
+    tokens = 0  # of the last chunk, without padding
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        padded = (len(chunks[-1]) + 1) * lengths[i] if chunks else 0
+        tokens += lengths[i]
+        if chunks and padded <= max_tokens and padded - tokens <= chunk_cost:
+            chunks[-1].append(i)
         else:
-            chunks.append([position])
+            chunks.append([i])
+            tokens = lengths[i]
     return chunks
 
 
-def chunk_cost_of(model: PreTrainedModel, device: str) -> int | None:
-    """Return what one more forward pass of `model` costs on `device`, in tokens; None: padding costs nothing (see `plan_chunks`)."""
-    if torch.device(device).type != "cpu":
-        return CHUNK_COST_GPU
-    return None if runs_unpadded(model) else CHUNK_COST_CPU
+def chunk_cost_of(device: str) -> int:
+    """Return what one more forward pass costs on `device`, in tokens."""
+    return CHUNK_COST_CPU if torch.device(device).type == "cpu" else CHUNK_COST_GPU
 
 
 def rewards_of_chunks(model, chunks: Sequence[dict[str, Tensor]]) -> Tensor:

@@ -5,10 +5,8 @@ import copy
 import hashlib
 import io
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,11 +20,8 @@ from preference.errors import InputError
 from preference.machine import cache_folder
 from preference.model.base_models import BaseModel, loading, quiet_transformers
 
-ROUNDS = (
-    4  # tries to sample distinct candidates: the first, and three more for those that were empty or repeated another
-)
+ROUNDS = 4  # tries to sample distinct candidates: the first, and three more where some were empty or repeated another
 SEQUENCES_AT_ONCE = 32
-TEMPLATE_SECONDS = 10.0  # a chat template is a program that came with the model; it takes milliseconds
 
 
 class Generator:
@@ -56,12 +51,9 @@ class Generator:
         """Return the token ids of a prompt: in the chat template if the model has one, else followed by the end-of-text token."""
         if self.tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
-            with time_limit(
-                TEMPLATE_SECONDS, f"{self.name}: its chat template does not end; choose another --generator"
-            ):
-                return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)[
-                    "input_ids"
-                ]
+            return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)[
+                "input_ids"
+            ]
         return self.tokenizer(prompt + (self.tokenizer.eos_token or ""))["input_ids"]
 
     def sample(
@@ -90,11 +82,9 @@ class Generator:
             if not wanted:
                 break
             for start in range(0, len(wanted), SEQUENCES_AT_ONCE):
-                some = wanted[start : start + SEQUENCES_AT_ONCE]
-                texts = self._sample(
-                    [self.encode(prompts[i]) for i, _ in some], [name for _, name in some], settings, on_token
-                )
-                for (i, _), text in zip(some, texts, strict=True):
+                at_once = wanted[start : start + SEQUENCES_AT_ONCE]
+                encoded, names = [self.encode(prompts[i]) for i, _ in at_once], [name for _, name in at_once]
+                for (i, _), text in zip(at_once, self._sample(encoded, names, settings, on_token), strict=True):
                     found[i] = distinct([*found[i], text], folded)
         return found
 
@@ -102,13 +92,10 @@ class Generator:
     def _sample(
         self, prompts: list[list[int]], names: list[str], settings: SamplingSettings, on_token: Callable
     ) -> list[str]:
-        longest = getattr(self.model.config, "max_position_embeddings", None)
-        if longest:
-            room = longest - settings.max_new_tokens
-            if room < 1:
-                raise InputError(
-                    f"--max-new-tokens {settings.max_new_tokens}: {self.name} takes at most {longest} tokens with the prompt"
-                )
+        if longest := getattr(self.model.config, "max_position_embeddings", None):
+            if (room := longest - settings.max_new_tokens) < 1:
+                most = f"{self.name} takes at most {longest} tokens with the prompt"
+                raise InputError(f"--max-new-tokens {settings.max_new_tokens}: {most}")
             prompts = [ids[-room:] for ids in prompts]
         with quiet_transformers():
             inputs = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self.device)
@@ -130,28 +117,6 @@ class Generator:
             text = self.tokenizer.decode(ids, skip_special_tokens=True).replace("\0", "").strip()  # no CSV can hold NUL
             texts.append(text if finished else cut_at_sentence(text))
         return texts
-
-
-@contextlib.contextmanager
-def time_limit(seconds: float, message: str) -> Iterator[None]:
-    """Raise an InputError with `message` in what takes longer than `seconds`. Only in the main thread, and not on Windows.
-
-    It may raise while a file is written: this is for computations.
-    """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(number, frame) -> None:
-        raise InputError(message)
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 class _GumbelNoise(LogitsProcessor):
@@ -179,10 +144,7 @@ def converted_gguf(path: Path, remedy: str) -> Path:
         return folder
     temporary = tempfile.mkdtemp(dir=folder.parent)
     try:
-        with (
-            quiet_transformers(),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):  # a progress bar that cannot be switched off
+        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar has no switch
             try:
                 tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
                 config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
@@ -191,9 +153,8 @@ def converted_gguf(path: Path, remedy: str) -> Path:
                 )
             except Exception as error:  # a damaged file can raise anything
                 raise InputError(f"{path}: cannot be read as a GGUF model ({error}); {remedy}") from error
-            model = AutoModelForCausalLM.from_config(
-                config, dtype=torch.float32
-            )  # without the marks of quantisation, which forbid saving
+            # A model without the marks of quantisation, which forbid saving.
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
             model.load_state_dict(read.state_dict())
             model.generation_config = read.generation_config
             model.save_pretrained(temporary)

@@ -1,6 +1,7 @@
 """Models of the Hugging Face Hub: what the local cache has, and downloads, whose errors are put into words here."""
 
 import contextlib
+import functools
 import json
 import sys
 import threading
@@ -87,8 +88,10 @@ def download_model(name: str) -> Path:
         disable_progress_bars()
     with _errors_in_words(Path(constants.HF_HUB_CACHE)):
         info = _in_thread(lambda: HfApi().model_info(name, timeout=SECONDS), SECONDS)
-        files = _files_to_load([file.rfilename for file in info.siblings])
-        return Path(_in_thread(lambda: snapshot_download(name, allow_patterns=files, tqdm_class=OneBar)))
+        for files in _files_to_load([file.rfilename for file in info.siblings]):
+            download = functools.partial(snapshot_download, name, allow_patterns=files, tqdm_class=OneBar)
+            folder = _in_thread(download)
+        return Path(folder)
 
 
 def _in_thread(work: Callable[[], Any], seconds: float | None = None) -> Any:
@@ -105,7 +108,8 @@ def _in_thread(work: Callable[[], Any], seconds: float | None = None) -> Any:
     return outcome.result(timeout=seconds)
 
 
-def _files_to_load(files: list[str]) -> list[str]:
+def _files_to_load(files: list[str]) -> list[list[str]]:
+    """Return the files that are loaded: the weights last, so that a model that has them is whole."""
     files = [file for file in files if "/" not in file]
     weights = next((pattern for pattern in _WEIGHTS if any(fnmatch(file, pattern) for file in files)), None)
     lacks = "its repository on the Hugging Face Hub has no"
@@ -113,7 +117,10 @@ def _files_to_load(files: list[str]) -> list[str]:
         raise Refused(f"{lacks} config.json, so it cannot be loaded; name another model")
     if not weights:
         raise Refused(f"{lacks} weights to load (*.safetensors or pytorch_model*.bin); name another model")
-    return [file for file in files if any(fnmatch(file, pattern) for pattern in [*_BESIDE_WEIGHTS, weights])]
+    return [
+        [file for file in files if any(fnmatch(file, pattern) for pattern in patterns)]
+        for patterns in (_BESIDE_WEIGHTS, [weights])
+    ]
 
 
 @contextlib.contextmanager

@@ -1,38 +1,29 @@
-"""What the output layer of a frozen model reads of each text, computed once: kept in the cache folder under the text's tokens."""
+"""What the output layer of a frozen model reads of each text: computed once, and kept in the cache folder."""
 
 import contextlib
 import hashlib
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.durable_files import write_atomically
 from preference.machine import cache_folder
-from preference.model.reward_model import read_states
+from preference.model.reward_model import Progress, RewardModel
 
 CACHE_DAYS = 30  # a file that was not used for so long is removed
 MOST_KEPT = 20_000  # texts of one model: 30 MB at a width of 384
 
 
 def states_of(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: Sequence[dict],
-    *,
-    key: str,
-    device: str,
-    precision: str,
-    on_progress: Callable[[int], object] = lambda read: None,
+    model: RewardModel, pairs: Sequence[dict], *, key: str, on_progress: Progress = lambda done: None
 ) -> np.ndarray:
-    """Return the states of encoded pairs (see `read_states`); only what the cache lacks is computed.
+    """Return the states of encoded pairs (see `RewardModel.read_states`); only what the cache lacks is computed.
 
     Args:
         key: stands for the model's weights and the precision.
-        on_progress: called with the number of pairs whose states are there, since the last call.
 
     Returns:
         Shape (pairs, width), float32.
@@ -46,12 +37,12 @@ def states_of(
     missing = {digest: pair for digest, pair in zip(digests, pairs, strict=True) if digest not in known}
     on_progress(sum(digest in known for digest in digests))
     if missing:
-        found = read_states(
-            model, tokenizer, list(missing.values()), device=device, precision=precision, on_progress=on_progress
-        )
+        found = model.read_states(list(missing.values()), on_progress=on_progress)
         known |= dict(zip(missing, found, strict=True))
+        newest, buffer = list(known)[-MOST_KEPT:], io.BytesIO()
+        np.savez(buffer, digests=np.array(newest), states=np.stack([known[digest] for digest in newest]))
         with contextlib.suppress(OSError):  # a full disk is no reason to stop
-            _write(path, known)
+            write_atomically(path, buffer.getvalue())
     return np.stack([known[digest] for digest in digests])
 
 
@@ -61,10 +52,3 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             return dict(zip(kept["digests"].tolist(), kept["states"], strict=True))
     except Exception:  # none yet; a damaged file can raise anything
         return {}
-
-
-def _write(path: Path, known: dict[str, np.ndarray]) -> None:
-    newest = list(known)[-MOST_KEPT:]
-    buffer = io.BytesIO()
-    np.savez(buffer, digests=np.array(newest), states=np.stack([known[digest] for digest in newest]))
-    write_atomically(path, buffer.getvalue())

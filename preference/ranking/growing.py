@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from preference.data.rankings import Ranking
-from preference.wording import counted
 
 WORKER = "preference.jobs.growing"
 LAST_WORD = 1.0  # seconds to wait for it at the end of a session
@@ -26,64 +25,54 @@ class GrowingModel:
     this one ends: its standard input is closed then.
 
     Attributes:
-        found: what `preference.training.growing.Learner.found` returned last, or why there is no worker (`failed`).
+        found: what the worker said last: `words` on how well it does ("" before the first test), the prompts of the rankings that are
+            worth a second look (`disputes`), of how many messages it knows (`known`); or why there is no worker (`failed`).
     """
 
     def __init__(self) -> None:
-        self.found: dict[str, Any] = {
-            "failed": "--no-model turns it off, and so does input that does not come from a terminal"
-        }
+        why = "--no-model turns it off, and so does input that does not come from a terminal"
+        self.found: dict[str, Any] = {"failed": why}
         self._worker: subprocess.Popen | None = None
         self._messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
         self._told, self._news = 0, threading.Condition()
 
     def start(self, data: Path, seed: int) -> None:
-        """Start the worker, which learns from the rankings of the CSV `data` first. It takes seconds to be there."""
+        """Start the worker, which learns from the rankings of the table `data` first. It takes seconds to be there."""
+        command, pipe = [sys.executable, "-m", WORKER, os.path.abspath(data), str(seed)], subprocess.PIPE
+        self._worker = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"HF_HUB_OFFLINE": "1"},  # nothing is downloaded that nobody asked for
+            start_new_session=True,  # so that Ctrl-C does not reach it
+        )  # fmt: skip
         self.found = {}
-        try:
-            self._worker = subprocess.Popen(
-                [sys.executable, "-m", WORKER, os.path.abspath(data), str(seed)], cwd=Path(__file__).parents[2],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
-                start_new_session=True,  # so that Ctrl-C does not reach it
-            )  # fmt: skip
-        except OSError as error:
-            self.found = {"failed": f"its process could not be started ({error.strerror})"}
-            return
         for work in (self._write, self._read):
             threading.Thread(target=work, args=[self._worker], daemon=True).start()
 
     def prepare(self, prompts: Sequence[tuple[str, list[str]]]) -> None:
         """Say which prompts come next, with their answers, in this order."""
-        self._tell({"soon": prompts})
+        self._messages.put({"soon": prompts})
 
     def ranked(self, ranking: Ranking) -> None:
         """Say what the person confirmed."""
         self._told += 1
-        self._tell({"ranked": [ranking.prompt.strip(), ranking.answers, ranking.ranks]})
+        self._messages.put({"ranked": [ranking.prompt, ranking.answers, ranking.ranks]})
 
     def undone(self, prompt: str) -> None:
         """Say that the ranking of a prompt does not count any more."""
         self._told += 1
-        self._tell({"undone": prompt.strip()})
-
-    def wait(self) -> None:
-        """Wait for what it makes of the last ranking, but not for long, and not where it is not even there yet."""
-        with self._news:
-            self._news.wait_for(
-                lambda: "failed" in self.found or self.found.get("taken", self._told) == self._told, LAST_WORD
-            )
+        self._messages.put({"undone": prompt})
 
     def close(self) -> None:
-        """End the worker; what it computed stays in the cache."""
+        """End the worker, after a moment for what it makes of the last ranking; what it computed stays in the cache."""
         worker, self._worker = self._worker, None
         if worker:
+            with self._news:
+                self._news.wait_for(
+                    lambda: "failed" in self.found or self.found.get("known", self._told) == self._told, LAST_WORD
+                )
             worker.kill()
             worker.wait()
-
-    @property
-    def disputes(self) -> list[str]:
-        """The prompts of the rankings that are worth a second look."""
-        return self.found.get("disputes", [])
 
     def in_words(self) -> str:
         """Say how well it does, in totals only: a word on a single ranking would sway the person."""
@@ -91,26 +80,10 @@ class GrowingModel:
             return f"no model learns as you rank: {reason}"
         if not self.found:
             return "the model that learns as you rank is still being loaded"
-        if not self.found["all"]:
-            return (
-                "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
-            )
-        parts = []
-        for part, which in (
-            (self.found["recent"], "the last "),
-            (self.found["all"], "all " if self.found["recent"] else ""),
-        ):
-            if part:
-                low, high = part["interval"]
-                share = f"{part['model']:.0%} of the pairs of {which}{counted(part['rankings'], 'ranking')}"
-                parts.append(
-                    f"{share} (95 % interval {low:.0%} to {high:.0%}; the longest answer is best: {part['longest']:.0%})"
-                )
-        return f"a model that learns as you rank, asked about each ranking before it saw it, got right {' and '.join(parts)}"
-
-    def _tell(self, message: dict) -> None:
-        if self._worker:
-            self._messages.put(message)
+        untested = (
+            "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
+        )
+        return self.found["words"] or untested
 
     def _write(self, worker: subprocess.Popen) -> None:
         assert worker.stdin

@@ -1,102 +1,133 @@
-"""The log: what was shown, when, and what the person made of it."""
+"""The log: what was shown, when, and what the person made of it; and how well they agree with themselves."""
 
 import datetime
 import json
 import os
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from itertools import combinations
 from pathlib import Path
 
+from preference.data.rankings import Key, Ranking
+from preference.data.splits import prompt_key
 from preference.data.tables import read_table
 from preference.durable_files import append_durably
 from preference.errors import InputError
 
-_KEYS = {  # what an event must say
-    "shown": ["prompt", "answers"],
-    "ranked": ["prompt", "answers", "ranks"],
-    "undone": ["prompt"],
-    "skipped": ["prompt"],
-    "discarded": ["prompt"],
-    "changed": ["prompt", "answers"],
-    "reranked": ["prompt", "group", "answers", "ranks", "old_ranks"],
-    "restored": ["prompt", "group"],
-    "kept": ["prompt", "group", "answers", "ranks"],
+KINDS = {  # what each kind of event lists, one item per answer
+    "shown": ("answers",),
+    "ranked": ("answers", "ranks"),
+    "discarded": (),
+    "undone": (),  # the last `ranked` or `discarded` of its prompt
+    "skipped": (),
+    "changed": ("answers",),  # the prompt has other answers now; `sampled` are those of them that a model gave
+    "reranked": ("answers", "ranks", "old_ranks"),
+    "kept": ("answers", "ranks"),  # the earlier ranking stays, and is not shown again
+    "restored": (),  # the last `reranked` or `kept` of its ranking was undone
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Event:
+    """One line of the log; answers and ranks in the order on the screen. `data` names the CSV, as several can share a log."""
+
+    kind: str
+    prompt: str
+    group: str = ""
+    rater: str = ""
+    answers: Sequence[str] = ()
+    ranks: Sequence[int] = ()
+    old_ranks: Sequence[int] = ()  # that `ranks` replace
+    sampled: Sequence[str] = ()
+    seconds: float | None = None  # from showing to confirming
+    recheck: bool = False  # a second showing, to measure agreement
+    again: bool = False  # a showing of what is in the CSV already
+    data: str = ""
+    time: str = ""
+
+    @property
+    def key(self) -> Key:
+        """The ranking that it is about."""
+        return self.prompt.strip(), self.group.strip(), self.rater.strip()
+
+    @property
+    def rank_of(self) -> dict[str, int]:
+        """The rank of each answer."""
+        return dict(zip(self.answers, self.ranks, strict=True))
+
+
 class RankingLog:
-    """What was shown when and where, one JSON object per line. Several CSV files can share a log: each line names its own.
-
-    Events: `shown` (`prompt`, `answers` in the order on the screen, `recheck`), `ranked` (the same with `ranks` and
-    `seconds`), `discarded` (`prompt`, `answers`), `undone` (the last `ranked` or `discarded` of its `prompt`), `skipped`,
-    `changed` (new `answers`; `sampled`, those of them that a model gave; older logs call it `drawn`).
-
-    Where a ranking of the CSV is shown again: `shown` and `skipped` with `again`; `reranked` (`prompt`, `group`, `rater`,
-    `answers` in the order on the screen, the new `ranks`, the `old_ranks` that they replace, `seconds`), `restored` (the
-    last `reranked` or `kept` of that ranking was undone), `kept` (the earlier ranking stays, and is not shown again).
+    """What was shown when, one JSON object per line; of several CSVs that share a log, the events of one.
 
     Attributes:
-        events: all events of this CSV, oldest first.
+        events: all, oldest first.
         undoable: the `ranked` and `discarded` events that were not undone.
         looked_at: the `reranked` and `kept` events that were not undone.
-        rankings_of: every `ranked` event of a prompt, also the undone ones.
+        screens: the orders in which the answers of each ranking were shown.
     """
 
     def __init__(self, path: str | Path, data: str | Path):
         self.path, self.data = Path(path), name_in_log(path, data)
-        self.events: list[dict] = []
-        self.undoable: list[dict] = []
-        self.looked_at: list[dict] = []
-        self.rankings_of: defaultdict[str, list[dict]] = defaultdict(list)
+        self.events: list[Event] = []
+        self.undoable: list[Event] = []
+        self.looked_at: list[Event] = []
+        self.screens: defaultdict[Key, list[list[str]]] = defaultdict(list)
         for event in read_log(path):
-            if event.get("data") == self.data:
+            if event.data == self.data:
                 self._take_in(event)
 
     @property
-    def standing(self) -> list[dict]:
+    def standing(self) -> list[Event]:
         """The `ranked` events that were not undone."""
-        return [event for event in self.undoable if event["event"] == "ranked"]
+        return [event for event in self.undoable if event.kind == "ranked"]
 
-    def add(self, event: str, **values) -> None:
-        """Append an event; it is on the disk when this returns."""
+    def add(self, kind: str, key: Key, **values) -> Event:
+        """Append an event and return it; it is on the disk then."""
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        record = {"event": event, "time": now, "data": self.data, **values}
-        append_durably(self.path, json.dumps(record, ensure_ascii=False))
-        self._take_in(record)
+        event = Event(kind, *key, **values, data=self.data, time=now)
+        told = {one.name: getattr(event, one.name) for one in fields(Event) if getattr(event, one.name) != one.default}
+        append_durably(self.path, json.dumps({"event": told.pop("kind"), **told}, ensure_ascii=False))
+        self._take_in(event)
+        return event
 
-    def _take_in(self, event: dict) -> None:
-        kind = event["event"]
+    def _take_in(self, event: Event) -> None:
         self.events.append(event)
-        if kind in ("ranked", "discarded"):
+        if event.kind == "shown":
+            self.screens[event.key].append(list(event.answers))
+        elif event.kind in ("ranked", "discarded"):
             self.undoable.append(event)
-            if kind == "ranked":
-                self.rankings_of[event["prompt"]].append(event)
-        elif kind == "undone":
-            drop_undone(self.undoable, event)
-        elif kind in ("reranked", "kept"):
+        elif event.kind in ("reranked", "kept"):
             self.looked_at.append(event)
-        elif kind == "restored":
-            drop_undone(self.looked_at, event)
+        elif event.kind in ("undone", "restored"):
+            drop_undone(self.undoable if event.kind == "undone" else self.looked_at, event)
 
 
-def read_log(path: str | Path) -> list[dict]:
-    """Return the events of a log, of whatever CSV; none if there is no such file.
+def read_log(path: str | Path) -> list[Event]:
+    """Return the events of a log, of whatever CSV; none if there is no such file. Events of unknown kinds are left out.
 
     Raises:
-        InputError: the file cannot be read, or a line is no event.
+        InputError: the file cannot be read, or a line is not an event.
     """
+    events: list[Event] = []
     if not Path(path).exists():
-        return []
-    table = read_table(path, "jsonl", whole=True)
-    for i, event in enumerate(table.records):
-        if not isinstance(event.get("event"), str):
+        return events
+    table, names = read_table(path, "jsonl", whole=True), {one.name for one in fields(Event)} - {"kind"}
+    for i, record in enumerate(table.records):
+        kind = record.get("event")
+        if not isinstance(kind, str):
             raise InputError(f'{table.at(i)}: no "event"; this is not a ranking log: choose another --log')
-        for key in _KEYS.get(event["event"], []):
-            if not _fits(key, event):
-                value = repr(event.get(key))[:60]
-                raise InputError(
-                    f'{table.at(i)}: "{key}" of this event is wrong: {value}; delete the line, or choose another --log'
-                )
-    return table.records
+        lists = [record.get(name) for name in KINDS.get(kind, ())]
+        if kind in KINDS and not (
+            isinstance(record.get("prompt"), str)
+            and all(isinstance(values, list) and len(values) == len(record["answers"]) for values in lists)
+        ):
+            needs = f'{"an" if kind == "undone" else "a"} "{kind}" event needs {", ".join(("prompt", *KINDS[kind]))}'
+            lists_too = ", lists of one length" if KINDS[kind] else ""
+            raise InputError(f"{table.at(i)}: {needs}{lists_too}; delete the line, or choose another --log")
+        if kind in KINDS:
+            events.append(Event(kind, **{name: record[name] for name in names & record.keys()}))
+    return events
 
 
 def name_in_log(log: str | Path, data: str | Path) -> str:
@@ -108,19 +139,86 @@ def name_in_log(log: str | Path, data: str | Path) -> str:
         return path
 
 
-def drop_undone(undoable: list[dict], undone: dict) -> None:
-    """Take the last event of the prompt (group, rater) that was undone out of `undoable`, in place."""
+def drop_undone(undoable: list[Event], undone: Event) -> None:
+    """Take the last event of the ranking that was undone out of `undoable`, in place."""
     for i in reversed(range(len(undoable))):
-        if all(undoable[i].get(key, "") == undone.get(key, "") for key in ("prompt", "group", "rater")):
+        if undoable[i].key == undone.key:
             del undoable[i]
             return
 
 
-def _fits(key: str, event: dict) -> bool:
-    value = event.get(key)
-    if key in ("prompt", "group"):
-        return isinstance(value, str)
-    kind = str if key == "answers" else int
-    return (
-        isinstance(value, list) and len(value) == len(event["answers"]) and all(isinstance(one, kind) for one in value)
-    )
+@dataclass(frozen=True)
+class SelfAgreement:
+    """How often a person ordered two answers the same way again: the most that a model of this person can reach.
+
+    Attributes:
+        prompts: how many were shown twice.
+        pairs: their pairs of answers that did not tie the first time.
+        share: of these, the ones in the same order the second time; a tie then counts half, as equal rewards do in accuracy.
+        interval: of the share, 95 % (see `bootstrap_interval`).
+    """
+
+    prompts: int
+    pairs: int
+    share: float
+    interval: tuple[float, float]
+
+
+def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path) -> SelfAgreement | None:
+    """Return the agreement on those prompts of `rankings`, which come from `data`, that were shown twice; None without any."""
+    prompts, name = {ranking.key for ranking in rankings}, name_in_log(log, data)
+    twice = shown_twice(event for event in read_log(log) if event.data == name)
+    return agreement_of([pair for pair in twice if prompt_key(pair[0].prompt) in prompts])
+
+
+def agreement_of(twice: Sequence[tuple[Event, Event]]) -> SelfAgreement | None:
+    """Return the agreement between first and second rankings; None where no two answers were told apart."""
+    import numpy as np
+
+    from preference.statistics import bootstrap_interval
+
+    counted = [same_and_pairs for pair in twice if (same_and_pairs := same_order(*pair))[1]]
+    if not counted:
+        return None
+    same, pairs = np.array(counted).T
+    return SelfAgreement(len(pairs), int(pairs.sum()), float(same.sum() / pairs.sum()), bootstrap_interval(same, pairs))
+
+
+def shown_twice(events: Iterable[Event]) -> list[tuple[Event, Event]]:
+    """Return the first and the second `ranked` event of each prompt that was shown twice at random, from one CSV's events.
+
+    Rankings that were shown again because models dispute them are the doubtful ones, and after such a showing the person has
+    seen the models' order, so that a later second showing of that prompt says nothing either: both are left out.
+    """
+    standing: list[Event] = []
+    disputed, knew = set(), set()  # prompts of which the person has seen the models' order; rankings of such
+    for event in events:
+        if event.kind in ("ranked", "discarded"):
+            standing.append(event)
+            knew |= {event} if event.prompt in disputed else set()
+        elif event.kind == "undone":
+            drop_undone(standing, event)
+        elif event.kind == "reranked":
+            disputed.add(event.prompt)
+    ranked = [event for event in standing if event.kind == "ranked"]
+    first = {event.prompt: event for event in ranked if not event.recheck}
+    second = [event for event in ranked if event.recheck and event.prompt in first and event not in knew]
+    pairs = [(first[event.prompt], event) for event in second]
+    return [pair for pair in pairs if set(pair[0].answers) == set(pair[1].answers)]
+
+
+def same_order(first: Event, second: Event) -> tuple[float, int]:
+    """Return how many pairs that did not tie in `first` have the same order in `second` (a tie counts half), and their number."""
+    again, pairs = second.rank_of, combinations(zip(first.answers, first.ranks, strict=True), 2)
+    signs = [(again[a] - again[b]) * (rank - other) for (a, rank), (b, other) in pairs if rank != other]
+    return sum(0.5 if sign == 0 else float(sign > 0) for sign in signs), len(signs)
+
+
+def disagreement(ranks: Sequence[int], other: Sequence[int]) -> float:
+    """Return how many pairs of answers two rankings order differently; a pair that ties in one of them only counts half.
+
+    >>> disagreement([1, 2, 3], [2, 1, 3]), disagreement([1, 2, 3], [1, 1, 2])
+    (1.0, 0.5)
+    """
+    signs = ([(a > b) - (a < b) for a, b in combinations(some, 2)] for some in (ranks, other))
+    return sum(abs(a - b) for a, b in zip(*signs, strict=True)) / 2

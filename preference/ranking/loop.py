@@ -1,21 +1,23 @@
-"""The loop at the terminal: a prompt on the screen, a ranking or a key in return, one prompt after another."""
+"""The loop at the terminal: a prompt on the screen, a ranking or a command in return, one prompt after another."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 from preference.console import say
+from preference.data.candidates import distinct
+from preference.data.tables import find_unwritable
 from preference.errors import InputError
 from preference.ranking import terminal
-from preference.ranking.order import OrderError, example, parse_order
-from preference.ranking.session import Session
+from preference.ranking.order import example, format_order, parse_order
+from preference.ranking.session import AgainSession, Outcome, RankingSession, Session
 from preference.scripts import interrupt_in
+from preference.wording import counted, name_some, shorten
 
 GUIDELINES = """\
 Rank by what you would rather get as an answer to the prompt: right before
 wrong, to the point before rambling, clear before clever. Longer is not better.
 Let answers tie if you cannot tell which is better."""
-
 RANKINGS = {
     "2 1 4 3": "best first; 2143 means the same",
     "2 1=4 3": "1 and 4 tie",
@@ -23,102 +25,95 @@ RANKINGS = {
     "=": "all are equally good",
     "Enter": "show the prompt and its answers again",
 }
-
 TOO_FEW = "A ranking needs two answers: write one with w, sample new ones with r, or discard the prompt with x."
-
-
-@dataclass(frozen=True)
-class Key:
-    """What a key does: the line of help, and a function of the loop and of what follows the key.
-
-    The function returns what the next screen says about it ("" for nothing), or None to leave the screen as it is.
-    """
-
-    help: str
-    run: Callable[..., str | None]
-    takes_number: bool = False
+NOT_AGAIN = (
+    "These answers are in your CSV already, so w, e and r do nothing here. Rank them as they are; if none of them is good,"
+    " keep your earlier ranking with x, and add a row with a better answer to the CSV."
+)
+NO_EDITOR = "the editor could not be run; set $EDITOR to one that is installed"
 
 
 class Loop:
     """Shows one prompt after another and carries out what the person types.
 
     Args:
-        guidelines: what `?` shows above the keys.
+        guidelines: what `?` shows above the commands.
+        sample: takes a prompt and the number of the attempt, and returns newly sampled answers.
 
     Attributes:
-        keys: what each key does.
         notice: what the next screen says about the line before.
         interrupted: the person ended the loop by Ctrl-C.
     """
 
-    keys: ClassVar[Mapping[str, Key]] = {}
-
-    def __init__(self, session: Session, guidelines: str = GUIDELINES):
-        self.session, self.guidelines = session, guidelines
-        self.notice, self.interrupted = "", False
+    def __init__(
+        self, session: Session, guidelines: str = GUIDELINES, sample: Callable[[str, int], list[str]] | None = None
+    ):
+        self.session, self.guidelines, self.sample = session, guidelines, sample
+        self.attempts = int(
+            time.time()
+        )  # another number in every session, so that `r` never samples the same answers again
+        self.notice = not_shown(session) if isinstance(session, AgainSession) else ""
+        self.interrupted = False
 
     def run(self) -> None:
         """Go on until everything is ranked or the person quits."""
         terminal.accept_any_bytes()
         try:
-            if self.session.current:
-                self.notice = "\n".join(filter(None, [self.notice, how_to_rank(len(self.session.current.answers))]))
-            while True:
-                if self.session.current is None:
-                    if terminal.ask("All done. Press Enter to finish, or u to undo the last step: ").strip() != "u":
-                        return
-                    self.notice = undo(self, "")
-                    if self.session.current is None:
-                        say(self.notice)
+            if shown := self.session.current:
+                count = len(shown.answers)
+                hint = f"Type the numbers best first, like {example(count)}, or ? for help." if count > 1 else TOO_FEW
+                self.notice = "\n".join(filter(None, [self.notice, hint]))
+            while self.session.current or self.is_undone():
+                if not self.session.current:
+                    say(self.notice)
                     continue
                 self.show()
                 notice = None
                 while notice is None:
-                    notice = self.carry_out(terminal.ask("> ", on_resize=self.show).strip())
+                    notice = self.carry_out(terminal.ask("> ").strip())
                 self.notice = notice
         except terminal.EndOfInput as end:
             self.interrupted = end.interrupted
-        except KeyboardInterrupt:
-            self.interrupted = True
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             if not interrupt_in(error):
                 raise
             self.interrupted = True
+
+    def is_undone(self) -> bool:
+        """Ask whether to undo the last step, where all is done."""
+        if terminal.ask("All done. Press Enter to finish, or u to undo the last step: ").strip() != "u":
+            return False
+        self.notice = undo(self, "")
+        return True
 
     def show(self) -> None:
         """Show the prompt and its answers, and what there is to say about the line before."""
         terminal.show_prompt(self.session.shown, self.session.counts(), self.notice)
 
     def carry_out(self, line: str) -> str | None:
-        """Do what `line` says; return what the key returns (see `Key`)."""
-        if key := self.find_key(line):
+        """Do what `line` says; return what the next screen says about it, or None to leave the screen as it is."""
+        if command := self.find_command(line):
             try:
-                return key.run(self, line.partition(" ")[2].strip())
+                return command.run(self, line.partition(" ")[2].strip())
             except OSError as error:
                 say(f"nothing was changed: {reason(error)}")
                 return None
         return self.confirm_ranking(line) if line else ""
 
-    def find_key(self, line: str) -> Key | None:
-        """Return the key that `line` begins with, or None if it is to be read as a ranking."""
+    def find_command(self, line: str) -> "Command | None":
+        """Return the command that `line` begins with, or None if it is to be read as a ranking."""
         name, _, argument = line.partition(" ")
-        key = self.keys.get(name)
-        return key if key and (key.takes_number or not argument) else None
+        command = COMMANDS.get(name)
+        if command and self.session.again and not command.again:
+            return Command("", refuse, "") if name in ("w", "e", "r") else None
+        return command if command and (command.takes_number or not argument) else None
 
     def confirm_ranking(self, line: str) -> str | None:
-        """Say how `line` was understood and save it on Enter; another line is a new ranking or a key."""
-        answers = self.session.shown.answers
+        """Say how `line` was understood and save it on Enter; another line is a new ranking or a command."""
         ranks = self.understand(line)
         while ranks is not None:
-
-            def show_again(ranks=ranks) -> None:
-                self.show()
-                terminal.show_order(answers, ranks)
-
-            terminal.show_order(answers, ranks)
-            line = terminal.ask(
-                "Press Enter to save, type another ranking, or n to cancel: ", on_resize=show_again
-            ).strip()
+            terminal.show_order(self.session.shown.answers, ranks)
+            line = terminal.ask("Press Enter to save, type another ranking, or n to cancel: ").strip()
             if line == "n":
                 return None
             if line == "":
@@ -128,8 +123,8 @@ class Loop:
                     say(f"not saved: {reason(error)}")
                     return None
                 say("saved")
-                return self.after_saving()
-            if not self.find_key(line):
+                return show_outcome(self, self.session) if isinstance(self.session, AgainSession) else ""
+            if not self.find_command(line):
                 ranks = self.understand(line)
             elif (
                 notice := self.carry_out(line)
@@ -138,30 +133,20 @@ class Loop:
         return None
 
     def understand(self, line: str) -> list[int] | None:
-        """Return the ranks that `line` gives to the answers on the screen; say what is wrong with it and return None if it gives none."""
-        count = len(self.session.shown.answers)
+        """Return the ranks that `line` gives to the answers on the screen; say what is wrong where it gives none."""
         try:
-            if count > 1:
+            if (count := len(self.session.shown.answers)) > 1:
                 return parse_order(line, count)
             say(TOO_FEW)
-        except OrderError as error:
+        except InputError as error:
             say(error)
         return None
 
-    def after_saving(self) -> str:
-        """Do what follows a confirmed ranking; return what the next screen says."""
-        return ""
-
-    @classmethod
-    def help_text(cls) -> str:
+    def help_text(self) -> str:
         """Return one line for each thing that can be typed."""
-        lines = RANKINGS | {name + " N" * key.takes_number: key.help for name, key in cls.keys.items()}
-        return "\n".join(f"{typed:<9} {help}" for typed, help in lines.items())
-
-
-def how_to_rank(count: int) -> str:
-    """Return what to type when `count` answers are first shown."""
-    return f"Type the numbers best first, like {example(count)}, or ? for help." if count > 1 else TOO_FEW
+        commands = {name + " N" * command.takes_number: command for name, command in COMMANDS.items()}
+        helps = {name: command.again if self.session.again else command.help for name, command in commands.items()}
+        return "\n".join(f"{typed:<9} {help}" for typed, help in (RANKINGS | helps).items() if help)
 
 
 def reason(error: Exception) -> str:
@@ -173,6 +158,47 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
+
+
+# What follows a confirmed ranking where models dispute the earlier one
+
+
+def show_outcome(loop: Loop, session: AgainSession) -> str:
+    """Show the three orders, while the answers are still on the screen, until the person asks for the next one."""
+    say(compare(session.outcome(session.log.looked_at[-1])))
+    while session.queue:  # after the last one, the closing question follows
+        line = terminal.ask("Press Enter for the next one, or u to bring the earlier ranking back: ").strip()
+        if line == "q":
+            raise terminal.EndOfInput
+        if line in ("", "u"):
+            return undo(loop, "") if line else ""
+        say("Your new ranking is saved: Enter shows the next one, u brings the earlier ranking back, q quits.")
+    return ""
+
+
+def compare(outcome: Outcome) -> str:
+    """Return the three orders in one line, and whose the new one is nearer to.
+
+    >>> compare(Outcome(before=[1, 2, 3], now=[2, 1, 3], models=[3, 1, 2]))
+    'earlier 1 2 3 · now 2 1 3 · models 2 3 1 · halfway between'
+    """
+    orders = {"earlier": outcome.before, "now": outcome.now, "models": outcome.models}
+    side = {1: "nearer to the models' order", -1: "nearer to your earlier order", 0: "halfway between"}[outcome.side]
+    words = [f"{name} {format_order(ranks)}" for name, ranks in orders.items()]
+    return " · ".join([*words, side if outcome.changed else "unchanged"])
+
+
+def not_shown(session: AgainSession) -> str:
+    """Say which disputed rankings are not shown, and why; "" if all are."""
+    reasons = {"their rows are gone": session.missing, "they were edited since the review": session.edited}
+    return "\n".join(
+        f"not shown, as {why}: {counted(len(prompts), 'ranking')} ({name_some(map(shorten, prompts))})"
+        for why, prompts in reasons.items()
+        if prompts
+    )
+
+
+# Commands: each takes the loop and what follows it, and returns what the next screen says, or None to leave the screen as it is
 
 
 def undo(loop: Loop, argument: str) -> str:
@@ -191,6 +217,72 @@ def skip(loop: Loop, argument: str) -> str:
     return ""
 
 
+def discard(loop: Loop, argument: str) -> str:
+    """Discard the prompt, or keep the earlier ranking for good, once the person has pressed Enter; anything else changes nothing."""
+    if loop.session.again:
+        question, not_done = (
+            "keep your earlier ranking for good, or n to rank it now",
+            "nothing is decided; rank it, or s to skip it",
+        )
+        done = "your earlier ranking before is kept; u takes that back"
+    else:
+        question, not_done = "discard this prompt for good, or n to keep it", "the prompt is kept"
+        done = "the previous prompt is discarded; u brings it back"
+    if terminal.ask(f"Press Enter to {question}: ") != "":
+        return not_done
+    loop.session.discard()
+    return done
+
+
+def edit(loop: Loop, argument: str) -> str:
+    """Let the person edit one answer in their editor."""
+    answers = list(loop.session.shown.answers)
+    number = number_in(argument, len(answers))
+    if number is None:
+        return f"e needs the number of an answer, 1 to {len(answers)}, like e 2"
+    text = terminal.edit_text(answers[number - 1])
+    if not text:
+        return NO_EDITOR if text is None else "an answer must not be empty; nothing was changed"
+    answers[number - 1] = text
+    return change(loop, answers, text)
+
+
+def write(loop: Loop, argument: str) -> str:
+    """Add an answer that the person writes, of one line or several."""
+    question = "Your answer (paste several lines, or e for your editor; empty cancels): "
+    written: str | None = terminal.ask_for_lines(question)
+    if written == "e" and terminal.is_person():
+        written = terminal.edit_text("")
+    if written is None:
+        return NO_EDITOR
+    return change(loop, [*loop.session.shown.answers, written], written) if written.strip() else ""
+
+
+def change(loop: Loop, answers: list[str], new: str) -> str:
+    """Show the prompt with these answers, unless the new one is there already or cannot be saved."""
+    if what := find_unwritable(new):
+        return f"the answer has {what}, which cannot be saved; nothing was changed"
+    if len(distinct(answers)) < len(answers):
+        return "that answer is there already; nothing was changed"
+    assert isinstance(loop.session, RankingSession)
+    loop.session.change(answers)
+    return "u takes it back"
+
+
+def resample(loop: Loop, argument: str) -> str:
+    """Replace the sampled answers by new ones; what the person wrote or edited stays."""
+    assert isinstance(loop.session, RankingSession) and loop.sample
+    say("sampling new answers …")
+    loop.attempts += 1
+    try:
+        sampled = loop.sample(loop.session.shown.prompt, loop.attempts)
+    except InputError as error:
+        return f"no new answers: {error}"
+    if not sampled:
+        return "the model gave no new answers; the old ones are kept"
+    return "new answers" + ("; what you wrote or edited stays" if loop.session.resample(sampled) else "")
+
+
 def view(loop: Loop, argument: str) -> None:
     """Show one answer whole, or all of them, or the prompt."""
     shown = loop.session.shown
@@ -206,6 +298,12 @@ def view(loop: Loop, argument: str) -> None:
         terminal.show_reminder(shown.prompt)
 
 
+def show_growth(loop: Loop, argument: str) -> None:
+    """Say how well the growing model does."""
+    say(loop.session.growing.in_words())
+    terminal.show_reminder(loop.session.shown.prompt)
+
+
 def show_help(loop: Loop, argument: str) -> None:
     """Show the guidelines and what can be typed."""
     say(f"\n{loop.guidelines}\n\n{loop.help_text()}\n")
@@ -217,11 +315,41 @@ def leave(loop: Loop, argument: str) -> str:
     raise terminal.EndOfInput
 
 
+def refuse(loop: Loop, argument: str) -> None:
+    """Say that the answers stay as they are, and what can be done instead."""
+    say(NOT_AGAIN)
+
+
 def number_in(argument: str, most: int) -> int | None:
-    """Return the number from 1 to `most` that follows a key, or None."""
+    """Return the number from 1 to `most` that follows a command, or None."""
     return next((number for number in range(1, most + 1) if argument == str(number)), None)
 
 
-SKIP = Key("skip for later", skip)
-VIEW = Key("show answer N whole; v all shows all of them, v alone the prompt", view, takes_number=True)
-HELP, QUIT = Key("this help", show_help), Key("save and quit, like Ctrl-D; Ctrl-C ends without the statistics", leave)
+@dataclass(frozen=True)
+class Command:
+    """What a word does: its line of help, a function, and its line of help where rankings are shown again; "" if it does nothing there."""
+
+    help: str
+    run: Callable[[Loop, str], str | None]
+    again: str
+    takes_number: bool = False
+
+
+_SKIP, _VIEW = "skip for later", "show answer N whole; v all shows all of them, v alone the prompt"
+_HELP, _QUIT = "this help", "save and quit, like Ctrl-D; Ctrl-C ends without the statistics"
+COMMANDS = {
+    "u": Command(
+        "undo w, e or r on this screen, else the last ranking or x",
+        undo,
+        "bring the earlier ranking back, or undo x; again: the one before",
+    ),
+    "s": Command(_SKIP, skip, _SKIP),
+    "x": Command("discard the prompt for good", discard, "keep your earlier ranking, and do not ask again"),
+    "e": Command("edit answer N in your editor ($EDITOR)", edit, "", takes_number=True),
+    "v": Command(_VIEW, view, _VIEW, takes_number=True),
+    "w": Command("write an answer of your own", write, ""),
+    "r": Command("sample new answers; what you wrote or edited stays", resample, ""),
+    "m": Command("how well a model that learns as you rank predicts your rankings", show_growth, ""),
+    "?": Command(_HELP, show_help, _HELP),
+    "q": Command(_QUIT, leave, _QUIT),
+}

@@ -1,4 +1,4 @@
-"""A session in which a person ranks candidates: what comes next, what is confirmed, what is undone."""
+"""A session in which a person ranks, new answers or again what models dispute: what comes next, what is confirmed, what is undone."""
 
 import contextlib
 import math
@@ -8,86 +8,91 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from preference.data.candidates import Candidates, distinct
-from preference.data.rankings import Ranking
+from preference.data.rankings import Key, Ranking, identities, named_apart, parse_rank, rankings_of
+from preference.data.tables import COLUMNS, TableError, read_table
+from preference.data.values import number, text_of
+from preference.errors import InputError
 from preference.ranking.growing import GrowingModel
+from preference.ranking.log import Event, disagreement
 from preference.ranking.order import format_order
-from preference.ranking.self_agreement import kendall_tau, shown_twice
 from preference.ranking.store import RankingStore
 from preference.wording import shorten
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
-LEAST_RANKINGS = 10  # to say whether position mattered
 AHEAD = 3  # prompts that the growing model prepares for, the one on the screen included
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A prompt on the screen and its answers, in the order shown; `recheck` if it is shown a second time to measure agreement."""
+    """A ranking on the screen: its answers in the order shown; `recheck` if it is shown a second time to measure agreement."""
 
-    prompt: str
+    key: Key
     answers: list[str]
     recheck: bool = False
-    group: str = ""  # where a prompt has several rankings
+
+    @property
+    def prompt(self) -> str:
+        return self.key[0]
+
+    @property
+    def apart(self) -> str:
+        """What tells it from other rankings of its prompt."""
+        return named_apart(*self.key[1:])
 
 
 @dataclass(frozen=True)
 class SessionCounts:
-    """How many prompts are done, left and skipped, and the median time that one took (None before the first)."""
+    """How many rankings are done, left and skipped, and the median time that one took (None before the first)."""
 
     done: int
     left: int
     skipped: int
     median_seconds: float | None
 
-    @property
-    def seconds_left(self) -> float | None:
-        """The time that the rest will take."""
-        return None if self.median_seconds is None else self.left * self.median_seconds
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How well a person agrees with themselves on the prompts shown twice, and whether position mattered in `rankings` of unequal answers.
-
-    `first_position_best` is the share of rankings whose best answer was shown first, `first_position_expected` the share
-    to expect by chance; both are None without rankings.
-    """
-
-    rechecked: int
-    exact: int
-    kendall_tau: float | None
-    rankings: int
-    first_position_best: float | None
-    first_position_expected: float | None
-    position_tau: float | None
-    position_tau_95: tuple[float, float] | None
-
 
 class Session(ABC):
     """What comes next, what is confirmed, what is undone.
 
     Attributes:
+        answers: of each ranking, in an order that says nothing.
+        queue: what is to be ranked, and whether that is a second showing.
         confirmed: rankings of this session, minus those undone.
         recalled: the order that was undone last, as it would be typed now, so that it can be changed instead of typed anew.
     """
 
-    def __init__(self, store: RankingStore, seed: int):
-        self.store, self.log, self.seed = store, store.log, seed
-        self.confirmed = 0
-        self.recalled = ""
+    again = False  # whether what is shown is in the CSV already
+
+    def __init__(self, store: RankingStore, seed: int, growing: GrowingModel | None = None):
+        self.store, self.log, self.seed, self.growing = store, store.log, seed, growing or GrowingModel()
+        self.answers: dict[Key, list[str]] = {}
+        self.queue: list[tuple[Key, bool]] = []
+        self.skipped: set[Key] = set()
+        self.confirmed, self.recalled = 0, ""
         self._shown: Shown | None = None
         self._since = 0.0
 
     @property
-    @abstractmethod
     def current(self) -> Shown | None:
         """What is to be ranked now, or None when all is done. Logged as shown when it is first asked for."""
+        if self.queue and self._shown is None:
+            key, recheck = self.queue[0]
+            answers, screens = list(self.answers[key]), self.log.screens[key]
+            shuffle = random.Random(f"order/{self.seed}/{key}/{len(screens)}").shuffle
+            shuffle(answers)
+            while screens and len(answers) > 1 and answers == screens[-1]:
+                shuffle(answers)
+            self._shown, self._since = Shown(key, answers, recheck), time.monotonic()
+            with contextlib.suppress(OSError):  # a full disk is no reason to stop: `confirm` logs the answers too
+                self.log.add("shown", key, answers=answers, recheck=recheck, again=self.again)
+            self.growing.prepare([(key[0], self.answers[key]) for key, _ in self.queue[:AHEAD]])
+        return self._shown
 
     @property
     def shown(self) -> Shown:
-        """The same, for what needs a prompt on the screen; raises LookupError when all is done."""
+        """The same, for what needs a prompt on the screen."""
         if (current := self.current) is None:
             raise LookupError("every prompt is ranked or discarded")
         return current
@@ -101,22 +106,26 @@ class Session(ABC):
         """Undo the last step, also one from an earlier session, and show its prompt to be ranked anew; say what happened."""
 
     @abstractmethod
-    def skip(self) -> None:
-        """Leave the prompt on the screen for the next session."""
+    def discard(self) -> None:
+        """Never show what is on the screen again, unless that is undone; an earlier ranking of it is kept."""
 
     @abstractmethod
     def counts(self) -> SessionCounts:
         """Count what is done, left and skipped."""
 
-    def _show(self, shown: Shown, **details) -> Shown:
-        """Put a prompt on the screen; `details` go to the log. A full disk is no reason to stop: `confirm` logs the answers too."""
-        self._shown, self._since = shown, time.monotonic()
-        with contextlib.suppress(OSError):
-            self.log.add("shown", prompt=shown.prompt, answers=shown.answers, **details)
-        return shown
+    def skip(self) -> None:
+        """Leave what is on the screen for the next session."""
+        self.log.add("skipped", self.shown.key, again=self.again)
+        self.skipped.add(self.shown.key)
+        self._leave()
 
-    def _seconds(self) -> float:
-        return round(time.monotonic() - self._since, 1)
+    def _leave(self) -> None:
+        self.queue.pop(0)
+        self._shown = None
+
+    def _counts(self, done: int, left: int, events: Sequence[Event]) -> SessionCounts:
+        seconds = [event.seconds for event in events if event.seconds is not None]
+        return SessionCounts(done, left, len(self.skipped), statistics.median(seconds) if seconds else None)
 
 
 class RankingSession(Session):
@@ -138,195 +147,278 @@ class RankingSession(Session):
         recheck: float = 0.0,
         growing: GrowingModel | None = None,
     ):
-        super().__init__(store, seed)
-        self.growing = growing or GrowingModel()
-        self.answers = {one.prompt: list(one.answers) for one in candidates}
-        self.sampled = {one.prompt: set(one.answers) for one in candidates}  # not written or edited by the person
+        super().__init__(store, seed, growing)
+        self.answers = {(one.prompt, "", ""): list(one.answers) for one in candidates}
+        self.sampled = {
+            key: set(answers) for key, answers in self.answers.items()
+        }  # not written or edited by the person
         for event in self.log.events:
-            if event["event"] == "changed" and event["prompt"] in self.answers:
-                self.answers[event["prompt"]] = event["answers"]
-                self.sampled[event["prompt"]] |= set(
-                    event.get("sampled", event.get("drawn", []))
-                )  # "drawn" in older logs
-            elif event["event"] == "ranked" and not self.answers.get(event["prompt"], [""]):
-                self._take_over(event)  # its candidates are no longer in a file
-        discarded = {event["prompt"] for event in self.log.undoable if event["event"] == "discarded"}
-        ranked = store.prompts()
-        self.total = [prompt for prompt in self.answers if prompt not in discarded]
-        self.ranked = {prompt for prompt in self.total if prompt in ranked}
-        self.queue: list[tuple[str, bool]] = [(prompt, False) for prompt in self.total if prompt not in ranked]
-        self.skipped: set[str] = set()
-        self._changes: list[list[str]] = []  # what the answers on the screen were before each `w`, `e` and `r`
-
-        prompts, self._random = list(self.answers), random.Random(f"recheck/{seed}")
-        early = prompts[: -RECHECK_DISTANCE - 1]
-        count = math.ceil(recheck * len(prompts))
-        chosen = self._random.sample(early if len(early) >= count else prompts, count)
-        again = {event["prompt"] for event in self.log.standing if event.get("recheck")}
-        self.to_recheck = set(chosen) & set(self.total) - again
-        for event in self.log.standing:
-            if event["prompt"] in self.to_recheck & self.ranked:
-                self._queue_recheck(event["prompt"])
-
-    @property
-    def current(self) -> Shown | None:
-        if not self.queue:
-            return None
-        prompt, recheck = self.queue[0]
-        if self._shown is None:
-            answers = list(self.answers[prompt])
-            before = [event["answers"] for event in self.log.rankings_of[prompt]]
-            shuffle = random.Random(f"order/{self.seed}/{prompt}/{len(before)}").shuffle
-            shuffle(answers)
-            while before and len(answers) > 1 and answers == before[-1]:
-                shuffle(answers)
-            self._show(Shown(prompt, answers, recheck), recheck=recheck)
-            self.growing.prepare([(prompt, self.answers[prompt]) for prompt, _ in self.queue[:AHEAD]])
-        return self._shown
+            if event.kind == "changed" and event.key in self.answers:
+                self.answers[event.key] = list(event.answers)
+                self.sampled[event.key] |= set(event.sampled)
+            elif event.kind == "ranked" and not self.answers.get(event.key, [""]):
+                self._take_over(event)
+        discarded, ranked = {event.key for event in self.log.undoable if event.kind == "discarded"}, store.prompts()
+        known = [key for key in self.answers if key not in discarded]
+        self.ranked = {key for key in known if key[0] in ranked}
+        self.queue = [(key, False) for key in known if key not in self.ranked]
+        self.changes: list[list[str]] = []  # what the answers on the screen were before each `w`, `e` and `r`
+        self.rechecks = math.ceil(recheck * len(self.answers))  # of all sessions
+        twice = {event.key for event in self.log.standing if event.recheck}
+        once = [event.key for event in self.log.standing if event.key in self.ranked and event.key not in twice]
+        for key in once[: max(0, self._rechecks_to_choose() - len(self.queue))]:
+            self.queue.insert(min(RECHECK_DISTANCE, len(self.queue)), (key, True))
 
     def confirm(self, ranks: list[int]) -> None:
-        shown, seconds = self.shown, self._seconds()
+        shown, seconds = self.shown, round(time.monotonic() - self._since, 1)
         if shown.recheck:  # its rows are in the CSV already
-            self.log.add(
-                "ranked", prompt=shown.prompt, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True
-            )
+            self.log.add("ranked", shown.key, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
         else:
-            self.store.add(shown.prompt, shown.answers, ranks, seconds=seconds, recheck=False)
+            self.store.add(shown.prompt, shown.answers, ranks, seconds=seconds)
             self.growing.ranked(Ranking(shown.prompt, shown.answers, ranks))
+            self._choose_recheck(shown.key)
         self._leave()
         self.confirmed += 1
-        self.ranked.add(shown.prompt)
-        if shown.recheck:
-            self.to_recheck.discard(shown.prompt)
-        elif shown.prompt in self.to_recheck:
-            self._queue_recheck(shown.prompt)
+        self.ranked.add(shown.key)
 
     def undo(self) -> str:
-        if self._changes:
-            self.change(self._changes[-1])
-            del self._changes[-2:]  # that change and this one
+        if self.changes:
+            self.change(self.changes[-1])
+            del self.changes[-2:]  # that change and this one
             return "the answers are as they were before"
         if not self.log.undoable:
             return "there is nothing to undo"
         last = self.log.undoable[-1]
-        prompt, ranked, recheck = last["prompt"], last["event"] == "ranked", last.get("recheck", False)
-        if not ranked:
-            self.log.add("undone", prompt=prompt)
+        if last.kind == "discarded":
+            self.log.add("undone", last.key)
         elif not self.store.undo(last):
-            return f"not undone: the rows of {shorten(prompt)} in {self.store.path} have been changed since"
-        self.queue = [item for item in self.queue if item[0] != prompt]
-        self.queue.insert(0, (prompt, recheck))
+            return f"not undone: the rows of {shorten(last.prompt)} in {self.store.path} have been changed since"
+        self.queue = [(last.key, last.recheck), *(item for item in self.queue if item[0] != last.key)]
         self._shown = None
-        if not self.answers.get(prompt):
+        if not self.answers.get(last.key):
             self._take_over(last)
-        if prompt not in self.total:
-            self.total.append(prompt)
-        if not ranked:
+        if last.kind == "discarded":
+            self.rechecks += last.recheck
             return "the prompt that was discarded is back"
         self.confirmed -= 1
-        if recheck:
-            self.to_recheck.add(prompt)
-        else:
-            self.ranked.discard(prompt)
-            self.growing.undone(prompt)
-        ranks = dict(zip(last["answers"], last["ranks"], strict=True))
-        if recheck or ranks.keys() != set(self.shown.answers):
+        if not last.recheck:
+            self.ranked.discard(last.key)
+            self.growing.undone(last.key[0])
+        if last.recheck or last.rank_of.keys() != set(self.shown.answers):
             return "undid the last ranking; rank anew"
-        self.recalled = format_order([ranks[answer] for answer in self.shown.answers])
+        self.recalled = format_order([last.rank_of[answer] for answer in self.shown.answers])
         return f"undid the last ranking, now {self.recalled}; the up arrow brings it into the line to be changed, or rank anew"
 
     def skip(self) -> None:
-        self.log.add("skipped", prompt=self.shown.prompt)
-        self.skipped.add(self.shown.prompt)
-        self._pass_on_recheck()
-        self._leave()
+        recheck = self.shown.recheck
+        super().skip()
+        self.rechecks -= recheck
 
     def discard(self) -> None:
-        """Never show the prompt on the screen again, unless that is undone."""
         shown = self.shown
-        self.log.add("discarded", prompt=shown.prompt, answers=shown.answers)
-        self._pass_on_recheck()
+        self.log.add("discarded", shown.key, answers=shown.answers, recheck=shown.recheck)
+        self.rechecks -= shown.recheck
         self._leave()
-        self.queue = [item for item in self.queue if item[0] != shown.prompt]
-        self.total.remove(shown.prompt)
+        self.queue = [item for item in self.queue if item[0] != shown.key]
 
     def resample(self, sampled: Sequence[str]) -> int:
         """Replace the sampled answers by new ones; those that the person wrote or edited stay. Return how many stay."""
-        own = [answer for answer in self.shown.answers if answer not in self.sampled[self.shown.prompt]]
-        self.sampled[self.shown.prompt] |= set(sampled)
-        self.change(distinct([*sampled, *own]), sampled=list(sampled))
+        own = [answer for answer in self.shown.answers if answer not in self.sampled[self.shown.key]]
+        self.sampled[self.shown.key] |= set(sampled)
+        self.change(distinct([*sampled, *own]), sampled)
         return len(own)
 
-    def change(self, answers: list[str], **details) -> None:
-        """Give the prompt on the screen other answers, which are shown in this order; `details` go to the log."""
+    def change(self, answers: list[str], sampled: Sequence[str] = ()) -> None:
+        """Give the prompt on the screen other answers, which are shown in this order; some are newly `sampled`."""
         shown = self.shown
-        self.log.add("changed", prompt=shown.prompt, answers=list(answers), **details)
-        self._changes.append(shown.answers)
-        self.answers[shown.prompt] = list(answers)
-        self._shown = Shown(shown.prompt, list(answers), shown.recheck)
+        self.log.add("changed", shown.key, answers=list(answers), sampled=list(sampled))
+        self.changes.append(shown.answers)
+        self.answers[shown.key] = list(answers)
+        self._shown = Shown(shown.key, list(answers), shown.recheck)
 
     def counts(self) -> SessionCounts:
         """Count. Second showings count like first ones, before and after they are shown, so that nothing gives them away."""
         standing = self.log.standing
-        done = len(self.ranked) + sum(event.get("recheck", False) for event in standing)
-        still_to_come = sum(prompt in self.to_recheck and not recheck for prompt, recheck in self.queue)
-        seconds = [event["seconds"] for event in standing if "seconds" in event]
-        return SessionCounts(
-            done, len(self.queue) + still_to_come, len(self.skipped), statistics.median(seconds) if seconds else None
-        )
+        done = len(self.ranked) + sum(event.recheck for event in standing)
+        return self._counts(done, len(self.queue) + min(self._rechecks_to_choose(), self._first_showings()), standing)
 
-    def agreement(self) -> Agreement:
-        """Compare first and second rankings, and rankings with positions, of all sessions in the log."""
-        import numpy as np
-
-        from preference.statistics import lead_interval
-
-        first = {event["prompt"]: event for event in self.log.standing if not event.get("recheck")}
-        taus, exact = [], 0
-        for one, again in shown_twice(self.log.events):
-            before = dict(zip(one["answers"], one["ranks"], strict=True))
-            ranks = [before[answer] for answer in again["answers"]]
-            taus.append(kendall_tau(ranks, again["ranks"]))
-            exact += ranks == again["ranks"]
-        rankings = [
-            event["ranks"] for event in first.values() if len(set(event["ranks"])) > 1
-        ]  # all equal says nothing of positions
-        position = [kendall_tau(range(len(ranks)), ranks) for ranks in rankings]
-        enough = len(position) >= LEAST_RANKINGS
-        return Agreement(
-            rechecked=len(taus),
-            exact=exact,
-            kendall_tau=float(np.mean(taus)) if taus else None,
-            rankings=len(rankings),
-            first_position_best=float(np.mean([(ranks[0] == 1) / ranks.count(1) for ranks in rankings]))
-            if rankings
-            else None,
-            first_position_expected=float(np.mean([1 / len(ranks) for ranks in rankings])) if rankings else None,
-            position_tau=float(np.mean(position)) if position else None,
-            position_tau_95=lead_interval(np.asarray(position), np.zeros(len(position)), np.ones(len(position)))
-            if enough
-            else None,
-        )
-
-    def _take_over(self, event: dict) -> None:
+    def _take_over(self, event: Event) -> None:
         """Take a prompt's answers from an event: its candidates are in no file that was read."""
-        self.answers[event["prompt"]] = list(event.get("answers", []))
-        self.sampled[event["prompt"]] = set(event.get("answers", []))
+        self.answers[event.key], self.sampled[event.key] = list(event.answers), set(event.answers)
 
     def _leave(self) -> None:
-        self.queue.pop(0)
-        self._shown, self._changes = None, []
+        super()._leave()
+        self.changes = []
 
-    def _pass_on_recheck(self) -> None:
-        """Let another prompt be shown twice instead of the one that is left unranked: what is left falls by one, as for any other."""
-        prompt, recheck = self.queue[0]
-        if recheck or prompt not in self.to_recheck:
-            return
-        self.to_recheck.discard(prompt)
-        if others := [
-            other for other, _ in self.queue[1:] if other not in self.to_recheck and other not in self.ranked
-        ]:
-            self.to_recheck.add(self._random.choice(others))
+    def _first_showings(self) -> int:
+        return sum(not recheck for _, recheck in self.queue)
 
-    def _queue_recheck(self, prompt: str) -> None:
-        self.queue.insert(min(RECHECK_DISTANCE, len(self.queue)), (prompt, True))
+    def _rechecks_to_choose(self) -> int:
+        chosen = sum(recheck for _, recheck in self.queue) + sum(event.recheck for event in self.log.standing)
+        return max(0, self.rechecks - chosen)
+
+    def _choose_recheck(self, key: Key) -> None:
+        """Decide whether a prompt that was just ranked is shown again: as likely as any before the last ones."""
+        early = max(1, self._first_showings() - RECHECK_DISTANCE)  # this one included
+        if random.Random(f"recheck/{self.seed}/{key}").random() * early < self._rechecks_to_choose():
+            self.queue.insert(min(RECHECK_DISTANCE + 1, len(self.queue)), (key, True))
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A ranking as it was when models were asked about it, their rank of each answer, and how strongly they dispute it."""
+
+    ranking: Ranking
+    models: dict[str, int]
+    dispute: float
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The person's rank of each answer."""
+        return dict(zip(self.ranking.answers, self.ranking.ranks, strict=True))
+
+
+def read_review(path: Path) -> list[Reviewed]:
+    """Read what `review_rankings.py` wrote, most disputed first."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; review_rankings.py writes one")
+    table = read_table(path)
+    rankings = rankings_of(table).rankings
+    _, answer, _, predicted, disputed = table.need(*COLUMNS, "predicted_rank", "dispute")
+    models: dict[Key, dict[str, int]] = {}
+    disputes: dict[Key, float] = {}
+    problems = []
+    for i, (key, record) in enumerate(zip(identities(table), table.records, strict=True)):
+        rank, dispute = parse_rank(text_of(record[predicted])), number(record[disputed])
+        if rank is None or dispute is None or dispute < 0:
+            column = predicted if rank is None else disputed
+            what = f"{column} must be a number, not {shorten(text_of(record[column]))}"
+            problems.append(f"{table.at(i)}: {what}; run review_rankings.py again")
+        else:
+            models.setdefault(key, {})[text_of(record[answer])] = int(rank)
+            disputes[key] = dispute
+    if problems:
+        raise TableError(problems)
+    reviewed = [Reviewed(ranking, models[ranking.identity], disputes[ranking.identity]) for ranking in rankings]
+    return sorted(reviewed, key=lambda review: -review.dispute)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Three rankings of the same answers: the person's earlier one, the new one, and the models'."""
+
+    before: Sequence[int]
+    now: Sequence[int]
+    models: Sequence[int]
+
+    @property
+    def changed(self) -> bool:
+        return list(self.now) != list(self.before)
+
+    @property
+    def side(self) -> int:
+        """Whose order the new one is nearer to: 1 the models', -1 the earlier one, 0 as near to either."""
+        to_models, to_before = disagreement(self.now, self.models), disagreement(self.now, self.before)
+        return (to_models < to_before) - (to_models > to_before)
+
+
+class AgainSession(Session):
+    """Leads a person through the disputed rankings of a review that the CSV still has as they were then.
+
+    A ranking that was ranked again, and still stands like that, is done, whether the review was made before or after:
+    nobody is asked twice. Those whose rows are gone or have been edited since the review are not shown.
+
+    Args:
+        reviewed: the whole review, most disputed first.
+        top: how many of the disputed rankings are looked at; None takes all.
+
+    Raises:
+        InputError: the review is one of other rankings.
+
+    Attributes:
+        done: the log's `reranked` or `kept` event of each ranking that is done.
+        missing, edited: prompts of disputed rankings that are not shown, as their rows are gone or are not the same any more.
+    """
+
+    again = True
+
+    def __init__(self, reviewed: Sequence[Reviewed], store: RankingStore, *, seed: int, top: int | None = None):
+        super().__init__(store, seed)
+        if not any(store.ranks(review.ranking.identity).keys() == review.ranks.keys() for review in reviewed):
+            what = "has none of the rankings of this review; give --data the CSV that was reviewed"
+            raise InputError(f"{store.path}: {what}")
+        disputed = [review for review in reviewed if review.dispute > 0][:top]
+        self.reviewed = {review.ranking.identity: review for review in disputed}
+        self.answers = {key: sorted(review.ranking.answers) for key, review in self.reviewed.items()}
+        self.earlier = {key: review.ranks for key, review in self.reviewed.items()}  # that a new ranking replaces
+        self.done: dict[Key, Event] = {}
+        self.missing: list[str] = []
+        self.edited: list[str] = []
+        looked_at = {event.key: event for event in self.log.looked_at}
+        for key, review in self.reviewed.items():
+            now = store.ranks(key)
+            if key in looked_at and now == looked_at[key].rank_of:
+                self.done[key] = looked_at[key]
+            elif now == review.ranks:
+                self.queue.append((key, False))
+            else:
+                (self.edited if now else self.missing).append(key[0])
+
+    def confirm(self, ranks: list[int]) -> None:
+        shown, seconds = self.shown, round(time.monotonic() - self._since, 1)
+        before = [self.earlier[shown.key][answer] for answer in shown.answers]
+        if disagreement(ranks, before) == 0:
+            ranks = before  # the same order; gaps between its ranks stay too
+        self.store.change_ranks("reranked", shown.key, shown.answers, ranks, before, seconds=seconds)
+        self.done[shown.key] = self.log.events[-1]
+        self.confirmed += 1
+        self._leave()
+
+    def undo(self) -> str:
+        """Bring the earlier ranking back that the last confirmed one replaced, or ask again what was kept; also of an earlier session."""
+        if not self.log.looked_at:
+            return "no ranking was ranked again; there is nothing to undo"
+        last = self.log.looked_at[-1]
+        key, kept = last.key, last.kind == "kept"
+        if kept:
+            self.log.add("restored", key)
+        elif self.store.ranks(key) != last.rank_of:
+            self.log.add("restored", key)  # so that the next u goes on to the one before
+            return f"not undone: the rows of {shorten(last.prompt)} in {self.store.path} have been changed since"
+        else:
+            self.store.change_ranks("restored", key, last.answers, last.old_ranks, last.ranks)
+            self.confirmed -= 1
+        self.done.pop(key, None)
+        self._shown = None
+        if key not in self.reviewed:
+            return f"the earlier ranking of {shorten(last.prompt)} is back"
+        self.earlier[key] = dict(zip(last.answers, last.ranks if kept else last.old_ranks, strict=True))
+        self.queue.insert(0, (key, False))
+        return "the earlier ranking is back; rank again, or s to leave it"
+
+    def discard(self) -> None:
+        key = self.shown.key
+        ranks = self.earlier[key]
+        self.done[key] = self.log.add("kept", key, answers=list(ranks), ranks=list(ranks.values()))
+        self._leave()
+
+    def counts(self) -> SessionCounts:
+        return self._counts(len(self.done), len(self.queue), self.log.looked_at)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return the three orders of each ranking of the review that was ranked again, in the order of the log.
+
+        One that was brought back and then ranked once more is left out: the person knew the models' order.
+        """
+        knew, blind = set(), []
+        for event in self.log.events:
+            if event.kind == "restored" and event.ranks:
+                knew.add(event.key)
+            elif event.kind == "reranked" and event is self.done.get(event.key) and event.key not in knew:
+                blind.append(self.outcome(event))
+        return blind
+
+    def outcome(self, event: Event) -> Outcome:
+        """Return the three orders of a `reranked` event, as ranks of the answers in the order on the screen."""
+        models = self.reviewed[event.key].models
+        return Outcome(event.old_ranks, event.ranks, [models[answer] for answer in event.answers])

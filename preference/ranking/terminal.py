@@ -4,13 +4,11 @@ import contextlib
 import os
 import select
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 from rich import box
 from rich.console import Console
@@ -78,7 +76,7 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
         console.clear()
     else:
         console.print()
-    console.print(Text(counts_line(counts, shown.group), style="dim"), no_wrap=True, overflow="ellipsis")
+    console.print(Text(counts_line(counts, shown.apart), style="dim"), no_wrap=True, overflow="ellipsis")
     console.print(_joined(prompt, prompt_lines, "bold"))
     for number, (lines, length) in enumerate(zip(answers, lengths, strict=True), 1):
         show_box(console, number, lines[:length], hidden=len(lines) - length)
@@ -159,9 +157,9 @@ def counts_line(counts: SessionCounts, group: str = "") -> str:
     'done 3 · left 7 · skipped 1 · 12 s per prompt (median) · about 1.4 min left'
     """
     line = f"done {counts.done} · left {counts.left} · skipped {counts.skipped}" + (f" · {group}" if group else "")
-    seconds = counts.seconds_left
-    if counts.median_seconds is None or seconds is None:
+    if counts.median_seconds is None:
         return line
+    seconds = counts.left * counts.median_seconds
     left = (
         f"{seconds:.0f} s"
         if seconds < 60
@@ -172,12 +170,11 @@ def counts_line(counts: SessionCounts, group: str = "") -> str:
     return f"{line} · {counts.median_seconds:.0f} s per prompt (median) · about {left} left"
 
 
-def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
+def ask(question: str) -> str:
     """Read one line from the person or the pipe, without its line end.
 
     At a terminal, what was there before the question is thrown away, and several lines at once are refused: a rest of
-    something pasted must not be taken for an answer. When the terminal changes its size, `on_resize` shows the screen
-    again; what was typed so far stays.
+    something pasted must not be taken for an answer.
 
     Raises:
         EndOfInput: Ctrl-C, Ctrl-D, or the end of the pipe.
@@ -185,7 +182,7 @@ def ask(question: str, *, on_resize: Callable[[], object] | None = None) -> str:
     while True:
         if is_person():
             _throw_away()
-        line = _ask_once(question, on_resize)
+        line = _ask_once(question)
         if not is_person() or not ("\n" in line.strip() or _more_is_waiting()):
             return line
         while _more_is_waiting():
@@ -232,26 +229,13 @@ def _throw_away() -> None:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
-def _ask_once(question: str, on_resize: Callable[[], object] | None = None) -> str:
-    readline, typed = _line_editor(), ""
-    with _watch_resizes(bool(on_resize) and is_person()) as size:
-        try:
-            while True:
-                if readline and typed:
-                    readline.set_startup_hook(lambda text=typed: readline.insert_text(text))
-                try:
-                    return _read_line(question, size)
-                except _Resized:
-                    typed = readline.get_line_buffer() if readline else ""
-                size.changed = False
-                if on_resize:
-                    on_resize()
-        except (EOFError, KeyboardInterrupt) as end:
-            print()
-            raise EndOfInput(isinstance(end, KeyboardInterrupt)) from None
-        finally:
-            if readline:
-                readline.set_startup_hook(None)
+def _ask_once(question: str) -> str:
+    _line_editor()
+    try:
+        return input(question)
+    except (EOFError, KeyboardInterrupt) as end:
+        print()
+        raise EndOfInput(isinstance(end, KeyboardInterrupt)) from None
 
 
 def _line_editor() -> ModuleType | None:
@@ -269,36 +253,6 @@ def remember(line: str) -> None:
     """Let the up arrow bring `line` into the next line of input."""
     if line and (readline := _line_editor()):
         readline.add_history(line)
-
-
-class _Resized(Exception):
-    """Leaves `_read_line`; raised nowhere else."""
-
-
-def _read_line(question: str, size: SimpleNamespace) -> str:
-    if size.changed:  # before this call, perhaps while the screen was being shown; from here on the signal interrupts
-        raise _Resized
-    return input(question)
-
-
-@contextlib.contextmanager
-def _watch_resizes(wanted: bool) -> Iterator[SimpleNamespace]:
-    """Set `changed` when the terminal changes its size, and interrupt the wait for input, but no other code."""
-    size = SimpleNamespace(changed=False)
-
-    def note(number, frame) -> None:
-        size.changed = True
-        if frame is not None and frame.f_code is _read_line.__code__:
-            raise _Resized
-
-    if not wanted or not hasattr(signal, "SIGWINCH"):
-        yield size
-        return
-    previous = signal.signal(signal.SIGWINCH, note)
-    try:
-        yield size
-    finally:
-        signal.signal(signal.SIGWINCH, previous or signal.SIG_DFL)
 
 
 def edit_text(text: str) -> str | None:

@@ -1,22 +1,64 @@
-"""Batches of whole rankings in which no work is spent on padding.
+"""Rankings as token ids, and batches of whole rankings in which no work is spent on padding.
 
-A step holds a few prompts with all their answers, since the objectives compare a prompt's answers. The
-answers are then encoded in chunks of like length: shape (answers of a chunk, their longest). The rewards are
-put back in order before any comparison is made, so chunking changes the time and not the result. Where the model's
-layers run unpadded (`preference.model.unpadding`) a step is one chunk, unless memory sets a bound.
+A step holds a few prompts with all their answers, since the objectives compare a prompt's answers. The answers are
+encoded in chunks of like length, shape (answers of a chunk, their longest), and the rewards put back in order before
+any comparison is made.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
-from torch import Tensor
+from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
+from preference.data.rankings import Ranking
 from preference.errors import InputError
-from preference.model.encoding import CHUNK_COST_CPU, pad_chunk, plan_chunks
-from preference.training.encoded_table import split_answers
-from preference.wording import counted
+from preference.model.encoding import CHUNK_COST_CPU, encode_pairs, pad_chunk, plan_chunks
+from preference.training.objectives import pad_rankings
+from preference.wording import counted, name_some, shorten
+
+_RANKINGS_AT_ONCE = 1000
+
+
+def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    """Return a table with one row per ranking.
+
+    Columns: `ranks`, list of n; each model input (`input_ids`, …), list of n lists of token ids; `truncated`, how many
+    of the n answers were cut at `max_length` tokens.
+    """
+
+    def rows(some: Sequence[Ranking]) -> Iterator[dict]:
+        prompts, answers = zip(
+            *((ranking.prompt, answer) for ranking in some for answer in ranking.answers), strict=True
+        )
+        encoded = zip(*encode_pairs(tokenizer, prompts, answers, max_length), strict=True)
+        for ranking in some:
+            pairs, cut = zip(*islice(encoded, len(ranking.answers)), strict=True)
+            inputs = {name: [pair[name] for pair in pairs] for name in pairs[0]}
+            yield {"ranks": ranking.ranks, "truncated": sum(cut), **inputs}
+
+    firsts = range(0, len(rankings), _RANKINGS_AT_ONCE)
+    return concatenate_datasets([Dataset.from_list([*rows(rankings[i : i + _RANKINGS_AT_ONCE])]) for i in firsts])
+
+
+def split_answers(ranking: dict) -> list[dict]:
+    """Split an encoded ranking (one entry per answer under each name) into one dict of model inputs per answer."""
+    names = [name for name in ranking if name not in ("ranks", "truncated")]
+    return [dict(zip(names, values, strict=True)) for values in zip(*(ranking[name] for name in names), strict=True)]
+
+
+def warn_of_cut_answers(encoded: Dataset, rankings: Sequence[Ranking], max_length: int) -> str | None:
+    """Return a warning where answers were cut in `encoded`, the table of `rankings`."""
+    cut, answers = encoded["truncated"][:], sum(len(ranking.answers) for ranking in rankings)
+    prompts = dict.fromkeys(shorten(ranking.prompt) for ranking, count in zip(rankings, cut, strict=True) if count)
+    if not prompts:
+        return None
+    return (
+        f"warning: {sum(cut)} of {answers} answers were cut at {max_length} tokens, the longer of prompt and answer"
+        f" first; to {name_some(prompts)}"
+    )
 
 
 def cut_evenly(sizes: Sequence[int] | np.ndarray, parts: int, least: int = 1) -> list[range]:
@@ -41,9 +83,9 @@ def cut_evenly(sizes: Sequence[int] | np.ndarray, parts: int, least: int = 1) ->
 class RankingBatchSampler:
     """Yields, for each step, the positions of the rankings that this process trains on.
 
-    Every epoch shuffles the rankings and cuts them into steps of about `answers_per_step` answers;
-    a ranking is never broken. With several processes a step is cut once more, so that together they train
-    on the same rankings as one process would. The order follows from `seed` and the epoch alone.
+    Every epoch shuffles the rankings and cuts them into steps of about `answers_per_step` answers; a ranking is never
+    broken. With several processes a step is cut once more, so that together they train on the same rankings as one
+    process would. The order follows from `seed` and the epoch alone.
 
     Args:
         sizes: answers of each ranking.
@@ -53,12 +95,12 @@ class RankingBatchSampler:
     def __init__(self, sizes: Sequence[int], answers_per_step: int, seed: int, processes: int = 1, process: int = 0):
         if len(sizes) < processes:
             raise InputError(
-                f"{counted(len(sizes), 'ranking')} to train on cannot be shared by {processes} processes; start at most {len(sizes)}"
+                f"{counted(len(sizes), 'ranking')} to train on cannot be shared by {processes} processes;"
+                f" start at most {len(sizes)}"
             )
         self.sizes, self.seed, self.epoch = np.asarray(sizes), seed, 0
         self.processes, self.process = processes, process
-        wanted = max(1, round(int(self.sizes.sum()) / answers_per_step))
-        self.steps = min(wanted, len(self.sizes) // processes)
+        self.steps = min(max(1, round(int(self.sizes.sum()) / answers_per_step)), len(self.sizes) // processes)
 
     def __len__(self) -> int:
         return self.steps
@@ -71,7 +113,7 @@ class RankingBatchSampler:
         sizes = self.sizes[order]
         for step in cut_evenly(sizes, self.steps, least=self.processes):
             share = cut_evenly(sizes[step.start : step.stop], self.processes)[self.process]
-            yield [int(i) for i in order[step.start + share.start : step.start + share.stop]]
+            yield order[step.start + share.start : step.start + share.stop].tolist()
 
 
 class RankingCollator:
@@ -83,38 +125,21 @@ class RankingCollator:
                     {"input_ids": (1, 80), "attention_mask": (1, 80)}],   # answer 1
          "positions": [[0, 2], [1, 0]],   # where each answer's reward is in the joined output of the chunks
          "ranks":     [[1, 2], [1, 0]]}   # 0 is padding
+
+    Without a tokenizer the answers are `states`, shape (answers, width), instead of token ids: one chunk.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, chunk_cost: int | None = CHUNK_COST_CPU):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase | None, chunk_cost: int = CHUNK_COST_CPU):
         self.tokenizer, self.chunk_cost = tokenizer, chunk_cost
 
     def __call__(self, rankings: Sequence[dict]) -> dict:
-        answers = [answer for ranking in rankings for answer in split_answers(ranking)]
-        chunks, padded = self.chunks_of(answers)
-        place = {answer: position for position, answer in enumerate(i for chunk in chunks for i in chunk)}
-        widest = max(len(ranking["ranks"]) for ranking in rankings)
-        positions = torch.zeros(len(rankings), widest, dtype=torch.long)
-        ranks = torch.zeros(len(rankings), widest, dtype=torch.long)
-        answer = 0
-        for row, ranking in enumerate(rankings):
-            for column, rank in enumerate(ranking["ranks"]):
-                positions[row, column], ranks[row, column] = place[answer], rank
-                answer += 1
-        return {"chunks": padded, "positions": positions, "ranks": ranks}
-
-    def chunks_of(self, answers: Sequence[dict]) -> tuple[list[list[int]], list[dict[str, Tensor]]]:
-        """Return chunks of answers, by their positions, and the model inputs of each."""
-        chunks = plan_chunks([len(answer["input_ids"]) for answer in answers], self.chunk_cost)
-        return chunks, [pad_chunk(self.tokenizer, [answers[i] for i in chunk]) for chunk in chunks]
-
-
-class StatesCollator(RankingCollator):
-    """The same for rankings whose answers are states, shape (answers, width), instead of token ids: one chunk."""
-
-    def __init__(self) -> None:
-        pass
-
-    def chunks_of(self, answers: Sequence[dict]) -> tuple[list[list[int]], list[dict[str, Tensor]]]:
-        return [list(range(len(answers)))], [
-            {"states": torch.from_numpy(np.stack([answer["states"] for answer in answers]))}
-        ]
+        if self.tokenizer is None:
+            inputs = [{"states": torch.from_numpy(np.concatenate([ranking["states"] for ranking in rankings]))}]
+            places = torch.arange(len(inputs[0]["states"]))
+        else:
+            answers = [answer for ranking in rankings for answer in split_answers(ranking)]
+            chunks = plan_chunks([len(answer["input_ids"]) for answer in answers], self.chunk_cost)
+            inputs = [pad_chunk(self.tokenizer, [answers[i] for i in chunk]) for chunk in chunks]
+            places = torch.tensor([i for chunk in chunks for i in chunk]).argsort()
+        positions, ranks = pad_rankings([ranking["ranks"] for ranking in rankings], places)
+        return {"chunks": inputs, "positions": positions, "ranks": ranks}

@@ -1,17 +1,31 @@
 """Objectives: what training minimises, from the rewards and ranks of whole rankings.
 
-Every objective takes two tensors of shape (prompts, candidates): `rewards`, and `ranks` (1 = best, equal
-ranks are ties, 0 marks padding where a prompt has fewer answers than another). It returns the mean over
-prompts as a scalar.
+Every objective takes two tensors of shape (prompts, candidates): `rewards`, and `ranks` (1 = best, equal ranks are
+ties, 0 marks padding where a prompt has fewer answers than another). It returns the mean over prompts as a scalar.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 # In training, rewards span about this much from a prompt's worst answer to its best, as they do under Bradley-Terry, so
 # that the same learning rates suit every objective. The saved model's scale is set after training.
 SPREAD = 4.0
+
+
+def pad_rankings(ranks: Sequence[Sequence[int]], places: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where each ranking's answers stand, and their ranks, 0 for padding: shape (rankings, most answers).
+
+    >>> pad_rankings([[1, 2], [1]], torch.tensor([0, 2, 1]))
+    (tensor([[0, 2],
+            [1, 0]]), tensor([[1, 2],
+            [1, 0]]))
+    """
+    positions = pad_sequence(places.split([len(ranking) for ranking in ranks]), batch_first=True)  # type: ignore[arg-type]
+    return positions, pad_sequence([torch.tensor(ranking) for ranking in ranks], batch_first=True)
 
 
 def rank_targets(ranks: Tensor) -> Tensor:
@@ -37,8 +51,8 @@ def rank_targets(ranks: Tensor) -> Tensor:
 def regression(rewards: Tensor, ranks: Tensor) -> Tensor:
     """Squared error between a ranking's rewards and `SPREAD` times its `rank_targets`, both centred within the prompt.
 
-    Centring leaves each prompt its own level: how good this prompt's answers are as a group is nothing a
-    ranking tells. For untied answers it equals the squared error of all pairwise reward differences.
+    Centring leaves each prompt its own level, of which a ranking tells nothing. For untied answers it equals the
+    squared error of all pairwise reward differences.
     """
     present = (ranks > 0).to(rewards.dtype)
     count = present.sum(dim=1, keepdim=True).clamp(min=1)
@@ -60,10 +74,10 @@ def bradley_terry(rewards: Tensor, ranks: Tensor) -> Tensor:
 
 
 def plackett_luce(rewards: Tensor, ranks: Tensor) -> Tensor:
-    """Negative log-likelihood of choosing each answer from itself and all that rank below it (Luce 1959, Plackett 1975).
+    """Negative log-likelihood of choosing each answer from itself and all below it (Luce 1959, Plackett 1975).
 
-    Ties are not compared: an answer competes with strictly worse ones only. With two answers this is
-    `bradley_terry`; without ties it is the likelihood of the whole order. Divided by the number of choices.
+    Ties are not compared: an answer competes with strictly worse ones only. With two answers this is `bradley_terry`;
+    without ties it is the likelihood of the whole order. Divided by the number of choices.
     """
     worse = (ranks[:, None, :] > ranks[:, :, None]) & (ranks > 0)[:, :, None]  # [p, i, k]: k ranks below i
     itself = torch.eye(ranks.shape[1], dtype=torch.bool, device=ranks.device)

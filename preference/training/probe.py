@@ -11,14 +11,16 @@ import numpy as np
 import torch
 
 from preference.data.rankings import Ranking
-from preference.data.splits import Fold
+from preference.data.splits import Fold, folds_by_prompt
+from preference.evaluation.calibration import Calibration, calibrate
+from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.learning_curve import Point
-from preference.evaluation.metrics import count_pairs
+from preference.evaluation.metrics import count_pairs, pair_margins, split_rewards
 from preference.machine import one_thread
-from preference.training.objectives import LOSSES
+from preference.training.objectives import LOSSES, pad_rankings
 
 # Half of it times the sum of the squared weights is the penalty on the summed loss: a prior that does not depend on the
-# number of rankings, so that on their mean loss it falls with it. Chosen on 12 to 300 rankings, see docs/measurements.md.
+# number of rankings. Chosen on 12 to 300 rankings, see docs/measurements.md.
 PENALTY = {"regression": 150.0, "bradley-terry": 25.0, "plackett-luce": 25.0}
 _ITERATIONS = 500
 LEAST_SIZE, LEAST_FOR_CURVE = 4, 10  # prompts
@@ -63,11 +65,10 @@ def fit_probe(
 
     Args:
         states: of all answers of `rankings`, in order: shape (answers, width).
-        start: the output layer of a reward model, shape (width,): how much of its rewards to keep is fitted freely, and what
-            is learned besides is penalised.
+        start: the output layer of a reward model, shape (width,): how much of its rewards to keep is fitted freely, and
+            what is learned besides is penalised.
         bias: False for an output layer without one: the weights are then such that the mean state gets the reward 0.
 
-    Example:
         >>> probe = fit_probe(np.array([[1.0], [0.0]]), [Ranking("p", ["a", "b"], [1, 2])], "bradley-terry")
         >>> [round(float(reward), 2) for reward in probe.rewards(np.array([[1.0], [0.0]]))]
         [0.04, -0.04]
@@ -80,7 +81,7 @@ def fit_probe(
         inputs = inputs - torch.outer(inputs @ direction, direction)
     free = np.zeros((len(scale), 0)) if start is None else _unit(start * scale)[:, None]
     columns = torch.cat([inputs, inputs @ torch.from_numpy(free).double()], dim=1)
-    positions, ranks = _padded(rankings)
+    positions, ranks = pad_rankings([ranking.ranks for ranking in rankings], torch.arange(len(states)))
     loss, penalty = LOSSES[objective], PENALTY[objective] / len(rankings)
 
     weights = torch.zeros(columns.shape[1], dtype=torch.float64, requires_grad=True)
@@ -100,16 +101,13 @@ def fit_probe(
 
 
 def cross_validate(
-    states: np.ndarray,
-    rankings: Sequence[Ranking],
-    folds: Sequence[Fold],
-    objective: str,
-    *,
+    states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold], objective: str, *,
     start: np.ndarray | None = None,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Return the reward of each answer by a probe that never saw its prompt: shape (answers,), float32.
 
-    Each fold's rewards are on a scale of their own, on which those that it was fitted to have mean 0 and standard deviation 1.
+    Each fold's rewards are on a scale of their own, on which those that it was fitted to have mean 0 and standard
+    deviation 1.
     """
     ends = np.cumsum([0, *(len(ranking.answers) for ranking in rankings)])
     rewards = np.zeros(len(states), dtype=np.float32)
@@ -122,10 +120,32 @@ def cross_validate(
     return rewards
 
 
+@dataclass(frozen=True)
+class Review:
+    """A cross-validation: the rewards of all answers and what they prove, the odds, and how many models gave them."""
+
+    evaluation: Evaluation
+    calibration: Calibration
+    models: int
+
+
+def review_states(
+    states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
+) -> Review | None:
+    """Cross-validate probes on the states of all answers, shape (answers, width); None if there is only one prompt."""
+    if len({ranking.key for ranking in rankings}) < 2:
+        return None
+    folds = folds_by_prompt(rankings, seed)
+    rewards = cross_validate(states, rankings, folds, objective, start=start)
+    margins = [pair_margins(r, values) for r, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    by_fold = [np.concatenate([margins[i] for i in fold.held_out]) for fold in folds]
+    return Review(evaluate("cross-validation", rankings, rewards, seed=seed), calibrate(by_fold), len(folds))
+
+
 def measure_curve(
     states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
 ) -> list[Point]:
-    """Return how accurate probes of few to four fifths of the prompts are on the other fifth: a point for each size, fewest first.
+    """Return how accurate probes of few to four fifths of the prompts are on the other fifth: a point for each size.
 
     Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.
     """
@@ -135,7 +155,7 @@ def measure_curve(
     sizes = [size for size in sizes if LEAST_SIZE <= size <= len(prompts) - held]
     if len(prompts) < LEAST_FOR_CURVE:
         return []
-    of_rankings = np.split(states, np.cumsum([len(ranking.answers) for ranking in rankings])[:-1])
+    of_rankings = split_states(states, rankings)
     of_prompt: dict[str, list[int]] = {prompt: [] for prompt in prompts}
     for i, ranking in enumerate(rankings):
         of_prompt[ranking.key].append(i)
@@ -159,18 +179,10 @@ def measure_curve(
     return [Point(size, right[kept, i] / times[kept], pairs[kept]) for i, size in enumerate(sizes)]
 
 
+def split_states(states: np.ndarray, rankings: Sequence[Ranking]) -> list[np.ndarray]:
+    """Split the states of all answers, in order, into one array per ranking: shape (its answers, width)."""
+    return np.split(states, np.cumsum([len(ranking.answers) for ranking in rankings])[:-1])
+
+
 def _unit(weights: np.ndarray) -> np.ndarray:
     return weights / max(float(np.linalg.norm(weights)), 1e-12)
-
-
-def _padded(rankings: Sequence[Ranking]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return where each ranking's answers stand among all, and their ranks, 0 for padding: shape (rankings, most answers)."""
-    widest = max(len(ranking.answers) for ranking in rankings)
-    positions, ranks = (torch.zeros(len(rankings), widest, dtype=torch.long) for _ in range(2))
-    first = 0
-    for row, ranking in enumerate(rankings):
-        count = len(ranking.answers)
-        positions[row, :count] = torch.arange(first, first + count)
-        ranks[row, :count] = torch.tensor(ranking.ranks)
-        first += count
-    return positions, ranks

@@ -1,35 +1,100 @@
-"""How a reward model is trained: every default, in one place. Imports nothing heavy, so that `--help` answers at once."""
+"""How a reward model is trained: every setting with its default, its range and its help, and the flags they become."""
 
-from dataclasses import dataclass
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from preference.arguments import above, at_least, file_name, from_to, random_seed
+from preference.model.base_models import REWARD_MODEL_DEFAULT
+from preference.wording import flag_with
 
 OBJECTIVES = ("regression", "bradley-terry", "plackett-luce")  # see preference.training.objectives
 PRECISIONS = ("auto", "bf16", "fp32")
 MIDDLE_RANKINGS = 100  # with fewer, a third of the layers gave the best states, then half of them
 FEW_RANKINGS = 400  # with fewer, training the layers below the head lost to the head alone where measured
+LEAST_TOKENS = 8  # a prompt and an answer of two tokens each, and up to four between and around them
+
+
+def _setting(default: Any, kind: Callable | None, help_text: str, *, group: str = "training", **options: Any) -> Any:
+    return field(default=default, metadata={"group": group, "argument": {"type": kind, "help": help_text, **options}})
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings for `preference.training.train.train`. Parsers, the check of a resumed run and the benchmark take them from here."""
+    """Settings for `preference.training.train.train`; parsers and the check of a resumed run take them from here."""
 
-    objective: str = "regression"  # one of OBJECTIVES
-    layers: int | None = None  # lowest layers that the model keeps; None: see layers_to_keep
-    epochs: float = 2.0  # passes over the training part
-    min_steps: int = 60  # train at least this many steps, however few the rankings
-    max_steps: int | None = None  # stop after this many
-    batch_size: int = 8  # answers per step, over all processes together; a ranking stays whole
-    learning_rate: float = 5e-5  # of the pretrained layers, with a cosine schedule
-    head_learning_rate: float = 1e-3  # of the output layer
-    warmup_fraction: float = 0.1  # of the steps, in which the learning rates rise to their full size
+    objective: str = _setting(
+        "regression", None, "the loss; each compares the answers to one prompt. bradley-terry did as well as regression"
+        " where measured; plackett-luce uses the likelihood of the whole order", group="model", choices=OBJECTIVES
+    )  # fmt: skip
+    layers: int | None = _setting(
+        None, at_least(1), "keep the N lowest layers of the base model (default: a third; half from"
+        f" {MIDDLE_RANKINGS} rankings on, two thirds from {FEW_RANKINGS} on)", group="model", metavar="N"
+    )  # fmt: skip
+    epochs: float = _setting(2.0, above(0, 10_000), "passes over the training part")
+    min_steps: int = _setting(60, at_least(0), "train at least this many steps, however few the rows")
+    max_steps: int | None = _setting(None, at_least(1), "stop after this many steps")
+    batch_size: int = _setting(8, at_least(1), "answers per step, over all processes; a prompt's answers stay together")
+    learning_rate: float = _setting(5e-5, above(0, 1), "learning rate of what is pretrained or fitted")
+    head_learning_rate: float = _setting(1e-3, above(0, 1), "learning rate of a new output layer")
+    warmup_fraction: float = 0.1  # of the steps; the learning rates rise, and then fall as a cosine
     weight_decay: float = 0.01  # of matrices
-    freeze_layers: int | None = (
-        None  # lowest layers that stay as pretrained, with the embeddings; None: see layers_to_freeze; -1: none
+    freeze_layers: int | None = _setting(
+        None, at_least(-1), "keep the embeddings and the N lowest layers as pretrained; -1 trains everything (default:"
+        f" all that are kept, so that the head alone is trained; 0 from {FEW_RANKINGS} rankings on)", metavar="N"
+    )  # fmt: skip
+    max_length: int = _setting(512, at_least(LEAST_TOKENS), "tokens of prompt and answer together", group="model")
+    validation_fraction: float = _setting(
+        0.2, from_to(0, 1, below=True), "share of the prompts held out to choose the best weights"
     )
-    max_length: int = 512  # tokens of prompt and answer together
-    validation_fraction: float = 0.2  # share of the prompts held out to choose the best weights
-    seed: int = 42  # of the split, the order of the rankings and the new layer
-    device: str = "cpu"  # or cuda, mps
-    precision: str = "auto"  # one of PRECISIONS; auto: bf16 where the machine is faster in it
+    seed: int = _setting(
+        42, random_seed, "random seed for the folds or the split, and for the order of training", group="model"
+    )
+    device: str = _setting("cpu", None, "cpu, cuda or mps", group="machine")
+    precision: str = _setting(
+        "auto", None, "auto: bf16 where the machine is faster in it", group="machine", choices=PRECISIONS
+    )
+
+
+def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--base-model` and what decides a probe: the settings of the groups model and machine."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--base-model", type=file_name, default=REWARD_MODEL_DEFAULT,
+        help="a folder, a GGUF file, or a name on the Hugging Face Hub",
+    )  # fmt: skip
+    _add_settings(model, "model")
+    _add_settings(parser.add_argument_group("machine"), "machine")
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--base-model` and all settings of a training to `parser`."""
+    add_probe_arguments(parser)
+    _add_settings(parser.add_argument_group("training"), "training")
+
+
+def _add_settings(arguments: argparse._ArgumentGroup, group: str) -> None:
+    for setting in fields(TrainingSettings):
+        if setting.metadata.get("group") == group:
+            arguments.add_argument(_flag(setting.name), default=setting.default, **setting.metadata["argument"])
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def training_words(base_model: str, settings: TrainingSettings) -> list[str]:
+    """Return the arguments that differ from their defaults, as words of a command.
+
+    >>> training_words("distilbert-base-uncased", TrainingSettings(max_length=48))
+    ['--max-length', '48']
+    """
+    words = flag_with("--base-model", base_model) if base_model != REWARD_MODEL_DEFAULT else []
+    for setting in fields(settings):
+        if (value := getattr(settings, setting.name)) != setting.default:
+            words += flag_with(_flag(setting.name), value)
+    return words
 
 
 def layers_to_keep(settings: TrainingSettings, layers: int, rankings: int) -> int:
@@ -43,7 +108,7 @@ def layers_to_keep(settings: TrainingSettings, layers: int, rankings: int) -> in
 
 
 def layers_to_freeze(settings: TrainingSettings, kept: int, rankings: int) -> int:
-    """Return how many of the `kept` layers to freeze: all of them, so that the head alone is trained, below 400 rankings, then none.
+    """Return how many of the `kept` layers to freeze: all, for the head alone to be trained, below 400 rankings.
 
     >>> [layers_to_freeze(TrainingSettings(), 4, rankings) for rankings in (399, 400)]
     [4, 0]

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from preference.data.rankings import Ranking, Rankings
-from preference.data.splits import folds_by_prompt, prompt_key, split_by_prompt
+from preference.data.splits import folds_by_prompt, prompt_digest, prompt_key, split_by_prompt
 from preference.evaluation.evaluation import evaluate
-from preference.training.seen_prompts import prompt_digest
 
 TYPED = "Why is the café's sky blue?"
 SAME = [

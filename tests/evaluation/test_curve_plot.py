@@ -6,7 +6,7 @@ from preference.evaluation import curve_plot
 from preference.evaluation.curve_plot import plot_learning_curve
 from preference.evaluation.evaluation import evaluate
 from preference.evaluation.learning_curve import Point, fit_curve
-from preference.ranking.self_agreement import SelfAgreement
+from preference.ranking.log import SelfAgreement
 
 
 def test_the_picture_is_drawn_with_few_points_and_with_raters(tmp_path):

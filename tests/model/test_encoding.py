@@ -2,8 +2,8 @@ import random
 
 from transformers import AutoTokenizer
 
-from preference.model.decoders import PLAIN_TEMPLATE
 from preference.model.encoding import encode_pairs, input_names, longest_first, pad_chunk
+from preference.model.loading import PLAIN_TEMPLATE
 
 
 def test_a_chat_loses_as_many_tokens_of_either_side_as_a_pair_does(tiny_distilbert):

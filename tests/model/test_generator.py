@@ -10,12 +10,11 @@ from pseudo_terminal import Terminal, write_candidates
 
 from preference.data.candidates import SamplingSettings, read_candidates
 from preference.errors import InputError
-from preference.model import decoders
-from preference.model import generator as generator_module
 from preference.model.base_models import SMOLLM2, BaseModel, find_base_model
 from preference.model.encoding import encode_pairs
-from preference.model.fine_tuning import freeze_lower_layers, load_base_model
 from preference.model.generator import Generator
+from preference.model.layers import freeze_lower_layers
+from preference.model.loading import load_base_model
 
 PROMPTS = ["make good coffee", "why", "tell me why reading matters and what good friends read"]
 
@@ -110,22 +109,6 @@ def test_what_is_not_a_language_model_is_refused(tiny_distilbert):
         Generator(find_base_model(str(nonsense)))
 
 
-def test_a_chat_template_that_does_not_end_is_refused(tiny_gpt2, monkeypatch):
-    monkeypatch.setattr(generator_module, "TEMPLATE_SECONDS", 0.5)
-    endless = Generator(BaseModel("endless", "endless", "folder", tiny_gpt2))
-    loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    endless.tokenizer.chat_template = loops + "{{ messages[0]['content'] }}"
-    start = time.monotonic()
-    with pytest.raises(InputError, match="endless: its chat template does not end; choose another --generator"):
-        endless.sample(["a"], SamplingSettings(max_new_tokens=1))
-    assert time.monotonic() - start < 5
-    monkeypatch.setattr(decoders, "TEMPLATE_SECONDS", 0.5)
-    with pytest.raises(InputError, match="its chat template does not end"):
-        decoders.give_chat_template(endless.tokenizer)  # as a base model
-    endless.tokenizer.chat_template = "{{ messages[0]['content'] }}"
-    assert endless.encode("ab")
-
-
 def test_something_moves_while_the_generator_is_loaded(tmp_path, tiny_gpt2):
     """From the first second, on a terminal only."""
     (tmp_path / "p.txt").write_text("why")
@@ -142,9 +125,9 @@ def test_something_moves_while_the_generator_is_loaded(tmp_path, tiny_gpt2):
     ]
     terminal = Terminal(tmp_path, *flags, lines=24)
     terminal.wait_for("looking for the generator")
-    for seconds in (0, 1):
+    for frame in "-\\|":
+        terminal.wait_for(f"{frame} ")
         terminal.wait_for("loading the generator")
-        terminal.wait_for(f"0:00:0{seconds}")
     rest = terminal.summary()
     assert "c.jsonl: 2 candidates for 1 prompt in" in rest
     done = run_script("generate_data.py", *flags[:-2], "--candidates", "d.jsonl", cwd=tmp_path)
@@ -181,6 +164,7 @@ def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     assert "2 done, 1 left" in done.stdout and "new answers" in done.stdout
 
 
+@pytest.mark.faults
 def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(tmp_path, tiny_gpt2):
     (tmp_path / "my prompts.txt").write_text("\n".join(f"prompt {i}" for i in range(24)))
     flags = ["--generate-only", "--generator", tiny_gpt2, "--prompts", "my prompts.txt", "--max-new-tokens", 100]

@@ -149,6 +149,7 @@ def train_on(terminal_folder, environment, *arguments) -> pexpect.spawn:
         str(ROOT / "reward_model_trainer.py"),
         "--max-steps",
         "1",
+        "--no-plot",
         "--max-length",
         "64",
         "--precision",
@@ -189,6 +190,7 @@ def test_the_first_training_downloads_with_a_bar_and_the_second_needs_no_network
     assert not Path(online["CONNECTIONS"]).exists() and not hub.requests
 
 
+@pytest.mark.faults
 def test_dialogpt_is_downloaded_and_ends_its_turns_by_the_end_of_text_token(hub, online, tmp_path, dialogpt):
     command = [sys.executable, str(ROOT / "generate_data.py"), "--generate-only", "--max-new-tokens", "40"]
     done = subprocess.run(command, cwd=tmp_path, env=online, capture_output=True, text=True)
@@ -224,6 +226,7 @@ def test_a_download_that_breaks_off_continues(hub, online, distilbert):
     assert sum("/storage/" in request for request in hub.requests) == 3
 
 
+@pytest.mark.faults
 def test_a_download_that_ends_early_is_said_and_not_taken_for_a_model(hub, online, distilbert):
     hub.faults.break_off = [100_000, *[0] * 9]
     [broken] = find(online, "someone/elses")
@@ -236,6 +239,7 @@ def test_a_download_that_ends_early_is_said_and_not_taken_for_a_model(hub, onlin
     assert found["source"] == "hub" and weights_of(found) == (distilbert / "model.safetensors").read_bytes()
 
 
+@pytest.mark.faults
 def test_what_the_hub_refuses_is_said_in_one_line(hub, online):
     gated = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted."}
     hub.folders |= {"someone/gated": hub.folders["someone/elses"]}
@@ -275,6 +279,7 @@ def test_a_repository_without_a_model_is_refused_before_anything_is_downloaded(h
     assert not any("/resolve/" in request for request in hub.requests)
 
 
+@pytest.mark.faults
 def test_a_server_that_trickles_counts_as_unavailable(hub, online):
     hub.faults.header_seconds = 0.5
     [found] = find(online, DISTILBERT)
@@ -284,6 +289,7 @@ def test_a_server_that_trickles_counts_as_unavailable(hub, online):
     )
 
 
+@pytest.mark.faults
 def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
     (tmp_path / "home").write_text("a file where the folder should be")
     [named, default] = find(online, "someone/elses", DISTILBERT)
@@ -298,6 +304,7 @@ def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
     )
 
 
+@pytest.mark.faults
 def test_ctrl_c_during_a_download_ends_at_once(hub, online, data):
     hub.faults.body_seconds, hub.faults.part = 1, 20_000
     started = train_on(data, online, "--base-model", "someone/elses")

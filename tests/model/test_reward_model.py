@@ -21,8 +21,8 @@ from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.machine import check_device
 from preference.model.base_models import find_base_model
-from preference.model.fine_tuning import freeze_lower_layers, load_base_model
-from preference.model.head import output_layer, standardise_rewards
+from preference.model.layers import freeze_lower_layers, output_layer, standardise_rewards
+from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
 
 PROMPTS = ["make good coffee", "make good coffee", "why reading matters", "read"]
@@ -279,10 +279,9 @@ def test_the_head_computes_in_fp32_under_autocast(tiny_distilbert):
     assert (rewards != rewards.bfloat16().float()).sum() > 60  # of 64: not rounded to bf16
 
 
-@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-5), ("bf16", 1e-3)])
-def test_real_weights_give_the_same_rewards_in_any_batch(precision, tolerance):
+def test_real_weights_give_the_same_rewards_in_any_batch():
     base, tokenizer, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
-    model = RewardModel(base, tokenizer, precision=precision)
+    model = RewardModel(base, tokenizer)
     texts = [
         (prompt, answer)
         for sample in (TRAINING_SAMPLE, TEST_SAMPLE)
@@ -293,5 +292,5 @@ def test_real_weights_give_the_same_rewards_in_any_batch(precision, tolerance):
     standardise_rewards(base, model.score(prompts, answers))
     together = model.score(prompts, answers)
     assert together.std() == pytest.approx(1, abs=0.02)
-    np.testing.assert_allclose(model.score(prompts, answers, one_by_one=True), together, atol=tolerance)
-    np.testing.assert_allclose(model.score(prompts[:7], answers[:7]), together[:7], atol=tolerance)
+    np.testing.assert_allclose(model.score(prompts, answers, one_by_one=True), together, atol=1e-5)
+    np.testing.assert_allclose(model.score(prompts[:7], answers[:7]), together[:7], atol=1e-5)

@@ -15,7 +15,7 @@ from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.tables import format_rows
 from preference.errors import InputError
 from preference.evaluation.review_table import review_csv
-from preference.ranking.again import AgainSession, Outcome, read_review
+from preference.ranking.session import AgainSession, Outcome, read_review
 from preference.ranking.store import RankingStore
 from ranking.spreadsheets import SPREADSHEETS
 
@@ -84,7 +84,7 @@ def test_what_was_ranked_again_after_the_models_order_was_seen_tells_nothing(sta
 
 def test_the_whole_way_at_a_terminal(folder):
     before = (folder / "my.csv").read_text()
-    terminal = Terminal(folder, "--data", "my.csv", "--again", "review.csv")
+    terminal = Terminal(folder, "--data", "my.csv", "--again", "review.csv", "--seed", "44")
     terminal.wait_for("\n> ")
     screen = terminal.shown()
     assert "done 0 · left 3 · skipped 0" in screen and "p1" in screen  # p1 is disputed most, p2 not at all
@@ -120,7 +120,6 @@ def test_the_whole_way_at_a_terminal(folder):
         "ranked again: 2; unchanged 1, nearer to the models' order 1, nearer to the earlier one 0, halfway between 0"
         in rest
     )
-    assert "agreement with yourself: Kendall tau 0.17" in rest  # the mean of 1 and -2/3
     assert "review:" in rest and "train:" in rest
     rows = dict(zip(ANSWERS, ("4", "3", "1", "2"), strict=True))
     assert (folder / "my.csv").read_text() == "".join(
@@ -173,10 +172,10 @@ def test_what_is_done_skipped_and_kept_at_the_next_start(folder, start_session):
     session = start_session()
     rank_as(session, *ANSWERS)  # p1, unchanged
     session.skip()  # p3
-    session.keep()  # p0
+    session.discard()  # p0
     assert session.current is None and (session.counts().done, session.counts().skipped) == (2, 1)
     session = start_session()
-    assert [one.ranking.prompt for one in session.queue] == ["p3"]
+    assert [prompt for (prompt, *_), _ in session.queue] == ["p3"]
     before = (folder / "my.csv").read_bytes()
     rank_as(session, *ANSWERS[::-1])
     assert start_session().current is None
@@ -266,12 +265,8 @@ def test_further_columns_duplicates_gaps_and_groups_stay(tmp_path):
     session = AgainSession(
         read_review(tmp_path / "review.csv"), RankingStore(tmp_path / "my.csv", tmp_path / "log.jsonl"), seed=1
     )
-    assert [(one.ranking.prompt, one.ranking.group) for one in session.queue] == [
-        ("p0", "ann"),
-        ("p0", "bob"),
-        ("p1", ""),
-    ]
-    assert session.shown.group == "group 'ann'"
+    assert [key[:2] for key, _ in session.queue] == [("p0", "ann"), ("p0", "bob"), ("p1", "")]
+    assert session.shown.apart == "group 'ann'"
     rank_as(session, "beta", "alpha")
     assert (tmp_path / "my.csv").read_bytes().decode() == text.replace("ann,1.0", "ann,2").replace("ann,3.0", "ann,1")
     session.skip()
@@ -296,15 +291,16 @@ def test_spreadsheets_are_ranked_again_in_place(tmp_path, name):
     session = AgainSession(
         read_review(tmp_path / "review.csv"), RankingStore(path, tmp_path / "ranking_log.jsonl"), seed=1
     )
-    assert not (session.missing or session.edited) and [one.key for one in session.queue] == [("p", "", "")]
+    assert not (session.missing or session.edited) and session.queue == [(("p", "", ""), False)]
     rank_as(session, "b;c", "a")
     again = text.replace(a_before, a_after).replace(b_before, b_after)
+    again += "\n" * (not again.endswith("\n"))
     assert path.read_bytes().decode() == again and session.current is None and len(session.outcomes()) == 1
     assert session.undo().startswith("the earlier ranking is back")
     session.store.close()
-    assert read_rankings(path).rankings == read.rankings and (
-        path.read_bytes().decode() == text or name.startswith("ranks")
-    )
+    text += "\n" * (not text.endswith("\n"))
+    assert read_rankings(path).rankings == read.rankings
+    assert path.read_bytes().decode() == text or name.startswith("ranks")
 
 
 def test_two_raters_of_one_prompt_are_ranked_again_apart(tmp_path):
@@ -478,7 +474,7 @@ def test_foreign_texts_and_names_are_harmless(tmp_path):
             for answer, rank in zip(r.answers, r.ranks, strict=True)]  # fmt: skip
     header = ["prompt", "answer", "rank", "group", "reward", "predicted_rank", "dispute"]
     (tmp_path / names["--again"]).write_bytes(format_rows([header, *rows]).encode())
-    flags = [*(f"{flag}={name}" for flag, name in names.items()), "--seed", "2"]  # with which 2 1 is another order
+    flags = [*(f"{flag}={name}" for flag, name in names.items()), "--seed", "1"]  # with which 2 1 is another order
     done = run_script("generate_data.py", *flags, cwd=tmp_path, stdin="v\nv 1\n2 1\n\n\nq\n")
     assert "not shown, as their rows are gone: 1 ranking" in done.stdout and "1 done, 1 left" in done.stdout
     assert "· group 'g" in done.stdout

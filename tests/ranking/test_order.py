@@ -2,7 +2,8 @@ import itertools
 
 import pytest
 
-from preference.ranking.order import OrderError, format_order, parse_order
+from preference.errors import InputError
+from preference.ranking.order import format_order, parse_order
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_what_is_understood(line, count, ranks):
     ],
 )
 def test_what_is_wrong_is_said(line, message):
-    with pytest.raises(OrderError) as caught:
+    with pytest.raises(InputError) as caught:
         parse_order(line, 4)
     assert str(caught.value) == message
 

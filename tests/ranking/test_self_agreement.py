@@ -3,7 +3,8 @@ import json
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.ranking.self_agreement import SelfAgreement, self_agreement, shown_twice
+from preference.ranking import log as log_module
+from preference.ranking.log import SelfAgreement, read_log, shown_twice
 
 
 @pytest.fixture
@@ -29,6 +30,10 @@ def ranked(prompt: str, answers: str, *ranks: int, recheck: bool = False, **more
 
 
 RANKINGS = [Ranking(prompt, ["a", "b", "c"], [1, 2, 3]) for prompt in "pqr"]
+
+
+def self_agreement(log, rankings=RANKINGS, data="data.csv"):
+    return log_module.self_agreement(log, rankings, data=log.parent / data)
 
 
 def test_the_share_of_pairs_that_did_not_tie_the_first_time(write_log):
@@ -77,15 +82,15 @@ def test_what_was_shown_again_for_being_disputed_does_not_count_nor_what_came_af
 
 def test_several_csvs_in_one_log_are_kept_apart(write_log):
     first, second = ranked("p", "abc", 1, 2, 3), ranked("p", "cba", 1, 2, 3, recheck=True)
-    assert self_agreement(write_log(first, {**second, "data": "other.csv"}), RANKINGS) is None
+    assert self_agreement(write_log(first, {**second, "data": "other.csv"})) is None
     log = write_log(first, second, {**first, "data": "other.csv"}, {**second, "data": "other.csv", "ranks": [3, 2, 1]})
-    assert self_agreement(log, RANKINGS).share == 0.5
-    assert self_agreement(log, RANKINGS, data=log.with_name("data.csv")).share == 0.0
-    assert self_agreement(log, RANKINGS, data=log.with_name("other.csv")).share == 1.0
-    assert self_agreement(log, RANKINGS, data=log.parent / "folder" / "other.csv") is None
+    assert self_agreement(log, RANKINGS, data="data.csv").share == 0.0
+    assert self_agreement(log, RANKINGS, data="other.csv").share == 1.0
+    assert self_agreement(log, RANKINGS, data="folder/other.csv") is None
 
 
-def test_an_undone_first_ranking_counts_as_it_was_ranked_then():
+def test_an_undone_first_ranking_counts_as_it_was_ranked_then(write_log):
     undone, again = {"event": "undone", "prompt": "p"}, ranked("p", "abc", 3, 2, 1)
     second = ranked("p", "cab", 1, 3, 2, recheck=True)
-    assert shown_twice([ranked("p", "abc", 1, 2, 3), undone, again, second]) == [(again, second)]
+    events = read_log(write_log(ranked("p", "abc", 1, 2, 3), undone, again, second))
+    assert shown_twice(events) == [(events[2], events[3])]

@@ -1,3 +1,4 @@
+import gzip
 import os
 
 import pytest
@@ -5,7 +6,7 @@ from pseudo_terminal import Terminal, shown_answers, write_candidates
 
 from preference import durable_files
 from preference.data.rankings import Ranking, read_rankings
-from preference.data.tables import COLUMNS, kind_of, write_table
+from preference.data.tables import GZIP, kind_of, read_table, write_table
 from preference.errors import InputError
 from preference.ranking.store import RankingStore
 from ranking.spreadsheets import SPREADSHEETS
@@ -17,7 +18,7 @@ def path(tmp_path):
 
 
 def undo(store: RankingStore, prompt: str) -> bool:
-    return store.undo([event for event in store.log.standing if event["prompt"] == prompt][-1])
+    return store.undo([event for event in store.log.standing if event.prompt == prompt][-1])
 
 
 def open_store(path) -> RankingStore:
@@ -119,7 +120,7 @@ def test_rows_that_follow_the_last_ranking_stay_when_it_is_undone(path):
     with open(path, "a") as by_hand:
         by_hand.write("hand,a,1")
     assert undo(store, "p")
-    assert path.read_text() == "prompt,answer,rank\nhand,a,1"
+    assert path.read_text() == "prompt,answer,rank\nhand,a,1\n"
 
 
 def test_a_csv_broken_by_hand_meanwhile_takes_no_ranking(path):
@@ -129,7 +130,7 @@ def test_a_csv_broken_by_hand_meanwhile_takes_no_ranking(path):
     path.write_text(broken)
     with pytest.raises(InputError, match=":4: 2 cells where the header has 3"):
         store.add("r", ["x", "y"], [1, 2])
-    assert path.read_text() == broken and [event["prompt"] for event in store.log.standing] == ["p"]
+    assert path.read_text() == broken and [event.prompt for event in store.log.standing] == ["p"]
 
 
 @pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\ud800", "half of a surrogate pair")])
@@ -170,10 +171,14 @@ def test_spreadsheets_are_continued_as_they_are(path, name):
     assert new == Ranking("new", ["y;z", "x, w"], [1, 2])
     store.change_ranks("reranked", key, ["a", "b;c"], [2, 1], [1, 2])
     again = text.replace(a_before, a_after).replace(b_before, b_after)
-    assert path.read_bytes().decode() == again + added and open_again(store).ranks(key) == {"a": 2, "b;c": 1}
+    again += "\n" * (not again.endswith("\n"))
+    assert path.read_bytes().decode() == again + added.lstrip("\n") and open_again(store).ranks(key) == {
+        "a": 2,
+        "b;c": 1,
+    }
     assert Ranking("p", ["a", "b;c"], [2, 1]) in read_rankings(path).rankings
     store = open_again(store)
-    assert undo(store, "new") and path.read_bytes().decode() == (again + "\n" * (name == "tabs"))
+    assert undo(store, "new") and path.read_bytes().decode() == again
     store.close()
 
 
@@ -213,8 +218,7 @@ def test_a_row_that_has_its_prompt_from_the_rows_to_undo_keeps_it(path):
     store = open_store(path)
     store.add("p", ["x", "y"], [1, 2])
     path.write_text(path.read_text() + ",by hand,3\n")
-    before = path.read_text()
-    assert not undo(store, "p") and path.read_text() == before
+    assert undo(store, "p") and path.read_text() == "prompt,answer,rank\nq,c,2\n,d,1\np,by hand,3\n"
 
 
 def test_a_new_tsv_has_tabs(path):
@@ -223,22 +227,80 @@ def test_a_new_tsv_has_tabs(path):
     assert store.path.read_text() == "prompt\tanswer\trank\np\ty\t1\np\tx\t2\n"
 
 
-@pytest.mark.parametrize("name", ["my.xlsx", "my.csv.gz", "my.jsonl", "my.parquet"])
-def test_other_kinds_of_tables_are_refused_with_a_way(path, name):
-    other, only = path.with_name(name), "rankings are added to a CSV only"
-    with pytest.raises(InputError) as caught:
-        open_store(other)
-    assert str(caught.value) == f"{other}: {only}; choose a --data that ends in .csv"
-    write_table(
-        other, kind_of(name), COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in (("p", "a", 1), ("p", "b", 2))]
-    )
-    other.with_name("other.csv").write_bytes(before := other.read_bytes())
-    for one in (other, other.with_name("other.csv")):  # the latter by its content alone
-        with pytest.raises(InputError) as caught:
-            open_store(one)
-        target = one.with_name("my.csv" if one == other else "other_new.csv")
-        assert str(caught.value) == f"{one}: {only}; make a CSV of it: python convert_rankings.py {one} {target}"
-        assert one.read_bytes() == before and len(read_rankings(one)) == 1
+NAMES = ["my.xlsx", "my.csv.gz", "my.jsonl", "my.json", "my.parquet", "my.xlsx.gz", "my.jsonl.gz"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("exists", [True, False])
+def test_any_kind_of_table_is_ranked_into_and_keeps_its_form(path, name, exists):
+    path = path.with_name(name)
+    rows = [
+        {"prompt": "p", "answer": "=a", "note": "n", "rank": 1},
+        {"prompt": "p", "answer": "b", "note": "", "rank": 2},
+    ]
+    if exists:
+        write_table(path, kind_of(name), list(rows[0]), rows)
+    before = read_table(path) if exists else None
+    store = open_store(path)
+    store.add("new", ["x", "=1+1", "two\nlines"], [2, 1, 2])
+    if exists:
+        store.change_ranks("reranked", ("p", "", ""), ["=a", "b"], [2, 1], [1, 2])
+    assert read_rankings(path).rankings == [
+        *[Ranking("p", ["=a", "b"], [2, 1])] * exists,
+        Ranking("new", ["=1+1", "two\nlines", "x"], [1, 2, 2]),
+    ]
+    store = open_again(store)
+    assert store.prompts() == {"new", *["p"] * exists}
+    if exists:
+        store.change_ranks("restored", ("p", "", ""), ["=a", "b"], [1, 2], [2, 1])
+    assert undo(store, "new") and not store.prompts() - {"p"}
+    store.add("last", ["x", "y"], [1, 2])
+    store.close()
+    table = read_table(path)
+    assert table.kind == kind_of(name) and path.read_bytes().startswith(GZIP) == name.endswith(".gz")
+    if exists:
+        assert table.columns == before.columns and table.records[:2] == before.records
+    assert len(read_rankings(path)) == 1 + exists
+
+
+def test_a_workbook_keeps_its_other_cells_sheets_and_formats(path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet, notes = book.active, book.create_sheet("notes")
+    for row in (
+        ["My rankings"],
+        [],
+        ["Rank", "Prompt", "Answer", "Seen"],
+        [1, "p", "a", 3.5],
+        [None, "", ""],
+        [2, None, "b"],
+    ):
+        sheet.append(row)
+    sheet["C4"].font, sheet.column_dimensions["C"].width, notes["A1"] = openpyxl.styles.Font(bold=True), 50, "=1+1"
+    path = path.with_name("mine.xlsx")
+    book.save(path)
+    store = open_store(path)
+    assert store.ranks(("p", "", "")) == {"a": 1, "b": 2}
+    store.add("q", ["x", "y"], [2, 1])
+    store.add("r", ["x", "y"], [2, 1])
+    assert undo(store, "r")
+    store.change_ranks("reranked", ("p", "", ""), ["a", "b"], [2, 1], [1, 2])
+    store.close()
+    book = openpyxl.load_workbook(path)
+    sheet = book.worksheets[0]
+    assert [row for row in sheet.iter_rows(values_only=True)] == [
+        ("My rankings", None, None, None), (None,) * 4, ("Rank", "Prompt", "Answer", "Seen"), (2, "p", "a", 3.5), (None,) * 4,
+        (1, None, "b", None), (1, "q", "y", None), (2, None, "x", None),
+    ]  # fmt: skip
+    assert sheet["C4"].font.bold and sheet.column_dimensions["C"].width == 50 and book["notes"]["A1"].value == "=1+1"
+    sheet["A4"] = "=1+1"
+    book.save(path)
+    store = open_store(path)
+    with pytest.raises(InputError, match="mine.xlsx: has formulas, whose results would be lost"):
+        store.add("s", ["x", "y"], [2, 1])
+    store.close()
+    assert openpyxl.load_workbook(path).worksheets[0]["A4"].value == "=1+1"
 
 
 @pytest.mark.parametrize("ended", ["close", "killed"])
@@ -280,7 +342,7 @@ def test_a_log_for_two_csvs_of_the_same_name_keeps_them_apart(tmp_path, log):
     second.close()
     os.chdir(tmp_path / "a")  # the way to a file does not matter
     again = RankingStore("data.csv", tmp_path / log)
-    assert [event["prompt"] for event in again.log.standing] == ["p"]
+    assert [event.prompt for event in again.log.standing] == ["p"]
     again.close()
 
 
@@ -301,8 +363,8 @@ def test_undo_leaves_the_rows_of_another_person(path):
     "header, before, after",
     [
         ("prompt,answer,rank", "\np,a,1\np,b,2\n", "\np,a,2\np,b,1\n"),
-        ('\ufeffrank,note,"answer",prompt', '\r\n1.0,"a ""n"", 1",a,p\r\n2,,b,p', '\r\n2,"a ""n"", 1",a,p\r\n1,,b,p'),
-        ("answer,rank,prompt", '\n\n"a",1,"p"\n\n"x",1,"q"\n,,\nb,2,p\n', '\n\na,2,p\n\n"x",1,"q"\n,,\nb,1,p\n'),
+        ("\ufeffrank,note,answer,prompt", '\r\n1.0,"a ""n"", 1",a,p\r\n2,,b,p', '\r\n2,"a ""n"", 1",a,p\r\n1,,b,p\r\n'),
+        ("answer,rank,prompt", '\n\n"a",1,"p"\n\n"x",1.0,"q"\n,,\nb,2,p\n', "\na,2,p\nx,1.0,q\nb,1,p\n"),
         ("prompt,answer,rank,group", "\np,a,1,x\np,b,2,x\np,a,1,\np,b,2,\n", "\np,a,1,x\np,b,2,x\np,a,2,\np,b,1,\n"),
     ],
 )
@@ -313,8 +375,10 @@ def test_ranking_again_changes_only_the_ranks(path, header, before, after):
     assert path.read_bytes().decode() == header + after and store.ranks(("p", "", "")) == {"a": 2, "b": 1}
 
 
-def test_a_full_disk_leaves_both_files_as_they_were(path, small_files_only):
-    path.write_text("prompt,answer,rank\n" + "h,by hand,1\n" * 20)
+@pytest.mark.parametrize("name", ["data.csv", "data.csv.gz"])
+def test_a_full_disk_leaves_both_files_as_they_were(path, small_files_only, name):
+    path = path.with_name(name)
+    (gzip.open if name.endswith(".gz") else open)(path, "wt").write("prompt,answer,rank\n" + "h,by hand,1\n" * 20)
     store = open_store(path)
     store.add("p", ["x", "y"], [1, 2])
     with open(store.log.path, "a") as log:

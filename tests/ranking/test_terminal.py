@@ -1,7 +1,6 @@
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 from conftest import run_script
@@ -125,48 +124,6 @@ def test_nothing_is_folded_in_a_pipe(folder):
     text = " ".join(done.stdout.replace("│", " ").split())
     assert all(answer in text for answer in LONG) and "shows it whole" not in text.replace("show answer N whole", "")
     assert done.stdout.count("Which of these is the best?") == 1
-
-
-def test_a_resize_shows_the_screen_again_and_keeps_what_was_typed(folder):
-    terminal = Terminal(folder, columns=80)
-    terminal.wait_for("\n> ")
-    terminal.child.send("2 1")
-    terminal.wait_for("2 1")
-    terminal.screen.resize(lines=60, columns=50)
-    terminal.child.setwinsize(60, 50)
-    terminal.wait_for("\n> ")
-    terminal.wait_for("2 1")
-    assert "╭─  1  " + "─" * (50 - 8) + "╮" in terminal.shown()
-    terminal.type(" 4 3")
-    terminal.wait_for("or n to cancel: ")
-    terminal.type("")
-    terminal.wait_for("Prompt number 1")
-    terminal.type("q")
-    terminal.rest()
-    assert [ranks_of(folder)[PROMPTS[0]][answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 4, 3]
-
-
-def test_a_storm_of_resizes_ends_at_the_last_size_with_nothing_lost(folder):
-    write_candidates(folder, PROMPTS, ["word " * 400, "more " * 400, "text " * 400])  # takes a while to show
-    terminal = Terminal(folder, columns=80)
-    terminal.wait_for("\n> ")
-    terminal.child.send("2 1")
-    terminal.wait_for("2 1")
-    for i in range(150):
-        terminal.child.setwinsize(60, 60 + i % 50)
-        time.sleep(0.002)
-    terminal.screen.resize(lines=60, columns=50)
-    terminal.child.setwinsize(60, 50)
-    while "╭─  3  " + "─" * (50 - 8) + "╮" not in terminal.shown():
-        terminal.wait_for("> 2 1")
-    terminal.type(" 3")
-    terminal.wait_for("or n to cancel: ")
-    terminal.type("")
-    terminal.wait_for("Prompt number 1")
-    terminal.type("q")
-    assert "Traceback" not in terminal.raw + terminal.rest()
-    ranks = ranks_of(folder)[PROMPTS[0]]
-    assert [ranks[answer] for answer in shown_answers(folder, PROMPTS[0])] == [2, 1, 3]
 
 
 HOSTILE = [

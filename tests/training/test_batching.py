@@ -1,4 +1,3 @@
-import itertools
 import random
 
 import pytest
@@ -10,29 +9,19 @@ from preference.model.encoding import encode_pairs, plan_chunks, rewards_of_chun
 from preference.training.batching import RankingBatchSampler, RankingCollator, cut_evenly
 
 
-def cost(chunks, lengths, chunk_cost):
-    return sum(chunk_cost + len(chunk) * max(lengths[i] for i in chunk) for chunk in chunks)
-
-
-def test_chunks_are_a_partition_of_least_cost():
+def test_chunks_are_a_partition_whose_padding_stays_within_the_cost_of_a_pass():
     rng = random.Random(0)
     for _ in range(50):
-        lengths = [rng.randint(1, 100) for _ in range(rng.randint(1, 7))]
+        lengths = [rng.randint(1, 100) for _ in range(rng.randint(1, 60))]
         chunks = plan_chunks(lengths, 30)
         assert sorted(i for chunk in chunks for i in chunk) == list(range(len(lengths)))
-        order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-        every_cut = (
-            [order[a:b] for a, b in itertools.pairwise([0, *cuts, len(order)])]
-            for n in range(len(order))
-            for cuts in itertools.combinations(range(1, len(order)), n)
-        )
-        assert cost(chunks, lengths, 30) == min(cost(cut, lengths, 30) for cut in every_cut)
+        assert all(sum(max(lengths[j] for j in chunk) - lengths[i] for i in chunk) <= 30 for chunk in chunks)
+    assert plan_chunks([7, 5, 7, 5, 7], chunk_cost=0) == [[1, 3], [0, 2, 4]]
 
 
 def test_chunks_stay_within_the_token_budget():
-    for cost_of_a_pass in (10**6, None):
-        chunks = plan_chunks([100] * 10 + [5000], chunk_cost=cost_of_a_pass, max_tokens=300)
-        assert sorted(map(len, chunks)) == [1, 1, 3, 3, 3]
+    chunks = plan_chunks([100] * 10 + [5000], chunk_cost=10**6, max_tokens=300)
+    assert sorted(map(len, chunks)) == [1, 1, 3, 3, 3]
 
 
 def test_cut_evenly():

@@ -1,4 +1,7 @@
+import json
+import queue
 import random
+import re
 
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ import pytest
 from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs
-from preference.training.growing import Learner, in_blocks
+from preference.jobs.growing import Learner, work
 from preference.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(max_length=64)
@@ -50,21 +53,19 @@ def test_each_ranking_is_judged_by_what_was_learned_before_and_counts_once(learn
     for i, ranking in enumerate(rankings):
         learner.take([ranking])
         assert len(learner.tests) == max(0, i - 1) and len(learner.rankings) == i + 1
-    found = learner.found()
-    assert found["all"]["rankings"] == 28 and found["recent"]["rankings"] == 20
-    low, high = found["all"]["interval"]
-    assert (
-        low < high
-        and low <= found["all"]["model"] <= high
-        and found["all"]["model"] > 0.9
-        and found["recent"]["model"] > 0.9
+    words = learner.in_words()
+    assert words.startswith("a model that learns as you rank, asked about each ranking before it saw it, got right ")
+    recent, known = re.findall(
+        r"(\d+)% of the pairs of (?:the last 20|all 28) rankings \(95 % interval (\d+)% to (\d+)%", words
     )
+    assert all(int(low) <= int(share) <= int(high) and int(share) > 90 for share, low, high in (recent, known))
+    assert words.count("; the longest answer is best: ") == 2
     last = learner.tests[rankings[-1].identity][1]
     learner.take([rankings[-1]])  # ranked again: it is not asked about what it has learned from itself
     assert len(learner.tests) == 28 and np.allclose(learner.tests[rankings[-1].identity][1], last)
     tests = list(learner.tests.values())
     counts = count_pairs([ranking for ranking, _ in tests], np.concatenate([rewards for _, rewards in tests]))
-    assert learner.found()["all"]["model"] == counts.accuracy()
+    assert f"{counts.accuracy():.0%} of the pairs of all 28 rankings" in learner.in_words()
 
 
 def test_a_ranking_that_is_undone_is_neither_learned_nor_counted_nor_named(learner):
@@ -73,9 +74,9 @@ def test_a_ranking_that_is_undone_is_neither_learned_nor_counted_nor_named(learn
     for ranking in [*rankings, wrong]:
         learner.take([ranking])
     learner.dispute()
-    assert learner.found()["disputes"] == ["wrong"] and learner.found()["all"]["rankings"] == 13
+    assert list(learner.disputes.values()) == ["wrong"] and "of the pairs of 13 rankings" in learner.in_words()
     learner.forget(wrong.identity)
-    assert learner.found()["disputes"] == [] and learner.found()["all"]["rankings"] == 12
+    assert learner.disputes == {} and "of the pairs of 12 rankings" in learner.in_words()
     learner.forget(wrong.identity)  # nothing is left to forget
     learner.take([Ranking("ties", ["solar", "code"], [1, 1])])
     assert len(learner.rankings) == 14 and len(learner.tests) == 12
@@ -90,16 +91,19 @@ def test_nothing_is_disputed_of_few_rankings(learner):
     rankings = make_rankings(9)
     learner.take([*rankings[:8], Ranking("wrong", rankings[0].answers, [4, 3, 2, 1])])
     learner.dispute()
-    assert learner.found() == {"recent": None, "all": None, "disputes": []}
+    assert learner.disputes == {} and learner.in_words() == ""
 
 
-def test_rankings_that_are_known_are_tested_too(learner):
-    rankings = make_rankings(30)
-    for block in in_blocks(rankings):
-        learner.take(block)
-    assert (
-        list(learner.tests) == [ranking.identity for ranking in rankings[2:]] and learner.found()["all"]["model"] > 0.9
-    )
+def test_rankings_that_are_known_are_tested_too(learner, capsys):
+    rankings, messages = make_rankings(30), queue.SimpleQueue()
+    messages.put({"ranked": ["last", rankings[0].answers, [1, 2, 3, 4]]})
+    messages.put({"end": "of this test"})  # the worker itself is ended by the end of its input
+    with pytest.raises(TypeError):
+        work(learner, rankings, messages)
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert list(learner.tests) == [*(ranking.identity for ranking in rankings[2:]), ("last", "", "")]
+    assert said[0] == {"known": 0, "words": "", "disputes": []} and said[-1]["known"] == 1
+    assert "of all 29 rankings" in said[-1]["words"]
 
 
 def test_a_base_model_without_a_probe_is_refused(tmp_path):

@@ -12,13 +12,13 @@ from preference.data.rankings import Ranking, Rankings
 from preference.evaluation.calibration import Calibration
 from preference.evaluation.evaluation import evaluate
 from preference.evaluation.record import Odds
+from preference.jobs.training import draw_picture
 from preference.model.base_models import BaseModel
-from preference.model.fine_tuning import load_base_model
+from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
-from preference.training.evidence import Evidence, judged_by
-from preference.training.model_card import Published, draw_picture, licence_of, model_card, text
-from preference.training.record import make_record, rewards_csv
-from preference.training.review import Review
+from preference.training.model_card import licence_of, model_card, text
+from preference.training.probe import Review
+from preference.training.report import Report, judged_by, make_record, rewards_csv
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained
 from preference.wording import plain
@@ -45,10 +45,10 @@ def reward_model(tiny_distilbert):
 
 
 @pytest.fixture
-def evidence_of(reward_model, tiny_distilbert):
-    """Return a function that makes the evidence of a model."""
+def report_of(reward_model, tiny_distilbert):
+    """Return a function that makes the report of a model."""
 
-    def make(unseen=UNSEEN, rewards=REWARDS, *, base=None, review=None, seen=SEEN, path="mine.csv") -> Evidence:
+    def make(unseen=UNSEEN, rewards=REWARDS, *, base=None, review=None, seen=SEEN, path="mine.csv") -> Report:
         base = base or BaseModel(
             "distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert
         )
@@ -63,16 +63,14 @@ def evidence_of(reward_model, tiny_distilbert):
             if unseen
             else [evaluate("training", SEEN, np.arange(5, dtype=np.float32))]
         )
-        return Evidence(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review)
+        return Report(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review)
 
     return make
 
 
-PUBLISHED = Published("my_model", None, None)
-
-
-def card_of(evidence, tmp_path, published=PUBLISHED) -> tuple[str, ModelCard]:
-    (tmp_path / "README.md").write_text(model_card(evidence, make_record(evidence), published), encoding="utf-8")
+def card_of(report, tmp_path, *, folder="my_model", dataset=None, picture=None) -> tuple[str, ModelCard]:
+    content = model_card(report, make_record(report), folder=folder, dataset=dataset, picture=picture)
+    (tmp_path / "README.md").write_text(content, encoding="utf-8")
     card = ModelCard.load(tmp_path / "README.md")
     return card.text, card
 
@@ -84,8 +82,8 @@ def cells(markdown: str) -> list[str]:
     return ["".join(child.content for child in token.children) for token in inside]
 
 
-def test_the_hub_reads_the_metadata(evidence_of, tmp_path):
-    _, card = card_of(evidence_of(), tmp_path)
+def test_the_hub_reads_the_metadata(report_of, tmp_path):
+    _, card = card_of(report_of(), tmp_path)
     data = card.data.to_dict()
     assert data["base_model"] == "sentence-transformers/all-MiniLM-L6-v2" and data["license"] == "apache-2.0"
     assert (
@@ -95,7 +93,7 @@ def test_the_hub_reads_the_metadata(evidence_of, tmp_path):
     )
     results = card.data.eval_results
     assert [result.dataset_name for result in results] == ["test.csv, test, 12 prompts"] * 2
-    assert results[0].metric_value == pytest.approx(evidence_of().first.metrics.pairwise_accuracy, abs=1e-4)
+    assert results[0].metric_value == pytest.approx(report_of().first.metrics.pairwise_accuracy, abs=1e-4)
     assert results[0].metric_name == "Pairwise accuracy (the longer answer is better: 0.667; the shorter: 0.333)"
     other = metadata_eval_result(
         model_pretty_name=data["model-index"][0]["name"], task_pretty_name=results[0].task_name, task_id=results[0].task_type,
@@ -107,8 +105,8 @@ def test_the_hub_reads_the_metadata(evidence_of, tmp_path):
     assert ours == other
 
 
-def test_a_data_set_is_named_only_if_it_is_on_the_hub(evidence_of, tmp_path):
-    _, card = card_of(evidence_of(), tmp_path, Published("my_model", "someone/rankings", None))
+def test_a_data_set_is_named_only_if_it_is_on_the_hub(report_of, tmp_path):
+    _, card = card_of(report_of(), tmp_path, dataset="someone/rankings")
     assert card.data.datasets == ["someone/rankings"] and card.data.eval_results[0].dataset_type == "someone/rankings"
 
 
@@ -126,20 +124,20 @@ def test_the_licence_is_what_the_card_of_the_base_model_says(tiny_distilbert, tm
     assert licence_of(BaseModel("x", "distilbert-base-uncased", "hub", folder)) == {"license": "apache-2.0"}
 
 
-def test_a_base_model_of_a_folder_gives_no_path_of_this_machine_away(evidence_of, tiny_distilbert, tmp_path):
+def test_a_base_model_of_a_folder_gives_no_path_of_this_machine_away(report_of, tiny_distilbert, tmp_path):
     folder = shutil.copytree(tiny_distilbert, tmp_path / "ann's secret" / "base")
-    evidence = evidence_of(base=BaseModel(str(folder), str(folder), "folder", folder))
-    content, card = card_of(evidence, tmp_path)
+    report = report_of(base=BaseModel(str(folder), str(folder), "folder", folder))
+    content, card = card_of(report, tmp_path)
     assert "secret" not in content and "base, a local folder" in content and card.data.base_model is None
     (folder / "README.md").write_text("---\nbase_model: someone/encoder\n---\n")
-    content, card = card_of(evidence, tmp_path)
+    content, card = card_of(report, tmp_path)
     assert "base, a local folder made from someone/encoder" in content and card.data.base_model == "someone/encoder"
 
 
-def test_the_odds_are_of_a_real_unseen_pair(evidence_of, tmp_path):
-    evidence = evidence_of()
-    content, _ = card_of(evidence, tmp_path)
-    calibration = make_record(evidence).calibration
+def test_the_odds_are_of_a_real_unseen_pair(report_of, tmp_path):
+    report = report_of()
+    content, _ = card_of(report, tmp_path)
+    calibration = make_record(report).calibration
     assert calibration.fitted_on == "test" and calibration.prompts == 12 and calibration.pairs == 36
     stated, difference = re.search(r"A beats B with (\d+)%: its reward is higher by ([\d.]+)\.", content).groups()
     assert int(stated) == pytest.approx(100 / (1 + np.exp(-float(difference) / calibration.temperature)), abs=1)
@@ -149,26 +147,26 @@ def test_the_odds_are_of_a_real_unseen_pair(evidence_of, tmp_path):
     assert rewards[a] - rewards[b] == pytest.approx(float(difference), abs=0.01)
 
 
-def test_too_few_unseen_prompts_give_no_odds(evidence_of, tmp_path):
-    evidence = evidence_of(UNSEEN[:9], REWARDS[:27])
-    record = make_record(evidence)
+def test_too_few_unseen_prompts_give_no_odds(report_of, tmp_path):
+    report = report_of(UNSEEN[:9], REWARDS[:27])
+    record = make_record(report)
     assert record.calibration is None
     assert record.no_odds == "at least 10 prompts are needed, and there were 9"
-    assert f"the answer with the higher reward is not known: {record.no_odds}." in card_of(evidence, tmp_path)[0]
+    assert f"the answer with the higher reward is not known: {record.no_odds}." in card_of(report, tmp_path)[0]
 
 
-def test_no_odds_are_made_of_pairs_that_are_all_ordered_right(evidence_of):
-    record = make_record(evidence_of(rewards=np.tile(np.array([1, 0, -1], dtype=np.float32), 12)))
+def test_no_odds_are_made_of_pairs_that_are_all_ordered_right(report_of):
+    record = make_record(report_of(rewards=np.tile(np.array([1, 0, -1], dtype=np.float32), 12)))
     assert record.calibration is None and "so few pairs are ordered wrongly that no temperature fits" in record.no_odds
 
 
-def test_a_review_gives_the_odds_and_a_row_of_the_table(evidence_of, tmp_path):
-    evidence = evidence_of([], None, review=REVIEW)
-    record = make_record(evidence)
+def test_a_review_gives_the_odds_and_a_row_of_the_table(report_of, tmp_path):
+    report = report_of([], None, review=REVIEW)
+    record = make_record(report)
     assert record.calibration == Odds(0.8, 0.1, 0.05, 12, 12, "cross-validation") and record.no_odds is None
     assert record.cross_validation == asdict(REVIEW.evaluation.metrics) | {"folds": 5}
     assert record.baselines["cross_validation"]["shortest_answer"]["pairwise_accuracy"] == 1
-    content, card = card_of(evidence, tmp_path)
+    content, card = card_of(report, tmp_path)
     low, high = REVIEW.evaluation.metrics.pairwise_accuracy_95
     assert f"| cross-validation | 12 | **0.667** | {low:.3f} to {high:.3f} | 0.000 | 1.000 |" in content
     assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 12 prompts"
@@ -178,10 +176,10 @@ def test_a_review_gives_the_odds_and_a_row_of_the_table(evidence_of, tmp_path):
     )
 
 
-def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(evidence_of, tmp_path):
-    evidence = evidence_of([], None, review=REVIEW)
-    content, _ = card_of(evidence, tmp_path)
-    assert evidence.first is REVIEW.evaluation and make_record(evidence).verdict == REVIEW.evaluation.verdict
+def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(report_of, tmp_path):
+    report = report_of([], None, review=REVIEW)
+    content, _ = card_of(report, tmp_path)
+    assert report.first is REVIEW.evaluation and make_record(report).verdict == REVIEW.evaluation.verdict
     assert f"> {REVIEW.evaluation.verdict}\n" in content and REVIEW.evaluation.verdict.startswith(
         "Do not trust a model of these rankings: models that had not seen the prompts ordered 67%"
     )
@@ -189,21 +187,21 @@ def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(evidence_of, 
         "Judged by all 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: this model has learned from all of them, but 5"
         " models each learned without some, and scored those."
     )
-    assert judged_by(evidence) == said and text(said, 400) in content
-    assert [line.split(",")[0] for line in rewards_csv(evidence.shown).splitlines()[1:]] == ["cross-validation"] * 24
-    assert draw_picture(evidence, ".png") != draw_picture(evidence_of([], None), ".png")
+    assert judged_by(report) == said and text(said, 400) in content
+    assert [line.split(",")[0] for line in rewards_csv(report.shown).splitlines()[1:]] == ["cross-validation"] * 24
+    assert draw_picture(report, ".png") != draw_picture(report_of([], None), ".png")
 
 
-def test_it_is_said_whose_prompts_judge(evidence_of):
+def test_it_is_said_whose_prompts_judge(report_of):
     assert (
-        judged_by(evidence_of(review=REVIEW))
+        judged_by(report_of(review=REVIEW))
         == "Judged by the 12 test prompts of test.csv, such as 'why is the sky blue 0'."
     )
     assert (
-        judged_by(evidence_of([], None))
+        judged_by(report_of([], None))
         == "Judged by no prompt: the 2 prompts of mine.csv, such as 'make coffee', were all trained on."
     )
-    mine = evidence_of(path="folder/mine.csv")
+    mine = report_of(path="folder/mine.csv")
     mine = replace(mine, tests=None, evaluations=[replace(mine.first, part="validation")])
     assert judged_by(mine) == "Judged by the 12 validation prompts of mine.csv, such as 'why is the sky blue 0'."
 
@@ -222,53 +220,53 @@ def test_it_is_said_whose_prompts_judge(evidence_of):
         ),
     ],
 )
-def test_a_review_that_tells_no_temperature_gives_no_odds_and_the_reason(evidence_of, tmp_path, review, why):
-    evidence = evidence_of([], None, review=review)
-    record = make_record(evidence)
+def test_a_review_that_tells_no_temperature_gives_no_odds_and_the_reason(report_of, tmp_path, review, why):
+    report = report_of([], None, review=review)
+    record = make_record(report)
     assert record.calibration is None and record.no_odds.startswith(why)
     assert (
         f"How likely a person prefers the answer with the higher reward is not known: {why}"
-        in card_of(evidence, tmp_path)[0]
+        in card_of(report, tmp_path)[0]
     )
 
 
-def test_many_unseen_prompts_give_the_odds_where_the_review_has_too_few(evidence_of):
-    calibration = make_record(evidence_of(review=FEW)).calibration
+def test_many_unseen_prompts_give_the_odds_where_the_review_has_too_few(report_of):
+    calibration = make_record(report_of(review=FEW)).calibration
     assert calibration.fitted_on == "test" and calibration.prompts == 12
 
 
-def test_without_unseen_prompts_the_card_claims_nothing(evidence_of, tmp_path):
-    content, card = card_of(evidence_of([], None), tmp_path)
+def test_without_unseen_prompts_the_card_claims_nothing(report_of, tmp_path):
+    content, card = card_of(report_of([], None), tmp_path)
     assert "nothing shows how the model does on other prompts" in content and card.data.eval_results is None
     assert "model-index" not in content and "Anything that a length rule would not do as well" in content
 
 
-def test_raters_are_counted_where_they_ranked_the_same_answers(evidence_of, tmp_path):
+def test_raters_are_counted_where_they_ranked_the_same_answers(report_of, tmp_path):
     groups = [
         Ranking("p", ["a", "b"], [1, 2], rater="Ann"),
         Ranking("p", ["a", "b"], [2, 1], rater="Bo"),
         Ranking("q", ["a", "b"], [1, 2], rater="Cy"),
     ]
-    assert "2 raters who ranked the same answers" in card_of(evidence_of(seen=groups), tmp_path)[0]
-    assert "raters" not in card_of(evidence_of(), tmp_path)[0]
+    assert "2 raters who ranked the same answers" in card_of(report_of(seen=groups), tmp_path)[0]
+    assert "raters" not in card_of(report_of(), tmp_path)[0]
 
 
-def test_the_agreement_of_raters_stands_beside_the_accuracy(evidence_of, tmp_path):
+def test_the_agreement_of_raters_stands_beside_the_accuracy(report_of, tmp_path):
     unseen = [
         Ranking(r.prompt, r.answers, ranks, rater=rater)
         for r in UNSEEN
         for rater, ranks in (("Ann", [1, 2, 3]), ("Bo", [1, 3, 2]))
     ]
-    evidence = evidence_of(unseen, np.repeat(REWARDS.reshape(12, 3), 2, axis=0).ravel())
-    assert make_record(evidence).rater_agreement["test"]["share"] == pytest.approx(2 / 3)
+    report = report_of(unseen, np.repeat(REWARDS.reshape(12, 3), 2, axis=0).ravel())
+    assert make_record(report).rater_agreement["test"]["share"] == pytest.approx(2 / 3)
     assert (
         "People who ranked the same answers of the test part order 0.667 [0.467, 0.820] of the pairs alike"
-        in card_of(evidence, tmp_path)[0]
+        in card_of(report, tmp_path)[0]
     )
 
 
-def test_the_quantiles_are_of_the_training_answers(evidence_of, reward_model):
-    record = make_record(evidence_of())
+def test_the_quantiles_are_of_the_training_answers(report_of, reward_model):
+    record = make_record(report_of())
     rewards = np.sort(reward_model.score_rankings(SEEN))
     assert len(record.reward_quantiles) == 101 and record.reward_quantiles_answers == 5
     assert record.reward_quantiles[::25] == pytest.approx(rewards, abs=1e-5)
@@ -305,14 +303,14 @@ def decoder(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder"])
 def test_the_recipes_of_the_card_give_our_rewards(
-    evidence_of, reward_model, decoder, tmp_path, monkeypatch, capsys, kind
+    report_of, reward_model, decoder, tmp_path, monkeypatch, capsys, kind
 ):
     model = {"encoder": reward_model, "decoder": decoder}[kind]
     for part in (model.model, model.tokenizer):
         part.save_pretrained(tmp_path / "my_model")
-    evidence = evidence_of()
-    evidence = replace(evidence, trained=replace(evidence.trained, reward_model=model))
-    content, _ = card_of(evidence, tmp_path)
+    report = report_of()
+    report = replace(report, trained=replace(report.trained, reward_model=model))
+    content, _ = card_of(report, tmp_path)
     recipes = [token.content for token in MarkdownIt().parse(content) if token.type == "fence"]
     monkeypatch.chdir(tmp_path)
     prompts, answers = ["Name a prime number"] * 2, ["7", "Bananas are yellow."]
@@ -340,26 +338,26 @@ HOSTILE = [
 ]
 
 
-def full_of(words: str, evidence_of, folder) -> tuple[str, ModelCard]:
+def full_of(words: str, report_of, folder) -> tuple[str, ModelCard]:
     """A card with `words` in every place that texts and names of unknown origin come to."""
     unseen = [Ranking(f"{words} {i}", [f"{words} good", f"{words} bad"], [1, 2]) for i in range(12)]
     rewards = np.tile(np.array([1.0, 0.0], dtype=np.float32), 12)
     rewards[:4] = rewards[:4][::-1]
     name = words.replace("/", "∕").replace("\x00", "")
-    evidence = evidence_of(unseen, rewards, base=BaseModel(name, name, "folder", folder / name), path=f"{name}.csv")
-    return card_of(evidence, folder, Published(name, None, "reward_scores_plot.png"))
+    report = report_of(unseen, rewards, base=BaseModel(name, name, "folder", folder / name), path=f"{name}.csv")
+    return card_of(report, folder, folder=name, picture="reward_scores_plot.png")
 
 
 @pytest.mark.parametrize("words", HOSTILE)
-def test_hostile_texts_and_names_stay_text(evidence_of, tmp_path, words):
-    content, card = full_of(words, evidence_of, tmp_path)
+def test_hostile_texts_and_names_stay_text(report_of, tmp_path, words):
+    content, card = full_of(words, report_of, tmp_path)
     assert card.data.to_dict().keys() == {"library_name", "metrics", "pipeline_tag", "tags", "model-index"}
     assert not re.search(
         "[\x00-\x09\x0b-\x1f\x7f\u202e\u2028\udcff]", (tmp_path / "README.md").read_text(encoding="utf-8")
     )
     reader = MarkdownIt("gfm-like", {"html": True, "linkify": False})
     structures = []
-    for markdown in (content, full_of("harmless words", evidence_of, tmp_path)[0]):
+    for markdown in (content, full_of("harmless words", report_of, tmp_path)[0]):
         tokens = [token for outer in reader.parse(markdown) for token in (outer, *(outer.children or []))]
         structures.append([(token.type, token.attrs) for token in tokens if token.type not in ("text", "text_special")])
     assert structures[0] == structures[1]
@@ -374,17 +372,16 @@ def test_text_is_shown_as_it_was_typed():
         assert cells(f"| x |\n|---|\n| {text(words)} |")[1] == words
 
 
-def test_the_picture_has_a_hostile_title(evidence_of, tmp_path):
+def test_the_picture_has_a_hostile_title(report_of, tmp_path):
     name = "$\\frac{ \x1b[31m $x_"
-    picture = draw_picture(evidence_of(base=BaseModel(name, name, "hub", tmp_path)), ".png")
+    picture = draw_picture(report_of(base=BaseModel(name, name, "hub", tmp_path)), ".png")
     assert picture.startswith(b"\x89PNG")
 
 
-def test_a_picture_that_cannot_be_drawn_is_not_in_the_card(evidence_of, tmp_path, monkeypatch):
+def test_a_picture_that_cannot_be_drawn_is_not_in_the_card(report_of, tmp_path, monkeypatch, capsys):
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    said = []
-    assert draw_picture(evidence_of(), ".png", on_message=said.append) == b""
-    assert said == ["warning: the picture could not be drawn (No such file or directory)"]
-    assert "![" not in card_of(evidence_of(), tmp_path)[0]
+    assert draw_picture(report_of(), ".png") == b""
+    assert capsys.readouterr().out == "warning: the picture could not be drawn (No such file or directory)\n"
+    assert "![" not in card_of(report_of(), tmp_path)[0]

@@ -3,12 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from preference.data.rankings import read_rankings
+from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import Parts
 from preference.errors import InputError
+from preference.jobs.material import Material
+from preference.jobs.training import make_report
 from preference.model.base_models import find_base_model
-from preference.training.review import check_unseen, evaluate_seen, review_of, review_states
+from preference.training.probe import review_states
 from preference.training.settings import TrainingSettings
+from preference.training.start import check_unseen
 from preference.training.train import train
 
 TINY = TrainingSettings(max_length=64, max_steps=1, precision="fp32")
@@ -38,18 +41,29 @@ def test_every_prompt_is_scored_by_a_probe_that_never_saw_it(rankings):
     assert review_states(states[:4], rankings[:1], "regression", seed=1) is None
 
 
-def test_a_training_is_reviewed_without_what_its_base_model_had_seen(rankings, trained):
-    assert review_of(trained, rankings, lambda ranking: True).evaluation.metrics.prompts == 5
-    some = review_of(trained, rankings, lambda ranking: ranking is not rankings[2]).evaluation
-    assert some.rankings == [*rankings[:2], *rankings[3:]] and len(some.rewards) == 16
-    assert review_of(trained, rankings, lambda ranking: False) is None
-    assert review_of(replace(trained, states=None), rankings, lambda ranking: True) is None  # layers were trained
+@pytest.fixture
+def material(rankings):
+    """Return a function that makes the material of a training, whose base model had seen some prompts."""
+
+    def make(known=()) -> Material:
+        keys = {ranking.key for ranking in known}
+        return Material(Rankings("mine.csv", "0", 20, rankings), None, rankings, Parts([*range(5)], []), None, keys)
+
+    return make
 
 
-def test_what_it_has_learned_from_is_known_already(rankings, trained):
-    found = evaluate_seen(trained, rankings, [1, 3])
-    assert found.part == "training" and found.rankings == [rankings[1], rankings[3]]
-    np.testing.assert_allclose(found.rewards, trained.rewards[[4, 5, 6, 7, 12, 13, 14, 15]], atol=1e-4)
+def test_a_training_is_reviewed_without_what_its_base_model_had_seen(rankings, trained, material):
+    assert make_report(material(), trained).review.evaluation.metrics.prompts == 5
+    kept = make_report(material(rankings[2:3]), trained).review.evaluation
+    assert kept.rankings == [*rankings[:2], *rankings[3:]] and len(kept.rewards) == 16
+    assert make_report(material(rankings), trained).review is None
+    assert make_report(material(), replace(trained, states=None)).review is None  # layers were trained
+
+
+def test_where_nothing_is_unseen_what_it_has_learned_from_is_scored(rankings, trained, material):
+    [found] = make_report(material(rankings), trained).evaluations
+    assert found.part == "training" and found.rankings == rankings
+    np.testing.assert_allclose(found.rewards, trained.rewards, atol=1e-4)
 
 
 def test_a_reward_model_is_no_base_for_a_review_of_what_it_has_seen(rankings, tiny_reward_model, sample_folder):

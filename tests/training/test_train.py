@@ -12,7 +12,7 @@ from preference.data.splits import Parts
 from preference.data.tables import format_rows
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
-from preference.model.fine_tuning import layer_stack
+from preference.model.layers import layer_stack
 from preference.model.reward_model import RewardModel
 from preference.training.probe import fit_probe
 from preference.training.settings import TrainingSettings

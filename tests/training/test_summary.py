@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 
 from preference.data.rankings import Ranking
-from preference.training.progress import say_summary
+from preference.jobs.training import print_summary
 
 
 def test_the_summary_names_samples_time_and_loss(capsys):
@@ -11,7 +11,7 @@ def test_the_summary_names_samples_time_and_loss(capsys):
         Ranking("p", ["a", "b"], [1, 2], "bob"),
         Ranking("q", ["a", "b"], [1, 2]),
     ]
-    say_summary(trained, training, [])
+    print_summary(trained, training, [])
     assert capsys.readouterr().out.splitlines() == [
         "training samples    7 ranked answers to 2 prompts",
         "validation samples  0 ranked answers to 0 prompts",

@@ -1,0 +1,285 @@
+"""The job of generate_data.py: sample candidates, rank them at the terminal, or again what models dispute, and sum up."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from preference.console import make_console, say
+from preference.data.candidates import (
+    DEFAULT_CANDIDATES,
+    Candidates,
+    SamplingSettings,
+    append_candidates,
+    read_candidates,
+    read_prompts,
+)
+from preference.data.sample import TRAINING_SAMPLE
+from preference.data.tables import read_text
+from preference.durable_files import prepare_file
+from preference.errors import InputError
+from preference.machine import avoid_busy_waiting
+from preference.model.base_models import find_base_model
+from preference.ranking.growing import GrowingModel
+from preference.ranking.log import Event, RankingLog, agreement_of, shown_twice
+from preference.ranking.loop import GUIDELINES, Loop
+from preference.ranking.session import AgainSession, Outcome, RankingSession, Session, read_review
+from preference.ranking.store import RankingStore
+from preference.scripts import INTERRUPTED
+from preference.wording import counted, name_some, shorten
+
+if TYPE_CHECKING:
+    from preference.model.generator import Generator
+
+PROMPTS_AT_ONCE = 8  # sampled together; their candidates are saved together
+LEAST_FOR_POSITION = 10  # rankings to say whether position mattered
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that are read and written; None stands for the default that `--help` names."""
+
+    data: Path
+    prompts: Path | None = None
+    candidates: Path | None = None
+    log: Path | None = None
+    guidelines: Path | None = None
+    again: Path | None = None
+
+    @property
+    def candidates_path(self) -> Path:
+        return self.candidates or DEFAULT_CANDIDATES
+
+    @property
+    def log_path(self) -> Path:
+        return self.log or self.data.with_name("ranking_log.jsonl")
+
+    def check(self) -> None:
+        """Raise InputError if a file that is written is another one as well."""
+        flags = {
+            "--data": self.data,
+            "--log": self.log_path,
+            "--candidates": self.candidates_path,
+            "--again": self.again,
+        }
+        written: dict[str, str] = {}
+        for flag, path in flags.items():
+            if path is not None and (other := written.setdefault(os.path.realpath(path), flag)) != flag:
+                raise InputError(f"{path}: is also {other}; give {flag} another file")
+
+    def read_guidelines(self) -> str:
+        """Return what `?` shows above the commands."""
+        return read_text(self.guidelines).rstrip() if self.guidelines else GUIDELINES
+
+    def find_prompts(self) -> list[str]:
+        """Return the prompts to rank answers to: those of the prompts file, else of the candidates file, else of the sample."""
+        if self.prompts is not None:
+            return read_prompts(self.prompts)
+        if self.candidates is None:
+            return list(TRAINING_SAMPLE)
+        if not self.candidates.exists():
+            raise InputError(f"{self.candidates}: no such file; to sample candidates into it, also give --prompts")
+        return [candidates.prompt for candidates in read_candidates(self.candidates)]
+
+
+@dataclass(frozen=True)
+class NextSteps:
+    """The commands that the person is told to type next."""
+
+    rank: str
+    train: str
+    review: str
+
+
+class Sampler:
+    """Gives candidates. Its generator is loaded when it is first needed: ranking answers that are already sampled needs none."""
+
+    def __init__(self, name: str, device: str, settings: SamplingSettings):
+        self.name, self.device, self.settings = name, device, settings
+
+    @cached_property
+    def generator(self) -> "Generator":
+        """The generator. Loading it takes from seconds to a minute, most of it the first import of PyTorch."""
+        avoid_busy_waiting()
+        with make_console(stderr=True).status(f"looking for the generator {self.name} …", spinner="line"):
+            base = find_base_model(self.name)
+        say(base.note or f"generator: {base.used} ({base.source})")
+        with make_console(stderr=True).status("loading the generator …", spinner="line"):
+            import torch
+
+            from preference.machine import check_device
+            from preference.model.generator import Generator
+
+            check_device(self.device)
+            loaded = Generator(base, self.device)
+        if self.device == "cpu" and torch.cuda.is_available():
+            say("PyTorch sees a GPU here: --device cuda samples on it")
+        return loaded
+
+    def sample_again(self, prompt: str, attempt: int) -> list[str]:
+        """Return new candidates for one prompt."""
+        generator = self.generator
+        with make_console(stderr=True).status("sampling new answers …", spinner="line"):
+            return generator.sample([prompt], self.settings, attempt=attempt)[0]
+
+    def candidates(self, prompts: Sequence[str], ranked: set[str], path: Path) -> list[Candidates]:
+        """Return each prompt's candidates. Those that the file `path` lacks are sampled and saved in it, but not for `ranked` prompts."""
+        found = {known.prompt: known for known in read_candidates(path)} if path.exists() else {}
+        if missing := [prompt for prompt in prompts if prompt not in found and prompt not in ranked]:
+            prepare_file(path, "--candidates")
+            found |= {sampled.prompt: sampled for sampled in self._sample(missing, path)}
+        return [found.get(prompt, Candidates(prompt, [])) for prompt in prompts]
+
+    def _sample(self, prompts: Sequence[str], path: Path) -> list[Candidates]:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        generator, settings, sampled, start = self.generator, self.settings, list[Candidates](), time.perf_counter()
+        terminal, count = (
+            make_console(stderr=True),
+            TextColumn("{task.fields[saved]} of {task.fields[prompts]} prompts"),
+        )
+        columns = [TextColumn("sampling candidates"), BarColumn(), count, TimeElapsedColumn()]
+        with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+            batches = [prompts[first : first + PROMPTS_AT_ONCE] for first in range(0, len(prompts), PROMPTS_AT_ONCE)]
+            task = progress.add_task("", total=len(batches) * settings.max_new_tokens, saved=0, prompts=len(prompts))
+            for number, batch in enumerate(batches, 1):
+                answers_of = generator.sample(batch, settings, on_token=lambda: progress.advance(task))
+                for prompt, answers in zip(batch, answers_of, strict=True):
+                    sampled.append(Candidates(prompt, answers, {"generator": generator.name, **settings.as_record()}))
+                    append_candidates(path, sampled[-1])
+                    if len(answers) < settings.num_candidates:
+                        few = f"only {counted(len(answers), 'distinct candidate')} for {shorten(prompt)}"
+                        progress.console.print(f"warning: {few}")
+                progress.update(task, saved=len(sampled), completed=number * settings.max_new_tokens)
+        total = counted(sum(len(candidates.answers) for candidates in sampled), "candidate")
+        say(f"{path}: {total} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s")
+        return sampled
+
+
+def rank(files: Files, sampler: Sampler, steps: NextSteps, *, seed: int, recheck: float, model: bool) -> int:
+    """Rank answers to the prompts that are not ranked yet, and sum up. Return the exit status.
+
+    Args:
+        model: whether one learns beside the person, where a person types.
+    """
+    prompts, guidelines = files.find_prompts(), files.read_guidelines()
+    store, growing = RankingStore(files.data, files.log_path), GrowingModel()
+    try:
+        candidates = sampler.candidates(prompts, store.prompts(), files.candidates_path)
+        if model and sys.stdin.isatty():
+            growing.start(files.data, seed)
+        session = RankingSession(candidates, store, seed=seed, recheck=recheck, growing=growing)
+        if session.current is None:
+            more = "Use --prompts FILE for other prompts, or --data FILE for another CSV."
+            say(f"All prompts are ranked in {files.data} or were discarded. {more}")
+            if not (store.log.undoable and sys.stdin.isatty()):
+                return 0
+        loop = lead(session, Loop(session, guidelines, sampler.sample_again))
+        disputes = []
+        if not loop.interrupted:
+            growing.close()  # what follows has the processor to itself
+            print_agreement(store.log)
+            print_position(store.log.standing)
+            if words := growing.found.get("words"):
+                say(words)
+            if disputes := growing.found.get("disputes", []):
+                say(f"worth a second look: {name_some(map(shorten, disputes))}")
+        print_next(session, steps, review_again=bool(disputes))
+    finally:
+        growing.close()
+        store.close()
+    return INTERRUPTED if loop.interrupted else 0
+
+
+def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: int | None) -> int:
+    """Read a review, rank again what is disputed, and sum up. Return the exit status."""
+    if not files.data.exists():
+        raise InputError(f"{files.data}: no such file; --again needs the rankings that were reviewed")
+    guidelines, reviewed = files.read_guidelines(), read_review(review)
+    store = RankingStore(files.data, files.log_path)
+    try:
+        session = AgainSession(reviewed, store, seed=seed, top=top)
+        loop = Loop(session, guidelines)
+        if session.current is None:
+            if loop.notice:
+                say(loop.notice)
+            all_done = f"all {counted(len(session.done), 'disputed ranking')} were looked at again"
+            looked_at = all_done if session.done else "no ranking to show again"
+            say(f"{review}: {looked_at}. For a new review: {steps.review}", wrap=False)
+            if not (store.log.looked_at and sys.stdin.isatty()):
+                return 0
+        lead(session, loop)
+        outcomes = session.outcomes()
+        if not loop.interrupted:
+            print_outcomes(outcomes, sum(event.kind == "reranked" for event in session.done.values()) - len(outcomes))
+        print_next(session, steps, review_again=any(outcome.changed for outcome in outcomes))
+    finally:
+        store.close()
+    return INTERRUPTED if loop.interrupted else 0
+
+
+def lead(session: Session, loop: Loop) -> Loop:
+    """Lead the person through a session, and say how much was done. Statistics are for those who have not pressed Ctrl-C."""
+    start = time.monotonic()
+    loop.run()
+    counts, rankings = session.counts(), counted(max(session.confirmed, 0), "ranking")
+    skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
+    done = f"{counts.done} done, {counts.left + counts.skipped} left{skipped}"
+    say(f"\n{rankings} in {(time.monotonic() - start) / 60:.1f} min; {done}")
+    return loop
+
+
+def print_agreement(log: RankingLog) -> None:
+    """Say how well the person agrees with themselves, where prompts were shown twice."""
+    if agreement := agreement_of(shown_twice(log.events)):
+        low, high = agreement.interval
+        share = (
+            f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order (95 % interval"
+        )
+        say(f"shown twice: {counted(agreement.prompts, 'prompt')}; {share} {low:.0%} to {high:.0%})")
+
+
+def print_position(standing: Sequence[Event]) -> None:
+    """Say whether the answer shown first was ranked best more often than by chance; rankings of equal answers say nothing."""
+    rankings = [event.ranks for event in standing if not event.recheck and len(set(event.ranks)) > 1]
+    if len(rankings) < LEAST_FOR_POSITION:
+        return
+    import numpy as np
+
+    from preference.statistics import bootstrap_interval
+
+    first = np.array([(ranks[0] == min(ranks)) / ranks.count(min(ranks)) for ranks in map(list, rankings)])
+    low, high = bootstrap_interval(first, np.ones(len(first)))
+    chance = np.mean([1 / len(ranks) for ranks in rankings])
+    of = f"{first.mean():.0%} of {counted(len(rankings), 'ranking')}"
+    say(
+        f"position: the answer shown first was ranked best in {of} (95 % interval {low:.0%} to {high:.0%}; {chance:.0%} by chance)"
+    )
+
+
+def print_outcomes(outcomes: Sequence[Outcome], not_blind: int) -> None:
+    """Say how the new rankings compare with the earlier ones and with the models' orders; some the person ranked knowing these."""
+    if not outcomes:
+        return
+    sides = [outcome.side for outcome in outcomes if outcome.changed]
+    say(
+        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(sides)}, nearer to the models' order {sides.count(1)},"
+        f" nearer to the earlier one {sides.count(-1)}, halfway between {sides.count(0)}"
+        + f"; not counted: {not_blind}, ranked once more after the models' order was shown"
+        * bool(not_blind)
+    )
+
+
+def print_next(session: Session, steps: NextSteps, *, review_again: bool) -> None:
+    """Say what to type next."""
+    counts = session.counts()
+    if counts.left + counts.skipped:
+        say(f"continue:  {steps.rank}", wrap=False)
+    if review_again:
+        say(f"review:    {steps.review}", wrap=False)
+    if counts.done:
+        say(f"train:     {steps.train}", wrap=False)

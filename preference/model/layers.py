@@ -1,0 +1,170 @@
+"""The layers of a sequence-classification model: which there are and which are frozen, what pools a middle one, and the output."""
+
+import copy
+from types import MethodType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, PretrainedConfig, PreTrainedModel
+
+from preference.errors import InputError
+
+FAMILIES = ("bert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")  # that a layer of their own pools
+IDENTITY = (
+    "attention.self.value", "attention.output.dense",  # BERT, ELECTRA, RoBERTa
+    "attention.v_lin", "attention.out_lin",  # DistilBERT
+    "attention.attn.v", "attention.attn.o",  # MPNet
+)  # fmt: skip
+NEAR_ZERO = 1e-3  # tanh(x) = x within a millionth, relative to x
+LEAST_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
+
+
+def is_decoder(config: PretrainedConfig) -> bool:
+    """Return whether such a model reads a text from left to right, so that only its last token has seen all of it."""
+    return (
+        type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+        and type(config) not in MODEL_FOR_MASKED_LM_MAPPING  # BERT and its like can be made decoders too
+        and not config.is_encoder_decoder
+        and config.model_type != "xlnet"
+    )
+
+
+def layer_stack(model: PreTrainedModel) -> nn.ModuleList | list:
+    """Return the model's layers: the outermost list of as many modules as the config names layers, else its longest list."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    return next((stack for stack in lists if len(stack) == layers), max(lists, key=len, default=[]))
+
+
+def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, below: int | None = None) -> int:
+    """Freeze the embeddings and the lowest `layers` layers; None is a third of the layers, -1 nothing at all.
+
+    They hold general knowledge of language, which a few hundred rankings tend to degrade. See Lee, Tang & Lin 2019, "What
+    Would Elsa Do? Freezing Layers During Transformer Fine-Tuning".
+
+    Where a probe was fitted, only the layers `below` where it reads are trained; what pools, and the head, are frozen too.
+
+    Returns:
+        How many layers are frozen; -1: not even the embeddings.
+    """
+    stack = layer_stack(model)
+    if layers is None:
+        layers = len(stack) // 3 if len(stack) else -1
+    if layers >= len(stack):
+        too_many = f"the base model has {len(stack)} layers; leave at least one to train"
+        raise InputError(f"--freeze-layers {layers}: {too_many}")
+    if below is not None:
+        model.requires_grad_(False)
+        for module in (*stack[max(layers, 0) : below], *([model.get_input_embeddings()] if layers < 0 else [])):
+            module.requires_grad_(True)
+    elif layers >= 0:
+        first_trained = next(stack[layers].parameters())
+        for parameter in model.parameters():  # in the order of definition: embeddings, layers, head
+            if parameter is first_trained:
+                break
+            parameter.requires_grad_(False)
+        # DeBERTa defines its embeddings of distances, and their norm, after the layers that read them.
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Embedding) or name == "deberta.encoder.LayerNorm":
+                module.requires_grad_(False)
+    return layers
+
+
+def can_pool(model: PreTrainedModel) -> bool:
+    """Return whether `pool_at` knows this architecture."""
+    pools = model.config.model_type in FAMILIES and not getattr(model.config, "is_decoder", False)
+    return pools or model.config.model_type == "modernbert" or is_decoder(model.config)
+
+
+@torch.no_grad()
+def pool_at(model: PreTrainedModel, layers: int) -> None:
+    """Keep the lowest `layers` layers of a model with one output, and let its output layer read their pooled states.
+
+    What people like can be read best in the middle of a pretrained model: a linear head on the mean of the tokens there
+    does better than one after the last layer. The mean is computed by a layer of the model's own kind, so that every
+    library loads the folder. Its queries and keys are zero, which makes attention uniform over the tokens that are not
+    padding (in MPNet, whose positions weigh, nearly so); values and output are the identity, the feed-forward part is zero.
+    The first token then holds LayerNorm(mean + itself). The head's dense layer is made the identity: where tanh follows,
+    near zero, where that is linear; where ReLU or GELU follow, far above zero, where these are.
+
+    ModernBERT pools the mean by itself. A decoder's last token has seen all others and needs no pooling.
+    """
+    stack, kind = layer_stack(model), model.config.model_type
+    pooling = copy.deepcopy(stack[-1])
+    del stack[layers:]
+    if kind in FAMILIES:
+        for name, module in pooling.named_modules():
+            if isinstance(module, nn.LayerNorm):
+                module.weight.fill_(1.0)
+                module.bias.zero_()
+            elif isinstance(module, nn.Linear):
+                module.weight.copy_(torch.eye(len(module.weight)) if name in IDENTITY else module.weight * 0)
+                module.bias.zero_()
+        stack.append(pooling)
+        if kind == "distilbert":
+            dense = model.pre_classifier
+        else:
+            dense = model.bert.pooler.dense if kind == "bert" else model.classifier.dense
+        dense.weight.copy_(torch.eye(dense.in_features))
+        if kind in ("distilbert", "electra"):  # no number of a normalised state is below -sqrt(width); GELU(6) = 6
+            dense.bias.fill_(model.config.hidden_size**0.5 + 6)
+        else:
+            dense.weight.mul_(NEAR_ZERO)
+            dense.bias.zero_()
+    elif kind == "modernbert":
+        model.config.classifier_pooling, model.config.classifier_activation = "mean", "linear"
+        model.head.act = nn.Identity()
+        model.head.dense.weight.copy_(torch.eye(model.head.dense.in_features))
+        if model.head.dense.bias is not None:
+            model.head.dense.bias.zero_()
+        model.head.norm.reset_parameters()
+    config = model.config.get_text_config()
+    config.num_hidden_layers = len(stack)
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[: len(stack)]
+
+
+def keep_head_in_fp32(model: PreTrainedModel) -> None:
+    """Let the linear layers after the transformer compute in fp32 under autocast too: above 1, bf16 resolves only 1/128."""
+    in_stack = {module for stack in model.modules() if isinstance(stack, nn.ModuleList) for module in stack.modules()}
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module not in in_stack:
+            module.forward = MethodType(_forward_in_fp32, module)
+
+
+def _forward_in_fp32(module: nn.Linear, inputs: Tensor) -> Tensor:
+    with torch.autocast(inputs.device.type, enabled=False):
+        return type(module).forward(module, inputs.float())
+
+
+def output_layer(model: PreTrainedModel) -> nn.Linear:
+    """Return the layer that makes the reward: the last linear layer with one output."""
+    return [module for module in model.modules() if isinstance(module, nn.Linear) and module.out_features == 1][-1]
+
+
+@torch.no_grad()
+def set_output(model: PreTrainedModel, weights: np.ndarray, bias: float) -> None:
+    """Let the output layer give `states @ weights + bias`; one without a bias (a decoder's) leaves that out."""
+    layer = output_layer(model)
+    layer.weight.copy_(torch.as_tensor(weights, dtype=torch.float32)[None])
+    if layer.bias is not None:
+        layer.bias.fill_(bias)
+
+
+@torch.no_grad()
+def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> tuple[float, float]:
+    """Change the output layer so that `rewards`, which the model gave, would have mean 0 and standard deviation 1.
+
+    An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `LEAST_STD` are only centred.
+
+    Returns:
+        The mean and the standard deviation that were taken out.
+    """
+    mean, std = float(rewards.mean()), float(rewards.std())
+    scale = std if std > LEAST_STD else 1.0
+    layer = output_layer(model)
+    layer.weight.div_(scale)
+    if layer.bias is not None:
+        layer.bias.sub_(mean).div_(scale)
+    return mean, scale

@@ -1,0 +1,248 @@
+"""What is known of a trained model: its evaluations, its odds, its record for metrics.json, and the model before it."""
+
+import csv
+import importlib.metadata
+import platform
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from preference.data.rankings import Ranking, Rankings
+from preference.data.splits import prompt_digest, prompt_key
+from preference.data.tables import format_rows
+from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, why_no_odds
+from preference.evaluation.comparison import compare
+from preference.evaluation.evaluation import UNSEEN, Evaluation
+from preference.evaluation.metrics import pair_margins, predicted_ranks, split_rewards
+from preference.evaluation.record import DataRecord, Odds, Record, read_record
+from preference.training.probe import Review
+from preference.training.train import Trained
+from preference.wording import counted, name_some, shorten
+
+REWARDS = "rewards.csv"
+REWARD_COLUMNS = ["part", "prompt", "answer", "rank", "reward", "predicted_rank"]
+QUANTILE_ANSWERS = 60  # a percentile is then within 7 points of that among all answers in two of three cases
+_PARTS = 10  # the prompts are dealt to so many parts, each judged by the temperature of the others
+_PACKAGES = ("torch", "transformers", "datasets", "accelerate", "pandas", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A trained model, and all that is known of it.
+
+    `evaluations` are of the rewards that it gave to the unseen parts, the one to judge by first, or else to the
+    training part. `review` is a cross-validation of its rankings, where its head alone was trained.
+    """
+
+    data: Rankings
+    tests: Rankings | None
+    training_part: list[Ranking]
+    trained: Trained
+    evaluations: list[Evaluation]
+    review: Review | None
+
+    @property
+    def unseen(self) -> list[Evaluation]:
+        """The evaluations of prompts that the model, or in the review the models that scored them, had not seen."""
+        return [e for e in self.evaluations if e.unseen] + ([self.review.evaluation] if self.review else [])
+
+    @property
+    def shown(self) -> list[Evaluation]:
+        """What is shown to people, the one to judge by first: what is unseen, or else the training part."""
+        return self.unseen or self.evaluations
+
+    @property
+    def first(self) -> Evaluation:
+        """What the model is judged by."""
+        return self.shown[0]
+
+    def source(self, evaluation: Evaluation) -> str:
+        """Return the name of the file that an evaluation's rankings are from."""
+        return Path(self.tests.path if self.tests and evaluation.part == "test" else self.data.path).name
+
+
+def judged_by(report: Report) -> str:
+    """Return in one sentence whose prompts the model is judged by, and name one of them."""
+    first = report.first
+    example = f"of {report.source(first)}, such as {shorten(first.rankings[0].prompt)}"
+    if first.part == "training":
+        trained_on = len({ranking.key for ranking in report.training_part})
+        was = "was" if trained_on == 1 else "were"
+        return f"Judged by no prompt: the {counted(trained_on, 'prompt')} {example}, {was} all trained on."
+    if report.review and first is report.review.evaluation:
+        return (
+            f"Judged by all {counted(first.metrics.prompts, 'prompt')} {example}, in a cross-validation: this model has"
+            f" learned from all of them, but {report.review.models} models each learned without some, and scored those."
+        )
+    return f"Judged by the {counted(first.metrics.prompts, f'{first.part} prompt')} {example}."
+
+
+def find_calibration(report: Report) -> tuple[Odds | None, str]:
+    """Return the odds, of the review or of unseen parts where these have more prompts; or None and why."""
+    review, kept = report.review, [e for e in report.evaluations if e.unseen]
+    if review and review.evaluation.metrics.prompts >= sum(e.metrics.prompts for e in kept):
+        fitted, prompts, fitted_on = review.calibration, review.evaluation.metrics.prompts, "cross-validation"
+    else:
+        by_prompt: dict[str, list[np.ndarray]] = {}
+        for e in kept:
+            for ranking, values in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True):
+                by_prompt.setdefault(ranking.key, []).append(pair_margins(ranking, values))
+        prompts, fitted_on = len(by_prompt), " and ".join(e.part for e in kept)
+        if prompts < LEAST_PROMPTS:
+            return None, why_no_odds(1.0, prompts)
+        margins = [np.concatenate(parts) for parts in by_prompt.values()]
+        fitted = calibrate([np.concatenate(margins[number::_PARTS]) for number in range(_PARTS)])
+    why = why_no_odds(fitted.temperature, prompts)
+    return (None, why) if why else (Odds(**vars(fitted), prompts=prompts, fitted_on=fitted_on), "")
+
+
+def reward_quantiles(report: Report) -> tuple[list[float], int]:
+    """Return the percentiles 0 to 100 of the training answers' rewards, and of how many: all, or `QUANTILE_ANSWERS`."""
+    trained = report.trained
+    if trained.rewards is not None:
+        known = [trained.rewards]
+    else:
+        known = [e.rewards for e in report.evaluations if e.part in ("training", "validation")]
+        missing = QUANTILE_ANSWERS - sum(map(len, known))
+        if missing > 0 and report.unseen:
+            pairs = [(ranking.prompt, answer) for ranking in report.training_part for answer in ranking.answers]
+            drawn = random.Random(trained.settings.seed).sample(pairs, min(missing, len(pairs)))
+            known.append(trained.reward_model.score(*zip(*drawn, strict=True)))
+    rewards = np.concatenate(known)
+    return [round(float(value), 6) for value in np.percentile(rewards, range(101))], len(rewards)
+
+
+def make_record(report: Report) -> Record:
+    """Return what `metrics.json` is to hold; of the prompts that the model was trained on it keeps digests."""
+    data, tests, trained, review = report.data, report.tests, report.trained, report.review
+    metrics = {e.part: asdict(e.metrics) | asdict(e.spread) for e in report.unseen}
+    shared = {r.key for r in data.rankings} & {r.key for r in tests.rankings} if tests else set()
+    training = {prompt_digest(ranking.prompt) for ranking in report.training_part}
+    quantiles, scored = reward_quantiles(report)
+    odds, no_odds = find_calibration(report)
+    return Record(
+        data=DataRecord(
+            path=data.path, rows=data.rows, prompts=len(data.prompts), training_prompts=len(training),
+            raters=count_raters(data.rankings), left_out=len(data.left_out_prompts) + len(shared),
+            duplicate_rows=len(data.duplicate_rows), sha256=data.sha256,
+            test_path=tests.path if tests else None, test_sha256=tests.sha256 if tests else None,
+        ),
+        base_model={"asked": trained.base.asked, "used": trained.base.used, "source": trained.base.source},
+        training=trained.record(),
+        validation=metrics.get("validation"),
+        test=metrics.get("test"),
+        cross_validation=asdict(review.evaluation.metrics) | {"folds": review.models} if review else None,
+        baselines={
+            e.part.replace("-", "_"): {"longest_answer": asdict(e.longest), "shortest_answer": asdict(e.shortest)}
+            for e in report.unseen
+        },
+        rater_agreement={e.part: asdict(e.raters) for e in report.evaluations if e.raters},
+        checks=[asdict(check) | {"result": check.result} for check in report.first.checks],
+        verdict=report.first.verdict,
+        calibration=odds,
+        no_odds=no_odds or None,
+        reward_quantiles=quantiles,
+        reward_quantiles_answers=scored,
+        machine=machine_record(trained.settings.device),
+        seen_prompts=sorted(training | set(read_record(trained.base.path).seen_prompts or ())),
+        versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
+    )  # fmt: skip
+
+
+def count_raters(rankings: Sequence[Ranking]) -> int:
+    """Return how many raters ranked answers that another one ranked too; 1 where none did.
+
+    >>> count_raters([Ranking("p", ["a", "b"], [1, 2], rater=rater) for rater in ("Ann", "Bo", "")])
+    2
+    """
+    raters: dict[tuple[str, str], set[str]] = {}
+    for ranking in rankings:
+        for answer in ranking.answers if ranking.rater else []:
+            raters.setdefault((ranking.key, answer), set()).add(ranking.rater)
+    return len(set().union(*(names for names in raters.values() if len(names) > 1))) or 1
+
+
+def machine_record(device: str) -> dict:
+    """Return the kind of processor that computes on `device`: rewards differ in their last digits between kinds.
+
+    `bf16_instructions` is None where the system does not tell.
+    """
+    if device == "cuda":
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return {"processor": torch.cuda.get_device_name(), "bf16_instructions": bf16}
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = (facts.get("flags") or facts.get("Features") or "").split()  # x86, ARM
+    return {
+        "processor": facts.get("model name") or platform.processor() or platform.machine(),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "bf16_instructions": bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags)) if flags else None,
+    }
+
+
+def rewards_csv(evaluations: Sequence[Evaluation]) -> str:
+    """Return the rewards of all answers of the evaluated parts as CSV text, with the columns `REWARD_COLUMNS`."""
+    rows: list[list] = [
+        [e.part, ranking.prompt, answer, rank, f"{reward:.6f}", predicted]
+        for e in evaluations
+        for ranking, rewards in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True)
+        for answer, rank, reward, predicted in zip(
+            ranking.answers, ranking.ranks, rewards, predicted_ranks(rewards), strict=True
+        )
+    ]
+    return format_rows([REWARD_COLUMNS, *rows])
+
+
+def compare_with_earlier(report: Report, output_dir: Path) -> list[str]:
+    """Say how the rewards of unseen prompts compare with those that the training before kept in rewards.csv.
+
+    Args:
+        output_dir: what still holds the earlier model; without one there is nothing to say.
+    """
+    path, before = output_dir / REWARDS, {}
+    if not path.exists():
+        return []
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["part"] in UNSEEN:
+                    before[prompt_key(row["prompt"]), row["answer"].strip()] = float(row["reward"])
+    except (OSError, ValueError, KeyError, csv.Error):  # a damaged file is no reason to lose the new model
+        before = {}
+    both = [
+        (e.part, ranking, rewards)
+        for e in report.unseen
+        for ranking, rewards in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True)
+        if all((ranking.key, answer) in before for answer in ranking.answers)
+    ]
+    if not both:
+        return ["Not compared with the previous model: no prompt with the same answers was unseen in both trainings."]
+    comparison = compare(
+        [ranking for _, ranking, _ in both],
+        np.array([before[ranking.key, answer] for _, ranking, _ in both for answer in ranking.answers]),
+        np.concatenate([rewards for *_, rewards in both]),
+        validation_prompts=len({ranking.key for part, ranking, _ in both if part == "validation"}),
+    )
+    changed, sentences = comparison.changed, [comparison.in_words()]
+    if changed:
+        sentences.append(
+            f"The top answer changed for {counted(len(changed), 'prompt')}: {name_some(map(shorten, changed))}"
+        )
+    return sentences
+
+
+def typical_pair(evaluation: Evaluation) -> tuple[float, str, str, str]:
+    """Return the median difference of two answers' rewards, with the prompt and both answers, the higher first."""
+    pairs = [
+        (float(rewards[i] - rewards[j]), ranking.prompt, ranking.answers[i], ranking.answers[j])
+        for ranking, rewards in zip(
+            evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True
+        )
+        for i, j in zip(*np.nonzero(rewards[:, None] > rewards[None, :]), strict=True)
+        if ranking.ranks[i] != ranking.ranks[j]
+    ]
+    return sorted(pairs)[len(pairs) // 2]
