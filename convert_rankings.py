@@ -5,18 +5,17 @@
     python convert_rankings.py nvidia/HelpSteer2 rankings.csv --split train --limit 2000
     python convert_rankings.py training_data.csv pairs.jsonl --to trl-conversational
 
-SOURCE is a table (.csv, .xlsx, .jsonl, .json or .parquet, or "-" for standard input) or a data set of the Hugging Face Hub. What its
-columns mean is known by their names, and said before anything is written; flags name columns that are not known. TARGET is a table, too;
---to says what is written into it. Several rankings of one prompt get a `group` each. docs/formats.md has the names and the rules.
+SOURCE is a table (.csv, .xlsx, .jsonl, .json or .parquet, or "-" for standard input) or a data set of the Hugging Face Hub.
+What its columns mean is known by their names, and said before anything is written; flags name columns that are not known.
+TARGET is a table, too; --to says what is written into it. docs/formats.md has the names and the rules.
 """
 
 import argparse
 
 from preference.arguments import HelpFormatter, Parser
-from preference.data.conversion import choose_target, convert
+from preference.data.conversion import ALL, BEST_WORST, TARGETS, choose_target, convert
 from preference.data.roles import add_role_arguments, named_roles
 from preference.data.tables import KINDS
-from preference.data.target_formats import ALL, BEST_WORST, TARGETS
 from preference.scripts import run_script
 
 
@@ -24,33 +23,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="convert_rankings.py",
         description="Convert preference data that others made to the CSV of this project, and back.",
-        epilog="A chat of several turns becomes one prompt: its turns, each after User:, Assistant: or System:, with empty lines between."
-        " docs/formats.md lists the names by which columns are known.",
+        epilog="A chat of several turns becomes one prompt: its turns, each after User:, Assistant: or System:, with empty"
+        " lines between. docs/formats.md lists the names by which columns are known.",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="a table, - for standard input, or OWNER/NAME of a data set of the Hugging Face Hub",
-    )
+    source = "a table, - for standard input, or OWNER/NAME of a data set of the Hugging Face Hub"
+    parser.add_argument("source", metavar="SOURCE", help=source)
     parser.add_argument("target", metavar="TARGET", help="a table, or - for standard output")
     add_role_arguments(parser.add_argument_group("columns of SOURCE, where their names are not known"))
     parser.add_argument("--limit", type=int, metavar="N", help="read only the first N records")
     parser.add_argument("--split", metavar="NAME", help="the split of a data set of the Hub")
     parser.add_argument("--config", metavar="NAME", help="the configuration (subset) of a data set of the Hub")
-    parser.add_argument(
-        "--to", choices=list(TARGETS), help="what is written (default: csv where TARGET is .csv, .xlsx or -)"
-    )
-    parser.add_argument(
-        "--pairs",
-        choices=[ALL, BEST_WORST],
-        default=ALL,
-        help="which pairs: all untied ones of a ranking, or its best answer with its worst",
-    )
-    parser.add_argument(
-        "--kind", choices=list(dict.fromkeys(KINDS.values())),
-        help="the kind of file, where TARGET's ending does not say it (default for -: csv for --to csv, else jsonl)",
-    )  # fmt: skip
+    to = "what is written (default: csv where TARGET is .csv, .xlsx or -)"
+    parser.add_argument("--to", choices=list(TARGETS), help=to)
+    pairs = "which pairs: all untied ones of a ranking, or its best answer with its worst"
+    parser.add_argument("--pairs", choices=[ALL, BEST_WORST], default=ALL, help=pairs)
+    kind = "the kind of file, where TARGET's ending does not say it (default for -: csv for --to csv, else jsonl)"
+    parser.add_argument("--kind", choices=list(dict.fromkeys(KINDS.values())), help=kind)
     parser.add_argument("--force", action="store_true", help="replace an existing TARGET; it is kept as a backup")
     return parser
 

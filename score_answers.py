@@ -60,10 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = ScoringSettings(
         args.model, args.output, args.force, args.device, args.precision, args.best, args.column, named_roles(args)
     )
-    try:
-        score_by_hand(args.prompt, args.answer, settings) if args.data is None else score_file(args.data, settings)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("" if args.output == "-" else "nothing was written") from None
+    score_by_hand(args.prompt, args.answer, settings) if args.data is None else score_file(args.data, settings)
     return 0
 
 

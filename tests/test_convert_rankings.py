@@ -542,17 +542,6 @@ def test_a_hub_that_cannot_be_reached_is_noticed_at_once(tmp_path, hub):
 # Out, and back
 
 
-def test_more_pairs_than_fit_into_memory_are_refused(tmp_path):
-    rows = "".join(f"p,a{i:100},{i + 1}\n" for i in range(6000))
-    (tmp_path / "data.csv").write_text("prompt,answer,rank\n" + rows)
-    message = error_of(tmp_path, "data.csv", "out.jsonl", "--to", "trl")
-    assert message == (
-        "error: --to trl: all 17,997,000 pairs would be about 4.6 GB of text, too much for one file; 'p' alone has 6,000 answers; write --pairs best-worst\n"  # noqa: E501
-    )
-    run_script("convert_rankings.py", "data.csv", "out.jsonl", "--to", "trl", "--pairs", "best-worst", cwd=tmp_path)
-    assert len(read_table(tmp_path / "out.jsonl").records) == 1
-
-
 def test_the_same_pair_twice_is_one_ranking_and_raters_are_another_thing(tmp_path):
     pair = {"prompt": "p", "chosen": "a", "rejected": "b"}
     write(tmp_path / "data.jsonl", [pair, pair, pair | {"annotator": "ann"}])
@@ -587,9 +576,9 @@ def test_from_standard_input_to_standard_output(tmp_path):
     assert unwrapped(done.stderr).endswith(
         "read 2 records from standard input, wrote 4 ranked answers (2 rankings of 2 prompts) to standard output"
     )
-    back = run_process("convert_rankings.py", "-", "-", "--to", "trl-conversational", cwd=tmp_path, stdin=done.stdout)
+    back = run_script("convert_rankings.py", "-", "-", "--to", "trl-conversational", cwd=tmp_path, stdin=done.stdout)
     assert [json.loads(line) for line in back.stdout.splitlines()] == records
-    wrong = run_process(
+    wrong = run_script(
         "convert_rankings.py",
         "-",
         "-",

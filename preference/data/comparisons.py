@@ -1,36 +1,26 @@
-"""Other people's preference data, read by the roles of its columns: what each record compares, and the rankings that they make up together."""
+"""Other people's preference data, read by the roles of its columns: what each compares, and the rankings of all."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from preference.data.dialogues import (
-    ASSISTANT,
-    USER,
-    Turn,
-    Unreadable,
-    are_messages,
-    as_text,
-    common_turns,
-    common_words,
-    read_dialogue,
-    read_messages,
-)
+from preference.data.dialogues import ASSISTANT, USER, Turn, are_messages, as_text, read_dialogue, read_messages
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks, ranking_of
-from preference.data.roles import ROLES, Roles, find_roles, plain_name
-from preference.data.tables import TableError, find_unwritable, first_line
-from preference.data.values import NoComparison, Record, flat, number_or_none, opened, says_nothing, text_of
-from preference.data.votes import read_vote
+from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
+from preference.data.tables import Table, TableError, find_unwritable, first_line, keys_of
+from preference.data.values import NoComparison, Record, Unreadable, flat, number, opened, says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import shorten
 
-if TYPE_CHECKING:
-    from preference.data.tables import Table
+Ranked = tuple[list[str], list[int], str]  # answers, ranks, subset
 
 TWO_PLACES = "answers listed twice with different ranks"
+_TIES = re.compile(r"(tie|tied|both|bothbad|equal|equally|same|draw|neither|none|even|no_preference)(_|$)")
+_COMPARED = re.compile(r"\W*(\w+)\s*(>+|<+|=+)\s*(\w+)\W*")  # A>B
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +44,22 @@ class Comparison:
 
 
 def read_comparisons(
-    table: "Table", named: Mapping[str, str] | None = None, *, labelled: bool = True
+    table: Table, named: Mapping[str, str] | None = None, *, labelled: bool = True
 ) -> tuple[Roles, list[Comparison]]:
     """Return the roles of a table's columns, and what its records compare, in their order.
 
     Args:
         named: columns that flags name for a role, see `roles.FLAGS`.
         labelled: whether something must be said of the answers; otherwise they may be answers to be scored.
-
-    Raises:
-        InputError: the roles are not clear.
-        TableError: records are wrong, one line for each.
     """
     try:
         unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{table.source}: looks like the export of a tool, but is not as it writes them: {first_line(error)}"
-        ) from None
+        what = f"looks like the export of a tool, but is not as it writes them: {first_line(error)}"
+        raise InputError(f"{table.source}: {what}") from None
     records = [record for _, record in unfolded]
-    columns = list(dict.fromkeys(name for record in records for name in record))
     try:
-        roles = find_roles(columns, records, named, labelled=labelled)
+        roles = find_roles(keys_of(records), records, named, labelled=labelled)
     except (InputError, Unreadable) as problem:
         raise InputError(f"{table.source}: {problem}") from None
     found, problems = [], []
@@ -90,8 +74,9 @@ def read_comparisons(
 
 
 def _read(index: int, record: Record, roles: Roles) -> Comparison:
-    about = [text_of(record.get(column)) if column else "" for column in (roles.rater, roles.group, roles.subset)]
-    prompt, answers, ranks = "", list[str](), list[float | None]()
+    columns = roles.rater, roles.group, roles.subset
+    rater, group, subset = (text_of(record.get(column)) if column else "" for column in columns)
+    prompt, answers, ranks, left_out = "", list[str](), list[float | None](), ""
     try:
         context = _context(record, roles)
         values, names = _values(record, roles)
@@ -100,13 +85,13 @@ def _read(index: int, record: Record, roles: Roles) -> Comparison:
             raise NoComparison("identical answers")
         if roles.layout == "rows" and not answers[0].strip():
             raise NoComparison("an empty text")
-        ranks, left_out = _ranks(record, roles, names, answers), ""
+        ranks = _ranks(record, roles, names, answers)
     except NoComparison as reason:
         ranks, left_out = [None] * len(answers), str(reason)
-    for text in (prompt, *answers, *about):
+    for text in (prompt, *answers, rater, group, subset):
         if what := find_unwritable(text):
             raise Unreadable(f"{what} in {shorten(text)}; remove it")
-    return Comparison(index, prompt, answers, ranks, about[0], about[1], about[2], left_out)
+    return Comparison(index, prompt, answers, ranks, rater, group, subset, left_out)
 
 
 # The prompt
@@ -125,9 +110,9 @@ def _list(record: Record, name: str) -> list[Any]:
     return listed
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, what: str = "not a text", remedy: str = "write a text") -> str:
     if value is not None and not isinstance(value, str):
-        raise Unreadable(f"not a text: {shorten(str(value))}; write a text")
+        raise Unreadable(f"{what}: {shorten(str(value))}; {remedy}")
     return value or ""
 
 
@@ -136,20 +121,17 @@ def _context(record: Record, roles: Roles) -> list[Turn]:
     turns: list[Turn] = []
     history = opened(record.get(roles.history)) or []
     if are_messages(history):
-        turns = read_messages(history)
-    else:
-        for exchange in history if isinstance(history, list) else [history]:
-            if not isinstance(exchange, list) or len(exchange) != 2:
-                raise Unreadable(f'{roles.history} has {shorten(str(exchange))}; write [["question", "answer"], ...]')
-            turns += [Turn(USER, _text(exchange[0])), Turn(ASSISTANT, _text(exchange[1]))]
+        turns, history = read_messages(history), []
+    for exchange in history if isinstance(history, list) else [history]:
+        if not isinstance(exchange, list) or len(exchange) != 2:
+            raise Unreadable(f'{roles.history} has {shorten(str(exchange))}; write [["question", "answer"], ...]')
+        turns += [Turn(role, _text(said)) for role, said in zip((USER, ASSISTANT), exchange)]
     values = [opened(_given(record, column), is_list=False) for column in roles.prompt]
     if len(values) == 1 and isinstance(values[0], (list, dict)):
         turns += [Turn(USER, text) for text in _texts_of_turns(values[0])] or read_messages(values[0])
     elif values:
-        for value in values:
-            if not isinstance(value, str):
-                raise Unreadable(f"the prompt is not a text: {shorten(str(value))}; write a text or a list of messages")
-        text = "\n".join(value for value in values if value)
+        wrong = "the prompt is not a text", "write a text or a list of messages"
+        text = "\n".join(text for value in values if (text := _text(value, *wrong)))
         turns += read_dialogue(text) or [Turn(USER, text)]
     if turns and turns[-1].role == ASSISTANT and not turns[-1].text.strip():
         turns.pop()  # the answer is still to come
@@ -158,12 +140,9 @@ def _context(record: Record, roles: Roles) -> list[Turn]:
 
 
 def _texts_of_turns(value: Any) -> list[str]:
-    """Return what the user said turn by turn, where a value lists it as texts."""
-    return (
-        [text or "" for text in value]
-        if isinstance(value, list) and all(text is None or isinstance(text, str) for text in value)
-        else []
-    )
+    """Return what was said turn by turn, where a value lists it as texts."""
+    are_texts = isinstance(value, list) and all(text is None or isinstance(text, str) for text in value)
+    return [text or "" for text in value] if are_texts else []
 
 
 # The answers
@@ -173,25 +152,21 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
     """Return the answers of a record, and what a vote calls them."""
     if roles.how == "chosen":
         return [value for columns in (roles.answers, roles.rejected) for value in _side(record, columns, roles)], []
-    if len(roles.answers) > 1:
+    if len(roles.answers) > 1 or roles.layout == "rows":
         return [_given(record, column) for column in roles.answers], list(roles.names)
-    if roles.layout == "rows":
-        return [_given(record, roles.answers[0])], []
     name = roles.answers[0]
     listed = _list(record, name)
     if not listed:
         raise NoComparison("no answers")
-    ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
     texts = []
     for one in listed:
         if isinstance(one, dict) and not are_messages(one):
-            key = next(
-                (key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted), None
-            )
-            if key is None:
+            known = (key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted)
+            if (key := next(known, None)) is None:
                 raise Unreadable(f'{name} has {shorten(str(one))}; write [{{"answer": "...", "rank": 1}}, ...]')
             one = one[key]
         texts.append(one)
+    ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
 
 
@@ -203,81 +178,78 @@ def _side(record: Record, columns: Sequence[str], roles: Roles) -> list[Any]:
             continue
         value = _given(record, column)
         value = opened(value) if roles.as_json else value
-        found += (
-            value if isinstance(value, list) and value and not any(isinstance(one, dict) for one in value) else [value]
-        )
+        is_list = isinstance(value, list) and value and not any(isinstance(one, dict) for one in value)
+        found += value if is_list else [value]
     return found
 
 
 def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, roles: Roles) -> tuple[str, list[str]]:
-    """Return the prompt and the answers as texts, by the chat rule. Answers may be whole chats, which have the prompt in them."""
-    if turns := _turn_by_turn(context, values, record, roles):
-        chats = turns
-    else:
+    """Return the prompt and the answers as texts, by the chat rule; answers may be whole chats, with the prompt."""
+    chats = _turn_by_turn(context, values, record, roles)
+    if not chats:
         values = [opened(value, is_list=False) for value in values]
-        chats = [
-            read_messages(value) if isinstance(value, (list, dict)) else [Turn(ASSISTANT, _text(value))]
-            for value in values
-        ]
+        chats = [read_messages(v) if isinstance(v, (list, dict)) else [Turn(ASSISTANT, _text(v))] for v in values]
         if not roles.prompt and all(isinstance(value, str) for value in values):
-            dialogues = [read_dialogue(value) for value in values]
-            if all(dialogues):
-                chats = [dialogue for dialogue in dialogues if dialogue]
+            dialogues = [dialogue for value in values if (dialogue := read_dialogue(value))]
+            if len(dialogues) == len(values):
+                chats = dialogues
             elif not context:
                 return _common_beginning(values)
-    whole = [any(turn.role == USER for turn in chat) for chat in chats]
-    if any(whole):
-        context, chats = _without_prompt(context, chats, whole, text_of(record.get(roles.turn)) if roles.turn else "")
+    if any(turn.role == USER for chat in chats for turn in chat):
+        context, chats = _without_prompt(context, chats, text_of(record.get(roles.turn)) if roles.turn else "")
     return as_text(context), [as_text(chat, ASSISTANT) for chat in chats]
 
 
 def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles: Roles) -> list[list[Turn]]:
-    """Return the chats of which prompt and answers are lists of what was said in each turn: '["Hi", "Bye"]', '["Hello", "See you"]'."""
+    """Return the chats where prompt and answers list what was said in each turn: '["Hi", "Bye"]'."""
     if len(roles.prompt) != 1 or roles.how == "chosen":
         return []
-    asked, said = (
-        _texts_of_turns(opened(record.get(roles.prompt[0]))),
-        [_texts_of_turns(opened(value)) for value in values],
-    )
-    if not asked or not all(len(one) == len(asked) for one in said):
+    asked, *said = [_texts_of_turns(opened(value)) for value in (record.get(roles.prompt[0]), *values)]
+    if not asked or any(len(texts) != len(asked) for texts in said):
         return []
-    before = context[:1] if context and context[0].role == "system" else []
-    return [
-        [
-            *before,
-            *(
-                t
-                for question, text in zip(asked, one, strict=True)
-                for t in (Turn(USER, question), Turn(ASSISTANT, text))
-            ),
-        ]
-        for one in said
-    ]
+    before = [turn for turn in context[:1] if turn.role == "system"]
+    turns = (USER, ASSISTANT)
+    return [[*before, *(Turn(*one) for pair in zip(asked, texts) for one in zip(turns, pair))] for texts in said]
 
 
-def _without_prompt(
-    context: list[Turn], chats: list[list[Turn]], whole: list[bool], turn: str
-) -> tuple[list[Turn], list[list[Turn]]]:
-    """Divide whole chats into the turns with which all begin, and the rest of each; some may be only the end of the others."""
-    before = context or next(chat for chat, is_whole in zip(chats, whole, strict=True) if is_whole)[:-1]
+def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> tuple[list[Turn], list[list[Turn]]]:
+    """Divide chats into the turns with which all begin, and the rest of each; some may be only the end of others."""
+    whole = [any(t.role == USER for t in chat) for chat in chats]
+    before = context or chats[whole.index(True)][:-1]
     chats = [chat if is_whole else [*before, *chat] for chat, is_whole in zip(chats, whole, strict=True)]
+    asked_at = [[i for i, t in enumerate(chat) if t.role == USER] for chat in chats]
     if turn.isdecimal():  # what was judged
-        users = [[i for i, t in enumerate(chat) if t.role == USER] for chat in chats]
-        chats = [chat[: at[int(turn)]] if len(at) > int(turn) else chat for chat, at in zip(chats, users, strict=True)]
+        chats = [chat[: (*at, None)[min(int(turn), len(at))]] for chat, at in zip(chats, asked_at, strict=True)]
     if start := common_turns(chats):
         system = [t for t in context[:1] if t.role == "system" and chats[0][0].role != "system"]
         return [*system, *chats[0][:start]], [chat[start:] for chat in chats]
-    ends = [max((i for i, t in enumerate(chat) if t.role == USER), default=-1) for chat in chats]
-    asked = {chat[end].text.strip() if end >= 0 else None for chat, end in zip(chats, ends, strict=True)}
-    if (
-        context
-        and asked == {context[-1].text.strip()}
-        and all(end + 1 < len(chat) for chat, end in zip(chats, ends, strict=True))
-    ):
-        return context, [chat[end + 1 :] for chat, end in zip(chats, ends, strict=True)]
+    last = [max((i for i, t in enumerate(chat) if t.role == USER), default=-1) for chat in chats]
+    asked = {chat[i].text.strip() if i >= 0 else None for chat, i in zip(chats, last, strict=True)}
+    ends = [chat[i + 1 :] for chat, i in zip(chats, last, strict=True)]
+    if context and asked == {context[-1].text.strip()} and all(ends):
+        return context, ends
     if any(chat != chats[0] for chat in chats):
         raise NoComparison("answers to different prompts")
     return context, chats
+
+
+def common_turns(chats: Sequence[list[Turn]]) -> int:
+    """Return with how many equal turns all chats begin; each keeps at least one of its own."""
+    most = max(min(map(len, chats)) - 1, 0)
+    return next((i for i in range(most) if any(chat[i] != chats[0][i] for chat in chats)), most)
+
+
+def common_words(one: str, other: str) -> int:
+    """Return where the common beginning of two texts ends, between words; each text keeps at least a word.
+
+    >>> common_words("The sky is blue.", "The sky is black.")
+    10
+    """
+    limit = min(len(one.rstrip()), len(other.rstrip()))
+    end = next((i for i in range(limit) if one[i] != other[i]), max(limit - 1, 0))
+    while end and not (one[end].isspace() and other[end].isspace()):
+        end -= 1
+    return end
 
 
 def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
@@ -285,9 +257,8 @@ def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
         raise NoComparison("no prompt")
     start = common_words(*texts)
     if start == 0 and all(text.strip() for text in texts):
-        raise NoComparison(
-            "identical answers" if texts[0] == texts[1] else "no common beginning that could be the prompt"
-        )
+        none = "no common beginning that could be the prompt"
+        raise NoComparison("identical answers" if texts[0] == texts[1] else none)
     return texts[0][:start], [text[start:] for text in texts]
 
 
@@ -298,19 +269,17 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
     """Return a rank for each answer, of any numbers: lower is better."""
     if roles.how == "chosen":
         better = len(_side(record, roles.answers, roles))
-        told = [number_or_none(record.get(column), column) for column in roles.scores]
-        if len(told) == 2 and told[0] is not None and told[1] is not None and told[0] <= told[1]:
-            if told[0] < told[1]:
+        scores = [_number(record.get(column), column) for column in roles.scores]
+        if len(scores) == 2 and scores[0] is not None and scores[1] is not None and scores[0] <= scores[1]:
+            if scores[0] < scores[1]:
                 raise NoComparison("scores that contradict chosen and rejected")
             better = len(answers)
         return [*([1.0] * better), *([2.0] * (len(answers) - better))]
     if roles.how == "vote":
-        return read_vote(record.get(roles.said[0]), roles, names, answers, record)
-    if roles.how == "order":
-        return [float(i) for i in range(len(answers))]
-    if not roles.how:
-        return [None] * len(answers)
-    numbers = [number_or_none(value, name) for name, value in _numbers(record, roles)]
+        return _ranks_of_vote(record, roles, names, answers)
+    if roles.how in ("order", ""):
+        return [float(i) if roles.how else None for i in range(len(answers))]
+    numbers = [_number(value, name) for name, value in _numbers(record, roles)]
     if len(numbers) != len(answers):
         raise Unreadable(f"{len(numbers)} {roles.said[0]} for {len(answers)} {roles.answers[0]}; give each of them one")
     if roles.how == "rank":
@@ -318,8 +287,15 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
     return [None if value is None else -value for value in numbers]
 
 
-def _numbers(record: Record, roles: Roles) -> list[tuple[str, Any]]:
-    """Return the rank, score or one-hot vote of each answer, with its name."""
+def _number(value: Any, name: str) -> float | None:
+    found = number(value)
+    if found is None and not says_nothing(value):
+        raise Unreadable(f"{name!r} is not a number: {shorten(str(value))}; write a number")
+    return found
+
+
+def _numbers(record: Record, roles: Roles) -> Iterable[tuple[str, Any]]:
+    """Return the rank or score of each answer, with its name."""
     said = roles.said[0]
     if len(roles.answers) > 1 or roles.layout == "rows":
         return [(column, _given(record, column)) for column in roles.said]
@@ -327,9 +303,8 @@ def _numbers(record: Record, roles: Roles) -> list[tuple[str, Any]]:
         return [(said, value) for value in _list(record, said)]
     listed = opened(record[roles.answers[0]])
     if not all(isinstance(one, dict) and said in one for one in listed):
-        raise Unreadable(
-            f'{roles.answers[0]} has {shorten(str(listed))}; write [{{"answer": "...", "{said}": 1}}, ...]'
-        )
+        write = f'write [{{"answer": "...", "{said}": 1}}, ...]'
+        raise Unreadable(f"{roles.answers[0]} has {shorten(str(listed))}; {write}")
     return [(said, one[said]) for one in listed]
 
 
@@ -339,12 +314,57 @@ def _by_position(ranks: list[float | None], answers: list[str], record: Record) 
     Where the two differ, `chosen` and `rejected` of the same record tell.
     """
     ends = [opened(record.get(side), is_list=False) for side in ("chosen", "rejected")]
-    if not all(ends) or sorted(rank for rank in ranks if rank is not None) != list(range(len(answers))):
+    positions = list(range(len(answers)))
+    if not all(ends) or sorted(rank for rank in ranks if rank is not None) != positions:
         return ranks
     texts = [end if isinstance(end, str) else read_messages(end)[-1].text for end in ends]
-    best, worst = ranks.index(0), ranks.index(len(answers) - 1)
-    by_rank, by_position = ([answers[best], answers[worst]], [answers[int(ranks[i] or 0)] for i in (0, -1)])
-    return [float(ranks.index(i)) for i in range(len(answers))] if by_position == texts != by_rank else ranks
+    places = [ranks.index(i) for i in positions]
+    is_position = [answers[int(ranks[i] or 0)] for i in (0, -1)] == texts != [answers[places[i]] for i in (0, -1)]
+    return [float(place) for place in places] if is_position else ranks
+
+
+def _ranks_of_vote(record: Record, roles: Roles, names: list[str], answers: list[str]) -> list[float | None]:
+    """Return ranks from a vote: 1 for those that won, 2 for the others; or from a number between the `roles.ends`."""
+    value = record.get(roles.said[0])
+    won = opened(value)
+    if says_nothing(value) or won == []:
+        raise NoComparison("no vote")
+    if roles.ends and (given := number(value)) is not None:
+        if given == 0 and roles.ends == (1, 2):  # AlpacaFarm
+            return [1.0, 1.0]
+        low, high = sorted(roles.ends)
+        if not low <= given <= high:
+            raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; it must be from {low:g} to {high:g}")
+        return [*(abs(given - end) for end in roles.ends)]
+    votes = won if isinstance(won, list) else [value]
+    winners = {_winner(text_of(one), record, roles, names, answers) for one in votes}
+    return [1.0 if i in winners or -1 in winners else 2.0 for i in range(len(answers))]
+
+
+def _winner(text: str, record: Record, roles: Roles, names: list[str], answers: list[str]) -> int:
+    """Return the position of the answer that a vote names, or -1 for a tie.
+
+    It names an answer by its number, letter, side or id, by its column or model, by its text, or says `A>B`.
+    """
+    is_tie = bool(_TIES.match(plain_name(text)))
+    if roles.first and len(answers) == 2 and not is_tie:
+        return int(text.casefold() != roles.first.casefold())
+    for i, answer in enumerate(answers):
+        if text and (text == answer.strip() or text.casefold() in [name.casefold() for name in names[i : i + 1]]):
+            return i
+    models = [text_of(record.get(column)) for column in roles.models]
+    if text and text in models:
+        return models.index(text)
+    if is_tie:
+        return -1
+    if compared := _COMPARED.fullmatch(text):
+        one, sign, other = compared.groups()
+        return -1 if "=" in sign else _winner(one if ">" in sign else other, record, roles, names, answers)
+    words = plain_name(text).split("_")
+    named = {names.index(word) for word in words if word in names} or {SIDES[word] for word in words if word in SIDES}
+    if len(named) == 1 and (found := named.pop()) < len(answers):
+        return found
+    raise Unreadable(f"{roles.said[0]} is {shorten(text)}; write one of {', '.join(names)}, tie")
 
 
 # Rankings
@@ -352,7 +372,7 @@ def _by_position(ranks: list[float | None], answers: list[str], record: Record) 
 
 @dataclass
 class Gathered:
-    """The rankings of all records, those of one prompt one after the other, and what each says in the column `subset`."""
+    """The rankings of all records, those of one prompt together, and what each has in the column `subset`."""
 
     rankings: list[Ranking] = field(default_factory=list)
     subsets: list[str] = field(default_factory=list)
@@ -363,8 +383,8 @@ class Gathered:
 def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
     """Put what the records compare together to rankings.
 
-    What each record compares is a ranking of its own: several rankings of one prompt by one rater get a `group` each. Only single
-    answers are ranked against each other, those of one rater and group, and pairs of one group that make up a ranking become it again.
+    What each record compares is a ranking of its own: several of a prompt by one rater get a `group` each. Only single
+    answers are ranked against each other, and pairs of one group that make up a ranking become it again.
     """
     found = Gathered()
     by_prompt: dict[str, dict[tuple[str, str], list[Comparison]]] = {}
@@ -373,10 +393,10 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
             found.left_out[one.left_out or "an empty text"] += 1
         else:
             by_prompt.setdefault(one.prompt.strip(), {}).setdefault((one.rater, one.group), []).append(one)
+            found.unranked += one.ranks.count(None)
     for prompt, by_rater in by_prompt.items():
         for (rater, group), said in by_rater.items():
             rankings = _rankings_of(said, roles, found.left_out)
-            found.unranked += sum(rank is None for one in said for rank in one.ranks)
             numbered = (f"{group} {i}".strip() for i in count(1))
             groups = [group] if len(rankings) == 1 else (name for name in numbered if (rater, name) not in by_rater)
             for own, (answers, ranks, subset) in zip(groups, rankings):
@@ -385,16 +405,13 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
     return found
 
 
-def _rankings_of(
-    said: list[Comparison], roles: Roles, left_out: Counter[str]
-) -> list[tuple[list[str], list[int], str]]:
-    """Return one rater's rankings of a prompt in one group: answers, ranks, subset."""
-    together = [said] if roles.layout == "rows" else [[one] for one in said]
-    found: dict[Any, tuple[list[str], list[int], str]] = {}
-    for part in together:
+def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[Ranked]:
+    """Return one rater's rankings of a prompt in one group."""
+    found: dict[Any, Ranked] = {}
+    for part in [said] if roles.layout == "rows" else [[one] for one in said]:
         answers, subset = [answer.strip() for one in part for answer in one.answers], part[0].subset
         try:
-            kept, levels, twice = settle(answers, [rank for one in part for rank in one.ranks])
+            kept, levels, twice = distinct_answers(answers, [rank for one in part for rank in one.ranks])
         except NoComparison as reason:
             left_out[str(reason)] += 1
             continue
@@ -404,25 +421,20 @@ def _rankings_of(
         if key in found:
             left_out["an exact duplicate"] += 1
         found.setdefault(key, ([answers[i] for i in kept], levels, subset))
-    rankings = list(found.values())
-    if (
-        len(rankings) > 1
-        and roles.how == "chosen"
-        and roles.group
-        and all(len(answers) == 2 for answers, _, _ in rankings)
-    ):
-        whole = ranking_of([answers for answers, _, _ in rankings])
-        return [(*whole, rankings[0][2])] if whole else rankings
-    return rankings
+    pairs = [answers for answers, _, _ in found.values()]
+    if len(pairs) > 1 and roles.how == "chosen" and roles.group and all(len(pair) == 2 for pair in pairs):
+        whole = ranking_of(pairs)
+        return [(*whole, said[0].subset)] if whole else list(found.values())
+    return list(found.values())
 
 
-def settle(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[int], list[int], bool]:
+def distinct_answers(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[int], list[int], bool]:
     """Keep each answer once, without empty ones, those without a rank and those to which two ranks are given.
 
     Returns:
         The positions of the answers that are kept, their ranks from 1 without gaps, and whether any had two ranks.
 
-    >>> settle(["a", "b", "a", "c", "c"], [2, 5, 2, 1, 3])
+    >>> distinct_answers(["a", "b", "a", "c", "c"], [2, 5, 2, 1, 3])
     ([0, 1], [1, 2], True)
 
     Raises:
@@ -432,20 +444,10 @@ def settle(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[
     for answer, rank in zip(answers, ranks, strict=True):
         if rank is not None:
             given.setdefault(answer, set()).add(rank)
-    first = {answer: i for i, answer in reversed([*enumerate(answers)])}
-    kept = [first[answer] for answer, some in given.items() if answer and len(some) == 1]
+    kept = [answers.index(answer) for answer, levels in given.items() if answer and len(levels) == 1]
     levels = [next(iter(given[answers[i]])) for i in kept]
-    twice = any(len(some) > 1 for answer, some in given.items() if answer)
-    if not given:
-        raise NoComparison("no ranks")
+    twice = any(len(levels) > 1 for answer, levels in given.items() if answer)
     if len(set(levels)) < 2:
-        raise NoComparison(
-            "an empty text"
-            if "" in given
-            else TWO_PLACES
-            if twice
-            else "only ties"
-            if len(kept) > 1
-            else "only one answer"
-        )
+        why = TWO_PLACES if twice else "only ties" if len(kept) > 1 else "only one answer"
+        raise NoComparison("no ranks" if not given else "an empty text" if "" in given else why)
     return kept, dense_ranks(levels), twice

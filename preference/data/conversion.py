@@ -1,27 +1,42 @@
-"""Converting preference data: from any table, or a data set of the Hub, to the CSV of this project, or to pairs and lists."""
+"""Converting preference data: from any table, or a data set of the Hub, to our CSV, or to pairs and lists."""
 
+import itertools
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from preference.console import filled, make_console, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
-from preference.data.hub_datasets import is_dataset_name, read_dataset
+from preference.data.dialogues import ASSISTANT, USER, as_turns
 from preference.data.rankings import GROUP, Ranking, rankings_of
 from preference.data.roles import Roles
-from preference.data.tables import COLUMNS, KINDS, RATERS, STREAM, Table, kind_of, read_table, write_table
-from preference.data.target_formats import ALL, PAIRED, TARGETS, pairs_of, size_of_pairs
-from preference.data.values import text_of
+from preference.data.tables import (
+    COLUMNS,
+    KINDS,
+    RATERS,
+    STREAM,
+    Table,
+    first_line,
+    keys_of,
+    kind_of,
+    read_table,
+    write_table,
+)  # fmt: skip
+from preference.data.values import Record, text_of
 from preference.durable_files import back_up
 from preference.errors import InputError
-from preference.wording import as_size, plain, shorten
+from preference.wording import plain, shorten
 
-CONVERSATIONAL = "trl-conversational"
-MOST_BYTES = 2_000_000_000  # of pairs, which are made in memory
+ALL, BEST_WORST = "all", "best-worst"  # which pairs
+PAIRED = ("trl", "trl-conversational", "rewardbench")
+
+Pair = tuple[str, str]  # better, worse
 
 
 @dataclass(frozen=True)
@@ -36,39 +51,32 @@ class Target:
 
 def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, force: bool) -> Target:
     """Return what is written where; raise InputError if it is not clear, or cannot be written."""
-    kind = kind or (("csv" if to in (None, "csv") else "jsonl") if path == STREAM else kind_of(path))
+    is_csv = to in (None, "csv")
+    kind = kind or (("csv" if is_csv else "jsonl") if path == STREAM else kind_of(path))
     if not kind:
-        raise InputError(
-            f"{path}: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind"
-        )
+        kinds = f"use one of {', '.join(KINDS)}, or --kind"
+        raise InputError(f"{path}: the ending does not say what kind of file it is; {kinds}")
     if to is None and path != STREAM and kind not in ("csv", "xlsx"):
         raise InputError(f"{path}: say with --to what is written into it: {', '.join(TARGETS)}")
     to = to or "csv"
-    if kind in ("csv", "xlsx") and to in (CONVERSATIONAL, "lists"):
+    if kind in ("csv", "xlsx") and to in ("trl-conversational", "lists"):
         raise InputError(f"{path}: a CSV cannot hold lists, as --to {to} has them; write .jsonl, .json or .parquet")
     if pairs != ALL and to not in PAIRED:
         raise InputError(f"--pairs {pairs}: --to {to} writes no pairs; use one of {', '.join(PAIRED)}")
     if path != STREAM:
         if os.path.isdir(path) or not Path(path).resolve().parent.is_dir():
-            raise InputError(
-                f"{path}: {'a folder' if os.path.isdir(path) else 'its folder does not exist'}; name a file"
-            )
+            what = "a folder" if os.path.isdir(path) else "its folder does not exist"
+            raise InputError(f"{path}: {what}; name a file")
         if os.path.isfile(path) and not force:
-            raise InputError(
-                f"{path}: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"
-            )
+            ways = "choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"
+            raise InputError(f"{path}: exists; {ways}")
     return Target(path, to, kind, pairs)
 
 
 def convert(
-    source: str,
-    target: Target,
-    named: Mapping[str, str],
-    *,
-    config: str | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-) -> None:
+    source: str, target: Target, named: Mapping[str, str], *,
+    config: str | None = None, split: str | None = None, limit: int | None = None,
+) -> None:  # fmt: skip
     """Read and check all of a source, say how it was understood, then write it.
 
     Args:
@@ -88,21 +96,16 @@ def convert(
             gathered = gather(comparisons, roles)
     if table.cut_short:
         gathered.left_out[f"an end that was cut short ({table.cut_short})"] += 1
-    if not gathered.rankings:
-        raise InputError(
-            f"{table.source}: {_count(len(table.records), 'record')}, and no comparison: {_reasons(gathered)}"
-        )
-    _check_size(gathered.rankings, target)
-    for line in (*table.notes, f"{table.source}: {roles.told()}", f"first: {_shown(gathered.rankings[0])}"):
+    rankings, read = gathered.rankings, _count(len(table.records), "record")
+    if not rankings:
+        raise InputError(f"{table.source}: {read}, and no comparison: {_reasons(gathered)}")
+    for line in (*table.notes, f"{table.source}: {roles.told()}", f"first: {_shown(rankings[0])}"):
         _report(line, target)
     backup = back_up(target.path) if target.path != STREAM and Path(target.path).is_file() else None
-    written = write_target(gathered, target)
-    _report(
-        f"read {_count(len(table.records), 'record')} from {table.source}, wrote {_count(written, TARGETS[target.format][0])}"
-        f" ({_count(len(gathered.rankings), 'ranking')} of {_count(len({ranking.prompt for ranking in gathered.rankings}), 'prompt')})"
-        f" to {'standard output' if target.path == STREAM else target.path}",
-        target,
-    )
+    wrote = _count(write_target(gathered, target), TARGETS[target.format][0])
+    of = f"{_count(len(rankings), 'ranking')} of {_count(len({ranking.prompt for ranking in rankings}), 'prompt')}"
+    where = "standard output" if target.path == STREAM else target.path
+    _report(f"read {read} from {table.source}, wrote {wrote} ({of}) to {where}", target)
     if reasons := _reasons(gathered):
         _report(f"left out: {reasons}", target)
     if backup:
@@ -111,11 +114,10 @@ def convert(
 
 def _read(source: str, config: str | None, split: str | None, limit: int | None) -> Table:
     if is_dataset_name(source):
-        return read_dataset(source, config=config, split=split, limit=limit)
+        return read_dataset(source, config, split, limit)
     if config or split:
-        raise InputError(
-            f"{source}: --config and --split are for data sets of the Hub, as nvidia/HelpSteer2; this is no name of one, or a file here"
-        )
+        what = "--config and --split are for data sets of the Hub, as nvidia/HelpSteer2"
+        raise InputError(f"{source}: {what}; this is no name of one, or a file here")
     table = read_table(source)
     table.records = table.records[:limit]
     return table
@@ -126,46 +128,26 @@ def _read_contract(table: Table) -> tuple[Roles, Gathered]:
     ranked = rankings_of(table)
     prompt, answer, rank = table.need(*COLUMNS)
     group, rater, subset = (table.find(*names) or "" for names in ([GROUP], RATERS, ["subset"]))
-    subsets = {
-        tuple(text_of(record.get(column)) for column in (prompt, group, rater)): text_of(record.get(subset))
-        for record in table.records
-    }
+    keys = [tuple(text_of(record.get(name)) for name in (prompt, group, rater)) for record in table.records]
+    subset_of = dict(zip(keys, (text_of(record.get(subset)) for record in table.records), strict=True))
+    subsets = [subset_of.get(ranking.identity, "") for ranking in ranked.rankings]
     left_out = Counter(ranked.left_out.values()) + Counter({"an exact duplicate": len(ranked.duplicate_rows)})
-    roles = Roles(
-        (prompt,), (answer,), how="rank", said=(rank,), layout="rows", rater=rater, group=group, subset=subset
-    )
-    return roles, Gathered(
-        ranked.rankings,
-        [subsets.get(ranking.identity, "") for ranking in ranked.rankings],
-        left_out,
-        len(ranked.unranked_rows),
-    )
-
-
-def _check_size(rankings: list[Ranking], target: Target) -> None:
-    """Refuse pairs that would fill the memory: 20,000 ranked answers to a prompt are 200 million pairs."""
-    if target.format in PAIRED and target.pairs == ALL:
-        counts, sizes = zip(*map(size_of_pairs, rankings), strict=True)
-        if sum(sizes) > MOST_BYTES:
-            longest = max(rankings, key=lambda ranking: len(ranking.answers))
-            raise InputError(
-                f"--to {target.format}: all {sum(counts):,} pairs would be about {as_size(sum(sizes))} of text, too much for one file;"
-                f" {shorten(longest.prompt)} alone has {len(longest.answers):,} answers; write --pairs best-worst"
-            )
+    roles = Roles((prompt,), (answer,), how="rank", said=(rank,), layout="rows")
+    roles = replace(roles, rater=rater, group=group, subset=subset)
+    return roles, Gathered(ranked.rankings, subsets, left_out, len(ranked.unranked_rows))
 
 
 def write_target(gathered: Gathered, target: Target) -> int:
     """Write the rankings; return how many records were written."""
     rankings, paired = gathered.rankings, target.format in PAIRED
-    records_of = TARGETS[target.format][1]
     more = [name for name in ("group", "rater") if any(getattr(ranking, name) for ranking in rankings)]
     if paired and target.pairs == ALL and "group" not in more and any(len(ranking.answers) > 2 for ranking in rankings):
         more.insert(0, "group")
     with_subset = any(gathered.subsets) or target.format == "rewardbench"
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     for ranking, subset in zip(rankings, gathered.subsets, strict=True):
         about = {name: getattr(ranking, name) for name in more} | ({"subset": subset} if with_subset else {})
-        made = records_of(ranking, pairs_of(ranking, target.pairs) if paired else ())
+        made = TARGETS[target.format][1](ranking, pairs_of(ranking, target.pairs) if paired else ())
         records += (record if target.format == "lists" else record | about for record in made)
     if target.format == "rewardbench":
         records = [record | {"id": i} for i, record in enumerate(records, 1)]
@@ -179,12 +161,11 @@ def _shown(ranking: Ranking) -> str:
     >>> _shown(Ranking("Name a prime.", ["8", "7", "9"], [2, 1, 2]))
     "'Name a prime.': '7' is above '8' = '9'"
     """
-    levels = [
-        [shorten(a, 40) for a, rank in zip(ranking.answers, ranking.ranks, strict=True) if rank == level]
-        for level in sorted(set(ranking.ranks))
-    ]
-    some = [" = ".join(level[:2]) + " = ..." * (len(level) > 2) for level in levels[:3]]
-    return f"{shorten(ranking.prompt)}: {' is above '.join(some)}{' is above ...' if len(levels) > 3 else ''}"
+    levels: dict[int, list[str]] = {}
+    for rank, answer in sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda one: one[0]):
+        levels.setdefault(rank, []).append(shorten(answer, 40))
+    parts = [" = ".join(level[:2]) + " = ..." * (len(level) > 2) for level in levels.values()]
+    return f"{shorten(ranking.prompt)}: {' is above '.join([*parts[:3], *['...'] * (len(parts) > 3)])}"
 
 
 def _report(text: str, target: Target) -> None:
@@ -198,4 +179,139 @@ def _count(number: int, noun: str) -> str:
 
 def _reasons(gathered: Gathered) -> str:
     unranked = [f"{_count(gathered.unranked, 'answer')} without a rank or score"] if gathered.unranked else []
-    return ", ".join([*unranked, *(f"{count:,} with {why}" for why, count in (+gathered.left_out).most_common())])
+    return ", ".join([*unranked, *(f"{count:,} with {why}" for why, count in gathered.left_out.most_common())])
+
+
+# What is written: the CSV and labelled lists hold every comparison and tie; pairs of one ranking share its `group`, by
+# which the ranking is made of them again.
+
+
+def pairs_of(ranking: Ranking, which: str = ALL) -> Iterator[Pair]:
+    """Give all untied pairs of a ranking, or its best answer with its worst (the first of each where there are ties).
+
+    >>> list(pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 2])))
+    [('b', 'a'), ('b', 'c')]
+    """
+    by_rank = sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda one: one[0])
+    if which == BEST_WORST:
+        yield by_rank[0][1], next(answer for rank, answer in by_rank if rank == by_rank[-1][0])
+    else:
+        pairs = itertools.combinations(by_rank, 2)
+        yield from ((better, worse) for (rank, better), (other, worse) in pairs if rank < other)
+
+
+def _as_rows(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
+    """The CSV contract."""
+    ranked = zip(ranking.answers, ranking.ranks, strict=True)
+    return [{"prompt": ranking.prompt, "answer": answer, "rank": rank} for answer, rank in ranked]
+
+
+def _as_trl(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
+    """Pairs of texts, with the prompt. https://huggingface.co/docs/trl/dataset_formats#preference"""
+    return [{"prompt": ranking.prompt, "chosen": better, "rejected": worse} for better, worse in pairs]
+
+
+def _as_trl_conversational(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
+    """Pairs of messages; a prompt that was made of a chat becomes that chat again (see `dialogues`)."""
+
+    def messages(text: str, alone: str) -> list[Record]:
+        return [{"role": turn.role, "content": turn.text} for turn in as_turns(text, alone)]
+
+    roles = {"prompt": USER, "chosen": ASSISTANT, "rejected": ASSISTANT}
+    return [
+        {name: messages(record[name], alone) for name, alone in roles.items()} for record in _as_trl(ranking, pairs)
+    ]
+
+
+def _as_lists(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
+    """Labelled lists for the listwise losses of sentence-transformers, which allow no further column; 0 is the worst.
+
+    https://sbert.net/docs/cross_encoder/loss_overview.html
+    """
+    levels = sorted(set(ranking.ranks), reverse=True)
+    return [
+        {"query": ranking.prompt, "docs": ranking.answers, "labels": [levels.index(rank) for rank in ranking.ranks]}
+    ]
+
+
+# What --to names: what one record is called, and what makes the records of a ranking. RewardBench's rows are read by
+# `rewardbench --dataset FILE --load_json`; see github.com/allenai/reward-bench.
+TARGETS: dict[str, tuple[str, Callable[[Ranking, Iterable[Pair]], list[Record]]]] = {
+    "csv": ("ranked answer", _as_rows),
+    "trl": ("TRL preference pair", _as_trl),
+    "trl-conversational": ("TRL preference pair", _as_trl_conversational),
+    "lists": ("labelled list", _as_lists),
+    "rewardbench": ("RewardBench row", _as_trl),
+}
+
+# Data sets of the Hub, read through `datasets`, which runs no code of a data set.
+
+_DATASET = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]+)?")
+_REMEDIES = {  # by what an error, or its kind, is called
+    "gatedrepoerror|is a gated dataset": "its owner grants access on request; ask for it on https://huggingface.co/datasets/{name},"
+    " then run `hf auth login`",
+    "offline": "no such file here, and not in the cache of datasets, and HF_HUB_OFFLINE is set; unset it",
+    "config name is missing|builderconfig": "choose a configuration with --config ({whole})",
+    "bad split|unknown split": "{said}; choose another --split",
+    "scripts are no longer supported|trust_remote_code": "it is made by a program of its own, which is not run; look on"
+    " the Hub for a copy of it in Parquet",
+    "(repository|dataset)notfounderror": "no such file here, and no such data set on the Hub, or no access to it;"
+    " check the name",
+    "": "cannot be read through datasets ({kind}: {said}); download the files and name one",
+}
+
+
+def is_dataset_name(source: str) -> bool:
+    """Whether `source` is the name of a data set, and no file.
+
+    >>> is_dataset_name("nvidia/HelpSteer2"), is_dataset_name("data/pairs.jsonl")
+    (True, False)
+    """
+    is_name = bool(_DATASET.fullmatch(source)) and not kind_of(source)
+    return is_name and not Path(source).exists() and not Path(source).parent.is_dir()
+
+
+def read_dataset(name: str, config: str | None, split: str | None, limit: int | None) -> Table:
+    """Read a split of a data set: OWNER/NAME, or OWNER/NAME/FOLDER for the files in one of its folders.
+
+    With a limit only its first records are fetched; otherwise the split is downloaded, and kept in the library's cache.
+    """
+    owner, repository, *folder = name.split("/", 2)
+    offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON")
+    unreachable = "" if offline else _try_to_reach(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    if unreachable:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read at the import: what is in the cache is used at once
+    import datasets
+    import huggingface_hub
+
+    datasets.disable_progress_bars()
+    huggingface_hub.logging.set_verbosity_error()
+    streaming = limit is not None and not offline and not unreachable
+    try:
+        found = datasets.load_dataset(
+            f"{owner}/{repository}", config, data_dir=next(iter(folder), None), split=split, streaming=streaming
+        )
+        splits = {} if split else found
+        records = list(itertools.islice(next(iter(splits.values()), found), limit)) if len(splits) < 2 else []
+    except Exception as error:  # many kinds: of datasets, of huggingface_hub, of HTTP, of the formats
+        kinds = [type(one).__mro__ for one in (error, error.__cause__, error.__context__) if one]
+        said, whole = first_line(error), " ".join(str(error).split())[:300]
+        described = f"{whole} {' '.join(kind.__name__ for mro in kinds for kind in mro)}".lower()
+        remedy = next(remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, described))
+        why = remedy.format(name=name, said=said, whole=whole, kind=type(error).__name__)
+        raise InputError(f"{name}: {unreachable or why}") from None
+    if len(splits) > 1:
+        raise InputError(f"{name} has the splits {', '.join(map(str, splits))}; choose one with --split")
+    return Table(name, "parquet", keys_of(records), records, list(range(1, len(records) + 1)))
+
+
+def _try_to_reach(endpoint: str) -> str:
+    """Say why the Hub cannot be reached; "" where it can. The libraries would try for a minute."""
+    try:
+        urlopen(Request(endpoint, method="HEAD"), timeout=5).close()
+    except HTTPError:  # it answers
+        return ""
+    except OSError as error:
+        why = f"{endpoint} cannot be reached ({getattr(error, 'reason', error)})"
+        return f"no such file here, and {why}; try again, or download the files and name one"
+    return ""

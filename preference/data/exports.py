@@ -1,10 +1,10 @@
-"""Records that hold more than one comparison, or hold it deep inside: exports of annotation tools, trees of messages, forms.
+"""Records that hold several comparisons, or hold one deep inside: exports of annotation tools, trees, forms.
 
 `unfold` makes plain records of them, with columns as `roles` knows them. Other records stay as they are.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from preference.data.dialogues import are_messages
@@ -16,51 +16,35 @@ _GRID = re.compile(r"(.+?)\s*\[(.+)\]\s*", re.S)  # a row of a grid of Google Fo
 
 def unfold(records: Sequence[Record]) -> list[Numbered]:
     """Return the records, each with its index in `records`; those of a tool, a tree or a form as plain ones."""
-    if not records:
-        return []
-    names = set(records[0])
-    only = list(records[0].values()) if len(records) == 1 else []
-    if only and all(
-        isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only
-    ):  # a table by its columns, as pandas writes it
-        return [(0, {name: values.get(i) for name, values in records[0].items()}) for i in only[0]]
+    first, names = (records[0], set(records[0])) if records else ({}, set[str]())
+    only = list(first.values()) if len(records) == 1 else []
+    if only and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only):
+        # A table by its columns, as pandas writes it.
+        return [(0, {name: values.get(i) for name, values in first.items()}) for i in only[0]]
     if len(only) == 1 and _are_objects(only[0]) and not are_messages(only[0]):  # {"data": [...]}
         return [(0, record) for _, record in unfold(only[0])]
-    if isinstance(records[0].get("prompt"), dict) and "replies" in records[0]["prompt"]:
-        return _trees(
-            [(i, message) for i, record in enumerate(records) for message in _messages_of(record["prompt"], None)]
-        )
+    if isinstance(first.get("prompt"), dict) and "replies" in first["prompt"]:
+        trees = (_messages_of(record["prompt"], None) for record in records)
+        return _trees((i, message) for i, tree in enumerate(trees) for message in tree)
     if {"message_id", "parent_id", "text", "role"} <= names:
-        return _trees(list(enumerate(records)))
+        return _trees(enumerate(records))
+    parts: Callable[[Record], Iterable[Record]] = lambda record: [record]
     if {"data", "annotations"} <= names:
-        return [(i, made) for i, record in enumerate(records) for made in _label_studio(record)]
-    if {"fields", "responses"} <= names or any(
-        _are_answers_of_people(value) or name.endswith(".responses") for name, value in records[0].items()
-    ):
-        return [(i, made) for i, record in enumerate(records) for made in _argilla(record)]
-    if {"options", "accept"} <= names:  # Prodigy
-        raters = {"rater": next((name for name in ("_annotator_id", "_session_id") if name in names), "")}
-        return [
-            (
-                i,
-                {
-                    **record,
-                    "rater": record.get(raters["rater"]),
-                    "accept": record["accept"] if record.get("answer") == "accept" else None,
-                },
-            )
-            for i, record in enumerate(records)
-        ]
-    if sum(bool(_GRID.fullmatch(name)) for name in names) > 1:
-        return [(i, made) for i, record in enumerate(records) for made in _form(record)]
-    return list(enumerate(records))
+        parts = _label_studio
+    elif {"fields", "responses"} <= names or any(map(_are_argillas, first.items())):
+        parts = _argilla
+    elif {"options", "accept"} <= names:
+        parts = _prodigy
+    elif sum(bool(_GRID.fullmatch(name)) for name in names) > 1:
+        parts = _form
+    return [(i, made) for i, record in enumerate(records) for made in parts(record)]
 
 
 def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
-# OpenAssistant: a tree of messages, in which the siblings are ranked. https://huggingface.co/datasets/OpenAssistant/oasst1
+# OpenAssistant: a tree of messages with ranked siblings. https://huggingface.co/datasets/OpenAssistant/oasst1
 
 
 def _messages_of(message: Record, parent: str | None) -> Iterator[Record]:
@@ -69,123 +53,105 @@ def _messages_of(message: Record, parent: str | None) -> Iterator[Record]:
         yield from _messages_of(reply, message.get("message_id"))
 
 
-def _trees(messages: list[Numbered]) -> list[Numbered]:
+def _trees(numbered: Iterable[Numbered]) -> list[Numbered]:
     """Return a record for each message that has ranked answers: the path to it, and them. Rank 0 is the best."""
+    messages = list(numbered)
     by_id = {message["message_id"]: message for _, message in messages}
-    answers: dict[str, list[Numbered]] = {}
+    found: dict[str, Numbered] = {}
     for i, message in messages:
-        if message.get("role") == "assistant" and message.get("rank") is not None and message.get("parent_id") in by_id:
-            answers.setdefault(message["parent_id"], []).append((i, message))
-    found = []
-    for parent, siblings in answers.items():
-        path, at = list[Record](), by_id.get(parent)
-        while at and len(path) < len(by_id):  # no circle
-            path.insert(0, {"role": at["role"], "content": at["text"]})
-            at = by_id.get(at.get("parent_id") or "")
-        found.append(
-            (
-                siblings[0][0],
-                {"prompt": path, "answers": [{"text": one["text"], "rank": one["rank"]} for _, one in siblings]},
-            )
-        )
-    return found
+        parent = message.get("parent_id") or ""
+        if message.get("role") != "assistant" or message.get("rank") is None or parent not in by_id:
+            continue
+        if parent not in found:
+            path, at = list[Record](), by_id.get(parent)
+            while at and len(path) < len(by_id):  # no circle
+                path.insert(0, {"role": at["role"], "content": at["text"]})
+                at = by_id.get(at.get("parent_id") or "")
+            found[parent] = (i, {"prompt": path, "answers": []})
+        found[parent][1]["answers"].append({"text": message["text"], "rank": message["rank"]})
+    return list(found.values())
 
 
 # Label Studio: what several people said of one task. https://labelstud.io/guide/export
 
 
 def _label_studio(record: Record) -> Iterator[Record]:
-    data = {name: value for name, value in record["data"].items()}
-    listed: list[Record] = next(
-        (value for value in data.values() if _are_objects(value) and all("id" in one for one in value)), []
-    )
     for annotation in record["annotations"]:
         by = annotation.get("completed_by")
-        rater = by.get("email", by.get("id")) if isinstance(by, dict) else by
-        made, said = {**data, "rater": rater}, {}
+        made = {**record["data"], "rater": by.get("email", by.get("id")) if isinstance(by, dict) else by}
         for result in [] if annotation.get("was_cancelled") else annotation.get("result", []):
             value = result.get("value", {})
             if isinstance(order := value.get("ranker"), dict):
-                ids = [
-                    str(one)
-                    for one in order.get("rank") or next((ids for name, ids in order.items() if name != "_"), [])
-                ]
-                ranked = [
-                    {**one, "rank": ids.index(str(one["id"])) if str(one["id"]) in ids else None} for one in listed
-                ]
-                made = {name: ranked if value is listed else value for name, value in made.items()}
-            for kind in ("selected", "choices", "rating"):
-                if kind in value:
-                    told = value[kind]
-                    said["vote" if kind != "rating" else result.get("from_name", kind)] = (
-                        told[0] if isinstance(told, list) and told else told
-                    )
-        yield {**made, **said}
+                ids: list[Any] = order.get("rank") or next((ids for name, ids in order.items() if name != "_"), [])
+                ranks = {str(one): rank for rank, one in enumerate(ids)}
+                for name, listed in record["data"].items():
+                    if _are_objects(listed) and all("id" in one for one in listed):
+                        made[name] = [{**one, "rank": ranks.get(str(one["id"]))} for one in listed]
+            for kind in {"selected", "choices", "rating"} & value.keys():
+                said = value[kind]
+                name = "vote" if kind != "rating" else result.get("from_name", kind)
+                made[name] = said[0] if isinstance(said, list) and said else said
+        yield made
 
 
-# Argilla: `responses` of several people to several questions; version 1 has them in a column for each question. https://docs.argilla.io
+# Argilla: what several people answered to several questions; version 1 and the Hub have a column for each question
 
 
-def _are_answers_of_people(value: Any) -> bool:
-    return _are_objects(value) and all("value" in one and ({"user_id", "status"} & one.keys()) for one in value)
+def _are_argillas(column: tuple[str, Any]) -> bool:
+    name, value = column
+    return name.endswith(".responses") or (
+        _are_objects(value) and all("value" in one and ({"user_id", "status"} & one.keys()) for one in value)
+    )
 
 
 def _argilla(record: Record) -> Iterator[Record]:
     fields, questions = record.get("fields", {}), record.get("responses")
     if not isinstance(questions, dict):
-        questions = {name: value for name, value in record.items() if _are_answers_of_people(value)}
-        for name in [name for name in record if name.endswith(".responses")]:  # a data set on the Hub
-            people = zip(
-                record[name] or [], record.get(f"{name}.users") or [], record.get(f"{name}.status") or [], strict=False
-            )
-            questions[name.removesuffix(".responses")] = [
-                {"value": value, "user_id": who, "status": status} for value, who, status in people
-            ]
-        fields = fields or {
-            name: value for name, value in record.items() if name not in questions and ".responses" not in name
-        }
+        questions = {name: value for name, value in record.items() if _are_argillas((name, value))}
+        rest = {name: value for name, value in record.items() if name not in questions and ".responses" not in name}
+        fields = fields or rest
     by_user: dict[str, Record] = {}
-    for question, said in questions.items():
-        for one in said or []:
+    for question, answers in questions.items():
+        if question.endswith(".responses"):  # on the Hub
+            columns = (record[question], record.get(f"{question}.users"), record.get(f"{question}.status"))
+            people = zip(*(column or [] for column in columns))
+            answers = [dict(zip(("value", "user_id", "status"), one)) for one in people]
+            question = question.removesuffix(".responses")
+        for one in answers or []:
             if one.get("status", "submitted") == "submitted":
-                made = by_user.setdefault(str(one.get("user_id")), {**fields, "rater": one.get("user_id")})
-                made |= (
-                    _ranked_fields(fields, one["value"])
-                    if isinstance(one["value"], (list, dict))
-                    else {_named(question): one["value"]}
-                )
+                value, user = one["value"], one.get("user_id")
+                made = by_user.setdefault(str(user), {**fields, "rater": user})
+                if isinstance(value, (list, dict)):
+                    made["answers"] = _ranked_fields(fields, value)
+                else:  # what is no rating is the vote
+                    made[question if re.search(r"rating|score|\d$", question) else "vote"] = value
     yield from by_user.values() or [fields]
 
 
-def _ranked_fields(fields: Record, value: Any) -> Record:
+def _ranked_fields(fields: Record, value: Any) -> list[Record]:
     """Return the answers with their ranks: a value is names from best to worst, or names and ranks."""
     if isinstance(value, dict):
-        ranks = dict(zip(value.get("value", []), value.get("rank", []), strict=False))
+        ranks = dict(zip(value.get("value", []), value.get("rank", [])))
     elif all(isinstance(one, dict) for one in value):
         ranks = {one.get("value"): one.get("rank") for one in value}
     else:
         ranks = {name: i for i, name in enumerate(value)}
     texts = {name.replace("-", "_"): text for name, text in fields.items()}
-    return {
-        "answers": [{"text": texts.get(str(name).replace("-", "_"), ""), "rank": rank} for name, rank in ranks.items()]
-    }
+    return [{"text": texts.get(str(name).replace("-", "_"), ""), "rank": rank} for name, rank in ranks.items()]
 
 
-def _named(question: str) -> str:
-    """Return a question's name as the role it has: what is no rating is the vote."""
-    return question if re.search(r"rating|score|\d$", question) else "vote"
-
-
-# Google Forms: a row for each person, a column for each row of a grid
+def _prodigy(record: Record) -> Iterator[Record]:
+    rater = next((record[name] for name in ("_annotator_id", "_session_id") if name in record), None)
+    yield {**record, "rater": rater, "accept": record["accept"] if record.get("answer") == "accept" else None}
 
 
 def _form(record: Record) -> Iterator[Record]:
-    rater = next(
-        (value for name, value in record.items() if name.casefold() in ("email address", "username", "timestamp")), None
-    )
-    answers: dict[str, list[Record]] = {}
+    """A row for each person, a column for each row of a grid."""
+    raters = (v for name, v in record.items() if name.casefold() in ("email address", "username", "timestamp"))
+    found: dict[str, Record] = {}
+    rater = next(raters, None)
     for name, value in record.items():
         if cell := _GRID.fullmatch(name):
-            answers.setdefault(cell[1], []).append({"text": cell[2], "rank": number(value)})
-    for prompt, ranked in answers.items():
-        yield {"prompt": prompt, "answers": ranked, "rater": rater}
+            made = found.setdefault(cell[1], {"prompt": cell[1], "answers": [], "rater": rater})
+            made["answers"].append({"text": cell[2], "rank": number(value)})
+    yield from found.values()

@@ -54,12 +54,8 @@ def write_table(
 
     Args:
         kind: csv, jsonl, json, parquet or xlsx (see `kind_of`); a name that ends in .gz is compressed, too.
-        columns: of a CSV, Parquet file or sheet, in this order.
         form: how a CSV is written (`Table.form` of the one that was read).
         schema: the types of Parquet columns that are known (`Table.schema`).
-
-    Raises:
-        InputError: the kind cannot hold a value, or the target cannot be written.
     """
     name, records, form = "standard output" if str(target) == STREAM else str(target), list(records), form or Form()
     if str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
@@ -80,17 +76,14 @@ def write_table(
 def save_table(
     path: str | Path, table: "Table", *, removed: Collection[int] = (), added: Sequence[dict[str, Any]] = ()
 ) -> None:
-    """Write a table that was read from `path` back in its form, atomically, with what was changed in its records meanwhile.
+    """Write a table that was read from `path` back in its form, with what was changed in its records.
 
-    Titles, separators, types and columns stay; a prompt that stood in the first of its rows only does so again. A workbook
-    keeps its other sheets, its formats, and the cells that were not changed.
+    Titles, separators and types stay; a prompt that stood only in the first of its rows does so again. A workbook keeps
+    its other sheets, its formats, and the cells that were not changed.
 
     Args:
         removed: the indices of the records that go.
         added: records that come at the end.
-
-    Raises:
-        InputError: the kind cannot hold a value, or `path` cannot be written.
     """
     records: list[dict[str, Any]] = []
     above: dict[str, Any] = {}

@@ -1,7 +1,6 @@
-"""Tables, read whole: CSV as spreadsheets save it, JSONL, JSON, Parquet and .xlsx, each also as `.gz`; "-" is standard input.
+"""Tables, read whole: CSV as spreadsheets save it, JSONL, JSON, Parquet and .xlsx, each also as `.gz`.
 
-One record is a dict. The cells of a CSV or a sheet are the texts that were typed (`N/A` and `007` stay); the values of JSON and
-Parquet keep their types.
+A record is a dict. The cells of a CSV or a sheet are the texts that were typed (`N/A` and `007` stay).
 """
 
 import codecs
@@ -65,14 +64,13 @@ class Table:
     Attributes:
         source: the name of the file, for messages; "standard input" for "-".
         kind: csv, jsonl, json, parquet or xlsx.
-        columns: the keys of the records, as they were typed, in the order of appearance.
         numbers: the line on which each record starts (csv, jsonl), or its row.
-        rows: of a CSV, the row of each record in a spreadsheet, which lines within cells and `sep=` make differ from the line.
+        rows: of a CSV, the row of each record in a spreadsheet, which lines within cells make differ from the line.
         header: the line or row that names the columns.
-        places: the key of the column in each place of a row of a CSV or sheet; "" where there is neither a name nor content.
+        places: the key of the column in each place of a row; "" where there is neither a name nor content.
         filled: the columns of a record (by its index) whose value stands in a row above, as in merged cells.
         sheet: the title of the one that was read.
-        schema: the types of a Parquet file's columns (a `pyarrow.Schema`), else None.
+        schema: the types of a Parquet file's columns (a `pyarrow.Schema`).
         cut_short: the place of a last line of JSONL that was cut short and left out; "" where there is none.
         notes: sentences on how the table was read, to be shown.
     """
@@ -94,7 +92,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def at(self, i: int) -> str:
-        """Name the place of record `i` in messages; with its row and its prompt where a spreadsheet does not show its line.
+        """Name the place of record `i`, with its row and its prompt where a spreadsheet does not show its line.
 
         >>> Table("a.csv", "csv", ["prompt"], [{"prompt": "Why?"}], [7], rows=[3]).at(0)
         "a.csv:7 (row 3, prompt 'Why?')"
@@ -126,7 +124,7 @@ class Table:
         return f"{self.source}:{number}" if self.unit == "line" else f"{self.source}, row {number}"
 
     def find(self, *names: str) -> str | None:
-        """Return the column that has the first of these names that there is, in any case; raise TableError if two have it."""
+        """Return the column with the first of these names that there is, in any case; TableError if two have it."""
         for name in names:
             found = [column for column in self.columns if self.form.names.get(column, column).casefold() == name]
             if len(found) > 1:
@@ -157,16 +155,12 @@ class Table:
 def read_table(source: str | Path, kind: str | None = None, *, whole: bool = False) -> Table:
     """Read a table whole. The kind is told by the first bytes, or else by the ending of the name.
 
-    Rows of empty cells are skipped, and so is what stands above the header: `sep=;`, a title. Columns without a name and
-    without content are left out. Where a prompt stands only in the first of its rows, as in merged cells, the rows below it
-    get it, too.
+    Rows of empty cells are skipped, and so is what stands above the header: `sep=;`, a title. Columns without name and
+    content are left out. Where a prompt stands only in the first of its rows, the rows below it get it, too.
 
     Args:
+        source: a file, or "-" for standard input.
         whole: whether a last line of JSONL that was cut short is an error, too.
-
-    Raises:
-        InputError: the source cannot be read or is not of its kind, with file and line or row; a key or a column of a Parquet
-            file is there twice. Of a CSV or sheet every wrong row is named.
     """
     name, data = "standard input" if str(source) == STREAM else str(source), read_bytes(source)
     sha256, data = hashlib.sha256(data).hexdigest(), unzipped(name, data)
@@ -222,12 +216,12 @@ def unzipped(name: str, data: bytes) -> bytes:
 
 
 def read_text(path: str | Path) -> str:
-    """Return the text of a UTF-8 file, without a byte-order mark, its lines ended by LF; raise InputError if it cannot be read."""
+    """Return the text of a UTF-8 file, without a byte-order mark, its lines ended by LF."""
     return decode(str(path), read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def decode(name: str, data: bytes, remedy: str = "save the file as UTF-8") -> str:
-    """Return the text of a UTF-8 file, without its byte-order mark; raise InputError with the line of the first wrong byte."""
+    """Return the text of a UTF-8 file without its byte-order mark; the error names the line of the first wrong byte."""
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             start = f"the file starts with the bytes {mark.hex(' ')}"
@@ -288,7 +282,7 @@ def _find_header(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _from_rows(name: str, kind: str, rows: list[_Row], form: Form, problem: str = "") -> Table:
-    """Make a table of rows of cells; `problem` ended the reading, and is told after what is wrong with the rows before."""
+    """Make a table of rows of cells; `problem` ended the reading, and is told after those of the rows before."""
     rows = [row for row in rows if any(map(str.strip, row[2]))]
     table, problems = Table(name, kind, [], [], [], form=form), list[str]()
     if rows:
@@ -320,7 +314,7 @@ def _from_rows(name: str, kind: str, rows: list[_Row], form: Form, problem: str 
 
 
 def _fill_down(table: Table) -> None:
-    """Give rows without a prompt the one above them, and its group and rater, unless a prompt stands in two rows in a row."""
+    """Give rows without a prompt the one above, its group and rater, unless a prompt stands in two rows running."""
     prompt = next((column for column in table.columns if column.casefold() in PROMPTS), None)
     if prompt is None or not any(column.casefold() in ANSWERS for column in table.columns):
         return
@@ -333,12 +327,10 @@ def _fill_down(table: Table) -> None:
             table.filled[i] = [column for column in with_it if not record[column].strip()]
             record.update({column: above[column] for column in table.filled[i]})
     if table.filled:
-        several = len(table.filled) > 1
-        rows = (
-            f"{counted(len(table.filled), 'row')} without a prompt belong{'' if several else 's'} to the prompt above"
-        )
-        start = table.rows[next(iter(table.filled))]
-        table.notes.append(f"{table.source}: {rows} {'them' if several else 'it'}, from row {start} on")
+        number, start = len(table.filled), table.rows[next(iter(table.filled))]
+        belong = ("belongs", "it") if number == 1 else ("belong", "them")
+        what = "{} without a prompt {} to the prompt above {}".format(counted(number, "row"), *belong)
+        table.notes.append(f"{table.source}: {what}, from row {start} on")
 
 
 def _read_xlsx(name: str, data: bytes) -> Table:

@@ -1,4 +1,4 @@
-"""The values of other people's records, however a table writes them: numbers, lists, messages, objects within objects, names."""
+"""The values of other people's records, however a table writes them: numbers, lists, messages, names."""
 
 import json
 import math
@@ -11,12 +11,11 @@ from preference.wording import shorten
 NOTHING = {"", "n/a", "na", "nan", "none", "null", "-", "–", "?"}  # what a cell without a number or a vote holds
 _WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 _NUMBER = re.compile(
-    r"(?:rank|#)?\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)\s*(?:/\s*\d+|st|nd|rd|th|stars?|\.)?(?: choice| place)?",
-    re.I,
+    r"(?:rank|#)?\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d+)?)"
+    r"\s*(?:/\s*\d+|st|nd|rd|th|stars?|\.)?(?: choice| place)?"
 )
-_PYTHONS = re.compile(
-    r"\s*\[\s*(?:\{\s*'(?:role|content|from|value)'\s*:|('.*'|\".*')\s*\]\s*$)", re.S
-)  # a list as Python writes it, not JSON
+# A list as Python writes it, not JSON: of messages, or (in group 1) of texts.
+_PYTHONS = re.compile(r"\s*\[\s*(?:\{\s*'(?:role|content|from|value)'\s*:|('.*'|\".*')\s*\]\s*$)", re.S)
 
 Record = dict[str, Any]
 
@@ -32,32 +31,18 @@ def number(value: Any) -> float | None:
     [4.5, 5.0, 1.0, 10.0, 2.0, 3.0, 1.0, None, None, None]
     """
     if isinstance(value, str):
-        text = value.strip().lower()
-        match = _NUMBER.fullmatch(text)
+        match = _NUMBER.fullmatch(text := value.strip().lower())
         return float(match[1].replace(",", ".")) if match else _WORDS.get(text)
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        return float(value) if isinstance(value, bool) else None
     try:
-        return None if math.isnan(found := float(value)) else found
+        found = float(value) if hasattr(value, "__float__") else math.nan
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def number_or_none(value: Any, name: str) -> float | None:
-    """Return the number of an answer, or None where the value says nothing; raise Unreadable for anything else."""
-    found = number(value)
-    if found is None and not says_nothing(value):
-        raise Unreadable(f"{name!r} is not a number: {shorten(str(value))}; write a number")
-    return found
+        found = math.copysign(math.inf, value)
+    return None if math.isnan(found) else found
 
 
 def says_nothing(value: Any) -> bool:
     """Return whether a cell is empty, or a word for that."""
-    return (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or (isinstance(value, str) and value.strip().lower() in NOTHING)
-    )
+    return value is None or value != value or (isinstance(value, str) and value.strip().lower() in NOTHING)
 
 
 def opened(value: Any, *, is_list: bool = True) -> Any:
@@ -81,9 +66,8 @@ def opened(value: Any, *, is_list: bool = True) -> Any:
     if are_messages(found) or (is_list and isinstance(found, list)):
         return found
     if (python := _PYTHONS.match(value)) and (is_list or not python[1]):
-        raise Unreadable(
-            f"a list in Python's notation, not in JSON: {shorten(value)}; write the data as JSONL or Parquet instead"
-        )
+        what = f"a list in Python's notation, not in JSON: {shorten(value)}"
+        raise Unreadable(f"{what}; write the data as JSONL or Parquet instead")
     return value
 
 
@@ -93,8 +77,6 @@ def flat(record: Record) -> Record:
     >>> flat({"info": {"post": "p"}, "chosen": {"role": "assistant", "content": "a"}})
     {'info.post': 'p', 'chosen': {'role': 'assistant', 'content': 'a'}}
     """
-    if not any(isinstance(value, dict) for value in record.values()):
-        return record
     found: Record = {}
     for name, value in record.items():
         if isinstance(value, dict) and not are_messages(value):
@@ -105,7 +87,7 @@ def flat(record: Record) -> Record:
 
 
 def text_of(value: Any) -> str:
-    """Return the value of a cell as text. Whole numbers become 1.0 where a table lacks some of them; nothing and NaN are "".
+    """Return the value of a cell as text. A table that lacks some whole numbers has 1.0 for 1; nothing and NaN are "".
 
     >>> text_of(" Ann "), text_of(2.0), text_of(2.5), text_of(None), text_of(math.nan)
     ('Ann', '2', '2.5', '', '')

@@ -7,17 +7,12 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from preference.errors import InputError
 from preference.model.hub import Refused, Unavailable, cached_model, download_model, has_weights
 from preference.scripts import interrupt_in
 from preference.wording import name_some
 
-# How weights are loaded: no code of the folder is run, no pickle but one of tensors is read, and what did not fit is reported.
-LOAD_SAFELY: dict[str, Any] = {
-    "trust_remote_code": False, "weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True,
-}  # fmt: skip
 _LOAD_ERRORS = {  # a part of what Transformers says -> in plain words
     "contains custom code": "it needs code of its own, which is never run",
     "backend tokenizer": "its tokenizer files are missing or damaged",

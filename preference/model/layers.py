@@ -1,6 +1,7 @@
 """The layers of a sequence-classification model: which there are and which are frozen, what pools a middle one, and the output."""
 
 import copy
+from itertools import takewhile
 from types import MethodType
 
 import numpy as np
@@ -50,7 +51,7 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, be
     """
     stack = layer_stack(model)
     if layers is None:
-        layers = len(stack) // 3 if len(stack) else -1
+        layers = len(stack) // 3 if stack else -1
     if layers >= len(stack):
         too_many = f"the base model has {len(stack)} layers; leave at least one to train"
         raise InputError(f"--freeze-layers {layers}: {too_many}")
@@ -60,10 +61,8 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, be
             module.requires_grad_(True)
     elif layers >= 0:
         first_trained = next(stack[layers].parameters())
-        for parameter in model.parameters():  # in the order of definition: embeddings, layers, head
-            if parameter is first_trained:
-                break
-            parameter.requires_grad_(False)
+        for parameter in takewhile(lambda parameter: parameter is not first_trained, model.parameters()):
+            parameter.requires_grad_(False)  # in the order of definition: embeddings, layers, head
         # DeBERTa defines its embeddings of distances, and their norm, after the layers that read them.
         for name, module in model.named_modules():
             if isinstance(module, nn.Embedding) or name == "deberta.encoder.LayerNorm":

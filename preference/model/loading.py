@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -12,7 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from preference.model.base_models import LOAD_SAFELY, check_loaded, loading
+from preference.model.base_models import check_loaded, loading
 from preference.model.encoding import encode_pairs, pad_chunk, write_chats
 from preference.model.generator import converted_gguf
 from preference.model.layers import is_decoder, keep_head_in_fp32, output_layer
@@ -27,6 +28,22 @@ PLAIN_TEMPLATE = (
 FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 # What vocabularies call a token that was made for padding, or that no text contains.
 PADDING = ("<|finetune_right_pad_id|>", "<|reserved_special_token_0|>", "<pad>", "[PAD]", "<|pad|>")
+
+
+def read_model(
+    folder: str | Path, remedy: str, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, set[str]]:
+    """Read a sequence-classification model, its tokenizer, and which weights its folder lacks or has in another size.
+
+    No code of the folder is run, and no pickle but one of tensors is read.
+    """
+    with loading(folder, remedy):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, trust_remote_code=False, weights_only=True, ignore_mismatched_sizes=True, output_loading_info=True,
+            **options,
+        )  # fmt: skip
+    return model, tokenizer, {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
 
 
 def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
@@ -45,15 +62,11 @@ def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, Pr
         config.num_labels = 1
         config.problem_type = "regression"
         config.id2label, config.label2id = {0: "reward"}, {"reward": 0}
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        torch.manual_seed(seed)  # the new output's weights
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, dtype=torch.float32, **LOAD_SAFELY
-        )
+    torch.manual_seed(seed)  # the new output's weights
+    model, tokenizer, missing = read_model(folder, remedy, config=config, dtype=torch.float32)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     # What lies above the pretrained layers is new: the output layer, and the pooler that some models come without.
-    missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
     pretrained = {name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name}
     check_loaded(folder, model, tokenizer, pretrained, remedy)
     with loading(folder, remedy), torch.no_grad():

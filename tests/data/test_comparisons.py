@@ -5,10 +5,10 @@ from preference.data.comparisons import (
     Gathered,
     NoComparison,
     common_words,
+    distinct_answers,
     gather,
     ranking_of,
     read_comparisons,
-    settle,
 )
 from preference.data.rankings import Ranking
 from preference.data.roles import Roles
@@ -292,7 +292,7 @@ def test_ranks_start_at_one_and_answers_stand_once():
 )
 def test_ranks_that_compare_nothing(answers, ranks, why):
     with pytest.raises(NoComparison, match=why):
-        settle(answers, ranks)
+        distinct_answers(answers, ranks)
 
 
 @pytest.mark.parametrize("record", [{"prompt": "p\0"}, {"rejected": "b\ud800"}, {"rater": "\0"}])

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference.data.dialogues import Turn, Unreadable, as_text, as_turns, common_turns, read_dialogue, read_messages
+from preference.data.comparisons import common_turns
+from preference.data.dialogues import Turn, Unreadable, as_text, as_turns, read_dialogue, read_messages
 
 VALUES = settings(derandomize=True, database=None, deadline=None, max_examples=300)
 PIECES = ["User: ", "Assistant: ", "System: ", "Tool: ", "\\", "\n\n", "\n", "a", " ", "User:", ": "]
