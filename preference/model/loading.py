@@ -1,4 +1,4 @@
-"""A pretrained model made ready to score: one output, no dropout, a chat template for decoders, padding that is not text."""
+"""A pretrained model made ready to score: one output, no dropout, a decoder's chat template and padding."""
 
 import sys
 from pathlib import Path
@@ -47,7 +47,7 @@ def read_model(
 
 
 def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
-    """Load a base model, a folder or a GGUF file, with one output, and its tokenizer; say whether the output is pretrained.
+    """Load a base model (a folder or a GGUF file) with one output, its tokenizer, and whether the output is pretrained.
 
     Dropout is 0: on a CPU it doubles the time of a step, since its random numbers are drawn on one core and it forces
     attention off the fused path. A decoder's tokenizer gets a chat template, where it has none; an encoder's has none.
@@ -108,8 +108,8 @@ def give_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
 def give_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Pad on the right, with a token that no text has: the tokenizer's own, an unused one, or a new one.
 
-    transformers reads the reward at the last token that is not padding, so with padding = end of text it would skip the end.
-    No reward depends on the embedding of a new token.
+    transformers reads the reward at the last token that is not padding, so with padding = end of text it would skip
+    the end. No reward depends on the embedding of a new token.
     """
     used = {*tokenizer(write_chats(tokenizer, ["a"], ["b"])[0], add_special_tokens=False)["input_ids"]}
     used |= {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id}

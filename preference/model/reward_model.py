@@ -121,7 +121,7 @@ class RewardModel:
         return rewards
 
     def read_states(self, pairs: Sequence[dict], *, on_progress: Progress = lambda done: None) -> np.ndarray:
-        """Return what the output layer reads of each encoded pair: shape (pairs, width), float32, in the order given."""
+        """Return what the output layer reads of each encoded pair, in order: shape (pairs, width), float32."""
         layer, read = output_layer(self.model), []
         states = np.empty((len(pairs), layer.in_features), dtype=np.float32)
         hook = layer.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
