@@ -14,7 +14,7 @@ from preference.scripts import interrupt_in
 from preference.wording import name_some
 
 _LOAD_ERRORS = {  # a part of what Transformers says -> in plain words
-    "contains custom code": "it needs code of its own, which is never run",
+    "contains custom code": "it needs its own code, which is never run",
     "backend tokenizer": "its tokenizer files are missing or damaged",
     "Unrecognized configuration class": "Transformers has no model of this architecture for this task",
 }
