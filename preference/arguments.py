@@ -73,6 +73,7 @@ def _ranged(read: Callable[[str], Any], name: str, *ranges: tuple[Callable[[Any]
     """Return an argparse type that reads a number and refuses what one of `ranges` does not hold; `name` is for what is none."""
 
     def check(text: str) -> Any:
+        """Read the number."""
         number = read(text)
         for holds, words in ranges:
             if not holds(number):
