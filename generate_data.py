@@ -6,24 +6,14 @@
     python generate_data.py --data my_rankings.csv --again review.csv
 
 Reads prompts (default: the sample's five). Writes candidates.jsonl (the sampled answers), training_data.csv (your
-rankings: prompt, answer, rank; 1 is best) and ranking_log.jsonl (what was shown, and when). Stop at any time: every
-ranking that you confirmed is saved, and the next start continues from there. With --again, reads what
-review_rankings.py wrote and shows the rankings again that models dispute; a new ranking replaces the earlier one.
+rankings: prompt, answer, rank; 1 is best) and ranking_log.jsonl (what was shown, and when). Stop at any time: what you
+confirmed is saved. With --again, shows what models dispute, by a review; a new ranking replaces the earlier one.
 """
 
 import argparse
 from pathlib import Path
 
-from preference.arguments import (
-    HelpFormatter,
-    Parser,
-    above,
-    at_least,
-    command_line,
-    from_to,
-    random_seed,
-    settings_from,
-)
+from preference.arguments import HelpFormatter, Parser, above, at_least, command_line, from_to, settings_from
 from preference.console import say
 from preference.data.candidates import DEFAULT_CANDIDATES, SamplingSettings
 from preference.errors import InputError
@@ -31,43 +21,32 @@ from preference.model.base_models import GENERATOR_DEFAULT
 from preference.scripts import run_script
 from preference.wording import flag_with
 
-AGAIN_FLAGS = ["data", "again", "top", "log", "guidelines", "seed"]  # those that say what --again does
-OTHER_JOBS = ["--prompts", "--candidates", "--recheck", "--generate-only"]  # that do not go with it
-
 
 def build_parser() -> argparse.ArgumentParser:
-    parser, default = Parser(description=__doc__.partition("\n")[0], formatter_class=HelpFormatter), SamplingSettings()
+    parser = Parser(description=__doc__.partition("\n")[0], formatter_class=HelpFormatter)
+    default = SamplingSettings()
     # fmt: off
     add = parser.add_argument_group("files").add_argument
-    add("--prompts", type=Path,
-        help="one prompt per line, or a table with a prompt column (default: the sample's five prompts)")
-    add("--data", type=Path, default=Path("training_data.csv"),
-        help="the table that the rankings go to; existing rows are kept")
-    add("--candidates", type=Path,
-        help="sampled answers, a JSONL file with prompt and answers; one that another program wrote is ranked as it is"
-        f" (default: {DEFAULT_CANDIDATES})")
+    add("--prompts", type=Path, help="one prompt per line, or a table with a prompt column (default: the sample's)")
+    add("--data", type=Path, default=Path("training_data.csv"), help="the table for the rankings; its rows are kept")
+    add("--candidates", type=Path, help=f"sampled answers, or another program's (default: {DEFAULT_CANDIDATES})")
     add("--log", type=Path, help="log of what was shown, and when (default: ranking_log.jsonl beside --data)")
     add("--again", type=Path, metavar="REVIEW",
-        help="what review_rankings.py wrote: show the rankings of --data again that models dispute, most disputed first")
+        help="what review_rankings.py wrote: show what models dispute in --data again, most disputed first")
     add("--top", type=at_least(1), metavar="N", help="with --again: only the N most disputed rankings (default: all)")
     add = parser.add_argument_group("sampling candidates").add_argument
-    add("--generator", default=GENERATOR_DEFAULT,
-        help="a causal language model: a folder, a GGUF file, or a name on the Hugging Face Hub")
+    add("--generator", default=GENERATOR_DEFAULT, help="a causal language model: a folder, a GGUF file or a Hub name")
     add("--num-candidates", type=at_least(2), default=default.num_candidates, help="answers per prompt")
     add("--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="maximum answer length in tokens")
     add("--temperature", type=above(0), default=default.temperature, help="higher values give more varied answers")
-    add("--top-p", type=from_to(1e-6, 1), default=default.top_p,
-        help="sample from the most likely tokens, whose probabilities add up to this")
-    add("--seed", type=random_seed, default=default.seed,
-        help="random seed for sampling, and for the order of the answers on the screen")
+    add("--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from tokens that add up to this")
+    add("--seed", type=at_least(0, 2**32 - 1), default=default.seed, help="for sampling, and the order on the screen")
     add("--device", default="cpu", help="cpu, cuda or mps")
     add("--generate-only", action="store_true", help="stop after sampling; rank later")
     add = parser.add_argument_group("ranking").add_argument
     add("--guidelines", type=Path, help="a text file that ? shows instead of the built-in guidelines")
-    add("--recheck", type=from_to(0, 1), default=0.0,
-        help="show this share of the prompts a second time, reshuffled, to measure agreement")
-    add("--model", action=argparse.BooleanOptionalAction, default=True,
-        help="let a model learn as you rank, in the background; m tells how well it does")
+    add("--recheck", type=from_to(0, 1), default=0.0, help="show this share of the prompts twice, to measure agreement")
+    add("--model", action=argparse.BooleanOptionalAction, default=True, help="let a model learn as you rank; m asks it")
     # fmt: on
     return parser
 
@@ -84,7 +63,8 @@ def given(args: argparse.Namespace, *names: str) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    others = [flag for flag in OTHER_JOBS if getattr(args, flag[2:].replace("-", "_")) not in (None, False, 0.0)]
+    words = given(args, "prompts", "candidates", "recheck", "generate_only")
+    others = [word.partition("=")[0] for word in words if word.startswith("--")]
     if args.again and others:
         raise InputError(f"--again shows rankings of --data again; leave out {' and '.join(others)}")
     if args.top and not args.again:
@@ -92,7 +72,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from preference.jobs.ranking import Files, NextSteps, Sampler, rank, rank_again
 
-    names = AGAIN_FLAGS if args.again else [name for name in vars(args) if name != "generate_only"]
+    of_again = ["data", "again", "top", "log", "guidelines", "seed"]
+    names = of_again if args.again else [name for name in vars(args) if name != "generate_only"]
     output = flag_with("--output", args.again) if args.again and args.again != Path("review.csv") else []
     steps = NextSteps(
         rank=command_line("generate_data.py", given(args, *names)),

@@ -4,13 +4,14 @@
     python score_answers.py answers.csv --output scored.csv
     python score_answers.py --prompt "Name a prime number" --answer "7" --answer "Bananas are yellow."
 
-Reads CSV, JSONL, JSON, Parquet or .xlsx (each also as .gz), from a file or a pipe ("-"), and writes the same records in the
-same order and format, with
-- reward (higher is better), rank_in_prompt (1 is the best) and percentile (how many per cent of the training answers have a
-  lower reward) for one answer in a record; lists of them for a list of answers, of which a CSV or a sheet gets one row each;
+Reads CSV, JSONL, JSON, Parquet or .xlsx (each also as .gz), from a file or a pipe ("-"), and writes the same records
+in the same order and format, with
+- reward (higher is better), rank_in_prompt (1 is the best) and percentile (how many per cent of the training answers
+  have a lower reward) for one answer in a record; lists of them for a list of answers, of which a CSV or a sheet gets
+  one row each;
 - reward_chosen, reward_rejected, margin, and the probability that a person prefers the chosen one for a pair.
-Where the file says which answer is better, how the rewards agree with it is printed at the end. docs/formats.md names the
-columns that are understood.
+Where the file says which answer is better, how the rewards agree with it is printed at the end. docs/formats.md names
+the columns that are understood.
 """
 
 import argparse
@@ -60,10 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = ScoringSettings(
         args.model, args.output, args.force, args.device, args.precision, args.best, args.column, named_roles(args)
     )
-    try:
-        score_by_hand(args.prompt, args.answer, settings) if args.data is None else score_file(args.data, settings)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("" if args.output == "-" else "nothing was written") from None
+    score_by_hand(args.prompt, args.answer, settings) if args.data is None else score_file(args.data, settings)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""95 % intervals over prompts: the one bootstrap of this project, and what keeps it from claiming too much of few prompts."""
+"""95 % intervals over prompts: a bootstrap, and what keeps it from claiming too much of few prompts."""
 
 import numpy as np
 from scipy import stats
@@ -11,13 +11,10 @@ _NORMAL_95 = 1.96
 def bootstrap_interval(right: np.ndarray, pairs: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of the share sum(right) / sum(pairs), from a bootstrap over prompts (Efron 1979).
 
-    Prompts are resampled, since the pairs of one prompt are not independent. With few prompts the plain percentile interval
-    is too narrow, so the percentiles are moved outwards by as much as Student's interval of a mean is wider than the normal
-    one (the expanded percentile interval of Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3).
-
-    Where all or nearly all is right, resampling finds no spread, and the interval would shrink to a point. So it is never
-    narrower than the score interval of Wilson (1927) on as many independent comparisons as the pairs are worth: a ranking of
-    n answers has n (n − 1) / 2 pairs, which follow from n − 1 comparisons.
+    With few prompts the plain percentile interval is too narrow, so the percentiles are moved outwards by as much as
+    Student's interval of a mean is wider than the normal one (the expanded percentile interval of Hesterberg 2015,
+    "What Teachers Should Know About the Bootstrap", section 5.3). Where nearly all is right, resampling finds no
+    spread, so it is never narrower than Wilson's interval (1927) on as many independent comparisons as the pairs are worth.
 
     Args:
         right: how many pairs of each prompt are right, shape (prompts,).
@@ -33,15 +30,11 @@ def bootstrap_interval(right: np.ndarray, pairs: np.ndarray, *, seed: int = 0) -
 
 
 def lead_interval(right: np.ndarray, other: np.ndarray, pairs: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of the lead (sum(right) − sum(other)) / sum(pairs) of one way to order the pairs over another.
+    """Return the 95 % interval of the lead (sum(right) − sum(other)) / sum(pairs) of one way to order the pairs.
 
-    It is that of `bootstrap_interval`, but never narrower than the score intervals of what was won and of what was lost, put
-    together by the square roots of their squares (method 10 of Newcombe 1998, "Improved confidence intervals for the
-    difference between binomial proportions based on paired data").
-
-    Args:
-        right, other: how many pairs of each prompt each of the two has right, shape (prompts,).
-        pairs: as in `bootstrap_interval`.
+    It is that of `bootstrap_interval`, but never narrower than Wilson's intervals of what was won and of what was lost,
+    put together by the square roots of their squares (method 10 of Newcombe 1998, "Improved confidence intervals for
+    the difference between binomial proportions based on paired data").
 
     >>> low, high = lead_interval(np.full(10, 6.0), np.full(10, 6.0), np.full(10, 6.0))
     >>> round(low, 3), round(high, 3)
@@ -51,7 +44,7 @@ def lead_interval(right: np.ndarray, other: np.ndarray, pairs: np.ndarray, *, se
     low, high = _resampled(difference, pairs, seed)
     won, lost = np.maximum(difference, 0), np.maximum(-difference, 0)
     (won_low, won_high), (lost_low, lost_high) = _wilson(won, pairs), _wilson(lost, pairs)
-    lead, gain, loss = (some.sum() / pairs.sum() for some in (difference, won, lost))
+    lead, gain, loss = (values.sum() / pairs.sum() for values in (difference, won, lost))
     least = lead - np.hypot(gain - won_low, lost_high - loss)
     most = lead + np.hypot(won_high - gain, loss - lost_low)
     return min(low, float(least)), max(high, float(most))
@@ -65,20 +58,16 @@ def _resampled(sums: np.ndarray, counts: np.ndarray, seed: int) -> tuple[float, 
         part = values[start : start + at_once]
         drawn = generator.integers(prompts, size=(len(part), prompts))
         part[:] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(values, _percentiles(prompts))
+    # one prompt has no spread, so that any percentiles do
+    outside = (
+        stats.norm.cdf(-((prompts / (prompts - 1)) ** 0.5) * stats.t.ppf(0.975, prompts - 1)) if prompts > 1 else 0.025
+    )
+    low, high = np.quantile(values, [outside, 1 - outside])
     return float(low), float(high)
 
 
-def _percentiles(prompts: int) -> list[float]:
-    """Return the two percentiles of the bootstrap that bound the interval; one prompt has no spread, so any do."""
-    if prompts < 2:
-        return [2.5, 97.5]
-    outside = 100 * float(stats.norm.cdf(-((prompts / (prompts - 1)) ** 0.5) * stats.t.ppf(0.975, prompts - 1)))
-    return [outside, 100 - outside]
-
-
 def _wilson(right: np.ndarray, pairs: np.ndarray) -> tuple[float, float]:
-    """Return Wilson's interval of sum(right) / sum(pairs) on the number of independent comparisons that give a share this variance."""
+    """Return Wilson's interval of sum(right) / sum(pairs) on the independent comparisons that the pairs are worth."""
     share = right.sum() / pairs.sum()
     # pairs ** 2 / comparisons of each prompt, where n (n - 1) / 2 pairs are n - 1 comparisons
     comparisons = pairs.sum() ** 2 / (pairs * (1 + np.sqrt(1 + 8 * pairs)) / 4).sum()

@@ -287,7 +287,7 @@ def run_script(name: str, *arguments, cwd: Path, status: int | None = 0, stdin: 
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2)]
     before, given = Path.cwd(), sys.stdin
     os.chdir(cwd)
-    sys.stdin = io.StringIO(stdin or "")
+    sys.stdin = io.TextIOWrapper(io.BytesIO((stdin or "").encode(errors="surrogateescape")), encoding="utf-8")
     try:
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             try:

@@ -576,9 +576,9 @@ def test_from_standard_input_to_standard_output(tmp_path):
     assert unwrapped(done.stderr).endswith(
         "read 2 records from standard input, wrote 4 ranked answers (2 rankings of 2 prompts) to standard output"
     )
-    back = run_process("convert_rankings.py", "-", "-", "--to", "trl-conversational", cwd=tmp_path, stdin=done.stdout)
+    back = run_script("convert_rankings.py", "-", "-", "--to", "trl-conversational", cwd=tmp_path, stdin=done.stdout)
     assert [json.loads(line) for line in back.stdout.splitlines()] == records
-    wrong = run_process(
+    wrong = run_script(
         "convert_rankings.py",
         "-",
         "-",

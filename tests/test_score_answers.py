@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import read_csv, rewards_of, run_process, run_script
+from conftest import read_csv, rewards_of, run_script
 from known_formats import write
 
 from preference.data.tables import read_table, write_table
@@ -184,8 +184,8 @@ def test_what_several_people_ranked_is_ranked_once(measured_model, tmp_path):
     ]
     with open(tmp_path / "raters.csv", "w", newline="") as file:
         csv.writer(file).writerows([["prompt", "answer", "rank", "annotator"], *rows])
-    for run, source in ((run_script, "raters.csv"), (run_process, "-")):
-        done = run(
+    for source in ("raters.csv", "-"):
+        done = run_script(
             "score_answers.py",
             "--model",
             measured_model,
@@ -314,7 +314,7 @@ def test_an_empty_answer_is_named_and_not_scored(measured_model, tmp_path):
 
 def test_a_prompt_that_comes_back_in_a_pipe_gets_right_ranks(measured_model, tmp_path):
     text = "prompt,answer\nread,books\nmake good coffee,beans\nread,N/A\n"
-    done = run_process("score_answers.py", "--model", measured_model, "-", cwd=tmp_path, stdin=text)
+    done = run_script("score_answers.py", "--model", measured_model, "-", cwd=tmp_path, stdin=text)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {rows[0]["rank_in_prompt"], rows[2]["rank_in_prompt"]} == {"1", "2"} and rows[1]["rank_in_prompt"] == "1"
 

@@ -1,4 +1,4 @@
-"""Agreement with people: the rankings that a table's labels make up, and how well raters agree who ranked the same answers."""
+"""Agreement with people: the rankings that a table's labels make up, and how well raters of the same answers agree."""
 
 import random
 from collections import defaultdict
@@ -52,8 +52,8 @@ class RaterAgreement:
     """How well the raters of a prompt agree who rank the same answers.
 
     `share` is the share of pairs, untied for both of two raters, that they order alike, with its 95 % `interval`: the
-    accuracy of a model that is as good as another rater. `alpha` is Krippendorff's alpha for ordinal values: 1 where all
-    agree, 0 for chance; None where every shared answer has the same rank.
+    accuracy of a model that is as good as another rater. `alpha` is Krippendorff's alpha for ordinal values: 1 where
+    all agree, 0 for chance; None where every shared answer has the same rank.
     """
 
     prompts: int
@@ -92,7 +92,7 @@ def _count_alike(left: Ranking, right: Ranking) -> tuple[int, int]:
 
 
 def _alpha(rankings: Sequence[Ranking]) -> float | None:
-    """Return Krippendorff's alpha of the places of the answers among those that at least two raters of their prompt share."""
+    """Return Krippendorff's alpha of the places of the answers that at least two raters of their prompt share."""
     rows = pd.DataFrame(
         [
             (ranking.key, ranking.rater, answer, rank)

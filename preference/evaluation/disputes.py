@@ -1,43 +1,82 @@
-"""Which rankings a model disputes: how much margin it puts on the wrong side of the person's order."""
+"""Which rankings models dispute, which look reversed, and review.csv, which holds all of them, most disputed first."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import expit, logit
 
-from preference.data.rankings import Ranking
-from preference.evaluation.calibration import sample_margins
-from preference.evaluation.metrics import pair_margins, split_rewards
+from preference.data.rankings import Ranking, identities
+from preference.data.tables import Table, format_csv
+from preference.evaluation.calibration import fit_temperature
+from preference.evaluation.metrics import by_ranking, pair_margins, predicted_ranks
 
-_ORDERS = 200
-
-
-def dispute_of(ranking: Ranking, rewards: np.ndarray) -> float:
-    """Return the margins on the wrong side, summed over the ranking's untied pairs; 0 where the model agrees with all of them.
-
-    >>> dispute_of(Ranking("p", ["a", "b", "c"], [1, 2, 3]), np.array([1.0, 0.0, 0.5]))
-    0.5
-    """
-    margins = pair_margins(ranking, rewards)
-    return float(np.maximum(-margins, 0.0).sum())
+ADDED = ["reward", "predicted_rank", "dispute"]  # columns of review.csv
+CERTAIN = 0.9  # probability from which a ranking is called reversed
+_ROUNDS, _DRAWS = 20, 200
+_PRIOR = (0.2, 10.0)  # as if 10 rankings had been seen before, 0.2 of them reversed
 
 
 def disputes_of(rankings: Sequence[Ranking], rewards: np.ndarray) -> np.ndarray:
-    """Return `dispute_of` every ranking: shape (rankings,)."""
-    return np.asarray(
-        [dispute_of(r, values) for r, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
-    )
+    """Return the margins on the wrong side, summed over each ranking's untied pairs: shape (rankings,).
 
-
-def expected_disputes(
-    rankings: Sequence[Ranking], rewards: np.ndarray, threshold: float, temperature: float, *, seed: int = 0
-) -> float:
-    """Return how many rankings chance alone would make as disputed as `threshold`.
-
-    Chance is a person whose order follows the model's own win probabilities: see `sample_margins`.
+    >>> disputes_of([Ranking("p", ["a", "b", "c"], [1, 2, 3])], np.array([1.0, 0.0, 0.5])).tolist()
+    [0.5]
     """
-    generator = np.random.default_rng(seed)
-    expected = 0.0
-    for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True):
-        margins = sample_margins(ranking, values, temperature, _ORDERS, generator)
-        expected += float((np.maximum(-margins, 0).sum(axis=1) >= threshold).mean())
-    return expected
+    return np.asarray([np.maximum(-pair_margins(r, values), 0.0).sum() for r, values in by_ranking(rankings, rewards)])
+
+
+def chance_disputes(
+    rankings: Sequence[Ranking], rewards: np.ndarray, temperature: float, *, seed: int = 0
+) -> np.ndarray:
+    """Return the disputes of people whose orders follow the rewards' own odds: shape (draws, rankings).
+
+    Orders are drawn from the Plackett-Luce model: rewards with Gumbel noise, sorted, with the ranking's own ties.
+    """
+    generator, drawn = np.random.default_rng(seed), []
+    for ranking, values in by_ranking(rankings, rewards):
+        noisy, ranks = values / temperature + generator.gumbel(size=(_DRAWS, len(values))), np.sort(ranking.ranks)
+        best_first = values[np.argsort(-noisy, axis=1)]
+        wrong = np.maximum(best_first[:, None, :] - best_first[:, :, None], 0.0)  # by how much j is above i
+        drawn.append(wrong[:, ranks[:, None] < ranks].sum(axis=1))
+    return np.stack(drawn, axis=1)
+
+
+def find_reversed(rankings: Sequence[Ranking], rewards: np.ndarray) -> list[int]:
+    """Return the positions of rankings that look reversed (the highest number for the best answer), surest first.
+
+    Each ranking is taken to follow the rewards' odds, either as it stands or turned round. The share of turned ones and
+    the temperature are found by expectation maximisation (Dempster et al. 1977): a few wrong pairs are not enough.
+
+    Args:
+        rewards: of models that never saw the rankings' prompts, for all answers in order: shape (answers,).
+    """
+    margins = [pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)]
+    both_ways, sizes = np.concatenate([*margins, *(-part for part in margins)]), [len(part) for part in margins]
+    # all pairs of n answers follow from n - 1 comparisons
+    evidence = np.array([part.mean() * (len(r.answers) - 1) for r, part in zip(rankings, margins, strict=True)])
+    turned = np.zeros(len(rankings))  # probabilities
+    for _ in range(_ROUNDS):
+        temperature = fit_temperature(both_ways, np.concatenate([np.repeat(p, sizes) for p in (1 - turned, turned)]))
+        share = (turned.sum() + _PRIOR[0]) / (len(rankings) + _PRIOR[1])
+        turned = expit(logit(share) - evidence / temperature)
+    return [int(i) for i in np.argsort(-turned, kind="stable") if turned[i] >= CERTAIN]
+
+
+def review_csv(table: Table, rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray) -> bytes:
+    """Return the rows of `table` that are part of one of its `rankings`, most disputed first, as `table` was written.
+
+    The columns `ADDED` are new; where the table has them already, being an earlier review, they are replaced.
+    """
+    places = np.argsort(np.argsort(-disputes, kind="stable"))
+    scores = {
+        (ranking.identity, answer): (place, f"{reward:.4f}", rank, f"{dispute:.4f}")
+        for (ranking, values), place, dispute in zip(by_ranking(rankings, rewards), places, disputes, strict=True)
+        for answer, reward, rank in zip(ranking.answers, values, predicted_ranks(values), strict=True)
+    }
+    kept, (answer,), rows = [name for name in table.columns if name not in ADDED], table.need("answer"), []
+    for key, record in zip(identities(table), table.records, strict=True):
+        if score := scores.get((key, record[answer].strip())):  # an answer without a rank has none
+            row = {name: record.get(name) for name in kept} | dict(zip(ADDED, score[1:], strict=True))
+            rows.append((score[0], row))
+    rows.sort(key=lambda row: row[0])
+    return format_csv(table.source, [*kept, *ADDED], [row for _, row in rows], table.form)

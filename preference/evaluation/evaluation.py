@@ -1,4 +1,4 @@
-"""What rewards prove: the metrics of one part beside its baselines, four checks, and one closing sentence."""
+"""What rewards prove: metrics beside baselines, four checks, one closing sentence; and two models compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,12 @@ from preference.data.rankings import Ranking
 from preference.evaluation.agreement import RaterAgreement, rater_agreement
 from preference.evaluation.metrics import (
     Metrics,
-    PairCounts,
     RewardSpread,
     answer_lengths,
+    by_ranking,
     count_pairs,
     measure_agreement,
     measure_spread,
-    split_rewards,
 )
 from preference.statistics import lead_interval
 from preference.wording import counted
@@ -41,23 +40,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One part's rankings and rewards, and what they prove.
+    """One part's rankings and rewards, and what they prove; `training` was seen, so it proves nothing."""
 
-    `part` is `test`, `validation`, `cross-validation` or `training`; training prompts were seen, so they get no checks and prove nothing.
-    `longest` and `shortest` are the metrics of two rules that read nothing: the longest answer is best, the shortest is.
-    `raters` is how well people agree who ranked the same answers, where there are several.
-    """
-
-    part: str
+    part: str  # one of UNSEEN, or training
     rankings: Sequence[Ranking]
     rewards: np.ndarray  # (answers,), float32, in order
     metrics: Metrics
     spread: RewardSpread
-    longest: Metrics
+    longest: Metrics  # of the rule that the longest answer is best
     shortest: Metrics
     checks: list[Check]
     verdict: str
-    raters: RaterAgreement | None = None
+    raters: RaterAgreement | None  # where several people ranked the same answers
 
     @property
     def unseen(self) -> bool:
@@ -65,101 +59,114 @@ class Evaluation:
 
 
 def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, seed: int = 0) -> Evaluation:
-    """Evaluate the rewards of all answers to `rankings`, on the scale where ranked answers have standard deviation 1.
-
-    The checks are score variation, quality sensitivity, ranking ability and generalisation. Generalisation compares the
-    pairwise accuracy with both length baselines. It cannot tell where the 95 % interval of the lead (see `lead_interval`)
-    holds 0, or where there are fewer than `LEAST_PROMPTS` prompts.
-    """
+    """Evaluate the rewards of all answers, on the scale where ranked answers have standard deviation 1."""
     lengths = answer_lengths(rankings)
-    pairs, longest_pairs, shortest_pairs = (count_pairs(rankings, values) for values in (rewards, lengths, -lengths))
-    metrics = measure_agreement(rankings, rewards, seed=seed)
-    spread = measure_spread(rankings, rewards)
-    longest = measure_agreement(rankings, lengths, seed=seed)
-    shortest = measure_agreement(rankings, -lengths, seed=seed)
-    checks: list[Check] = []
-    if part in UNSEEN:
-        checks = [
-            Check(
-                "score variation",
-                spread.reward_std >= LEAST_VARIATION,
-                f"rewards have standard deviation {spread.reward_std:.2f} (at least {LEAST_VARIATION})",
-            ),
-            _check_quality_sensitivity(rankings, rewards),
-            Check("ranking ability", metrics.kendall_tau > 0, f"Kendall tau {metrics.kendall_tau:.2f} (above 0)"),
-            _check_generalisation(pairs, {"longest": longest_pairs, "shortest": shortest_pairs}, seed),
-        ]
-    verdict = _verdict(part, checks, metrics, backwards=looks_reversed(rankings, metrics))
-    return Evaluation(
-        part, rankings, rewards, metrics, spread, longest, shortest, checks, verdict, rater_agreement(rankings)
+    metrics, longest, shortest = (
+        measure_agreement(rankings, values, seed=seed) for values in (rewards, lengths, -lengths)
     )
+    spread, checks = measure_spread(rankings, rewards), []
+    if part in UNSEEN:
+        variation = f"rewards have standard deviation {spread.reward_std:.2f} (at least {LEAST_VARIATION})"
+        checks = [
+            Check("score variation", spread.reward_std >= LEAST_VARIATION, variation),
+            _quality_sensitivity(rankings, rewards),
+            Check("ranking ability", metrics.kendall_tau > 0, f"Kendall tau {metrics.kendall_tau:.2f} (above 0)"),
+            _generalisation(rankings, rewards, seed),
+        ]
+    verdict, raters = _verdict(part, checks, metrics), rater_agreement(rankings)
+    return Evaluation(part, rankings, rewards, metrics, spread, longest, shortest, checks, verdict, raters)
 
 
-def looks_reversed(rankings: Sequence[Ranking], metrics: Metrics) -> bool:
-    """Return whether the rewards run against the ranks, beyond chance: ranked with the highest number for the best answer.
-
-    The 95 % interval of the accuracy lies below 0.5, and Kendall's tau further below 0 than rewards that know nothing would get it.
-    """
-    spread = [
-        2 * (2 * n + 5) / (9 * n * (n - 1)) for n in (len(ranking.answers) for ranking in rankings)
-    ]  # of tau (Kendall 1938)
-    return metrics.pairwise_accuracy_95[1] < 0.5 and metrics.kendall_tau < -1.96 * sum(spread) ** 0.5 / len(rankings)
-
-
-def _check_quality_sensitivity(rankings: Sequence[Ranking], rewards: np.ndarray) -> Check:
+def _quality_sensitivity(rankings: Sequence[Ranking], rewards: np.ndarray) -> Check:
     above = []
-    for ranking, values in zip(rankings, split_rewards(rankings, rewards), strict=True):
+    for ranking, values in by_ranking(rankings, rewards):
         ranks = np.asarray(ranking.ranks)
         above.append(values[ranks == ranks.min()].mean() - values[ranks == ranks.max()].mean())
-    share = float(np.mean([margin > 0 for margin in above]))
-    evidence = f"best-ranked above worst-ranked in {share:.0%} of rankings, by {np.mean(above):.2f} on average"
-    return Check("quality sensitivity", bool(np.mean(above) > 0 and share > 0.5), evidence)
+    share, mean = float(np.mean(np.asarray(above) > 0)), float(np.mean(above))
+    evidence = f"best-ranked above worst-ranked in {share:.0%} of rankings, by {mean:.2f} on average"
+    return Check("quality sensitivity", mean > 0 and share > 0.5, evidence)
 
 
-def _check_generalisation(pairs: PairCounts, baselines: dict[str, PairCounts], seed: int) -> Check:
-    leads = {}
-    for name, other in baselines.items():
-        leads[name] = (
-            pairs.accuracy() - other.accuracy(),
-            *lead_interval(pairs.right, other.right, pairs.pairs, seed=seed),
-        )
-    name, (lead, low, high) = min(leads.items(), key=lambda item: item[1][0])
-    few = len(pairs.pairs) < LEAST_PROMPTS
+def _generalisation(rankings: Sequence[Ranking], rewards: np.ndarray, seed: int) -> Check:
+    """Compare with the better length rule; where the 95 % interval of the lead holds 0, that cannot tell."""
+    own, lengths = count_pairs(rankings, rewards), answer_lengths(rankings)
+    rules = {"longest": count_pairs(rankings, lengths), "shortest": count_pairs(rankings, -lengths)}
+    name, other = max(rules.items(), key=lambda item: item[1].accuracy())
+    low, high = lead_interval(own.right, other.right, own.pairs, seed=seed)
+    few = len(own.pairs) < LEAST_PROMPTS
     return Check(
         GENERALISATION,
         None if few or low <= 0 <= high else low > 0,
-        f"accuracy leads the {name}-answer rule by {lead:+.3f}, 95 % interval {low:+.3f} to {high:+.3f},"
-        f" on {counted(len(pairs.pairs), 'unseen prompt')}"
+        f"accuracy leads the {name}-answer rule by {own.accuracy() - other.accuracy():+.3f}, 95 % interval {low:+.3f}"
+        f" to {high:+.3f}, on {counted(len(own.pairs), 'unseen prompt')}"
         + (f", too few to tell (at least {LEAST_PROMPTS})" if few else ""),
     )
 
 
-def _verdict(part: str, checks: Sequence[Check], metrics: Metrics, *, backwards: bool) -> str:
-    """Say in one plain sentence what the model, or one of the rankings of a cross-validation, can be trusted with on this evidence."""
-    crossed = part == "cross-validation"
-    model, it = (
-        ("a model of these rankings", "models that had not seen the prompts") if crossed else ("this model", "it")
-    )
+def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
+    """Say in one plain sentence what the model, or one of the rankings of a cross-validation, can be trusted with."""
     if not checks:
         return (
-            "There were no unseen prompts to test on: do not trust this model with anything yet; review the rankings first"
-            " (review_rankings.py), or rank a few prompts for --test-data."
+            "There were no unseen prompts to test on: do not trust this model with anything yet; review the rankings"
+            " first (review_rankings.py), or rank a few prompts for --test-data."
         )
+    model, it, they, unseen = "this model", "it", "it", "unseen prompt"
+    if part == "cross-validation":
+        model, it, they, unseen = "a model of these rankings", "models that had not seen the prompts", "they", "prompt"
     low, high = metrics.pairwise_accuracy_95
-    seen = (
-        f"{it} ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, 'prompt' if crossed else 'unseen prompt')} correctly"
-        + (f" (95 % interval {low:.0%} to {high:.0%})" if metrics.prompts > 1 else "")
-    )
-    failed = [check.name for check in checks if check.passed is False]
-    if backwards:
+    seen = f"{it} ordered {metrics.pairwise_accuracy:.0%} of the pairs of {counted(metrics.prompts, unseen)} correctly"
+    if metrics.prompts > 1:
+        seen += f" (95 % interval {low:.0%} to {high:.0%})"
+    if high < 0.5:
         return f"Do not trust {model}: {seen}. Your ranks look reversed: 1 must be the best answer."
-    if failed:
-        return f"Do not trust {model}: {seen}, and failed the checks of {' and '.join(failed)}; rank more prompts and train again."
-    if any(check.name == GENERALISATION and check.passed is None for check in checks):
+    if failed := [check.name for check in checks if check.passed is False]:
+        checked = f"failed the checks of {' and '.join(failed)}"
+        return f"Do not trust {model}: {seen}, and {checked}; rank more prompts and train again."
+    if any(check.passed is None for check in checks):
         return (
-            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show that"
-            f" {'they' if crossed else 'it'} learned more than length."
+            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show"
+            f" that {they} learned more than length."
         )
     if metrics.prompts < 50 or low < 0.7:
-        return f"Trust {model} to put good answers in front of bad ones for prompts like these, not to judge close calls: {seen}."
+        purpose = "put good answers in front of bad ones for prompts like these, not to judge close calls"
+        return f"Trust {model} to {purpose}: {seen}."
     return f"Trust {model} to rank answers to prompts like these: {seen}, clearly better than judging by length."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Pairwise accuracies of two models on rankings that were kept from both trainings, or from their folds."""
+
+    prompts: int
+    before: float
+    after: float
+    difference_95: tuple[float, float]  # of after − before, see lead_interval
+    validation_prompts: int = 0  # of the prompts, those that chose the new model's weights
+
+    def in_words(self) -> str:
+        """Say in one sentence whether the new model is better; below `LEAST_PROMPTS` prompts nothing can tell."""
+        low, high = self.difference_95
+        if self.prompts < LEAST_PROMPTS:
+            outcome = "Too few prompts to tell the new model from the previous one"
+            why = f"at least {LEAST_PROMPTS} are needed"
+        else:
+            which = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
+            outcome = f"The new model is {which} the previous one"
+            why = f"difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
+        if self.validation_prompts:
+            why += f"); {self.validation_prompts} of these prompts chose the new weights, which flatters it a little"
+        else:
+            why += ")"
+        return (
+            f"{outcome}: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} in order, against"
+            f" {self.before:.3f} before, each scored by models that had not seen it ({why}."
+        )
+
+
+def compare(
+    rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, validation_prompts: int = 0, seed: int = 0
+) -> Comparison:
+    """Compare the rewards of two models for all answers to `rankings`, each of shape (answers,)."""
+    old, new = count_pairs(rankings, before), count_pairs(rankings, after)
+    interval = lead_interval(new.right, old.right, old.pairs, seed=seed)
+    return Comparison(len(old.pairs), old.accuracy(), new.accuracy(), interval, validation_prompts)

@@ -13,7 +13,7 @@ from preference.statistics import bootstrap_interval
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Per prompt: how many untied pairs it has, and how many of them the rewards order right (equal rewards count half)."""
+    """How many untied pairs each prompt has, and how many of them the rewards order right (equal ones count half)."""
 
     right: np.ndarray  # (prompts,)
     pairs: np.ndarray  # (prompts,)
@@ -24,7 +24,7 @@ class PairCounts:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Agreement of rewards with rankings; accuracies are shares of untied pairs with margin > 0 (equal rewards count half)."""
+    """Agreement of rewards with rankings; accuracies are shares of untied pairs (equal rewards count half)."""
 
     prompts: int
     answers: int
@@ -43,7 +43,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class RewardSpread:
-    """Where the rewards lie; `mean_margin` is the mean of reward of chosen − reward of rejected over all untied pairs."""
+    """Where the rewards lie; `mean_margin` is the mean margin of all untied pairs."""
 
     mean_margin: float
     reward_min: float

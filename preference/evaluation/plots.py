@@ -1,8 +1,7 @@
-"""The picture of the rewards: a bar for each test answer, and a histogram coloured by true rank."""
+"""The pictures: the rewards of each answer and by true rank, and the learning curve."""
 
 import textwrap
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -11,135 +10,142 @@ matplotlib.use("Agg")  # a file is drawn, no window is opened
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from preference.data.rankings import Ranking
+from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import Evaluation
-from preference.evaluation.metrics import split_rewards
+from preference.evaluation.learning_curve import LearningCurve, Measured
+from preference.evaluation.metrics import by_ranking
+from preference.statistics import bootstrap_interval
 
-MOST_ANSWERS = 400  # bars beyond this would be too many to read
-_ROWS_A_COLUMN = 88  # lines of text in one column of bars
-_ROW_INCHES = 0.185
-_TEXT_POINTS = 205  # width of the answers' texts
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
+MOST_ANSWERS = 40  # bars; more would be too many to read
+FURTHEST = 4  # times the rankings that there are
+NEAR = 0.1  # a mark further below everything else would make the rest small
 
 
 def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> None:
     """Draw the rewards of a part's answers to `path` (the format follows the extension).
 
-    The left panel has a bar for each answer, grouped by prompt and sorted by true rank, beside its wrapped text;
-    it takes as many columns as it needs. The right panel is a histogram of all rewards, stacked by true rank. Colours
-    run from dark (best) to light (viridis), which stays readable for colour-blind people and in grey.
+    The left panel has a bar for each answer, below its prompt and sorted by true rank. The right panel is a histogram
+    of all rewards, stacked by true rank. Colours run from dark (best) to light, which stays readable in grey.
     """
-    rankings, rewards = evaluation.rankings, evaluation.rewards
-    parts = split_rewards(rankings, rewards)
-    shown = _first_prompts(rankings)
-    few = sum(len(ranking.answers) for ranking in rankings[:shown]) <= 24
-    lines_each = 3 if few else 1
-    blocks = [
-        _block(ranking, values, lines_each) for ranking, values in zip(rankings[:shown], parts[:shown], strict=True)
-    ]
-    columns = _columns(blocks)
-    levels = sorted({rank for ranking in rankings for rank in ranking.ranks})
-    palette = dict(zip(levels, sns.color_palette("viridis", len(levels)), strict=True))
-
+    ranks = [rank for ranking in evaluation.rankings for rank in ranking.ranks]
+    levels = sorted(set(ranks))
+    shown = max(
+        1, int(np.searchsorted(np.cumsum([len(r.answers) for r in evaluation.rankings]), MOST_ANSWERS, "right"))
+    )
+    rows = _rows(evaluation, shown)
     warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
     sns.set_theme(style="whitegrid", font_scale=0.85)
-    rows = max(sum(block["rows"] for block in column) for column in columns)
-    width = 7.4 if few else 6.2
-    height = max(5.5, rows * _ROW_INCHES + 1.6)
-    figure, axes = plt.subplots(
-        1, len(columns) + 1, figsize=(width * len(columns) + 5, height), layout="constrained",
-        gridspec_kw={"width_ratios": [width] * len(columns) + [4.6]},
-    )  # fmt: skip
-    low, high = min(0.0, *map(float, rewards)), max(0.0, *map(float, rewards))
-    margin = 0.08 * (high - low or 1)
-    for axis, column in zip(axes[:-1], columns, strict=True):
-        _draw_bars(axis, column, palette, rows)
-        axis.set_xlim(low - margin, high + margin)
-    left_title = f"Reward of each {evaluation.part} answer"
-    if shown < len(rankings):
-        left_title += f" (first {shown} of {len(rankings)} prompts)"
-    axes[0].set_title(left_title, loc="left", fontweight="bold")
-    figure.legend(
-        handles=[Patch(color=palette[level], label=f"rank {level}" + (" (best)" if level == levels[0] else "")) for level in levels[:12]],
-        title="true rank", loc="outside lower center", ncols=min(len(levels), 12), frameon=False,
-    )  # fmt: skip
-    _draw_distribution(axes[-1], rankings, rewards, palette)
+    palette = dict(zip(levels, sns.color_palette("viridis", len(levels)), strict=True))
+    bars = {"hue_order": levels, "palette": palette, "edgecolor": "0.25", "linewidth": 0.4}
+    size = 12.4, max(5.5, 0.4 * len(rows) + 1.6)
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, layout="constrained", width_ratios=[7.4, 4.6])
+
+    sns.barplot(rows, x="reward", y="row", hue="rank", orient="h", dodge=False, saturation=1, ax=left, **bars)
+    left.set_yticks(rows["row"], rows["text"], fontsize=7.5)
+    for label, is_prompt in zip(left.get_yticklabels(), rows["rank"].isna(), strict=True):
+        label.set_fontweight("bold" if is_prompt else "normal")
+    left.axvline(0, color="0.3", linewidth=0.8)
+    left.set(xlabel="reward (0 = mean, 1 = standard deviation\nof the ranked answers)", ylabel="")
+    first = f" (first {shown} of {len(evaluation.rankings)} prompts)" if shown < len(evaluation.rankings) else ""
+    left.set_title(f"Reward of each {evaluation.part} answer{first}", loc="left", fontweight="bold")
+    left.get_legend().remove()
+    handles = [Patch(color=palette[level], label=f"rank {level}") for level in levels[:12]]
+    handles[0].set_label(f"rank {levels[0]} (best)")
+    figure.legend(handles=handles, title="true rank", loc="outside lower center", ncols=12, frameon=False)
+
+    bins = int(np.clip(1.5 * np.sqrt(len(ranks)), 8, 40))
+    bars["hue_order"] = levels[::-1]
+    sns.histplot(
+        x=np.asarray(evaluation.rewards, float),
+        hue=ranks,
+        multiple="stack",
+        bins=bins,
+        alpha=1,
+        legend=False,
+        ax=right,
+        **bars,
+    )
+    right.yaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_title("Scores by true rank", loc="left", fontweight="bold")
+    right.set(xlabel="score (reward)", ylabel="answers")
     figure.suptitle(title, fontsize="large")
-    figure.savefig(path, dpi=150 if height < 15 else 110)
+    figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
-def _first_prompts(rankings: Sequence[Ranking]) -> int:
-    totals = np.cumsum([len(ranking.answers) for ranking in rankings])
-    return max(1, int(np.searchsorted(totals, MOST_ANSWERS, side="right")))
+def _rows(evaluation: Evaluation, prompts: int) -> pd.DataFrame:
+    """Return text, rank and reward of each answer to the first `prompts`, best first, below a row for its prompt."""
+    rows: list[tuple[str, int | None, float | None]] = []
+    for ranking, values in by_ranking(evaluation.rankings, evaluation.rewards)[:prompts]:
+        rows.append((_wrap(ranking.prompt, 1), None, None))
+        order = np.argsort(ranking.ranks, kind="stable")
+        rows += [(_wrap(ranking.answers[i], 2), ranking.ranks[i], values[i]) for i in order]
+    return pd.DataFrame(rows, columns=["text", "rank", "reward"]).rename_axis("row").reset_index()
 
 
-def _block(ranking: Ranking, values: np.ndarray, lines_each: int) -> dict:
-    """Lay out one prompt: its wrapped heading and, for each answer, its wrapped text, its place and its reward."""
-    heading = _wrap(ranking.prompt, 76, 2)
-    at, bars = len(heading) + 0.3, []
-    for i in np.argsort(ranking.ranks, kind="stable"):
-        lines = _wrap(ranking.answers[i], 52, lines_each)
-        bars.append((at + len(lines) / 2, len(lines), "\n".join(lines), ranking.ranks[i], float(values[i])))
-        at += len(lines) + (0.5 if lines_each > 1 else 0.12)
-    return {"heading": heading, "bars": bars, "rows": at + 0.9}
-
-
-def _wrap(text: str, width: int, lines: int) -> list[str]:
+def _wrap(text: str, lines: int) -> str:
     # Fonts lack glyphs for control characters, and $ would start a formula.
     text = "".join(character if character.isprintable() else " " for character in text).replace("$", r"\$")
-    return textwrap.wrap(text, width, max_lines=lines, placeholder=" …") or [" "]
+    return "\n".join(textwrap.wrap(text, 60, max_lines=lines, placeholder=" …")) or " "
 
 
-def _columns(blocks: list[dict]) -> list[list[dict]]:
-    """Share the prompts out over as many columns of about equal height as they need."""
-    total = sum(block["rows"] for block in blocks)
-    count = max(1, round(total / _ROWS_A_COLUMN))
-    columns: list[list[dict]] = [[]]
-    filled = 0.0
-    for block in blocks:
-        if columns[-1] and filled + block["rows"] / 2 > total / count * len(columns):
-            columns.append([])
-        columns[-1].append(block)
-        filled += block["rows"]
-    return columns
+def plot_learning_curve(
+    measured: Measured,
+    curve: LearningCurve,
+    evaluation: Evaluation,
+    path: str | Path,
+    *,
+    again: RaterAgreement | None = None,
+) -> None:
+    """Draw the accuracy over the number of ranked prompts: measured with 95 % intervals, expected with an 80 % band.
 
+    Args:
+        again: how well the person agrees with themselves: a line beside it, as are the length rules and the raters.
+    """
+    marks = {
+        "longest answer is best": evaluation.longest.pairwise_accuracy,
+        "shortest answer is best": evaluation.shortest.pairwise_accuracy,
+    }
+    people = {"yourself, shown prompts again": again, "two raters agree": evaluation.raters}
+    marks |= {name: agreement.share for name, agreement in people.items() if agreement}
+    prompts, sizes, accuracies = evaluation.metrics.prompts, measured.sizes, measured.accuracies()
+    intervals = np.array([bootstrap_interval(right, measured.pairs) for right in measured.right.T])
+    expected_at = np.geomspace(sizes[-1], FURTHEST * prompts, 40)
+    mean, low, high = np.array([curve.predict(at) for at in expected_at]).T
 
-def _draw_bars(axis: Axes, blocks: list[dict], palette: dict, rows: float) -> None:
-    ticks, labels, top = [], [], 0.0
-    for block in blocks:
-        # from the left end of the answers' texts; kept out of the layout, which would widen the axes for it
-        axis.annotate(
-            "\n".join(block["heading"]), (0, top + len(block["heading"]) / 2), xycoords=axis.get_yaxis_transform(),
-            xytext=(-_TEXT_POINTS, 0), textcoords="offset points", va="center", ha="left", fontweight="bold", fontsize=8.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        ).set_in_layout(False)  # fmt: skip
-        for middle, lines, text, rank, value in block["bars"]:
-            axis.barh(
-                top + middle, value, height=min(lines, 2) * 0.8, color=palette[rank], edgecolor="0.25", linewidth=0.4
-            )
-            ticks.append(top + middle)
-            labels.append(text)
-        top += block["rows"]
-    axis.axvline(0, color="0.3", linewidth=0.8)
-    axis.set_yticks(ticks, labels, fontsize=7.5)
-    axis.set_ylim(rows, -0.2)
-    axis.grid(axis="y", visible=False)
-    axis.set_xlabel("reward (0 = mean, 1 = standard deviation\nof the ranked answers)")
-
-
-def _draw_distribution(axis: Axes, rankings: Sequence[Ranking], rewards: np.ndarray, palette: dict) -> None:
-    ranks = [rank for ranking in rankings for rank in ranking.ranks]
-    bins = int(np.clip(1.5 * np.sqrt(len(ranks)), 8, 40))
-    sns.histplot(
-        x=np.asarray(rewards, dtype=float), hue=ranks, hue_order=list(palette)[::-1], palette=palette, multiple="stack", bins=bins,
-        alpha=1, edgecolor="0.25", linewidth=0.4, legend=False, ax=axis,
+    sns.set_theme(style="whitegrid", font_scale=0.9)
+    figure, axis = plt.subplots(figsize=(9.5, 5.6), layout="constrained")
+    blue = sns.color_palette("viridis", 3)[0]
+    axis.errorbar(
+        sizes, accuracies, yerr=np.abs(intervals - accuracies[:, None]).T, fmt="o-", color=blue, capsize=4,
+        label="measured on prompts not trained on, 95 % interval",
     )  # fmt: skip
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_title("Scores by true rank", loc="left", fontweight="bold")
-    axis.set_xlabel("score (reward)")
-    axis.set_ylabel("answers")
+    axis.plot(expected_at, mean, "--", color=blue, label="expected, 80 % interval")
+    axis.fill_between(expected_at, low, high, color=blue, alpha=0.15, linewidth=0)
+    ends = {prompts: "now", 2 * prompts: "twice", FURTHEST * prompts: f"{FURTHEST} times"}
+    axis.plot(list(ends), [curve.predict(at).mean for at in ends], "o", color=blue, markerfacecolor="white")
+    lowest = min(*intervals[:, 0], *low)
+    shown = [mark for mark in marks.values() if mark > lowest - NEAR]
+    axis.set_ylim(max(0.0, min(lowest, *shown) - 0.03), min(1.01, max(*intervals[:, 1], *shown, *high) + 0.03))
+    for (name, mark), colour in zip(marks.items(), sns.color_palette("Dark2", len(marks)), strict=True):
+        label = f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)")
+        axis.axhline(mark, color=colour, linewidth=1.2, linestyle=":", label=label)
+
+    axis.set_xscale("log", base=2)
+    near = [size for size in sizes if size < 0.75 * prompts]
+    axis.set_xticks([*near, *ends], [*map(str, near), *(f"{at}\n{name}" for at, name in ends.items())])
+    axis.minorticks_off()
+    axis.set(xlabel="ranked prompts given to a training (logarithmic)", ylabel="pairwise accuracy on unseen prompts")
+    axis.set_title("Would more rankings help?", loc="left", fontweight="bold")
+    handles, labels = axis.get_legend_handles_labels()  # what was measured comes last
+    figure.legend(
+        handles[-1:] + handles[:-1], labels[-1:] + labels[:-1], loc="outside lower center", ncols=2, frameon=False
+    )
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

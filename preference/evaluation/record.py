@@ -90,7 +90,7 @@ class Record:
 
     def probability(self, margin: float) -> float | None:
         """Return the probability that a person prefers the answer whose reward is higher by `margin`."""
-        return float(win_probability(margin, self.calibration.temperature)) if self.calibration else None
+        return win_probability(margin, self.calibration.temperature) if self.calibration else None
 
 
 def read_record(folder: str | Path) -> Record:

@@ -1,7 +1,6 @@
-"""What training prints at its end: the rewards of the test answers, the agreement with the rankings, checks and verdict."""
+"""What is printed of an evaluation: rewards, agreement with the rankings, checks, verdict, disputes."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 from rich import box
@@ -10,31 +9,19 @@ from rich.text import Text
 
 from preference.console import fitted, make_console, say, width
 from preference.data.rankings import Ranking
+from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import UNSEEN, Evaluation
-from preference.evaluation.metrics import Metrics, predicted_ranks, split_rewards
+from preference.evaluation.metrics import Metrics, by_ranking, predicted_ranks
 from preference.wording import counted, name_some, shorten
 
 MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
 LABELS_WIDTH, CELL_WIDTH, GAP = 33, 20, 3  # columns in the table of agreement
 
 
-class RepeatedAgreement(Protocol):
-    """How often one person ordered pairs as before, when prompts were shown to them a second time."""
-
-    @property
-    def prompts(self) -> int: ...
-
-    @property
-    def share(self) -> float: ...
-
-    @property
-    def interval(self) -> tuple[float, float]: ...
-
-
 def print_report(
-    evaluations: Sequence[Evaluation], *, answers: bool = True, again: RepeatedAgreement | None = None
+    evaluations: Sequence[Evaluation], *, answers: bool = True, again: RaterAgreement | None = None
 ) -> None:
-    """Print the rewards of the first part's answers, the metrics of all parts beside the baselines, the checks and the verdict.
+    """Print the rewards of the first part's answers, the metrics of all parts, the checks and the verdict.
 
     Args:
         answers: False leaves the answers out.
@@ -45,14 +32,14 @@ def print_report(
         print_answers(first, MOST_ANSWERS)
     unseen = sorted((e for e in evaluations if e.unseen), key=lambda e: UNSEEN.index(e.part), reverse=True)
     side_by_side = LABELS_WIDTH + (GAP + CELL_WIDTH) * len(unseen) <= width()
-    for some in [unseen] * bool(unseen) if side_by_side else [[e] for e in unseen]:
+    for columns in [unseen] * bool(unseen) if side_by_side else [[e] for e in unseen]:
         say()
-        make_console().print(agreement_table(some, again=again))
+        make_console().print(agreement_table(columns, again=again))
     for e in evaluations:
         spread = e.spread
         say(
-            f"{e.part} scores: range {spread.reward_min:+.2f} to {spread.reward_max:+.2f}, mean {spread.reward_mean:+.2f},"
-            f" standard deviation {spread.reward_std:.2f}",
+            f"{e.part} scores: range {spread.reward_min:+.2f} to {spread.reward_max:+.2f},"
+            f" mean {spread.reward_mean:+.2f}, standard deviation {spread.reward_std:.2f}",
             hanging=2,
         )
     for check in first.checks:
@@ -60,83 +47,11 @@ def print_report(
     say(f"\n{first.verdict}")
 
 
-def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
-    """Warn of the rankings at `positions`, which look reversed; print nothing where there are none."""
-    if positions:
-        names = [
-            shorten(rankings[i].prompt) + (f" ({shorten(rankings[i].apart)})" if rankings[i].apart else "")
-            for i in positions
-        ]
-        verb = "looks" if len(positions) == 1 else "look"
-        say(
-            f"warning: {len(positions)} of {counted(len(rankings), 'ranking')} {verb} reversed (1 must be the best answer): {name_some(names)}\n"
-        )
-
-
-def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
-    """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round.
-
-    First the one that the person ranked higher, then the one that the models prefer, each with its rank:
-
-         1.30  Name a prime number (group ann)
-               [1] Bananas are yellow.
-               [3] 7
-    """
-    if not most:
-        return
-    say(
-        f"Most disputed of {counted(len(rankings), 'ranking')}: the answer that you ranked higher, then the one that the models prefer"
-    )
-    parts = split_rewards(rankings, rewards)
-    for i in np.argsort(-disputes, kind="stable")[:most]:
-        ranking, ranks = rankings[i], np.asarray(rankings[i].ranks)
-        margins = np.where(ranks[:, None] < ranks[None, :], parts[i][:, None] - parts[i][None, :], np.inf)
-        pair = np.unravel_index(int(margins.argmin()), margins.shape)
-        _say_row(f"{disputes[i]:7.2f}  ", _named(ranking))
-        for k in pair:
-            _say_row(f"{'':9}[{ranking.ranks[k]}] ", ranking.answers[k])
-
-
-def print_answers(evaluation: Evaluation, most: int) -> None:
-    """Print a part's answers with true rank, predicted rank and reward, best-ranked first, below their prompts.
-
-    Prompts are shown whole until `most` answers are reached. The texts are cut to the width, the numbers stand before them:
-
-        Name a prime number
-           1          1   +1.021  7
-    """
-    say(f"\nRewards of the {evaluation.part} answers ({'unseen' if evaluation.unseen else 'seen'} prompts)\n")
-    say("true  predicted\nrank       rank   reward  answer")
-    say("─" * width())
-    shown = 0
-    for ranking, values in zip(
-        evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True
-    ):
-        if shown >= most:
-            break
-        _say_row("", _named(ranking))
-        predicted = predicted_ranks(values)
-        for i in sorted(range(len(values)), key=lambda i: ranking.ranks[i]):
-            _say_row(f"{ranking.ranks[i]:4d}  {predicted[i]:9d}  {values[i]:+7.3f}  ", ranking.answers[i])
-        shown += len(values)
-    if left_out := len(evaluation.rewards) - shown:
-        say(f"({left_out} more answers are in rewards.csv)")
-
-
-def _named(ranking: Ranking) -> str:
-    return ranking.prompt + (f" ({ranking.apart})" if ranking.apart else "")
-
-
-def _say_row(numbers: str, text: str) -> None:
-    """Print numbers, which are always whole, and of the text as much as the rest of the line holds."""
-    say(numbers + fitted(text, width() - len(numbers)), wrap=False)
-
-
-def agreement_table(unseen: Sequence[Evaluation], *, again: RepeatedAgreement | None = None) -> Table:
+def agreement_table(unseen: Sequence[Evaluation], *, again: RaterAgreement | None = None) -> Table:
     """Return a table of the metrics of the unseen parts, a column each, beside the length baselines.
 
     Args:
-        again: how well the person agrees with themselves, where prompts were shown twice: stands beside the accuracy.
+        again: how well the person agrees with themselves, where prompts were shown twice.
     """
     table = Table(
         title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False
@@ -154,15 +69,9 @@ def agreement_table(unseen: Sequence[Evaluation], *, again: RepeatedAgreement | 
     row("  longest answer is best", lambda e: _accuracy(e.longest))
     row("  shortest answer is best", lambda e: _accuracy(e.shortest))
     if again:
-        row(
-            f"  yourself, shown {counted(again.prompts, 'prompt')} again",
-            lambda e: _share(again.share, again.interval, again.prompts),
-        )
+        row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _agreement(again))
     if any(e.raters for e in unseen):
-        row(
-            "  two raters agree",
-            lambda e: _share(e.raters.share, e.raters.interval, e.raters.prompts) if e.raters else "–",
-        )
+        row("  two raters agree", lambda e: _agreement(e.raters))
         row("  Krippendorff's alpha", lambda e: _number(e.raters.alpha if e.raters else None))
     row("length-controlled accuracy", lambda e: _number(e.metrics.length_controlled_accuracy))
     row("Kendall tau", lambda e: _number(e.metrics.kendall_tau))
@@ -175,11 +84,81 @@ def _accuracy(metrics: Metrics) -> str:
     return _share(metrics.pairwise_accuracy, metrics.pairwise_accuracy_95, metrics.prompts)
 
 
+def _agreement(agreement: RaterAgreement | None) -> str:
+    return _share(agreement.share, agreement.interval, agreement.prompts) if agreement else "–"
+
+
 def _share(share: float, interval: tuple[float, float], prompts: int) -> str:
-    return (
-        f"{share:.3f}" if prompts < 2 else f"{share:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
-    )  # one prompt has no spread
+    return f"{share:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if prompts > 1 else "")  # one has no spread
 
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def print_answers(evaluation: Evaluation, most: int) -> None:
+    """Print a part's answers with true rank, predicted rank and reward, best-ranked first, below their prompts.
+
+    Prompts are shown whole until `most` answers are reached. Texts are cut to the width, numbers stand before them:
+
+        Name a prime number
+           1          1   +1.021  7
+    """
+    say(f"\nRewards of the {evaluation.part} answers ({'unseen' if evaluation.unseen else 'seen'} prompts)\n")
+    say("true  predicted\nrank       rank   reward  answer")
+    say("─" * width())
+    shown = 0
+    for ranking, values in by_ranking(evaluation.rankings, evaluation.rewards):
+        if shown >= most:
+            break
+        _say_row("", _named(ranking))
+        predicted = predicted_ranks(values)
+        for i in np.argsort(ranking.ranks, kind="stable"):
+            _say_row(f"{ranking.ranks[i]:4d}  {predicted[i]:9d}  {values[i]:+7.3f}  ", ranking.answers[i])
+        shown += len(values)
+    if left_out := len(evaluation.rewards) - shown:
+        say(f"({left_out} more answers are in rewards.csv)")
+
+
+def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
+    """Warn of the rankings at `positions`, which look reversed."""
+    if positions:
+        names = [
+            shorten(rankings[i].prompt) + (f" ({shorten(rankings[i].apart)})" if rankings[i].apart else "")
+            for i in positions
+        ]
+        those, verb = (
+            f"{len(positions)} of {counted(len(rankings), 'ranking')}",
+            "looks" if len(positions) == 1 else "look",
+        )
+        say(f"warning: {those} {verb} reversed (1 must be the best answer): {name_some(names)}\n")
+
+
+def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
+    """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round.
+
+    First the one that the person ranked higher, then the one that the models prefer, each with its rank:
+
+         1.30  Name a prime number (group ann)
+               [1] Bananas are yellow.
+               [3] 7
+    """
+    order = "the answer that you ranked higher, then the one that the models prefer"
+    say(f"Most disputed of {counted(len(rankings), 'ranking')}: {order}")
+    parts = by_ranking(rankings, rewards)
+    for i in np.argsort(-disputes, kind="stable")[:most]:
+        ranking, values = parts[i]
+        ranks = np.asarray(ranking.ranks)
+        margins = np.where(ranks[:, None] < ranks, values[:, None] - values, np.inf)
+        _say_row(f"{disputes[i]:7.2f}  ", _named(ranking))
+        for k in np.unravel_index(margins.argmin(), margins.shape):
+            _say_row(f"{'':9}[{ranking.ranks[k]}] ", ranking.answers[k])
+
+
+def _named(ranking: Ranking) -> str:
+    return ranking.prompt + (f" ({ranking.apart})" if ranking.apart else "")
+
+
+def _say_row(numbers: str, text: str) -> None:
+    """Print numbers, which are always whole, and of the text as much as the rest of the line holds."""
+    say(numbers + fitted(text, width() - len(numbers)), wrap=False)

@@ -2,8 +2,8 @@
 
     python -m preference.jobs.growing DATA SEED
 
-It learns from the rankings of the table first. Then it reads messages from standard input, and writes what it found to standard
-output, one JSON object a line each.
+It learns from the rankings of the table first. Then it reads messages from standard input, and writes what it found to
+standard output, one JSON object a line each.
 """
 
 import contextlib
@@ -70,7 +70,7 @@ class Learner:
         return np.stack([self._states[text] for text in texts])
 
     def take(self, rankings: Sequence[Ranking]) -> None:
-        """Judge rankings by what was learned from other prompts so far, then learn from them; ties alone say nothing."""
+        """Judge rankings by what was learned from other prompts, then learn from them; ties alone say nothing."""
         for ranking in rankings:
             self.forget(ranking.identity)
         rankings = [ranking for ranking in rankings if len(set(ranking.ranks)) > 1]
@@ -116,7 +116,7 @@ class Learner:
 
 
 def work(learner: Learner, known: Sequence[Ranking], messages: queue.SimpleQueue[dict]) -> None:
-    """Learn from the rankings that are known, then carry out messages for ever; what can wait is done where there is none."""
+    """Learn from the known rankings, then carry out messages for ever; what can wait is done where there is none."""
     count, soon, changed = (
         0,
         list[Ranking](),

@@ -62,11 +62,7 @@ def say(text: str = "", *, wrap: bool = True, hanging: int = 0) -> None:
 
 
 def read_material(files: TrainingFiles, base_model: str, settings: TrainingSettings) -> Material:
-    """Read what there is to learn from, find the base model, and split by prompt; say what is left out, and why.
-
-    Raises:
-        InputError: something is wrong with the rankings, the base model, or the places that are written to.
-    """
+    """Read what there is to learn from, find the base model, and split by prompt; say what is left out, and why."""
     check_outputs(files)
     rankings, tests = read_data(files.data, files.test_data)
     test_prompts = {ranking.key for ranking in tests.rankings} if tests else set()

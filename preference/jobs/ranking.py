@@ -1,4 +1,4 @@
-"""The job of generate_data.py: sample candidates, rank them at the terminal, or again what models dispute, and sum up."""
+"""The job of generate_data.py: sample candidates, rank them, or again what models dispute, and sum up."""
 
 import os
 import sys
@@ -76,7 +76,7 @@ class Files:
         return read_text(self.guidelines).rstrip() if self.guidelines else GUIDELINES
 
     def find_prompts(self) -> list[str]:
-        """Return the prompts to rank answers to: those of the prompts file, else of the candidates file, else of the sample."""
+        """Return the prompts of the prompts file, else of the candidates file, else of the sample."""
         if self.prompts is not None:
             return read_prompts(self.prompts)
         if self.candidates is None:
@@ -96,7 +96,7 @@ class NextSteps:
 
 
 class Sampler:
-    """Gives candidates. Its generator is loaded when it is first needed: ranking answers that are already sampled needs none."""
+    """Gives candidates; its generator is loaded when it is first needed, as ranking sampled answers needs none."""
 
     def __init__(self, name: str, device: str, settings: SamplingSettings):
         self.name, self.device, self.settings = name, device, settings
@@ -127,7 +127,7 @@ class Sampler:
             return generator.sample([prompt], self.settings, attempt=attempt)[0]
 
     def candidates(self, prompts: Sequence[str], ranked: set[str], path: Path) -> list[Candidates]:
-        """Return each prompt's candidates. Those that the file `path` lacks are sampled and saved in it, but not for `ranked` prompts."""
+        """Return each prompt's candidates; what the file `path` lacks is sampled into it, but for `ranked` prompts."""
         found = {known.prompt: known for known in read_candidates(path)} if path.exists() else {}
         if missing := [prompt for prompt in prompts if prompt not in found and prompt not in ranked]:
             prepare_file(path, "--candidates")
@@ -207,8 +207,12 @@ def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: 
         if session.current is None:
             if loop.notice:
                 say(loop.notice)
-            all_done = f"all {counted(len(session.done), 'disputed ranking')} were looked at again"
-            looked_at = all_done if session.done else "no ranking to show again"
+            several = (
+                f"all {len(session.done)} disputed rankings were"
+                if len(session.done) > 1
+                else "the disputed ranking was"
+            )
+            looked_at = f"{several} looked at again" if session.done else "no ranking to show again"
             say(f"{review}: {looked_at}. For a new review: {steps.review}", wrap=False)
             if not (store.log.looked_at and sys.stdin.isatty()):
                 return 0
@@ -223,7 +227,7 @@ def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: 
 
 
 def lead(session: Session, loop: Loop) -> Loop:
-    """Lead the person through a session, and say how much was done. Statistics are for those who have not pressed Ctrl-C."""
+    """Lead the person through a session, and say how much was done."""
     start = time.monotonic()
     loop.run()
     counts, rankings = session.counts(), counted(max(session.confirmed, 0), "ranking")
@@ -235,7 +239,8 @@ def lead(session: Session, loop: Loop) -> Loop:
 
 def print_agreement(log: RankingLog) -> None:
     """Say how well the person agrees with themselves, where prompts were shown twice."""
-    if agreement := agreement_of(shown_twice(log.events)):
+    twice = shown_twice(log.events)
+    if twice and (agreement := agreement_of(twice)):
         low, high = agreement.interval
         share = (
             f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order (95 % interval"
@@ -244,7 +249,7 @@ def print_agreement(log: RankingLog) -> None:
 
 
 def print_position(standing: Sequence[Event]) -> None:
-    """Say whether the answer shown first was ranked best more often than by chance; rankings of equal answers say nothing."""
+    """Say how often the answer shown first was ranked best, beside chance; rankings of equal answers say nothing."""
     rankings = [event.ranks for event in standing if not event.recheck and len(set(event.ranks)) > 1]
     if len(rankings) < LEAST_FOR_POSITION:
         return
@@ -256,19 +261,18 @@ def print_position(standing: Sequence[Event]) -> None:
     low, high = bootstrap_interval(first, np.ones(len(first)))
     chance = np.mean([1 / len(ranks) for ranks in rankings])
     of = f"{first.mean():.0%} of {counted(len(rankings), 'ranking')}"
-    say(
-        f"position: the answer shown first was ranked best in {of} (95 % interval {low:.0%} to {high:.0%}; {chance:.0%} by chance)"
-    )
+    beside = f"95 % interval {low:.0%} to {high:.0%}; {chance:.0%} by chance"
+    say(f"position: the answer shown first was ranked best in {of} ({beside})")
 
 
 def print_outcomes(outcomes: Sequence[Outcome], not_blind: int) -> None:
-    """Say how the new rankings compare with the earlier ones and with the models' orders; some the person ranked knowing these."""
+    """Say how the new rankings compare with the earlier ones and the models'; some were made knowing these."""
     if not outcomes:
         return
     sides = [outcome.side for outcome in outcomes if outcome.changed]
     say(
-        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(sides)}, nearer to the models' order {sides.count(1)},"
-        f" nearer to the earlier one {sides.count(-1)}, halfway between {sides.count(0)}"
+        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(sides)}, nearer to the models' order"
+        f" {sides.count(1)}, nearer to the earlier one {sides.count(-1)}, halfway between {sides.count(0)}"
         + f"; not counted: {not_blind}, ranked once more after the models' order was shown"
         * bool(not_blind)
     )

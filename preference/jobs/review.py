@@ -1,5 +1,6 @@
 """The job of review_rankings.py: how far rankings can be trusted, and which to look at again."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,94 +8,98 @@ import numpy as np
 
 from preference.arguments import command_line
 from preference.console import progress_bar, say
-from preference.data.rankings import Ranking, read_rankings
-from preference.data.tables import Table
+from preference.data.rankings import Ranking, Rankings, read_rankings
+from preference.data.tables import read_table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
-from preference.evaluation.calibration import chance_calibration_error, odds_in_words, why_no_odds
-from preference.evaluation.curve_plot import plot_learning_curve
-from preference.evaluation.disputes import disputes_of, expected_disputes
+from preference.evaluation.agreement import RaterAgreement
+from preference.evaluation.calibration import why_no_odds
+from preference.evaluation.disputes import ADDED, chance_disputes, disputes_of, find_reversed, review_csv
 from preference.evaluation.learning_curve import describe_gain, fit_curve
-from preference.evaluation.reversed_ranks import find_reversed
-from preference.evaluation.review_table import check_output, review_csv
+from preference.evaluation.plots import PICTURES, plot_learning_curve
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, find_base_model
-from preference.ranking.log import SelfAgreement, self_agreement
+from preference.ranking.log import self_agreement
 from preference.training.batching import encode_rankings, warn_of_cut_answers
 from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states
 from preference.training.settings import TrainingSettings, training_words
 from preference.training.start import check_unseen, start_from
 from preference.wording import flag_with
 
-PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 LEAST_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
 
 
 @dataclass(frozen=True)
 class ReviewFiles:
-    """What is read and written; `curve_plot` only for a learning curve. A `log` of None stands for the one beside `data`."""
+    """What is read and written; a `log` of None stands for the one beside `data`."""
 
     data: str
     log: Path | None
     output: Path
     curve_plot: Path
 
-    @property
-    def log_path(self) -> Path:
-        return self.log or Path(self.data).with_name("ranking_log.jsonl")
-
 
 def review_rankings(
     files: ReviewFiles, base_model: str, settings: TrainingSettings, *, top: int, learning_curve: bool
 ) -> None:
-    """The whole job: read, cross-validate, find disputes, write, report.
+    """Read, cross-validate, write review.csv, and say what the rankings can be trusted with.
 
     Args:
         top: how many of the most disputed rankings to print.
         learning_curve: also learn from fewer rankings, to tell whether more would help.
     """
-    rankings, table = read_data(files.data)
-    if len({ranking.key for ranking in rankings}) < 2:
-        raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them")
-    check_outputs(files, draws=learning_curve)
-    again = self_agreement(files.log_path, rankings, data=files.data)
+    read = read_data(files, draws=learning_curve)
+    rankings, log = read.rankings, files.log or Path(files.data).with_name("ranking_log.jsonl")
+    again = None
+    if found := self_agreement(log, rankings, data=files.data):
+        again = RaterAgreement(found.prompts, found.pairs, found.share, found.interval, alpha=None)
     base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
-
     check_unseen(rankings, base)
     states, output = read_answers(rankings, base, settings)
     review = review_states(states, rankings, settings.objective, seed=settings.seed, start=output)
     assert review is not None
     rewards = review.evaluation.rewards
     disputes = disputes_of(rankings, rewards)
-    top = min(top, int((disputes > LEAST_DISPUTE * rewards.std()).sum()))
-    write_atomically(files.output, review_csv(table, rankings, rewards, disputes))
+    write_atomically(files.output, review_csv(read.table, rankings, rewards, disputes))
 
     print_report([review.evaluation], answers=False, again=again)
     say(
-        f"Each answer was scored by one of {review.models} models, which never saw its prompt and learned from fewer prompts than your"
-        " final model will, so the accuracy is, if anything, an underestimate.\n"
+        f"Each answer was scored by one of {review.models} models, which never saw its prompt and learned from fewer"
+        " prompts than your final model will, so the accuracy is, if anything, an underestimate.\n"
     )
-    say_odds(review, rankings, settings.seed)
+    say(review.calibration.in_words(review.evaluation.metrics.prompts) + "\n")
     if learning_curve:
-        draw_curve(files, states, rankings, settings, output, review, again)
+        draw_curve(files, states, review, settings, output, again)
     print_reversed(rankings, find_reversed(rankings, rewards))
-    print_disputes(rankings, rewards, disputes, top)
+    top = min(top, int((disputes > LEAST_DISPUTE * rewards.std()).sum()))
     if top:
-        say_chance(review, rankings, disputes, top, settings.seed)
-    say(f"\nreview      {files.output}", wrap=False)
-    if learning_curve:
-        say(f"picture     {files.curve_plot}", wrap=False)
-    if top:
-        look_again = [
-            *flag_with("--data", files.data),
-            *flag_with("--again", files.output),
-            *(flag_with("--log", files.log) if files.log else []),
-        ]
-        say(f"look again  {command_line('generate_data.py', look_again)}", wrap=False)
-    trained = [*flag_with("--data", files.data), *training_words(base_model, settings)]
-    say(f"train       {command_line('reward_model_trainer.py', trained)}", wrap=False)
+        print_disputes(rankings, rewards, disputes, top)
+        say_chance(review, disputes, top, settings.seed)
+    say_what_next(files, base_model, settings, look_again=bool(top))
+
+
+def read_data(files: ReviewFiles, *, draws: bool) -> Rankings:
+    """Read the rankings, and say what is left out; before any work, refuse what cannot be reviewed or written.
+
+    Raises:
+        InputError: too few rankings; a place to write to that holds something else; a picture that cannot be drawn.
+    """
+    read = read_rankings(files.data)
+    for warning in read.warnings():
+        say(f"warning: {warning}")
+    if len(read.prompts) < 2:
+        raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them")
+    if files.output.exists():
+        columns: list[str] = []
+        with contextlib.suppress(InputError):
+            columns = read_table(files.output).columns
+        if not set(ADDED) <= set(columns) or files.output.samefile(files.data):
+            raise InputError(f"{files.output}: exists and is not a review; choose another --output")
+    if draws and files.curve_plot.suffix.lower() not in PICTURES:
+        raise InputError(f"--curve-plot {files.curve_plot}: unsupported image type; use {' '.join(PICTURES)}")
+    return read
 
 
 def read_answers(
@@ -108,9 +113,8 @@ def read_answers(
     check_device(settings.device)
     start = start_from(base, settings, rankings)
     if not start.pooled:
-        raise InputError(
-            f"--base-model {base.asked}: a review reads the middle layers of BERT and its kin or of decoders; use another base model"
-        )
+        known = "a review reads the middle layers of BERT and its kin or of decoders"
+        raise InputError(f"--base-model {base.asked}: {known}; use another base model")
     encoded = encode_rankings(rankings, start.tokenizer, settings.max_length)
     if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
         say(warning)
@@ -119,59 +123,41 @@ def read_answers(
         return start.states(encoded, settings.device, precision, advance), start.output
 
 
-def say_odds(review: Review, rankings: list[Ranking], seed: int) -> None:
-    """Say how a difference of rewards becomes a probability, or why it does not."""
-    by_chance = chance_calibration_error(rankings, review.evaluation.rewards, review.calibration.temperature, seed=seed)
-    say(f"{odds_in_words(review.calibration, review.evaluation.metrics.prompts, by_chance)}\n")
-
-
 def draw_curve(
-    files: ReviewFiles, states: np.ndarray, rankings: list[Ranking], settings: TrainingSettings, output: np.ndarray | None,
-    review: Review, again: SelfAgreement | None,
+    files: ReviewFiles, states: np.ndarray, review: Review, settings: TrainingSettings, output: np.ndarray | None,
+    again: RaterAgreement | None,
 ) -> None:  # fmt: skip
     """Measure the learning curve, draw it, and say what it means."""
-    prompts = review.evaluation.metrics.prompts
-    points = measure_curve(states, rankings, settings.objective, seed=settings.seed, start=output)
-    if not points:
-        say(
-            f"warning: a learning curve takes at least {LEAST_FOR_CURVE} prompts, and there are {prompts}; it is left out\n"
-        )
+    evaluation, prompts = review.evaluation, review.evaluation.metrics.prompts
+    measured = measure_curve(states, evaluation.rankings, settings.objective, seed=settings.seed, start=output)
+    if measured is None:
+        say(f"warning: no learning curve: need at least {LEAST_FOR_CURVE} prompts, have {prompts}\n")
         return
-    curve = fit_curve(points, seed=settings.seed)
-    plot_learning_curve(points, curve, review.evaluation, files.curve_plot, again=again)
-    say(describe_gain(curve, prompts) + "\n")
+    curve = fit_curve(measured, seed=settings.seed)
+    plot_learning_curve(measured, curve, evaluation, files.curve_plot, again=again)
+    say(describe_gain(curve, prompts))
+    say(f"picture     {files.curve_plot}\n", wrap=False)
 
 
-def say_chance(review: Review, rankings: list[Ranking], disputes: np.ndarray, top: int, seed: int) -> None:
-    """Say how many disputes as strong as those that are shown chance alone would give."""
-    temperature, rewards = review.calibration.temperature, review.evaluation.rewards
-    if why_no_odds(temperature, review.evaluation.metrics.prompts):
+def say_chance(review: Review, disputes: np.ndarray, top: int, seed: int) -> None:
+    """Say how many disputes as strong as those that are shown chance alone would give, where there are odds."""
+    evaluation, temperature = review.evaluation, review.calibration.temperature
+    if why_no_odds(temperature, evaluation.metrics.prompts):
         return
-    strengths = sorted(disputes, reverse=True)
-    as_these, as_first = (
-        expected_disputes(rankings, rewards, strengths[at], temperature, seed=seed) for at in (top - 1, 0)
-    )
+    by_chance = chance_disputes(evaluation.rankings, evaluation.rewards, temperature, seed=seed)
+    strengths = np.sort(disputes)[::-1]
+    as_these, as_first = ((by_chance >= strengths[at]).sum(axis=1).mean() for at in (top - 1, 0))
     first = f", and about {as_first:.1f} as strong as the first" if top > 1 else ""
-    say(
-        f"By these probabilities, chance alone would give about {as_these:.0f} disputes as strong as these {top}{first}."
-    )
+    strong = f"{as_these:.0f} disputes as strong as these {top}{first}"
+    say(f"By these probabilities, chance alone would give about {strong}.")
 
 
-def read_data(data: str) -> tuple[list[Ranking], Table]:
-    """Read the rankings, say what is left out, and keep the rows as they are now: the file may be edited meanwhile."""
-    if Path(data).exists() and not Path(data).is_file():
-        raise InputError(f"{data}: not a file; save the rankings as a CSV first")
-    rankings = read_rankings(data)
-    for warning in rankings.warnings():
-        say(f"warning: {warning}")
-    return rankings.rankings, rankings.table
-
-
-def check_outputs(files: ReviewFiles, *, draws: bool) -> None:
-    """Before any work, refuse a review that would replace something else, and a picture that cannot be drawn."""
-    check_output(files.output, files.data)
-    plot = files.curve_plot
-    if draws and (plot.suffix.lower() not in PICTURES or plot.is_dir()):
-        raise InputError(f"--curve-plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
-    if draws and not plot.parent.is_dir():
-        raise InputError(f"--curve-plot {plot}: no folder {plot.parent}; create it, or choose another --curve-plot")
+def say_what_next(files: ReviewFiles, base_model: str, settings: TrainingSettings, *, look_again: bool) -> None:
+    """Say where the review is, and print the commands that rank again and train."""
+    data = flag_with("--data", files.data)
+    say(f"\nreview      {files.output}", wrap=False)
+    if look_again:
+        words = [*data, *flag_with("--again", files.output), *(flag_with("--log", files.log) if files.log else [])]
+        say(f"look again  {command_line('generate_data.py', words)}", wrap=False)
+    words = [*data, *training_words(base_model, settings)]
+    say(f"train       {command_line('reward_model_trainer.py', words)}", wrap=False)

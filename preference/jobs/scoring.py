@@ -1,4 +1,4 @@
-"""Score the answers of a table, write it back in its own form, and judge the rewards where it says which answer is better."""
+"""Score the answers of a table, write it back in its form, and judge the rewards where it has labels."""
 
 import contextlib
 import sys
@@ -118,8 +118,9 @@ def _score(answers: Answers, settings: ScoringSettings) -> tuple[pd.DataFrame, R
     """Score and rank all answers; say what the model's folder does not know, what was not scored, and what was cut.
 
     Returns:
-        One row per answer: `place`, `prompt`, `answer`, `reward`, `rank` among the answers to the prompt, `percentile`, and
-        `best`: whether it is the prompt's (of equal ones the first). An empty answer has none of them.
+        One row per answer: `place`, `prompt`, `answer`, `reward`, `rank` among the answers to the prompt,
+        `percentile`, and `best`: whether it is the prompt's (of equal ones the first). An empty answer has none of
+        them.
     """
     from preference.model.reward_model import RewardModel
 

@@ -7,20 +7,11 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from preference.errors import InputError
 from preference.model.hub import Refused, Unavailable, cached_model, download_model, has_weights
 from preference.scripts import interrupt_in
 from preference.wording import name_some
-
-# How weights are loaded: no code of the folder is run, no pickle but one of tensors is read, and a report says what did not fit.
-CAREFULLY: dict[str, Any] = {
-    "trust_remote_code": False,
-    "weights_only": True,
-    "ignore_mismatched_sizes": True,
-    "output_loading_info": True,
-}
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
     Truncation cuts the end of the longer side first, token by token; a chat's template stays whole.
 
     Returns:
-        A list with one dict of model inputs per pair, without the attention mask, and a list that says of each pair whether
-        it was cut at `max_length` tokens.
+        A list with one dict of model inputs per pair, without the attention mask, and a list that says of each pair
+        whether it was cut at `max_length` tokens.
 
     Raises:
         InputError: the chat template alone is longer than `max_length`.
@@ -106,8 +106,8 @@ def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> di
 def plan_chunks(lengths: Sequence[int], chunk_cost: int, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:
     """Partition the positions of `lengths` into chunks of similar length.
 
-    A chunk takes the next longer text as long as its padding stays within `chunk_cost`, what another pass would cost, and
-    its padded size within `max_tokens`.
+    A chunk takes the next longer text as long as its padding stays within `chunk_cost`, what another pass would cost,
+    and its padded size within `max_tokens`.
 
     >>> plan_chunks([10, 100, 11, 98], chunk_cost=32)
     [[0, 2], [3, 1]]

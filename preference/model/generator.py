@@ -48,7 +48,7 @@ class Generator:
         self.name, self.device = base.used, device
 
     def encode(self, prompt: str) -> list[int]:
-        """Return the token ids of a prompt: in the chat template if the model has one, else followed by the end-of-text token."""
+        """Return the token ids of a prompt: in the model's chat template, else followed by the end-of-text token."""
         if self.tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
             return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)[
@@ -120,7 +120,7 @@ class Generator:
 
 
 class _GumbelNoise(LogitsProcessor):
-    """Adds Gumbel noise to the scores, from one random generator per sequence: the largest sum is a sample of the softmax (Gumbel 1954)."""
+    """Adds Gumbel noise to the scores, one generator per sequence: the largest sum is a sample of the softmax."""
 
     def __init__(self, names: Sequence[str], on_token: Callable[[], object]):
         seeds = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True) for name in names]

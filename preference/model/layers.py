@@ -1,6 +1,7 @@
-"""The layers of a sequence-classification model: which there are and which are frozen, what pools a middle one, and the output."""
+"""The layers of a sequence-classification model: which are frozen, what pools a middle one, and the output."""
 
 import copy
+from itertools import takewhile
 from types import MethodType
 
 import numpy as np
@@ -31,7 +32,7 @@ def is_decoder(config: PretrainedConfig) -> bool:
 
 
 def layer_stack(model: PreTrainedModel) -> nn.ModuleList | list:
-    """Return the model's layers: the outermost list of as many modules as the config names layers, else its longest list."""
+    """Return the model's layers: the outermost list of as many modules as the config names, else its longest list."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     return next((stack for stack in lists if len(stack) == layers), max(lists, key=len, default=[]))
@@ -40,17 +41,17 @@ def layer_stack(model: PreTrainedModel) -> nn.ModuleList | list:
 def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, below: int | None = None) -> int:
     """Freeze the embeddings and the lowest `layers` layers; None is a third of the layers, -1 nothing at all.
 
-    They hold general knowledge of language, which a few hundred rankings tend to degrade. See Lee, Tang & Lin 2019, "What
-    Would Elsa Do? Freezing Layers During Transformer Fine-Tuning".
+    They hold general knowledge of language, which a few hundred rankings tend to degrade. See Lee, Tang & Lin 2019,
+    "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning".
 
-    Where a probe was fitted, only the layers `below` where it reads are trained; what pools, and the head, are frozen too.
+    Where a probe was fitted, only the layers `below` where it reads are trained; pooling and head are frozen too.
 
     Returns:
         How many layers are frozen; -1: not even the embeddings.
     """
     stack = layer_stack(model)
     if layers is None:
-        layers = len(stack) // 3 if len(stack) else -1
+        layers = len(stack) // 3 if stack else -1
     if layers >= len(stack):
         too_many = f"the base model has {len(stack)} layers; leave at least one to train"
         raise InputError(f"--freeze-layers {layers}: {too_many}")
@@ -60,10 +61,8 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, be
             module.requires_grad_(True)
     elif layers >= 0:
         first_trained = next(stack[layers].parameters())
-        for parameter in model.parameters():  # in the order of definition: embeddings, layers, head
-            if parameter is first_trained:
-                break
-            parameter.requires_grad_(False)
+        for parameter in takewhile(lambda parameter: parameter is not first_trained, model.parameters()):
+            parameter.requires_grad_(False)  # in the order of definition: embeddings, layers, head
         # DeBERTa defines its embeddings of distances, and their norm, after the layers that read them.
         for name, module in model.named_modules():
             if isinstance(module, nn.Embedding) or name == "deberta.encoder.LayerNorm":
@@ -84,9 +83,9 @@ def pool_at(model: PreTrainedModel, layers: int) -> None:
     What people like can be read best in the middle of a pretrained model: a linear head on the mean of the tokens there
     does better than one after the last layer. The mean is computed by a layer of the model's own kind, so that every
     library loads the folder. Its queries and keys are zero, which makes attention uniform over the tokens that are not
-    padding (in MPNet, whose positions weigh, nearly so); values and output are the identity, the feed-forward part is zero.
-    The first token then holds LayerNorm(mean + itself). The head's dense layer is made the identity: where tanh follows,
-    near zero, where that is linear; where ReLU or GELU follow, far above zero, where these are.
+    padding (in MPNet, whose positions weigh, nearly so); values and output are the identity, the feed-forward part is
+    zero. The first token then holds LayerNorm(mean + itself). The head's dense layer is made the identity: where tanh
+    follows, near zero, where that is linear; where ReLU or GELU follow, far above zero, where these are.
 
     ModernBERT pools the mean by itself. A decoder's last token has seen all others and needs no pooling.
     """
@@ -126,7 +125,7 @@ def pool_at(model: PreTrainedModel, layers: int) -> None:
 
 
 def keep_head_in_fp32(model: PreTrainedModel) -> None:
-    """Let the linear layers after the transformer compute in fp32 under autocast too: above 1, bf16 resolves only 1/128."""
+    """Let the linear layers after the transformer compute in fp32 under autocast: above 1, bf16 resolves only 1/128."""
     in_stack = {module for stack in model.modules() if isinstance(stack, nn.ModuleList) for module in stack.modules()}
     for module in model.modules():
         if isinstance(module, nn.Linear) and module not in in_stack:
@@ -156,7 +155,8 @@ def set_output(model: PreTrainedModel, weights: np.ndarray, bias: float) -> None
 def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> tuple[float, float]:
     """Change the output layer so that `rewards`, which the model gave, would have mean 0 and standard deviation 1.
 
-    An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `LEAST_STD` are only centred.
+    An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `LEAST_STD` are only
+    centred.
 
     Returns:
         The mean and the standard deviation that were taken out.

@@ -1,7 +1,8 @@
-"""A pretrained model made ready to score: one output, no dropout, a chat template for decoders, padding that is not text."""
+"""A pretrained model made ready to score: one output, no dropout, a decoder's chat template and padding."""
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -12,7 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from preference.model.base_models import CAREFULLY, check_loaded, loading
+from preference.model.base_models import check_loaded, loading
 from preference.model.encoding import encode_pairs, pad_chunk, write_chats
 from preference.model.generator import converted_gguf
 from preference.model.layers import is_decoder, keep_head_in_fp32, output_layer
@@ -29,8 +30,24 @@ FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 PADDING = ("<|finetune_right_pad_id|>", "<|reserved_special_token_0|>", "<pad>", "[PAD]", "<|pad|>")
 
 
+def read_model(
+    folder: str | Path, remedy: str, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, set[str]]:
+    """Read a sequence-classification model, its tokenizer, and which weights its folder lacks or has in another size.
+
+    No code of the folder is run, and no pickle but one of tensors is read.
+    """
+    with loading(folder, remedy):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, trust_remote_code=False, weights_only=True, ignore_mismatched_sizes=True, output_loading_info=True,
+            **options,
+        )  # fmt: skip
+    return model, tokenizer, {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+
+
 def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
-    """Load a base model, a folder or a GGUF file, with one output, and its tokenizer; say whether the output is pretrained.
+    """Load a base model (a folder or a GGUF file) with one output, its tokenizer, and whether the output is pretrained.
 
     Dropout is 0: on a CPU it doubles the time of a step, since its random numbers are drawn on one core and it forces
     attention off the fused path. A decoder's tokenizer gets a chat template, where it has none; an encoder's has none.
@@ -45,15 +62,11 @@ def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, Pr
         config.num_labels = 1
         config.problem_type = "regression"
         config.id2label, config.label2id = {0: "reward"}, {"reward": 0}
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        torch.manual_seed(seed)  # the new output's weights
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, config=config, dtype=torch.float32, **CAREFULLY
-        )
+    torch.manual_seed(seed)  # the new output's weights
+    model, tokenizer, missing = read_model(folder, remedy, config=config, dtype=torch.float32)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     # What lies above the pretrained layers is new: the output layer, and the pooler that some models come without.
-    missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
     pretrained = {name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name}
     check_loaded(folder, model, tokenizer, pretrained, remedy)
     with loading(folder, remedy), torch.no_grad():
@@ -95,8 +108,8 @@ def give_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
 def give_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Pad on the right, with a token that no text has: the tokenizer's own, an unused one, or a new one.
 
-    transformers reads the reward at the last token that is not padding, so with padding = end of text it would skip the end.
-    No reward depends on the embedding of a new token.
+    transformers reads the reward at the last token that is not padding, so with padding = end of text it would skip
+    the end. No reward depends on the embedding of a new token.
     """
     used = {*tokenizer(write_chats(tokenizer, ["a"], ["b"])[0], add_special_tokens=False)["input_ids"]}
     used |= {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.unk_token_id}

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
-from preference.model.base_models import CAREFULLY, check_files, check_loaded, loading, longest_input, what_lacks_config
+from preference.model.base_models import check_files, check_loaded, longest_input, what_lacks_config
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.layers import keep_head_in_fp32, output_layer
+from preference.model.loading import read_model
 
 _TEXTS_AT_ONCE = 1024
 
@@ -53,15 +54,12 @@ class RewardModel:
             nothing = f"this folder is not a reward model (no config.json); {train}"
             raise InputError(f"{folder}: {what_lacks_config(path) or nothing}")
         with one_thread():
-            with loading(folder, remedy := "train it again"):
-                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-                model, report = AutoModelForSequenceClassification.from_pretrained(folder, **CAREFULLY)
+            model, tokenizer, missing = read_model(folder, "train it again")
             architecture, outputs = (model.config.architectures or ["unknown"])[0], model.config.num_labels
             if not architecture.endswith("ForSequenceClassification") or outputs != 1:
                 found = f"{architecture} with {outputs} outputs, not a sequence-classification model with 1"
                 raise InputError(f"{folder}: this folder is not a reward model ({found}); {train}")
-            missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
-            check_loaded(folder, model, tokenizer, missing, remedy)
+            check_loaded(folder, model, tokenizer, missing, "train it again")
         tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(model) or sys.maxsize)
         keep_head_in_fp32(model)
         width = model.config.get_text_config().hidden_size
@@ -123,7 +121,7 @@ class RewardModel:
         return rewards
 
     def read_states(self, pairs: Sequence[dict], *, on_progress: Progress = lambda done: None) -> np.ndarray:
-        """Return what the output layer reads of each encoded pair: shape (pairs, width), float32, in the order given."""
+        """Return what the output layer reads of each encoded pair, in order: shape (pairs, width), float32."""
         layer, read = output_layer(self.model), []
         states = np.empty((len(pairs), layer.in_features), dtype=np.float32)
         hook = layer.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))

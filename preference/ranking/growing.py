@@ -20,13 +20,14 @@ LAST_WORD = 1.0  # seconds to wait for it at the end of a session
 class GrowingModel:
     """Tells a worker what is to be ranked and what was ranked, and keeps the last thing that it found.
 
-    The worker computes what the answers to come look like to the base model while the person reads. It orders the answers of
-    each ranking before it learns from it, so that each is a test on what it had not seen. It ends with this process, however
-    this one ends: its standard input is closed then.
+    The worker computes what the answers to come look like to the base model while the person reads. It orders the
+    answers of each ranking before it learns from it, so that each is a test on what it had not seen. It ends with this
+    process, however this one ends: its standard input is closed then.
 
     Attributes:
-        found: what the worker said last: `words` on how well it does ("" before the first test), the prompts of the rankings that are
-            worth a second look (`disputes`), of how many messages it knows (`known`); or why there is no worker (`failed`).
+        found: what the worker said last: `words` on how well it does ("" before the first test), the prompts of the
+            rankings that are worth a second look (`disputes`), of how many messages it knows (`known`); or why there is
+            no worker (`failed`).
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ KINDS = {  # what each kind of event lists, one item per answer
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """One line of the log; answers and ranks in the order on the screen. `data` names the CSV, as several can share a log."""
+    """A line of the log; answers and ranks in the order on the screen. Several CSVs can share it: `data` names one."""
 
     kind: str
     prompt: str
@@ -154,7 +154,8 @@ class SelfAgreement:
     Attributes:
         prompts: how many were shown twice.
         pairs: their pairs of answers that did not tie the first time.
-        share: of these, the ones in the same order the second time; a tie then counts half, as equal rewards do in accuracy.
+        share: of these, the ones in the same order the second time; a tie then counts half, as equal rewards do in
+            accuracy.
         interval: of the share, 95 % (see `bootstrap_interval`).
     """
 
@@ -165,7 +166,7 @@ class SelfAgreement:
 
 
 def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path) -> SelfAgreement | None:
-    """Return the agreement on those prompts of `rankings`, which come from `data`, that were shown twice; None without any."""
+    """Return the agreement on the prompts of `rankings`, from `data`, that were shown twice; None without any."""
     prompts, name = {ranking.key for ranking in rankings}, name_in_log(log, data)
     twice = shown_twice(event for event in read_log(log) if event.data == name)
     return agreement_of([pair for pair in twice if prompt_key(pair[0].prompt) in prompts])
@@ -185,10 +186,11 @@ def agreement_of(twice: Sequence[tuple[Event, Event]]) -> SelfAgreement | None:
 
 
 def shown_twice(events: Iterable[Event]) -> list[tuple[Event, Event]]:
-    """Return the first and the second `ranked` event of each prompt that was shown twice at random, from one CSV's events.
+    """Return the two `ranked` events of each prompt that was shown twice at random, from one CSV's events.
 
-    Rankings that were shown again because models dispute them are the doubtful ones, and after such a showing the person has
-    seen the models' order, so that a later second showing of that prompt says nothing either: both are left out.
+    Rankings that were shown again because models dispute them are the doubtful ones, and after such a showing the
+    person has seen the models' order, so that a later second showing of that prompt says nothing either: both are left
+    out.
     """
     standing: list[Event] = []
     disputed, knew = set(), set()  # prompts of which the person has seen the models' order; rankings of such
@@ -208,14 +210,14 @@ def shown_twice(events: Iterable[Event]) -> list[tuple[Event, Event]]:
 
 
 def same_order(first: Event, second: Event) -> tuple[float, int]:
-    """Return how many pairs that did not tie in `first` have the same order in `second` (a tie counts half), and their number."""
+    """Return how many pairs untied in `first` have the same order in `second` (a tie counts half), and their number."""
     again, pairs = second.rank_of, combinations(zip(first.answers, first.ranks, strict=True), 2)
     signs = [(again[a] - again[b]) * (rank - other) for (a, rank), (b, other) in pairs if rank != other]
     return sum(0.5 if sign == 0 else float(sign > 0) for sign in signs), len(signs)
 
 
 def disagreement(ranks: Sequence[int], other: Sequence[int]) -> float:
-    """Return how many pairs of answers two rankings order differently; a pair that ties in one of them only counts half.
+    """Return how many pairs of answers two rankings order differently; one that ties in one of them counts half.
 
     >>> disagreement([1, 2, 3], [2, 1, 3]), disagreement([1, 2, 3], [1, 1, 2])
     (1.0, 0.5)

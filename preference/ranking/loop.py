@@ -27,8 +27,8 @@ RANKINGS = {
 }
 TOO_FEW = "A ranking needs two answers: write one with w, sample new ones with r, or discard the prompt with x."
 NOT_AGAIN = (
-    "These answers are in your CSV already, so w, e and r do nothing here. Rank them as they are; if none of them is good,"
-    " keep your earlier ranking with x, and add a row with a better answer to the CSV."
+    "These answers are in your CSV already, so w, e and r do nothing here. Rank them as they are; if none of them is"
+    " good, keep your earlier ranking with x, and add a row with a better answer to the CSV."
 )
 NO_EDITOR = "the editor could not be run; set $EDITOR to one that is installed"
 
@@ -198,7 +198,7 @@ def not_shown(session: AgainSession) -> str:
     )
 
 
-# Commands: each takes the loop and what follows it, and returns what the next screen says, or None to leave the screen as it is
+# Commands: each takes the loop and what follows it; returns what the next screen says, or None to leave the screen
 
 
 def undo(loop: Loop, argument: str) -> str:
@@ -218,7 +218,7 @@ def skip(loop: Loop, argument: str) -> str:
 
 
 def discard(loop: Loop, argument: str) -> str:
-    """Discard the prompt, or keep the earlier ranking for good, once the person has pressed Enter; anything else changes nothing."""
+    """Discard the prompt, or keep the earlier ranking for good, once the person has pressed Enter."""
     if loop.session.again:
         question, not_done = (
             "keep your earlier ranking for good, or n to rank it now",
@@ -327,7 +327,7 @@ def number_in(argument: str, most: int) -> int | None:
 
 @dataclass(frozen=True)
 class Command:
-    """What a word does: its line of help, a function, and its line of help where rankings are shown again; "" if it does nothing there."""
+    """What can be typed: its help, its function, and its help where rankings are shown again ("": it does nothing)."""
 
     help: str
     run: Callable[[Loop, str], str | None]
@@ -335,14 +335,11 @@ class Command:
     takes_number: bool = False
 
 
+_UNDO = "undo w, e or r on this screen, else the last ranking or x"
 _SKIP, _VIEW = "skip for later", "show answer N whole; v all shows all of them, v alone the prompt"
 _HELP, _QUIT = "this help", "save and quit, like Ctrl-D; Ctrl-C ends without the statistics"
 COMMANDS = {
-    "u": Command(
-        "undo w, e or r on this screen, else the last ranking or x",
-        undo,
-        "bring the earlier ranking back, or undo x; again: the one before",
-    ),
+    "u": Command(_UNDO, undo, "bring the earlier ranking back, or undo x; again: the one before"),
     "s": Command(_SKIP, skip, _SKIP),
     "x": Command("discard the prompt for good", discard, "keep your earlier ranking, and do not ask again"),
     "e": Command("edit answer N in your editor ($EDITOR)", edit, "", takes_number=True),

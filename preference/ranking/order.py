@@ -1,4 +1,4 @@
-"""What a person types to rank: `2 1 4 3` or `2143` best first, `2 1=4 3` for ties, `2 1` when the rest tie below, `=` when all do."""
+"""What a person types to rank: `2 1 4 3` or `2143`, `2 1=4 3` for ties, `2 1` if the rest tie below, `=` if all do."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A session in which a person ranks, new answers or again what models dispute: what comes next, what is confirmed, what is undone."""
+"""A session in which a person ranks new answers, or again what models dispute: what comes next, confirming, undoing."""
 
 import contextlib
 import math
@@ -27,7 +27,7 @@ AHEAD = 3  # prompts that the growing model prepares for, the one on the screen 
 
 @dataclass(frozen=True)
 class Shown:
-    """A ranking on the screen: its answers in the order shown; `recheck` if it is shown a second time to measure agreement."""
+    """A ranking on the screen, its answers in the order shown; `recheck`: a second time, to measure agreement."""
 
     key: Key
     answers: list[str]
@@ -60,7 +60,8 @@ class Session(ABC):
         answers: of each ranking, in an order that says nothing.
         queue: what is to be ranked, and whether that is a second showing.
         confirmed: rankings of this session, minus those undone.
-        recalled: the order that was undone last, as it would be typed now, so that it can be changed instead of typed anew.
+        recalled: the order that was undone last, as it would be typed now, so that it can be changed instead of typed
+            anew.
     """
 
     again = False  # whether what is shown is in the CSV already
@@ -103,7 +104,7 @@ class Session(ABC):
 
     @abstractmethod
     def undo(self) -> str:
-        """Undo the last step, also one from an earlier session, and show its prompt to be ranked anew; say what happened."""
+        """Undo the last step, also of an earlier session, and show its prompt to be ranked anew; say what happened."""
 
     @abstractmethod
     def discard(self) -> None:
@@ -132,21 +133,17 @@ class RankingSession(Session):
     """Leads a person through the prompts that are neither ranked in the CSV nor discarded.
 
     Args:
-        recheck: this share of the prompts, rounded up, is shown a second time, reshuffled. Where there are enough prompts,
-            no second showing comes last, so that the person cannot tell one by what is left.
+        recheck: this share of the prompts, rounded up, is shown a second time, reshuffled. Where there are enough
+            prompts, no second showing comes last, so that the person cannot tell one by what is left.
         seed: decides the order on the screen, and which prompts are shown twice.
-        growing: learns of what is ranked and undone, but not of second showings, which are no test on what it had not seen.
+        growing: learns of what is ranked and undone, but not of second showings, which are no test on what it had not
+            seen.
     """
 
     def __init__(
-        self,
-        candidates: Sequence[Candidates],
-        store: RankingStore,
-        *,
-        seed: int,
-        recheck: float = 0.0,
+        self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0,
         growing: GrowingModel | None = None,
-    ):
+    ):  # fmt: skip
         super().__init__(store, seed, growing)
         self.answers = {(one.prompt, "", ""): list(one.answers) for one in candidates}
         self.sampled = {
@@ -207,7 +204,8 @@ class RankingSession(Session):
         if last.recheck or last.rank_of.keys() != set(self.shown.answers):
             return "undid the last ranking; rank anew"
         self.recalled = format_order([last.rank_of[answer] for answer in self.shown.answers])
-        return f"undid the last ranking, now {self.recalled}; the up arrow brings it into the line to be changed, or rank anew"
+        ways = "the up arrow brings it into the line to be changed, or rank anew"
+        return f"undid the last ranking, now {self.recalled}; {ways}"
 
     def skip(self) -> None:
         recheck = self.shown.recheck
@@ -237,7 +235,7 @@ class RankingSession(Session):
         self._shown = Shown(shown.key, list(answers), shown.recheck)
 
     def counts(self) -> SessionCounts:
-        """Count. Second showings count like first ones, before and after they are shown, so that nothing gives them away."""
+        """Count second showings like first ones, before and after they are shown, so that nothing gives them away."""
         standing = self.log.standing
         done = len(self.ranked) + sum(event.recheck for event in standing)
         return self._counts(done, len(self.queue) + min(self._rechecks_to_choose(), self._first_showings()), standing)
@@ -266,7 +264,7 @@ class RankingSession(Session):
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A ranking as it was when models were asked about it, their rank of each answer, and how strongly they dispute it."""
+    """A ranking as it was when models were asked about it, their rank of each answer, and how far they dispute it."""
 
     ranking: Ranking
     models: dict[str, int]
@@ -337,7 +335,8 @@ class AgainSession(Session):
 
     Attributes:
         done: the log's `reranked` or `kept` event of each ranking that is done.
-        missing, edited: prompts of disputed rankings that are not shown, as their rows are gone or are not the same any more.
+        missing, edited: prompts of disputed rankings that are not shown, as their rows are gone or are not the same any
+            more.
     """
 
     again = True
@@ -375,7 +374,7 @@ class AgainSession(Session):
         self._leave()
 
     def undo(self) -> str:
-        """Bring the earlier ranking back that the last confirmed one replaced, or ask again what was kept; also of an earlier session."""
+        """Bring back what the last ranking replaced, or ask again what was kept; also of an earlier session."""
         if not self.log.looked_at:
             return "no ranking was ranked again; there is nothing to undo"
         last = self.log.looked_at[-1]

@@ -32,13 +32,13 @@ TAKEN = "another ranker is working on this file; finish that one first, or choos
 class RankingStore:
     """The table that a person's rankings go to, and its log.
 
-    The table is what counts, so it comes first: a new ranking is appended to a CSV in one write, and whatever else changes
-    replaces the file in one rename. That is on the disk before the log says so and before the person reads "saved". A crash in
-    between leaves a table that has everything that was confirmed, and a log that lacks its last event. Where the log cannot be
-    written, the table is put back as it was.
+    The table is what counts, so it comes first: a new ranking is appended to a CSV in one write, and whatever else
+    changes replaces the file in one rename. That is on the disk before the log says so and before the person reads
+    "saved". A crash in between leaves a table that has everything that was confirmed, and a log that lacks its last
+    event. Where the log cannot be written, the table is put back as it was.
 
-    Rows and columns of others stay, and may be edited while this runs: when the file's size or time of change is not what this
-    left behind, the file is read again. A lock file keeps a second ranker out.
+    Rows and columns of others stay, and may be edited while this runs: when the file's size or time of change is not
+    what this left behind, the file is read again. A lock file keeps a second ranker out.
     """
 
     def __init__(self, path: str | Path, log: str | Path):
@@ -107,7 +107,7 @@ class RankingStore:
     def change_ranks(
         self, kind: str, key: Key, answers: Sequence[str], ranks: Sequence[int], old_ranks: Sequence[int], **details
     ) -> None:
-        """Give the answers of a ranking other ranks, in the rows where they are, and log a `reranked` or `restored` event.
+        """Give the answers of a ranking other ranks, where they are, and log a `reranked` or `restored` event.
 
         Args:
             old_ranks: those that the table must have now.
@@ -145,7 +145,7 @@ class RankingStore:
     def _rewrite(
         self, table: Table, changes: Mapping[int, int], *, removed: Sequence[int] = (), added: Sequence[dict] = ()
     ) -> Callable[[], object]:
-        """Replace the file by one in which records have other ranks, are gone or were added; return what undoes that."""
+        """Replace the file by one with other ranks and without or with some records; return what undoes that."""
         rank = table.need(*COLUMNS)[2]
         texts = table.kind != "xlsx" and any(isinstance(record.get(rank), str) for record in table.records)
         for i, new in changes.items():
@@ -200,7 +200,7 @@ def _contents(table: Table) -> list[tuple[Key, str, float | None]]:
 
 
 def _own_rows(table: Table, ranked: Event) -> list[int]:
-    """Return which records are a ranking's, if all are there as `add` writes them: without a group, or anything else."""
+    """Return which records are a ranking's, if all are as `add` writes them: without a group, or anything else."""
     wanted, found = set(zip(map(str.strip, ranked.answers), ranked.ranks, strict=True)), {}
     for i, (key, answer, rank) in enumerate(_contents(table)):
         filled = sum(bool(text_of(value)) for value in table.records[i].values())

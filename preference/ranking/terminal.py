@@ -23,9 +23,7 @@ from preference.wording import counted, plain
 LEAST_WIDTH = 12  # columns
 BOX = 4  # columns that a box takes from its text
 PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
-FASTER_THAN_TYPED = (
-    0.03  # seconds between two lines of a paste, at most; a person takes longer from one Enter to the next
-)
+FASTER_THAN_TYPED = 0.03  # seconds between two lines of a paste, at most; a person takes longer
 PASTED = "That came faster than a person types, so it was not taken. Only w takes pasted text."
 
 
@@ -52,32 +50,19 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
     and the prompt is repeated in short above the line of input. In a pipe nothing is folded.
     """
     console, notice = make_console(), plain(notice)
-    width = console.width
-    screen = console.is_terminal and not console.is_dumb_terminal
-    prompt, answers = (
-        _wrap(console, shown.prompt, width),
-        [_wrap(console, answer, width - BOX) for answer in shown.answers],
-    )
-    lengths, free = (
-        [len(lines) for lines in answers],
-        console.height - 2 - len(_wrap(console, notice, width)) * bool(notice),
-    )
-    folded = (
-        screen and len(prompt) + sum(lengths) + 2 * len(answers) > free
-    )  # the other two lines: the counts and the input
+    screen, prompt = console.is_terminal and not console.is_dumb_terminal, _wrap(console, shown.prompt)
+    answers = [_wrap(console, answer, BOX) for answer in shown.answers]
+    lengths = [len(lines) for lines in answers]
+    # Two lines are for the counts and the input, two of each box for its frame.
+    free = console.height - 2 - 2 * len(answers) - len(_wrap(console, notice)) * bool(notice)
+    folded = screen and len(prompt) + sum(lengths) > free
+    prompt_lines = min(len(prompt), PROMPT_LINES) if folded else len(prompt)
     if folded:
-        prompt_lines = min(len(prompt), PROMPT_LINES)
-        free -= prompt_lines + min(len(prompt), REMINDER_LINES) + 2 * len(answers)
-        lengths = share_lines(lengths, free)
-    else:
-        prompt_lines = len(prompt)
+        lengths = share_lines(lengths, free - prompt_lines - min(len(prompt), REMINDER_LINES))
 
-    if screen:
-        console.clear()
-    else:
-        console.print()
+    console.clear() if screen else console.print()
     console.print(Text(counts_line(counts, shown.apart), style="dim"), no_wrap=True, overflow="ellipsis")
-    console.print(_joined(prompt, prompt_lines, "bold"))
+    console.print(_joined(prompt, prompt_lines, "bold", more=" … v shows it whole"))
     for number, (lines, length) in enumerate(zip(answers, lengths, strict=True), 1):
         show_box(console, number, lines[:length], hidden=len(lines) - length)
     if notice:
@@ -89,33 +74,25 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
 def show_answer(number: int, answer: str) -> None:
     """Show one answer whole."""
     console = make_console()
-    show_box(console, number, _wrap(console, answer, console.width - BOX))
+    show_box(console, number, _wrap(console, answer, BOX))
 
 
 def show_box(console: Console, number: int, lines: list[Text], hidden: int = 0) -> None:
     """Show the lines of an answer in a box with its number, and say how many more lines there are."""
-    panel = Panel(
-        _joined(lines, len(lines)),
-        title=Text(f" {number} ", style="bold cyan"),
-        title_align="left",
-        subtitle=f"… {counted(hidden, 'more line')}, v {number} shows it whole" if hidden else None,
-        subtitle_align="left",
-        box=box.ROUNDED,
-    )
-    console.print(panel)
+    more = f"… {counted(hidden, 'more line')}, v {number} shows it whole" if hidden else None
+    text, title = _joined(lines, len(lines)), Text(f" {number} ", style="bold cyan")
+    console.print(Panel(text, title=title, title_align="left", subtitle=more, subtitle_align="left", box=box.ROUNDED))
 
 
 def show_reminder(prompt: str) -> None:
     """Repeat a prompt above the line of input, in at most two lines."""
     console = make_console()
     if console.is_terminal:
-        console.print(_joined(_wrap(console, prompt, console.width), REMINDER_LINES, "bold"))
+        console.print(_joined(_wrap(console, prompt), REMINDER_LINES, "bold"))
 
 
 def share_lines(lengths: list[int], lines: int) -> list[int]:
-    """Share `lines` lines of the screen among answers of these lengths: short ones are whole, long ones get equal parts.
-
-    Each gets at least one line.
+    """Share `lines` lines among answers of these lengths: short ones are whole, long ones get equal parts, at least 1.
 
     >>> share_lines([2, 10, 30], 20)
     [2, 9, 9]
@@ -127,16 +104,16 @@ def share_lines(lengths: list[int], lines: int) -> list[int]:
     return shares
 
 
-def _wrap(console: Console, text: str, width: int) -> list[Text]:
-    return list(Text(plain(text)).wrap(console, width))
+def _wrap(console: Console, text: str, margin: int = 0) -> list[Text]:
+    return list(Text(plain(text)).wrap(console, console.width - margin))
 
 
-def _joined(lines: list[Text], most: int, style: str = "") -> Text:
-    """Join wrapped lines; where there are more than `most`, the last one ends with an ellipsis."""
+def _joined(lines: list[Text], most: int, style: str = "", more: str = " …") -> Text:
+    """Join wrapped lines; where there are more than `most`, the last one ends with `more`."""
     text = Text("\n", style=style, no_wrap=True).join(lines[:most])
     if len(lines) > most:
-        text.right_crop(min(2, len(lines[most - 1])))
-        text.append(" …")
+        text.right_crop(min(len(more), len(lines[most - 1])))
+        text.append(more)
     return text
 
 
@@ -160,13 +137,8 @@ def counts_line(counts: SessionCounts, group: str = "") -> str:
     if counts.median_seconds is None:
         return line
     seconds = counts.left * counts.median_seconds
-    left = (
-        f"{seconds:.0f} s"
-        if seconds < 60
-        else f"{seconds / 60:.1f} min"
-        if seconds < 3600
-        else f"{seconds / 3600:.1f} h"
-    )
+    hours = f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    left = f"{seconds:.0f} s" if seconds < 60 else hours
     return f"{line} · {counts.median_seconds:.0f} s per prompt (median) · about {left} left"
 
 
@@ -193,8 +165,8 @@ def ask(question: str) -> str:
 def ask_for_lines(question: str) -> str:
     """Read an answer from the person, who may paste several lines, or one line from the pipe.
 
-    Terminals that mark what is pasted give it as one line of input with line ends in it; from others it comes as lines that
-    follow each other at once.
+    Terminals that mark what is pasted give it as one line of input with line ends in it; from others it comes as lines
+    that follow each other at once.
 
     Raises:
         EndOfInput: see `ask`.
@@ -213,7 +185,7 @@ def is_person() -> bool:
 
 
 def accept_any_bytes() -> None:
-    """Let input that is not in the terminal's encoding arrive as halves of surrogate pairs, which are refused in words."""
+    """Let input in another encoding than the terminal's arrive as halves of surrogate pairs, which are refused."""
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(errors="surrogateescape")
 

@@ -29,12 +29,11 @@ def encode_rankings(rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerB
     of the n answers were cut at `max_length` tokens.
     """
 
-    def rows(some: Sequence[Ranking]) -> Iterator[dict]:
-        prompts, answers = zip(
-            *((ranking.prompt, answer) for ranking in some for answer in ranking.answers), strict=True
-        )
+    def rows(part: Sequence[Ranking]) -> Iterator[dict]:
+        prompts = [ranking.prompt for ranking in part for _ in ranking.answers]
+        answers = [answer for ranking in part for answer in ranking.answers]
         encoded = zip(*encode_pairs(tokenizer, prompts, answers, max_length), strict=True)
-        for ranking in some:
+        for ranking in part:
             pairs, cut = zip(*islice(encoded, len(ranking.answers)), strict=True)
             inputs = {name: [pair[name] for pair in pairs] for name in pairs[0]}
             yield {"ranks": ranking.ranks, "truncated": sum(cut), **inputs}
@@ -83,13 +82,9 @@ def cut_evenly(sizes: Sequence[int] | np.ndarray, parts: int, least: int = 1) ->
 class RankingBatchSampler:
     """Yields, for each step, the positions of the rankings that this process trains on.
 
-    Every epoch shuffles the rankings and cuts them into steps of about `answers_per_step` answers; a ranking is never
-    broken. With several processes a step is cut once more, so that together they train on the same rankings as one
-    process would. The order follows from `seed` and the epoch alone.
-
-    Args:
-        sizes: answers of each ranking.
-        answers_per_step: over all processes together.
+    Every epoch shuffles the rankings, which have `sizes` answers, and cuts them into steps of about `answers_per_step`
+    answers; a ranking is never broken. With several processes a step is cut once more, so that together they train on
+    the same rankings as one process would. The order follows from `seed` and the epoch alone.
     """
 
     def __init__(self, sizes: Sequence[int], answers_per_step: int, seed: int, processes: int = 1, process: int = 0):

@@ -40,21 +40,13 @@ def check_ours(folder: Path) -> None:
 
 
 def previous_folder(output_dir: Path) -> Path:
-    """Return where the model that stood at `output_dir` before the last training is kept.
-
-    >>> previous_folder(Path("reward_model_final")).name
-    'reward_model_final.previous'
-    """
+    """Return where the model before the last training is kept: `OUTPUT_DIR.previous`."""
     folder = _followed(output_dir)
     return folder.with_name(folder.name + ".previous")
 
 
 def unfinished_folder(output_dir: Path) -> Path:
-    """Return where a training for `output_dir` keeps its checkpoints, and its model until that is verified.
-
-    >>> unfinished_folder(Path("reward_model_final")).name
-    '.reward_model_final.unfinished'
-    """
+    """Return where a training keeps its checkpoints, and its model until that is verified: `.OUTPUT_DIR.unfinished`."""
     folder = _followed(output_dir)
     return folder.with_name(f".{folder.name}.unfinished")
 
@@ -86,11 +78,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def steps_done(checkpoint: Path | None) -> int:
-    """Return the step at which a checkpoint was written; None is the beginning.
-
-    >>> steps_done(Path(".reward_model_final.unfinished/checkpoint-40"))
-    40
-    """
+    """Return the step at which a checkpoint was written; None is the beginning."""
     return int(checkpoint.name.split("-")[1]) if checkpoint else 0
 
 
@@ -162,12 +150,9 @@ def difference_when_loaded(folder: Path, evaluation: "Evaluation") -> float:
 
 
 def put_in_place(new: Path, output_dir: Path) -> Path | None:
-    """Give the folder `new`, which lies in the unfinished run's folder, the name `output_dir`.
+    """Give the folder `new` the name `output_dir`; return where the earlier model is kept now, if there was one.
 
-    A crash between the renames leaves the earlier model whole, as `OUTPUT_DIR.previous`.
-
-    Returns:
-        Where the earlier model is kept now, if there was one, in place of the one before it.
+    It takes the place of the one before it. A crash between the renames leaves it whole, as `OUTPUT_DIR.previous`.
     """
     folder, previous = _followed(output_dir), previous_folder(output_dir)
     check_ours(folder)

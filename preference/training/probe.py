@@ -14,7 +14,7 @@ from preference.data.folds import Fold, folds_by_prompt
 from preference.data.rankings import Ranking
 from preference.evaluation.calibration import Calibration, calibrate
 from preference.evaluation.evaluation import Evaluation, evaluate
-from preference.evaluation.learning_curve import Point
+from preference.evaluation.learning_curve import Measured
 from preference.evaluation.metrics import count_pairs, pair_margins, split_rewards
 from preference.machine import one_thread
 from preference.training.objectives import LOSSES, pad_rankings
@@ -144,8 +144,8 @@ def review_states(
 
 def measure_curve(
     states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
-) -> list[Point]:
-    """Return how accurate probes of few to four fifths of the prompts are on the other fifth: a point for each size.
+) -> Measured | None:
+    """Return how accurate probes of few to four fifths of the prompts are on the other fifth, at each size.
 
     Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.
     """
@@ -154,7 +154,7 @@ def measure_curve(
     sizes = sorted({round(LEAST_SIZE * 2 ** (i / 2)) for i in range(40)} | {len(prompts) - held})
     sizes = [size for size in sizes if LEAST_SIZE <= size <= len(prompts) - held]
     if len(prompts) < LEAST_FOR_CURVE:
-        return []
+        return None
     of_rankings = split_states(states, rankings)
     of_prompt: dict[str, list[int]] = {prompt: [] for prompt in prompts}
     for i, ranking in enumerate(rankings):
@@ -176,7 +176,7 @@ def measure_curve(
             right[order[:held], column] += counts.right
             pairs[order[:held]] = counts.pairs
     kept = times > 0
-    return [Point(size, right[kept, i] / times[kept], pairs[kept]) for i, size in enumerate(sizes)]
+    return Measured(np.array(sizes), right[kept] / times[kept, None], pairs[kept])
 
 
 def split_states(states: np.ndarray, rankings: Sequence[Ranking]) -> list[np.ndarray]:

@@ -15,13 +15,12 @@ from preference.data.prompt_key import prompt_digest, prompt_key
 from preference.data.rankings import Ranking, Rankings
 from preference.data.tables import format_rows
 from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, why_no_odds
-from preference.evaluation.comparison import compare
-from preference.evaluation.evaluation import UNSEEN, Evaluation
+from preference.evaluation.evaluation import UNSEEN, Evaluation, compare
 from preference.evaluation.metrics import pair_margins, predicted_ranks, split_rewards
 from preference.evaluation.record import DataRecord, Odds, Record, read_record
 from preference.training.probe import Review
 from preference.training.train import Trained
-from preference.wording import counted, name_some, shorten
+from preference.wording import counted, shorten
 
 REWARDS = "rewards.csv"
 REWARD_COLUMNS = ["part", "prompt", "answer", "rank", "reward", "predicted_rank"]
@@ -227,12 +226,7 @@ def compare_with_earlier(report: Report, output_dir: Path) -> list[str]:
         np.concatenate([rewards for *_, rewards in both]),
         validation_prompts=len({ranking.key for part, ranking, _ in both if part == "validation"}),
     )
-    changed, sentences = comparison.changed, [comparison.in_words()]
-    if changed:
-        sentences.append(
-            f"The top answer changed for {counted(len(changed), 'prompt')}: {name_some(map(shorten, changed))}"
-        )
-    return sentences
+    return [comparison.in_words()]
 
 
 def typical_pair(evaluation: Evaluation) -> tuple[float, str, str, str]:

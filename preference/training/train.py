@@ -132,8 +132,6 @@ def train(
         callbacks: the Trainer's, for process 0: a progress bar, a log.
 
     Raises:
-        InputError: the base model, the device or the settings do not fit, or `checkpoints` holds a run with other
-            settings.
         TrainingDiverged: a loss or a reward is not a finite number, or all rewards are equal.
     """
     check_device(settings.device)

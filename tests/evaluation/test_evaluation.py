@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.evaluation.evaluation import evaluate
+from preference.evaluation.evaluation import compare, evaluate
 from preference.evaluation.metrics import count_pairs
 
 
@@ -138,3 +138,45 @@ def test_several_raters_stand_in_the_evaluation():
     found = evaluate("test", some, np.array([3.0, 2.0, 1.0] * 2)).raters
     assert (found.prompts, found.pairs) == (1, 3) and found.share == 2 / 3
     assert evaluate("test", rankings(3), np.tile([3.0, 2.0, 1.0], 3)).raters is None
+
+
+def synthetic_rankings(count: int) -> list[Ranking]:
+    return [Ranking(f"p{i}", ["a", "b", "c"], [1, 2, 3]) for i in range(count)]
+
+
+def test_a_better_model_is_called_better_and_a_worse_one_worse():
+    before, after = np.array([1.0, 2, 3] * 20), np.array([3.0, 2, 1] * 19 + [1.0, 2, 3])
+    comparison = compare(synthetic_rankings(20), before, after)
+    assert (comparison.before, comparison.after) == (0, pytest.approx(0.95))
+    assert comparison.in_words().startswith(
+        "The new model is better than the previous one: 0.950 of the pairs of 20 prompts in order, against 0.000 before, each scored"
+    )
+    assert (
+        compare(synthetic_rankings(20), after, before)
+        .in_words()
+        .startswith("The new model is worse than the previous one")
+    )
+
+
+def test_the_same_rewards_are_no_difference():
+    rewards = np.array([3.0, 1, 2] * 6)
+    comparison = compare(synthetic_rankings(6), rewards, rewards)
+    low, high = comparison.difference_95
+    assert low == -high and -0.3 < low < -0.1
+    assert "is not clearly different from the previous one" in comparison.in_words()
+
+
+def test_validation_prompts_are_said_to_flatter_the_new_model():
+    rankings, rewards = synthetic_rankings(6), np.array([3.0, 1, 2] * 6)
+    none, two = (compare(rankings, rewards, rewards, validation_prompts=count).in_words() for count in (0, 2))
+    assert none.endswith("95 % interval -0.243 to +0.243).")
+    assert two.endswith("+0.243); 2 of these prompts chose the new weights, which flatters it a little.")
+
+
+@pytest.mark.parametrize("prompts", [1, 5])
+def test_few_prompts_tell_nothing_however_clear_they_are(prompts):
+    comparison = compare(synthetic_rankings(prompts), np.array([1.0, 2, 3] * prompts), np.array([3.0, 2, 1] * prompts))
+    assert comparison.in_words() == (
+        f"Too few prompts to tell the new model from the previous one: 1.000 of the pairs of {prompts} prompt{'s' * (prompts > 1)} in order,"
+        " against 0.000 before, each scored by models that had not seen it (at least 6 are needed)."
+    )

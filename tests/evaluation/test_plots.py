@@ -2,11 +2,14 @@ import random
 
 import matplotlib.image
 import numpy as np
+import pytest
 
 from preference.data.rankings import Ranking
 from preference.evaluation import plots
+from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import evaluate
-from preference.evaluation.plots import _columns, _first_prompts, plot_rewards
+from preference.evaluation.learning_curve import Measured, fit_curve
+from preference.evaluation.plots import MOST_ANSWERS, plot_learning_curve, plot_rewards
 
 
 def synthetic_rankings(prompts: int, each: int = 4) -> tuple[list[Ranking], list[float]]:
@@ -26,7 +29,7 @@ def check_picture(path) -> None:
     """Check that a picture has ink in both panels, and the size of a report."""
     pixels = matplotlib.image.imread(path)[..., :3]
     height, width = pixels.shape[:2]
-    assert 700 < height < 2600 and 1500 < width < 6000
+    assert 700 < height < 3600 and 1500 < width < 6000
     assert pixels.reshape(-1, 3).std() > 0.05
     dark = pixels.min(axis=2) < 0.6
     assert dark[:, : width // 2].any() and dark[:, -width // 5 :].any()
@@ -44,17 +47,16 @@ def test_odd_input_is_drawn(tmp_path):
     assert (tmp_path / "plot.png").stat().st_size > 10_000
 
 
-def test_bars_beyond_what_can_be_read_are_left_out_whole_prompts_at_a_time():
-    rankings, _ = synthetic_rankings(150)
-    assert _first_prompts(rankings) == 100
-
-
-def test_columns_hold_every_block_in_order_and_about_equally():
-    blocks = [{"rows": 6.0, "name": i} for i in range(50)]
-    columns = _columns(blocks)
-    assert [block["name"] for column in columns for block in column] == list(range(50))
-    heights = [sum(block["rows"] for block in column) for column in columns]
-    assert len(heights) == 3 and np.ptp(heights) <= 12
+def test_bars_beyond_what_can_be_read_are_left_out_whole_prompts_at_a_time(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots.plt, "close", figures.append)
+    rankings, rewards = synthetic_rankings(50, each=3)
+    plot_rewards(evaluate("test", rankings, np.asarray(rewards)), tmp_path / "plot.png", title="A title")
+    left = figures[0].axes[0]
+    assert left.get_title(loc="left") == f"Reward of each test answer (first {MOST_ANSWERS // 3} of 50 prompts)"
+    assert len(left.get_yticklabels()) == MOST_ANSWERS // 3 * 4  # three answers below their prompt
+    drawn = sorted(bar.get_width() for bar in left.patches if bar.get_width())
+    assert drawn == pytest.approx(sorted(rewards[: MOST_ANSWERS // 3 * 3]))
 
 
 def test_the_right_panel_is_a_histogram_of_all_scores_coloured_by_true_rank(tmp_path, monkeypatch):
@@ -73,3 +75,29 @@ def test_the_right_panel_is_a_histogram_of_all_scores_coloured_by_true_rank(tmp_
     assert panel.get_ylabel() == "answers"
     ranges = [(bar.get_x(), bar.get_y(), bar.get_height()) for bar in panel.patches if bar.get_height()]
     assert len({(x, y) for x, y, _ in ranges}) == len(ranges)  # stacked: none covers another
+
+
+def test_the_curve_is_drawn_with_few_points_and_with_raters(tmp_path):
+    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], rater=group) for i in range(6) for group in ("ann", "bob")]
+    evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))
+    for sizes in ([2, 5], [5]):
+        path = tmp_path / f"{len(sizes)}.png"
+        everything_right = Measured(np.array(sizes), np.full((6, len(sizes)), 2.0), np.full(6, 2.0))
+        plot_learning_curve(everything_right, fit_curve(everything_right), evaluation, path)
+        pixels = matplotlib.image.imread(path)[..., :3]
+        assert pixels.shape[1] > 1200 and (pixels < 0.5).any(axis=2).mean() > 0.005
+
+
+def test_the_marks_beside_the_curve_are_named_with_their_values(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots.plt, "close", figures.append)
+    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], rater=group) for i in range(6) for group in ("ann", "bob")]
+    measured = Measured(np.array([2, 5]), np.full((6, 2), 2.0), np.full(6, 2.0))
+    again = RaterAgreement(prompts=3, pairs=3, share=0.95, interval=(0.5, 1.0), alpha=None)
+    evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))
+    plot_learning_curve(measured, fit_curve(measured), evaluation, tmp_path / "curve.png", again=again)
+    [legend] = figures[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "measured on prompts not trained on, 95 % interval", "expected, 80 % interval", "longest answer is best: 0.00 (below the picture)",
+        "shortest answer is best: 1.00", "yourself, shown prompts again: 0.95", "two raters agree: 1.00",
+    ]  # fmt: skip

@@ -5,7 +5,6 @@ import pty
 import re
 import termios
 import threading
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from preference.data.rankings import Ranking
+from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import evaluate
 from preference.evaluation.tables import agreement_table, print_answers, print_disputes, print_report, print_reversed
 
@@ -24,10 +24,7 @@ LONG = [
 ]
 
 
-class Repeated(NamedTuple):
-    prompts: int
-    share: float
-    interval: tuple[float, float]
+AGAIN = RaterAgreement(prompts=7, pairs=16, share=0.8125, interval=(0.7, 0.9), alpha=None)
 
 
 def text_of(table) -> str:
@@ -98,7 +95,7 @@ def test_numbers_never_give_way_to_texts(columns):
         "[2]",
     ]
     parts = [evaluate("test", LONG, rewards), evaluate("validation", LONG, -rewards)]
-    report = printed_at(columns, print_report, parts, answers=False, again=Repeated(7, 0.8125, (0.7, 0.9)))
+    report = printed_at(columns, print_report, parts, answers=False, again=AGAIN)
     figures = [(e.metrics.pairwise_accuracy, *e.metrics.pairwise_accuracy_95) for e in parts]
     expected = ["{:.3f} [{:.3f}, {:.3f}]".format(*three) for three in figures]
     assert all(any(one in line for line in report) for one in expected)
@@ -117,10 +114,7 @@ def test_the_agreement_table_holds_the_numbers_beside_the_baselines():
 def test_what_people_reach_stands_beside_the_accuracy():
     raters = [Ranking("p", ["x", "y"], [1, 2], rater="ann"), Ranking("p", ["x", "y"], [1, 2], rater="bob")]
     evaluations = [evaluate("validation", RANKINGS, REWARDS), evaluate("test", raters, np.array([1.0, 0.0] * 2))]
-    lines = [
-        line.split()
-        for line in text_of(agreement_table(evaluations, again=Repeated(7, 0.8125, (0.7, 0.9)))).splitlines()
-    ]
+    lines = [line.split() for line in text_of(agreement_table(evaluations, again=AGAIN)).splitlines()]
     assert [
         "yourself,",
         "shown",

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from conftest import run_script
-from pseudo_terminal import PROMPTS, SCRIPT, Terminal, prompts_and_answers, ranks_of
+from pseudo_terminal import PROMPTS, SCRIPT, Terminal, prompts_and_answers, ranks_of, write_candidates
 
 folder = pytest.fixture(prompts_and_answers)
 
@@ -26,7 +26,17 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
     assert terminal.child.exitstatus == (130 if key == "\x03" else 0) and "Traceback" not in rest
     assert "1 done, 5 left" in rest and f"continue: python {SCRIPT} --candidates c.jsonl --no-model train:" in rest
     assert list(ranks_of(folder)) == PROMPTS[:1]
-    assert ("position: " in rest) == (key == "\x04")  # the statistics, as the help says
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_ctrl_c_ends_without_the_statistics(folder, key):
+    write_candidates(folder, [f"Prompt {i}" for i in range(12)])
+    run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="1 2 3 4\n\n" * 10)
+    terminal = Terminal(folder)
+    terminal.wait_for("\n> ")
+    terminal.child.send(key)
+    rest = terminal.summary()
+    assert "10 done, 2 left" in rest and ("position: " in rest) == (key == "\x04")
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])

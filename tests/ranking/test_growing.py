@@ -111,7 +111,7 @@ def test_a_session_with_the_model(folder, hub):
         and "of the pairs of 8 rankings (95 % interval" in rest
         and "the longest answer is best: " in rest
     )
-    assert rest.index("position: ") < rest.index("a model that learns") < rest.index("continue:")
+    assert rest.index(" done, ") < rest.index("a model that learns") < rest.index("continue:")
     assert terminal.child.exitstatus == 0 and not worker.is_running()
 
 

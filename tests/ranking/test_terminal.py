@@ -93,7 +93,7 @@ def test_a_long_prompt_is_shortened_above_and_below_folded_answers(folder):
     terminal.wait_for("\n> ")
     lines = terminal.shown().splitlines()
     wrapped = textwrap.wrap(prompt, 80)
-    assert lines[1:3] == wrapped[:2] and lines[3].endswith(" …") and lines[4].startswith("╭")
+    assert lines[1:3] == wrapped[:2] and lines[3].endswith(" … v shows it whole") and lines[4].startswith("╭")
     assert (
         lines[-3] == wrapped[0]
         and lines[-2].endswith(" …")

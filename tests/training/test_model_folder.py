@@ -1,4 +1,4 @@
-"""What the trainer replaces, what it leaves alone, and what a run is continued from. Most models are stood in for by two small files."""
+"""What the trainer replaces, what it leaves alone, and what a run is continued from."""
 
 import json
 import os
@@ -115,7 +115,7 @@ def test_files_of_the_user_with_names_like_ours_stay(tmp_path):
     assert all(os.listdir(tmp_path / name) == ["thesis.txt"] for name in names)
 
 
-# Replaces a model again and again, and is killed before the first file that it opens, renames or removes, the second, and so on.
+# Replaces a model again and again, and is killed before the first file that it opens, renames or removes, the second, …
 KILLS = """
 import os, signal, sys
 from pathlib import Path

@@ -21,8 +21,8 @@ SETTINGS = TrainingSettings(learning_rate=1e-3, head_learning_rate=1e-2)
 def trainer_on(folder, tiny_distilbert, rankings, *, seed=0, steps=15) -> RankingTrainer:
     model, tokenizer, _ = load_base_model(tiny_distilbert, seed=seed)
     arguments = TrainingArguments(
-        output_dir=str(folder), max_steps=steps, learning_rate=1e-3, use_cpu=True, report_to="none", disable_tqdm=True, seed=seed,
-        eval_strategy="steps", eval_steps=5, save_steps=5, remove_unused_columns=False,
+        output_dir=str(folder), max_steps=steps, learning_rate=1e-3, use_cpu=True, report_to="none", seed=seed,
+        disable_tqdm=True, eval_strategy="steps", eval_steps=5, save_steps=5, remove_unused_columns=False,
     )  # fmt: skip
     encoded = encode_rankings(rankings, tokenizer, 64)
     return RankingTrainer(
