@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Convert preference data that others made to the CSV of this project, and back.
+"""Convert other people's preference data to the CSV of this project, and back.
 
     python convert_rankings.py ultrafeedback.parquet rankings.csv
     python convert_rankings.py nvidia/HelpSteer2 rankings.csv --split train --limit 2000
@@ -22,7 +22,7 @@ from preference.scripts import run_script
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="convert_rankings.py",
-        description="Convert preference data that others made to the CSV of this project, and back.",
+        description="Convert other people's preference data to the CSV of this project, and back.",
         epilog="A chat of several turns becomes one prompt: its turns, each after User:, Assistant: or System:, with empty"
         " lines between. docs/formats.md lists the names by which columns are known.",
         formatter_class=HelpFormatter,
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     source = "a table, - for standard input, or OWNER/NAME of a data set of the Hugging Face Hub"
     parser.add_argument("source", metavar="SOURCE", help=source)
     parser.add_argument("target", metavar="TARGET", help="a table, or - for standard output")
-    add_role_arguments(parser.add_argument_group("columns of SOURCE, where their names are not known"))
+    add_role_arguments(parser.add_argument_group("columns of SOURCE with unrecognised names"))
     parser.add_argument("--limit", type=int, metavar="N", help="read only the first N records")
     parser.add_argument("--split", metavar="NAME", help="the split of a data set of the Hub")
     parser.add_argument("--config", metavar="NAME", help="the configuration (subset) of a data set of the Hub")
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", choices=list(TARGETS), help=to)
     pairs = "which pairs: all untied ones of a ranking, or its best answer with its worst"
     parser.add_argument("--pairs", choices=[ALL, BEST_WORST], default=ALL, help=pairs)
-    kind = "the kind of file, where TARGET's ending does not say it (default for -: csv for --to csv, else jsonl)"
+    kind = "the kind of file, if TARGET's ending does not tell (default for -: csv for --to csv, else jsonl)"
     parser.add_argument("--kind", choices=list(dict.fromkeys(KINDS.values())), help=kind)
     parser.add_argument("--force", action="store_true", help="replace an existing TARGET; it is kept as a backup")
     return parser

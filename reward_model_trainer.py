@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--dataset-name", metavar="USER/NAME", help="name of these rankings on the Hugging Face Hub, for the model card"
     )
-    add("--resume", action="store_true", help="continue from the last checkpoint of a run that was stopped")
+    add("--resume", action="store_true", help="continue an interrupted run from its last checkpoint")
     add_training_arguments(parser)
     return parser
 

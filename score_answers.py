@@ -37,12 +37,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--force", action="store_true", help="replace an existing --output")
     parser.add_argument("--best", action="store_true", help="write only the best answer to each prompt")
-    parser.add_argument("--column", metavar="NAME", default="reward", help="what the column of rewards is called")
+    parser.add_argument("--column", metavar="NAME", default="reward", help="name of the column of rewards")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where the processor is faster in it"
-    )
-    columns = parser.add_argument_group("columns whose names are new (--prompt, too)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where it is faster")
+    columns = parser.add_argument_group("columns with unrecognised names (also --prompt)")
     add_role_arguments(columns, "prompt")
     by_hand = parser.add_argument_group("scoring by hand")
     by_hand.add_argument("--prompt", help="the prompt; beside a file, its column")

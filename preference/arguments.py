@@ -1,4 +1,4 @@
-"""Command-line arguments: types that have a range, help that shows the defaults, harmless complaints, and commands to type next."""
+"""Command-line arguments: types that have a range, help that shows the defaults, errors with control characters escaped, and commands to type next."""
 
 import argparse
 import os

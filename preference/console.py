@@ -1,4 +1,4 @@
-"""What scripts print: laid out for the width of the terminal, harmless to it, and never a reason to lose work."""
+"""What scripts print: laid out for the width of the terminal, with control characters escaped, and never a reason to lose work."""
 
 import contextlib
 import errno
@@ -40,7 +40,7 @@ def filled(text: str, columns: int, *, hanging: int = 0) -> str:
 
 
 def fitted(text: str, columns: int) -> str:
-    """Return `text` on one line, harmless, cut to `columns` with an ellipsis where it is longer; wide characters count as two.
+    """Return `text` on one line, escaped, cut to `columns` with an ellipsis where it is longer; wide characters count as two.
 
     >>> fitted("one  two\\nthree", 9)
     'one two …'
@@ -53,9 +53,9 @@ def fitted(text: str, columns: int) -> str:
 
 
 def say(text: object = "", *, wrap: bool = True, hanging: int = 0, to: TextIO | None = None) -> None:
-    """Print text of any origin: harmless, at once, and broken at spaces to the width of the terminal.
+    """Print text of any origin: escaped, at once, and broken at spaces to the width of the terminal.
 
-    Where standard output is closed or full, the text is lost and the work goes on; `run_script` returns the status that tells.
+    Where standard output is closed or full, the text is lost and the work continues; `run_script` returns the status that tells.
 
     Args:
         wrap: False for what is copied and pasted, as a command is.

@@ -33,7 +33,7 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
     """Call a script's `main` and return its exit status.
 
     An InputError or an OSError becomes `error: ...` on standard error and status 2, Ctrl-C `stopped` (with what the
-    KeyboardInterrupt says) and 130. A reader of standard output that has gone away is no error: 141, without a word.
+    KeyboardInterrupt says) and 130. A reader of standard output that has gone away is no error: status 141, silently.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

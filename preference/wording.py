@@ -1,4 +1,4 @@
-"""Words for messages: counts before nouns, long texts cut short, long lists named in part, foreign text made harmless."""
+"""Words for messages: counts before nouns, long texts cut short, long lists named in part, control characters escaped."""
 
 import shlex
 import unicodedata
@@ -41,7 +41,7 @@ def name_some(items: Iterable[str], most: int = 3) -> str:
 
 
 def plain(text: object) -> str:
-    """Make text of unknown origin harmless to print: what a terminal would obey or hide becomes visible.
+    """Escape in text of unknown origin what a terminal would obey or hide.
 
     Control characters become their pictures (ESC is ␛), and invisible characters, such as bidirectional overrides,
     become their codes (\\u202e). Line ends stay, tabs become spaces.

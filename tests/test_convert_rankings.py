@@ -109,7 +109,7 @@ def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
     [
         (
             {"frage": "Was ist das?", "chosen": "a b", "rejected": "a c"},
-            "no column is known as the prompt; name it with --prompt, one of: frage",
+            "found no column for the prompt; name it with --prompt, one of: frage",
         ),
         (
             {"question": "p?", "context": "A text.", "chosen": "a", "rejected": "b"},
@@ -132,7 +132,7 @@ def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
             {"prompt": "p", "answer": "a", "score": 1, "rating": 2},
             "score and rating could both be the score; say which with --score",
         ),
-        ({"answer": "a", "score": 1}, "no column is known as the prompt; name it with --prompt\n"),
+        ({"answer": "a", "score": 1}, "found no column for the prompt; name it with --prompt\n"),
         (
             {"note": "a", "number": 1},
             "no answers were found in the columns 'note, number'; name them: --chosen NAME --rejected NAME, or",
@@ -421,15 +421,15 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
     [
         (
             ["out.jsonl"],
-            "out.jsonl: say with --to what is written into it: csv, trl, trl-conversational, lists, rewardbench",
+            "out.jsonl: choose with --to what to write: csv, trl, trl-conversational, lists, rewardbench",
         ),
         (
             ["out.txt"],
-            f"out.txt: the ending does not say what kind of file it is; use one of {', '.join(KINDS)}, or --kind",
+            f"out.txt: unrecognised file ending; use one of {', '.join(KINDS)}, or --kind",
         ),
         (
             ["out.csv", "--to", "lists"],
-            "out.csv: a CSV cannot hold lists, as --to lists has them; write .jsonl, .json or .parquet",
+            "out.csv: a CSV cannot hold the lists of --to lists; write .jsonl, .json or .parquet",
         ),
         (
             ["out.csv", "--pairs", "best-worst"],
@@ -522,7 +522,7 @@ def test_a_data_set_of_the_hub_is_read_by_its_name(tmp_path, hub):
             ["someone/nothing"],
             "someone/nothing: no such file here, and no such data set on the Hub, or no access to it; check the name",
         ),
-        (["someone/script"], "someone/script: it is made by a program of its own, which is not run"),
+        (["someone/script"], "someone/script: it is built by code of its own, which is never run"),
     ],
 )
 def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path, hub, arguments, message):

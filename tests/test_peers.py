@@ -1,12 +1,17 @@
 """The reward model in the libraries of others, by the recipes of docs/recipes.md: they are run as they stand there."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import requests
 from conftest import ROOT, run_script
 
 from preference.model.reward_model import RewardModel
@@ -98,7 +103,7 @@ def beside(tmp_path, monkeypatch, tiny_llama):
 
 
 def test_every_recipe_is_run_here():
-    used = set(re.findall(r'exec\(recipe\("(.+?)"\)', Path(__file__).read_text(encoding="utf-8")))
+    used = set(re.findall(r'recipe\("(.+?)"\)', Path(__file__).read_text(encoding="utf-8")))
     assert used == {text.partition("\n")[0] for text in RECIPES}
 
 
@@ -229,7 +234,85 @@ def test_grpo_with_the_folder_of_a_decoder(beside, decoder):
 
 def test_reward_trainer_trains_on(beside, decoder):
     beside(decoder)
-    exec(recipe("TRL: training on"), found := {})
+    exec(recipe("TRL: more training"), found := {})
     assert found["trainer"].state.global_step == 1
     before, after = (RewardModel.load(folder).score(PROMPTS, ANSWERS) for folder in (decoder, "trained_on"))
     assert 0 < np.abs(after - before).max() < 0.1 * np.ptp(before)  # one step from the same weights
+
+
+PYTHONPATH = os.environ | {"PYTHONPATH": str(ROOT)}
+IN_CHATML = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.fixture
+def endpoint(tmp_path):
+    """Return a function that serves the recipe's endpoint beside the model, and gives its address."""
+    servers = []
+
+    def serve() -> str:
+        (tmp_path / "rewards.py").write_text(recipe("A rewards endpoint for OpenRLHF"), encoding="utf-8")
+        command = [sys.executable, "-m", "uvicorn", "rewards:app", "--port", "0"]
+        server = subprocess.Popen(command, cwd=tmp_path, env=PYTHONPATH, stderr=subprocess.PIPE, text=True)
+        servers.append(server)
+        for line in server.stderr:
+            if found := re.search(r"running on http://([\d.:]+)", line):
+                return found[1]
+        raise AssertionError("the server did not start")
+
+    yield serve
+    for server in servers:
+        server.terminate()
+        server.wait(30)
+        server.stderr.close()
+
+
+@pytest.mark.parametrize("kind", ["encoder", pytest.param("decoder", marks=pytest.mark.faults)])
+def test_rewards_over_http(beside, endpoint, kind, encoder, decoder):
+    """What OpenRLHF sends and verl's function, by real requests; the policy's template changes no reward."""
+    model = encoder if kind == "encoder" else decoder
+    beside(model)
+    address, ours = endpoint(), RewardModel.load(model).score(PROMPTS, ANSWERS)
+    for template, end in (("{}", ""), (IN_CHATML, "<|im_end|>")):
+        prompts = [template.format(prompt) for prompt in PROMPTS]
+        samples = {
+            "query": [prompt + answer + end for prompt, answer in zip(prompts, ANSWERS, strict=True)],
+            "prompts": prompts, "labels": [""] * len(PROMPTS),
+        }  # fmt: skip
+        answered = requests.post(f"http://{address}/get_reward", json=samples, timeout=60)
+        np.testing.assert_allclose(answered.json()["rewards"], ours, atol=1e-4)
+        assert answered.json()["scores"] == answered.json()["rewards"]
+    refused = requests.post(
+        f"http://{address}/get_reward", json={"query": ["7"], "prompts": ["Name a prime"]}, timeout=60
+    )
+    assert refused.status_code == 422 and "must begin with its prompt" in refused.json()["detail"]
+    exec(recipe("verl: a reward function").replace("127.0.0.1:5000", address), found := {})
+    reward = found["compute_score"](
+        data_source="mine", solution_str=ANSWERS[0], ground_truth="", extra_info={"question": PROMPTS[0]}
+    )
+    assert reward == pytest.approx(ours[0], abs=1e-4)
+
+
+def test_the_endpoint_is_short():
+    assert len(recipe("A rewards endpoint for OpenRLHF").splitlines()) <= 30
+
+
+@pytest.mark.faults
+def test_ray_data_scores_as_one_process_does(beside, encoder, tmp_path):
+    beside(encoder)
+    (tmp_path / "answers").mkdir()
+    answers = pd.DataFrame(
+        {"row": range(60), "prompt": PROMPTS * 20, "answer": [f"{answer} {i}" for i in range(20) for answer in ANSWERS]}
+    )
+    for i in range(2):
+        answers[i::2].to_parquet(tmp_path / "answers" / f"{i}.parquet")
+    answers.to_parquet(tmp_path / "answers.parquet")
+    (tmp_path / "score_many.py").write_text(recipe("Millions of answers with Ray Data"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "score_many.py"], cwd=tmp_path, env=PYTHONPATH | {"RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run_script("score_answers.py", "answers.parquet", "--output", "one.parquet", "--precision", "fp32", cwd=tmp_path)
+    scored = pd.read_parquet(tmp_path / "scored").sort_values("row")
+    ours = pd.read_parquet(tmp_path / "one.parquet")
+    assert scored["answer"].tolist() == ours["answer"].tolist()
+    np.testing.assert_allclose(scored["reward"], ours["reward"], atol=1e-4)

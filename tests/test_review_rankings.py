@@ -53,7 +53,7 @@ def test_every_ranking_comes_back_most_disputed_first(folder, tiny_distilbert):
     assert done.stdout.count(" answers were cut at 64 tokens, ") == 1 and "scored by one of 8 models" in done.stdout
     assert "cross-validation (8 prompts)" in done.stdout and "is, if anything, an underestimate" in done.stdout
     assert "generalisation: accuracy " in done.stdout and "Most disputed of 8 rankings" in done.stdout
-    assert "\nNo odds: at least 10 prompts are needed, and there were 8.\n" in done.stdout
+    assert "\nNo odds: need at least 10 prompts, have 8.\n" in done.stdout
     assert "P(preferred)" not in done.stdout and "chance alone" not in done.stdout
     assert told(done, "look again") == [str(ROOT / "generate_data.py"), "--data", "data.csv", "--again", "review.csv"]
     given_flags = ["--base-model", str(tiny_distilbert), "--max-length", "64", "--precision", "fp32"]
@@ -198,7 +198,7 @@ def test_a_reward_model_can_be_the_base_where_it_has_not_seen_the_prompts(
 
 def test_an_architecture_of_which_no_probe_is_known_is_refused(folder, tiny_distilbert, tiny_deberta):
     done = review(folder, tiny_distilbert, "--base-model", tiny_deberta, status=2)
-    said = "a review reads the middle layers of BERT and its kin or of decoders; use another base model"
+    said = "a review reads the middle layers of BERT and its relatives or of decoders; use another base model"
     assert done.stderr == f"error: --base-model {tiny_deberta}: {said}\n" and not (folder / "review.csv").exists()
 
 

@@ -309,7 +309,7 @@ def test_what_does_not_fit_the_base_model_or_the_machine_is_one_line(folder, tin
 
 def test_an_architecture_that_is_not_known_is_trained_as_a_whole_and_a_line_says_so(folder, tiny_deberta):
     done = train(folder, "--base-model", tiny_deberta, "--max-steps", 2)
-    said = f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"
+    said = f"{tiny_deberta}: no probe supports deberta-v2; fine-tuning the whole model from a new output layer"
     assert said in " ".join(done.stdout.split())
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert (metrics["training"]["layers"], metrics["training"]["frozen_layers"], metrics["cross_validation"]) == (
@@ -334,7 +334,7 @@ def test_rankings_whose_answers_differ_only_after_the_cut_teach_no_order(folder,
     done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--data", "training_data.csv", status=2)
     assert "warning: 6 of 6 answers were cut at 64 tokens" in " ".join(done.stdout.split())
     assert done.stderr.startswith(
-        "error: these rankings teach no order: they contradict each other, or their answers differ only behind --max-"
+        "error: these rankings teach no order: they contradict each other, or their answers differ only beyond --max-"
     )
 
 
@@ -466,11 +466,11 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--data", "\udcff.csv"], r"argument '\xff.csv': not UTF-8; rename the file, or type the text in UTF-8"),
         (
             ["--output-dir", "."],
-            "error: --output-dir .: this folder cannot be replaced by a model; name a new one in it",
+            "error: --output-dir .: this folder cannot be replaced by a model; choose a new folder inside it",
         ),
         (
             ["--output-dir", ".."],
-            "error: --output-dir ..: this folder cannot be replaced by a model; name a new one in it",
+            "error: --output-dir ..: this folder cannot be replaced by a model; choose a new folder inside it",
         ),
         (
             ["--plot", "model/plot.png", "--output-dir", "model"],
@@ -515,7 +515,7 @@ def test_the_folder_may_name_its_data_set_on_the_hub(folder, tiny_distilbert):
     train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--dataset-name", "someone/rankings")
     assert "datasets:\n- someone/rankings\n" in (folder / "reward_model_final" / "README.md").read_text()
     done = train(folder, "--base-model", tiny_distilbert, "--dataset-name", "no such: name", status=2)
-    assert done.stderr == "error: --dataset-name no such: name: not a name of the Hugging Face Hub; write USER/NAME\n"
+    assert done.stderr == "error: --dataset-name no such: name: not a name on the Hugging Face Hub; write USER/NAME\n"
 
 
 RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1", "--no-plot"]

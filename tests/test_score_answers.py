@@ -324,7 +324,7 @@ def test_what_was_cut_is_counted_and_what_became_identical_is_named(measured_mod
     (tmp_path / "a.csv").write_text(f"prompt,answer\nread,{long}good\nread,{long}bad\nread,books\n")
     done = run_script("score_answers.py", "--model", measured_model, "a.csv", "--output", "b.csv", cwd=tmp_path)
     assert "2 answers of 3 cut at the model's length of 64 tokens" in done.stdout
-    assert "warning: answers that became identical by the cut have the same reward: a.csv:2 = a.csv:3" in " ".join(
+    assert "warning: answers that became identical when cut get the same reward: a.csv:2 = a.csv:3" in " ".join(
         done.stdout.split()
     )
     rows = read_csv(tmp_path / "b.csv")
@@ -441,6 +441,6 @@ def test_a_model_without_odds_says_what_gives_them(tiny_reward_model, tmp_path):
     by_hand = ["score_answers.py", "--model", tiny_reward_model, "--prompt", "make good coffee", "--answer", "beans"]
     done = run_script(*by_hand, "--answer", "water", cwd=tmp_path)
     assert "is expected to prefer" not in done.stdout
-    note = "no odds between answers: at least 10 prompts are needed, and there were 5"
+    note = "no odds between answers: need at least 10 prompts, have 5"
     assert done.stderr == f"{tiny_reward_model}: {note}\n"
     assert run_script(*by_hand, cwd=tmp_path).stderr == ""  # one answer needs none

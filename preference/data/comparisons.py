@@ -55,7 +55,7 @@ def read_comparisons(
     try:
         unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        what = f"looks like the export of a tool, but is not as it writes them: {first_line(error)}"
+        what = f"looks like a tool's export, but is not in its format: {first_line(error)}"
         raise InputError(f"{table.source}: {what}") from None
     records = [record for _, record in unfolded]
     try:

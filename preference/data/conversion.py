@@ -55,12 +55,12 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
     kind = kind or (("csv" if is_csv else "jsonl") if path == STREAM else kind_of(path))
     if not kind:
         kinds = f"use one of {', '.join(KINDS)}, or --kind"
-        raise InputError(f"{path}: the ending does not say what kind of file it is; {kinds}")
+        raise InputError(f"{path}: unrecognised file ending; {kinds}")
     if to is None and path != STREAM and kind not in ("csv", "xlsx"):
-        raise InputError(f"{path}: say with --to what is written into it: {', '.join(TARGETS)}")
+        raise InputError(f"{path}: choose with --to what to write: {', '.join(TARGETS)}")
     to = to or "csv"
     if kind in ("csv", "xlsx") and to in ("trl-conversational", "lists"):
-        raise InputError(f"{path}: a CSV cannot hold lists, as --to {to} has them; write .jsonl, .json or .parquet")
+        raise InputError(f"{path}: a CSV cannot hold the lists of --to {to}; write .jsonl, .json or .parquet")
     if pairs != ALL and to not in PAIRED:
         raise InputError(f"--pairs {pairs}: --to {to} writes no pairs; use one of {', '.join(PAIRED)}")
     if path != STREAM:
@@ -250,10 +250,10 @@ _DATASET = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]+)?")
 _REMEDIES = {  # by what an error, or its kind, is called
     "gatedrepoerror|is a gated dataset": "its owner grants access on request; ask for it on https://huggingface.co/datasets/{name},"
     " then run `hf auth login`",
-    "offline": "no such file here, and not in the cache of datasets, and HF_HUB_OFFLINE is set; unset it",
+    "offline": "no such file here, nor in the cache of datasets, and HF_HUB_OFFLINE is set; unset it",
     "config name is missing|builderconfig": "choose a configuration with --config ({whole})",
     "bad split|unknown split": "{said}; choose another --split",
-    "scripts are no longer supported|trust_remote_code": "it is made by a program of its own, which is not run; look on"
+    "scripts are no longer supported|trust_remote_code": "it is built by code of its own, which is never run; look on"
     " the Hub for a copy of it in Parquet",
     "(repository|dataset)notfounderror": "no such file here, and no such data set on the Hub, or no access to it;"
     " check the name",

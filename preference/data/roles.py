@@ -66,12 +66,12 @@ STRENGTHS = {"overall_preference", "preference_strength"}  # HelpSteer: from -3,
 # Of chosen and rejected.
 _SCORES = "score_{0} {0}_score rating_{0} {0}_rating {0}_avg_rating reward_{0} {0}_reward"
 FLAGS = {
-    "prompt": "the column of the prompt; several, with commas, are put together",
+    "prompt": "the column of the prompt; several, separated by commas, are joined",
     "chosen": "the column of the better answer",
     "rejected": "the column of the worse answer",
-    "answers": "the columns of the answers, with commas, or the one that lists them, or that holds one",
+    "answers": "the columns of the answers, separated by commas, or the one that lists or holds them",
     "vote": "the column that says which of the answers is better",
-    "first": "the value of the vote with which the first answer is better",
+    "first": "the value of the vote that means the first answer is better",
     "rank": "the column of ranks, 1 for the best answer, or one for each of the answers",
     "score": "the column of scores, or one for each of the answers; higher is better, equal is a tie",
     "rater": "the column that says who ranked",
@@ -375,7 +375,7 @@ def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
         prompts = _without_repeated(table, [column for column in table.of("prompt", *used) if table.values(column)])
         if len(prompts) > 1 and [*map(plain_name, prompts)] != ["instruction", "input"]:
             one, other = prompts[:2]
-            ways = f"say which with --prompt {one}, or put them together: --prompt {one},{other}"
+            ways = f"say which with --prompt {one}, or join them: --prompt {one},{other}"
             raise InputError(f"{one} and {other} could both be the prompt; {ways}")
     prompts = prompts or [column for column in table.of("chat", *used) if table.values(column)][:1]
     if not prompts:
@@ -385,7 +385,7 @@ def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
         texts = [c for c in others if any(" " in v for v in table.values(c, SAMPLE) if isinstance(v, str))]
         if not whole_chats and (texts or found.how != "chosen"):
             one_of = f", one of: {name_some(texts or others, 9)}" if others else ""
-            raise InputError(f"no column is known as the prompt; name it with --prompt{one_of}")
+            raise InputError(f"found no column for the prompt; name it with --prompt{one_of}")
     return tuple(prompts), "" if history in prompts else history
 
 

@@ -129,7 +129,7 @@ def find_unwritable(text: str) -> str:
 
 
 def format_rows(rows: Iterable[Sequence[Any]], *, line_end: str = "\n", separator: str = ",") -> str:
-    """Return `rows` as CSV text, quoted as in RFC 4180. What the texts hold is written to the letter.
+    """Return `rows` as CSV text, quoted as in RFC 4180. Texts are written verbatim.
 
     >>> format_rows([["a, b", "two\\nlines", 1]])
     '"a, b","two\\nlines",1\\n'

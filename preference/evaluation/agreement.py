@@ -42,7 +42,7 @@ def rankings_to_judge_by(
     left_out += [f"{counted(len(seen), 'prompt')} that the model was trained on"] * bool(seen)
     notes += [f"scored, but not judged: {', '.join(left_out)}"] * bool(left_out)
     if not kept:
-        need = "it takes a prompt that the model was not trained on, with two answers of different ranks"
+        need = "need a prompt that the model was not trained on, with two answers of different ranks"
         notes.append(f"no agreement table: {need}")
     return kept, notes
 

@@ -48,10 +48,10 @@ def why_no_odds(temperature: float, prompts: int) -> str:
     A temperature near an end of the range of `fit_temperature` was not found there: the range stopped it.
 
     >>> why_no_odds(0.8, prompts=4)
-    'at least 10 prompts are needed, and there were 4'
+    'need at least 10 prompts, have 4'
     """
     if prompts < LEAST_PROMPTS:
-        return f"at least {LEAST_PROMPTS} prompts are needed, and there were {prompts}"
+        return f"need at least {LEAST_PROMPTS} prompts, have {prompts}"
     if 2 * _LOWEST <= temperature <= _HIGHEST / 2:
         return ""
     return f"so {'few' if temperature < 1 else 'many'} pairs are ordered wrongly that no temperature fits"

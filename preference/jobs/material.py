@@ -118,7 +118,9 @@ def check_outputs(files: TrainingFiles) -> None:
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
     whole = output_dir.resolve()
     if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
-        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; name a new one in it")
+        raise InputError(
+            f"--output-dir {output_dir}: this folder cannot be replaced by a model; choose a new folder inside it"
+        )
     for flag, path in (("--plot", plot), ("--log-dir", files.log_dir)):
         if path and whole in (path.resolve(), *path.resolve().parents):
             raise InputError(f"{flag} {path}: lies in --output-dir, which each training replaces; choose another place")
@@ -128,7 +130,7 @@ def check_outputs(files: TrainingFiles) -> None:
     if files.log_dir.exists() and not files.log_dir.is_dir():
         raise InputError(f"--log-dir {files.log_dir}: not a folder; choose another one")
     if files.dataset_name and not re.fullmatch(r"[\w.-]+/[\w.-]+", files.dataset_name, re.ASCII):
-        raise InputError(f"--dataset-name {files.dataset_name}: not a name of the Hugging Face Hub; write USER/NAME")
+        raise InputError(f"--dataset-name {files.dataset_name}: not a name on the Hugging Face Hub; write USER/NAME")
     try:
         if plot:
             plot.parent.mkdir(parents=True, exist_ok=True)

@@ -113,7 +113,7 @@ def read_answers(
     check_device(settings.device)
     start = start_from(base, settings, rankings)
     if not start.pooled:
-        known = "a review reads the middle layers of BERT and its kin or of decoders"
+        known = "a review reads the middle layers of BERT and its relatives or of decoders"
         raise InputError(f"--base-model {base.asked}: {known}; use another base model")
     encoded = encode_rankings(rankings, start.tokenizer, settings.max_length)
     if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):

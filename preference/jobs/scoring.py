@@ -42,7 +42,7 @@ class ScoringSettings:
     device: str = "cpu"
     precision: str = "auto"
     best: bool = False  # write only each prompt's best answer
-    column: str = "reward"  # what the column of rewards is called
+    column: str = "reward"  # name of the column of rewards
     named: Mapping[str, str] = field(default_factory=dict)  # columns that flags name for a role, see `roles.FLAGS`
 
 
@@ -159,7 +159,7 @@ def _rewards(model: "RewardModel", texts: pd.DataFrame) -> np.ndarray:
         rewards[alike] = rewards[alike[0]]  # in a batch of another length its last digits differ
     different = [texts.iloc[sorted(alike)].drop_duplicates(["prompt", "answer"])["place"] for alike in cut.values()]
     if groups := [" = ".join(places) for places in different if len(places) > 1]:
-        say(f"warning: answers that became identical by the cut have the same reward: {name_some(groups)}")
+        say(f"warning: answers that became identical when cut get the same reward: {name_some(groups)}")
     return rewards
 
 

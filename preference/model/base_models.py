@@ -174,7 +174,7 @@ def loading(folder: str | Path, remedy: str):
         elif type(error).__name__ == "UnpicklingError":
             text = "pytorch_model.bin holds more than weights, or is damaged; only weights are ever loaded from it"
         elif "contains custom code" in text:
-            text = "it needs code of its own, which is never run"
+            text = "it needs its own code, which is never run"
         elif "backend tokenizer" in text:
             text = "its tokenizer files are missing or damaged"
         elif "Unrecognized configuration class" in text:

@@ -80,7 +80,7 @@ class GrowingModel:
         if reason := self.found.get("failed"):
             return f"no model learns as you rank: {reason}"
         if not self.found:
-            return "the model that learns as you rank is still being loaded"
+            return "the model that learns as you rank is still loading"
         untested = (
             "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
         )

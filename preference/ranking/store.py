@@ -117,7 +117,7 @@ class RankingStore:
             InputError: the table has other answers or ranks now, or was broken by hand.
         """
         if self.ranks(key) != dict(zip(answers, old_ranks, strict=True)):
-            raise InputError(f"{self.path}: the rows of {shorten(key[0])} have been changed since; press s to go on")
+            raise InputError(f"{self.path}: the rows of {shorten(key[0])} have been changed since; press s to continue")
         table, new = self._fresh(), dict(zip(answers, ranks, strict=True))
         rows = enumerate(_contents(table)) if list(ranks) != list(old_ranks) else ()
         changes = {i: new[text] for i, (of, text, rank) in rows if of == key and rank not in (None, new.get(text))}

@@ -24,7 +24,7 @@ LEAST_WIDTH = 12  # columns
 BOX = 4  # columns that a box takes from its text
 PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
 FASTER_THAN_TYPED = 0.03  # seconds between two lines of a paste, at most; a person takes longer
-PASTED = "That came faster than a person types, so it was not taken. Only w takes pasted text."
+PASTED = "That came faster than anyone types, so it was ignored. Only w accepts pasted text."
 
 
 class EndOfInput(Exception):

@@ -163,7 +163,7 @@ class RankingTrainer(Trainer):
             return
         if step == 0:  # no learning rate has done anything yet
             raise TrainingDiverged(
-                "these rankings teach no order: they contradict each other, or their answers differ only behind"
+                "these rankings teach no order: they contradict each other, or their answers differ only beyond"
                 " --max-length tokens. No model was saved"
             )
         raise self._diverged(step, f"the model gives every answer the same reward ({rewards[0]:.4g})")

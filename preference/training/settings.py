@@ -52,9 +52,7 @@ class TrainingSettings:
         42, random_seed, "random seed for the folds or the split, and for the order of training", group="model"
     )
     device: str = _setting("cpu", None, "cpu, cuda or mps", group="machine")
-    precision: str = _setting(
-        "auto", None, "auto: bf16 where the machine is faster in it", group="machine", choices=PRECISIONS
-    )
+    precision: str = _setting("auto", None, "auto: bf16 where it is faster", group="machine", choices=PRECISIONS)
 
 
 def add_probe_arguments(parser: argparse.ArgumentParser) -> None:

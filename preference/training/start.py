@@ -95,7 +95,7 @@ def start_from(
         pool_at(model, kept)
     else:
         kind = model.config.model_type
-        on_message(f"{base.used}: no probe is known for {kind}; fine-tuning the whole model from a new output layer")
+        on_message(f"{base.used}: no probe supports {kind}; fine-tuning the whole model from a new output layer")
         frozen = freeze_lower_layers(model, settings.freeze_layers)
         return Start(model, tokenizer, base, depth, frozen, False, None, "")
     frozen = min(layers_to_freeze(settings, kept, len(rankings)), kept)

@@ -77,7 +77,7 @@ def test_a_temperature_at_an_end_of_the_range_gives_no_odds(margins):
 def test_the_report_names_no_temperature_of_few_prompts():
     found = Calibration(0.8, 0.12, 0.05, 60)
     assert why_no_odds(0.8, 10) == ""
-    assert found.in_words(9) == "No odds: at least 10 prompts are needed, and there were 9."
+    assert found.in_words(9) == "No odds: need at least 10 prompts, have 9."
     assert found.in_words(10) == (
         "P(preferred) = sigmoid(margin / 0.80); expected calibration error 0.120 before, 0.050 after temperature scaling"
     )

@@ -111,7 +111,7 @@ def test_an_architecture_that_is_not_known_is_fine_tuned_and_a_line_says_so(tmp_
         BaseModel("d", "d", "folder", tmp_path), TrainingSettings(max_length=64), RANKINGS, on_message=said.append
     )
     assert not start.pooled and not start.head_only and start.layers == 3
-    assert said == ["d: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"]
+    assert said == ["d: no probe supports deberta-v2; fine-tuning the whole model from a new output layer"]
 
 
 SMALL = {

@@ -173,7 +173,7 @@ DAMAGES = {
     "cut config": (lambda f: (f / "config.json").write_text("{"), "is not a valid JSON file"),
     "code of its own": (
         lambda f: rewrite(f / "config.json", model_type="other", auto_map={"AutoConfig": "code.Config"}),
-        "it needs code of its own, which is never run",
+        "it needs its own code, which is never run",
     ),
     "images": (
         lambda f: save_model(f, ViTModel(SMALL_VIT)),

