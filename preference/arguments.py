@@ -1,34 +1,24 @@
-"""Command-line arguments: types that have a range, help that shows the defaults, errors with control characters escaped, and commands to type next."""
+"""Command-line arguments: types that have a range, help that shows the defaults, and commands to type next."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from preference.console import filled, width
 from preference.scripts import fail
 from preference.wording import as_command
 
 SCRIPTS = Path(__file__).resolve().parent.parent  # the folder in which they lie
+MOST = 10**9
 
 Settings = TypeVar("Settings")
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses arguments that are not UTF-8, and says of every argument that it refuses what other errors say, below the usage."""
-
-    def parse_known_args(self, args=None, namespace=None):
-        for word in sys.argv[1:] if args is None else args:
-            try:
-                word.encode()
-            except UnicodeEncodeError:
-                self.error(
-                    f"argument {ascii(os.fsencode(word))[1:]}: not UTF-8; rename the file, or type the text in UTF-8"
-                )
-        return super().parse_known_args(args, namespace)
+    """Says what it refuses as other errors are said, below the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -36,16 +26,15 @@ class Parser(argparse.ArgumentParser):
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows every default but None, which stands for something that the help text describes; the usage leaves the flags to the list below it."""
+    """Shows every default but None, whose meaning the help text says; the usage leaves the flags to the list below it."""
 
     def __init__(self, prog: str):
         super().__init__(prog, width=width())
 
     def _format_usage(self, usage, actions, groups, prefix) -> str:
-        named = [
-            self._format_args(action, action.metavar or action.dest) for action in actions if not action.option_strings
-        ]
-        return super()._format_usage(" ".join(["%(prog)s [options]", *named]), actions, groups, prefix)
+        places = [action for action in actions if not action.option_strings]
+        names = [self._format_args(action, action.metavar or action.dest) for action in places]
+        return super()._format_usage(" ".join(["%(prog)s [options]", *names]), actions, groups, prefix)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return filled(" ".join(text.split()), width).split("\n")
@@ -64,7 +53,7 @@ def settings_from(kind: type[Settings], args: argparse.Namespace) -> Settings:
 
 
 def command_line(script: str, words: Iterable[str]) -> str:
-    """Return a shell command that runs `script` with these arguments; one in another folder than the current one is named with its path."""
+    """Return a shell command that runs `script`, named with its path if it lies in another folder than the current one."""
     return as_command(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
 
 
@@ -80,48 +69,37 @@ def file_path(text: str) -> Path:
     return Path(file_name(text))
 
 
-def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
-    """Return an argparse type: a whole number from `least` to `most`."""
+def _ranged(read: Callable[[str], Any], name: str, *ranges: tuple[Callable[[Any], bool], str]) -> Callable[[str], Any]:
+    """Return an argparse type that reads a number and refuses what one of `ranges` does not hold; `name` is for what is none."""
 
-    def check(text: str) -> int:
+    def check(text: str) -> Any:
         """Read the number."""
-        if (number := int(text)) < least:
-            raise argparse.ArgumentTypeError(f"must be at least {least}, not {text}")
-        if number > most:
-            raise argparse.ArgumentTypeError(f"must be at most {most}, not {text}")
+        number = read(text)
+        for holds, words in ranges:
+            if not holds(number):
+                raise argparse.ArgumentTypeError(f"must be {words}, not {text}")
         return number
 
-    check.__name__ = "whole number"  # argparse names it where int() fails
+    check.__name__ = name
     return check
 
 
-def above(limit: float, most: float = 1e9) -> Callable[[str], float]:
+def at_least(least: int, most: int = MOST) -> Callable[[str], int]:
+    """Return an argparse type: a whole number from `least` to `most`."""
+    ranges = (lambda number: number >= least, f"at least {least}"), (lambda number: number <= most, f"at most {most}")
+    return _ranged(int, "whole number", *ranges)
+
+
+def above(limit: float, most: float = MOST) -> Callable[[str], float]:
     """Return an argparse type: a number above `limit`, and at most `most`."""
-
-    def check(text: str) -> float:
-        if not (number := float(text)) > limit:
-            raise argparse.ArgumentTypeError(f"must be above {limit:g}, not {text}")
-        if number > most:
-            raise argparse.ArgumentTypeError(f"must be at most {most:g}, not {text}")
-        return number
-
-    check.__name__ = "number"
-    return check
-
-
-random_seed = at_least(0, 2**32 - 1)  # what NumPy takes
+    ranges = (lambda number: number > limit, f"above {limit:g}"), (lambda number: number <= most, f"at most {most:g}")
+    return _ranged(float, "number", *ranges)
 
 
 def from_to(least: float, most: float, *, below: bool = False) -> Callable[[str], float]:
     """Return an argparse type: a number from `least` to `most`, or to below `most`."""
+    words = f"from {least:g} to {'below ' if below else ''}{most:g}"
+    return _ranged(float, "number", (lambda number: least <= number <= most and not (below and number == most), words))
 
-    def check(text: str) -> float:
-        number = float(text)
-        if not least <= number <= most or (below and number == most):
-            raise argparse.ArgumentTypeError(
-                f"must be from {least:g} to {'below ' if below else ''}{most:g}, not {text}"
-            )
-        return number
 
-    check.__name__ = "number"
-    return check
+random_seed = at_least(0, 2**32 - 1)  # what NumPy takes

@@ -12,7 +12,6 @@ from conftest import ROOT
 from preference.durable_files import (
     append_durably,
     back_up,
-    lock_file,
     locked,
     name_folder,
     write_atomically,
@@ -107,7 +106,7 @@ def test_a_folder_that_is_taken_is_refused_and_the_lock_leaves_nothing(tmp_path)
     holder.communicate(b"\n")
     assert os.listdir(tmp_path) == []
     with locked(tmp_path / "model", "taken"):
-        assert os.listdir(tmp_path) == [".model.preference-lock"] == [lock_file(tmp_path / "model").name]
+        assert os.listdir(tmp_path) == [".model.preference-lock"]
 
 
 def test_a_lock_file_of_the_users_own_stays_as_it_is(tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from conftest import join_sample, read_csv, run_script, train
 
-from preference.data.prompt_key import prompt_digest
+from preference.data.splits import prompt_digest
 
 
 def test_a_retraining_says_what_changed_and_keeps_the_previous_model(folder, tiny_distilbert):

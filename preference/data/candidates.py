@@ -1,4 +1,4 @@
-"""Candidates: a prompt's unranked answers, how they are sampled, and the file that keeps them (`candidates.jsonl`, one object per prompt)."""
+"""Candidates: a prompt's unranked answers, how they are sampled, and the file that keeps them, one object per prompt."""
 
 import contextlib
 import json
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from preference.data.tables import TableError, find_unwritable, kind_of, read_table, read_text
 from preference.durable_files import append_durably
@@ -43,9 +44,7 @@ class Candidates:
 
 
 def read_prompts(path: str | Path) -> list[str]:
-    """Read prompts: one per line, or the column `prompt` of a table (CSV, TSV, JSONL, JSON, Parquet, .xlsx), or a JSON list of texts.
-
-    Repeated prompts count once; white space around a prompt is ignored.
+    """Read prompts, each once: one per line, or the column `prompt` of a table, or a JSON list of texts.
 
     Raises:
         InputError: the file cannot be read, has no prompts, or one that cannot be saved in a CSV.
@@ -53,81 +52,69 @@ def read_prompts(path: str | Path) -> list[str]:
     if kind_of(path):
         table = read_table(path)
         (column,) = table.need("prompt") if table.columns else ("",)
+        prompts: list[Any] = [record.get(column) for record in table.records]
         problems = []
-        for i, record in enumerate(table.records):
-            value = record.get(column)
+        for i, value in enumerate(prompts):
             if not isinstance(value, str) or not value.strip():
-                problems.append(
-                    f"{table.at(i)}: prompt is not a text: {shorten(str(value))}; write the text or delete the row"
-                )
+                what = f"prompt is not a text: {shorten(str(value))}; write the text or delete the row"
+                problems.append(f"{table.at(i)}: {what}")
             elif what := find_unwritable(value):
                 problems.append(f"{table.at(i)}: {what} in {shorten(value)}; remove it")
         if problems:
             raise TableError(problems)
-        prompts = [record[column] for record in table.records]
     else:
         prompts = read_text(path).split("\n")
-    prompts = list(dict.fromkeys(prompt.strip() for prompt in prompts if prompt.strip()))
-    if not prompts:
+    found = distinct(map(str.strip, prompts))
+    if not found:
         raise InputError(f"{path}: has no prompts; write one per line")
-    return prompts
+    return found
 
 
 def read_candidates(path: str | Path) -> list[Candidates]:
-    """Read a candidates file in order; several objects for one prompt are joined. Other keys are kept.
+    """Read a candidates file in order; several records of one prompt are joined. Other keys are kept.
 
     Answers stay as they are, with their indentation; see `distinct` for those that are dropped.
 
     Raises:
-        InputError: a line is not an object with a `prompt` and a list of texts `answers`, or a CSV cannot hold one of the texts.
+        InputError: a record lacks a `prompt` or a list of texts `answers`, or a CSV cannot hold one of the texts.
     """
     found: dict[str, Candidates] = {}
     table = read_table(path, whole=True)
-    columns = (table.need("prompt")[0] if table.records else "", table.find("answer"), table.find("answers"))
+    prompt, answer, answers = (
+        table.need("prompt")[0] if table.records else "",
+        table.find("answer"),
+        table.find("answers"),
+    )
     for i, record in enumerate(table.records):
-        prompt, answers = _prompt_and_answers(table.at(i), record, *columns)
-        details = {key: value for key, value in record.items() if key not in columns}
-        candidates = found.setdefault(prompt, Candidates(prompt, [], details))
-        candidates.answers = distinct([*candidates.answers, *answers])
+        text = record.get(prompt)
+        listed = record.get(answers) if answers else [record.get(answer) or ""] if answer else None
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f'{table.at(i)}: "prompt" is not a text: {shorten(str(text))}; write "prompt": "…"')
+        if isinstance(listed, str) and listed.lstrip().startswith("["):  # a cell of a CSV
+            with contextlib.suppress(ValueError):
+                listed = json.loads(listed)
+        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+            what = f'"answers" is not a list of texts: {shorten(str(listed))}'
+            raise InputError(f'{table.at(i)}: {what}; write ["one", "two"]')
+        for name, item in [("prompt", text), *(("answers", item) for item in listed)]:
+            if what := find_unwritable(item):
+                raise InputError(f'{table.at(i)}: "{name}": {what} in {shorten(item)}; remove it')
+        details = {key: value for key, value in record.items() if key not in (prompt, answer, answers)}
+        candidates = found.setdefault(text.strip(), Candidates(text.strip(), [], details))
+        candidates.answers = distinct([*candidates.answers, *listed])
     return list(found.values())
 
 
-def _prompt_and_answers(
-    place: str, record: dict, prompt: str, answer: str | None, answers: str | None
-) -> tuple[str, list[str]]:
-    """Return the prompt of a record, and its answers: one or a list of them; raise InputError where they are no texts."""
-    text, listed = (
-        record.get(prompt),
-        record.get(answers) if answers else [record.get(answer) or ""] if answer else None,
-    )
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f'{place}: "prompt" is not a text: {shorten(str(text))}; write "prompt": "…"')
-    if isinstance(listed, str) and listed.lstrip().startswith("["):  # a cell of a CSV
-        with contextlib.suppress(ValueError):
-            listed = json.loads(listed)
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-        raise InputError(f'{place}: "answers" is not a list of texts: {shorten(str(listed))}; write ["one", "two"]')
-    for name, one in [("prompt", text), *(("answers", one) for one in listed)]:
-        if what := find_unwritable(one):
-            raise InputError(f'{place}: "{name}": {what} in {shorten(one)}; remove it')
-    return text.strip(), listed
-
-
 def append_candidates(path: str | Path, candidates: Candidates) -> None:
-    """Add one prompt's candidates to the file; they are on the disk when this returns.
-
-    Raises:
-        InputError: the file cannot be written, as on a full disk.
-    """
+    """Add one prompt's candidates to the file; they are on the disk when this returns."""
     if kind_of(path, "jsonl") != "jsonl" or str(path).lower().endswith(".gz"):
         raise InputError(f"{path}: candidates are added to JSONL only; choose another --candidates")
     record = {"prompt": candidates.prompt, "answers": candidates.answers, **candidates.details}
     try:
         append_durably(path, json.dumps(record, ensure_ascii=False))
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); make room, or choose another --candidates"
-        ) from error
+        remedy = "make room, or choose another --candidates"
+        raise InputError(f"{path}: cannot be written ({error.strerror}); {remedy}") from error
 
 
 def distinct(answers: Iterable[str], key: Callable[[str], str] = str.strip) -> list[str]:
@@ -144,7 +131,7 @@ def distinct(answers: Iterable[str], key: Callable[[str], str] = str.strip) -> l
 
 
 def folded(answer: str) -> str:
-    """Return what two answers share that say the same: a model that differs only in case and white space has nothing new to say.
+    """Return what two sampled answers share that differ only in case and white space.
 
     >>> folded(" Yes,  I do")
     'yes, i do'

@@ -1,12 +1,7 @@
 """The contract: rows of `prompt,answer,rank`, rank 1 is best, in any kind of table.
 
-The columns may come in any order and case, with others between them. Rows of one prompt are ranked against each other where they
-have the same `group`, which keeps apart what must not be compared, and the same `rater` (or `annotator`, `annotator_id`, `judge`),
-who ranked them. Without these columns a prompt is one ranking.
-
-Rows belong to one ranking if their prompts are the same text, but for white space around it. Prompts that differ in less
-than `prompt_key` tells apart (case, Unicode form, invisible characters) stay rankings of their own, as if they had groups of
-their own: their answers were never compared. They are one prompt to all that counts, splits or judges by prompt.
+Rows are one ranking if their prompts are the same text, and their `group` (what must not be compared) and `rater` (or `annotator`,
+`annotator_id`, `judge`) are the same. Prompts that only `prompt_key` makes the same stay apart: their answers were never compared.
 """
 
 import re
@@ -17,7 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from preference.data.prompt_key import prompt_key
+from preference.data.splits import prompt_key
 from preference.data.tables import COLUMNS, RATERS, Table, TableError, find_unwritable, read_table, write_table
 from preference.data.values import says_nothing, text_of
 from preference.errors import InputError
@@ -32,10 +27,7 @@ _RANK_DIGITS = 9  # the largest rank is 999,999,999
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Ranked answers to one prompt, in the file's order; `ranks[i]` (1 = best) belongs to `answers[i]`.
-
-    Rankings of the same prompt differ in their `group` or their `rater`, who ranked them.
-    """
+    """Ranked answers to one prompt, in the file's order; `ranks[i]` (1 = best) belongs to `answers[i]`."""
 
     prompt: str
     answers: list[str]
@@ -89,11 +81,8 @@ class Rankings:
 
     def warnings(self) -> list[str]:
         """One line for each kind of thing left out, with its count and the first few by name."""
-        noun = (
-            "ranking"
-            if any(any(key[1:]) for key in [*self.left_out, *(ranking.identity for ranking in self.rankings)])
-            else "prompt"
-        )
+        keys = [*self.left_out, *(ranking.identity for ranking in self.rankings)]
+        noun = "ranking" if any(any(key[1:]) for key in keys) else "prompt"
         lines = list(self.table.notes)
         for reason in sorted(set(self.left_out.values())):
             names = [name_of(*key) for key, why in self.left_out.items() if why == reason]
@@ -107,52 +96,44 @@ class Rankings:
 
 
 def read_rankings(path: str | Path) -> Rankings:
-    """Read a table of ranked answers and make one ranking of each prompt, group and rater, in the order of first appearance.
+    """Read a table of ranked answers; see `rankings_of`.
 
-    White space around a prompt, an answer, a rank or a name does not count. Ties, gaps between ranks, ranks from 0 or of 1.5, and
-    different numbers of answers are fine. Answers without a rank are left out.
-
-    Raises:
-        InputError: see `read_table` and `rankings_of`.
-
-    Example:
-        >>> read_rankings("training_data.csv").rankings[0].ranks
-        [1, 2, 3, 4]
+    >>> read_rankings("training_data.csv").rankings[0].ranks
+    [1, 2, 3, 4]
     """
     if not Path(path).exists() and not Path(path).is_symlink():
         ways = "`python create_sample_data.py` writes a sample, `python generate_data.py` makes your own"
         if re.fullmatch(r"[\w-]+/[\w.-]+", str(path)) and not Path(path).suffix:  # as the Hub names data sets
-            ways += f", `{as_command(['python', 'convert_rankings.py', str(path), 'rankings.csv'])}` fetches a data set of the Hub"
+            ways += f", `{_conversion_of(str(path))}` fetches a data set of the Hub"
         raise InputError(f"{path}: no such file; {ways}")
     return rankings_of(read_table(path))
 
 
 def rankings_of(table: Table) -> Rankings:
-    """Make rankings of the rows of a table, whatever its kind.
+    """Make one ranking of each prompt, group and rater of a table, in the order of first appearance.
+
+    White space around a cell does not count. Answers without a rank are left out.
 
     Raises:
-        TableError: a column is missing; an empty prompt or answer, a rank that is not a number from 0 on, the same answer in one ranking
-            with two different ranks; or no ranking has two distinct ranks.
+        InputError: the table holds other data; a line for each wrong row (see `_problems_of`) and each answer with two different
+            ranks in one ranking; or no ranking has two distinct ranks.
     """
     try:
         columns = table.need(*COLUMNS)
     except TableError as error:
         raise _other_data(table, error) from None
-    group_column, rater_column = table.find(GROUP), table.find(*RATERS)
     problems: list[str] = []
     duplicates: list[int] = []
     unranked: list[int] = []
     found: dict[Key, dict[str, tuple[float, int]]] = {}  # answer -> (rank, number)
-    for i, record in enumerate(table.records):
+    for i, (record, identity) in enumerate(zip(table.records, identities(table), strict=True)):
         number = table.numbers[i]
         texts: list[Any] = ["" if record.get(column) is None else record[column] for column in columns[:2]]
         rank = parse_rank(given := text_of(record.get(columns[2])))
         if wrong := [f"{table.at(i)}: {problem}" for problem in _problems_of(texts, given, rank)]:
             problems += wrong
             continue
-        prompt, answer = (text.strip() for text in texts)
-        group, rater = (text_of(record.get(column)) if column else "" for column in (group_column, rater_column))
-        answers = found.setdefault((prompt, group, rater), {})
+        answers, answer = found.setdefault(identity, {}), texts[1].strip()
         if rank is None:
             unranked.append(number)
         elif answer not in answers:
@@ -161,9 +142,8 @@ def rankings_of(table: Table) -> Rankings:
             duplicates.append(number)
         else:
             other, first = answers[answer]
-            of = "".join(
-                f" {word} {shorten(name)}" for word, name in (("in group", group), ("by rater", rater)) if name
-            )
+            words = zip(("in group", "by rater"), identity[1:])
+            of = "".join(f" {word} {shorten(name)}" for word, name in words if name)
             problems.append(
                 f"{table.at(i)}: the same answer to one prompt{of} has rank {rank} here and"
                 f" rank {other} on {table.unit} {first}: {shorten(answer)}; keep one of the two rows"
@@ -178,11 +158,7 @@ def rankings_of(table: Table) -> Rankings:
         else:
             left_out[key] = "no rank" if not ranks else "only one answer" if len(ranks) == 1 else "only ties"
     if not kept:
-        grouped = any(any(key[1:]) for key in found)
-        where, groups = (" in one group", f", {counted(len(found), 'ranking')}") if grouped else ("", "")
-        rows, prompts = counted(len(table.records), "row"), counted(len({prompt for prompt, *_ in found}), "prompt")
-        what = f"no prompt has two answers with different ranks{where}: {rows}, {prompts}{groups}"
-        raise TableError([f"{table.top}: {what}; rank at least two answers to one prompt{where}"])
+        raise TableError([_nothing_ranked(table, list(found))])
     return Rankings(table.source, table.sha256, len(table.records), kept, left_out, duplicates, unranked, table)
 
 
@@ -200,6 +176,15 @@ def _problems_of(texts: list[Any], given: str, rank: float | None) -> Iterator[s
         yield f"{wrong} {shorten(given)}; write 1 for the best answer, 2 for the next"
 
 
+def _nothing_ranked(table: Table, found: list[Key]) -> str:
+    where, groups = "", ""
+    if any(any(key[1:]) for key in found):
+        where, groups = " in one group", f", {counted(len(found), 'ranking')}"
+    rows, prompts = counted(len(table.records), "row"), counted(len({prompt for prompt, *_ in found}), "prompt")
+    what = f"no prompt has two answers with different ranks{where}: {rows}, {prompts}{groups}"
+    return f"{table.top}: {what}; rank at least two answers to one prompt{where}"
+
+
 def _other_data(table: Table, missing: TableError) -> InputError:
     """Return the error to raise for a table that lacks columns: where it holds other people's data, what converts it."""
     from preference.data.comparisons import read_comparisons
@@ -210,14 +195,16 @@ def _other_data(table: Table, missing: TableError) -> InputError:
         roles, _ = read_comparisons(table)
     except InputError:
         return missing
-    command = as_command(["python", "convert_rankings.py", table.source, "rankings.csv"])
-    return InputError(
-        f"{table.top}: not rows of prompt, answer and rank, but {roles.told()}; convert it first: {command}"
-    )
+    what = f"not rows of prompt, answer and rank, but {roles.told()}"
+    return InputError(f"{table.top}: {what}; convert it first: {_conversion_of(table.source)}")
+
+
+def _conversion_of(source: str) -> str:
+    return as_command(["python", "convert_rankings.py", source, "rankings.csv"])
 
 
 def parse_rank(text: str) -> float | None:
-    """Return the rank that `text` writes, or None: an int where it is whole. Spreadsheets write 1 as `1.0` or `1,0`; pandas ranks from 1.5.
+    """Return the rank that `text` writes, or None: an int where it is whole. Spreadsheets write 1 as `1.0` or `1,0`.
 
     >>> [parse_rank(text) for text in ("1", "2.0", "0", "1,5", "-1", "best", "")]
     [1, 2, 0, 1.5, None, None, None]
@@ -229,11 +216,7 @@ def parse_rank(text: str) -> float | None:
 
 
 def whole_ranks(ranks: Sequence[float]) -> list[int]:
-    """Return ranks as they are where all are whole numbers from 1; other ones, as from 0 or of 1.5, become `dense_ranks`.
-
-    >>> whole_ranks([3, 1, 3]), whole_ranks([0, 1.5, 3])
-    ([3, 1, 3], [1, 2, 3])
-    """
+    """Return ranks as they are where all are whole numbers from 1; other ones, as from 0 or of 1.5, become `dense_ranks`."""
     whole = [rank for rank in ranks if isinstance(rank, int) and rank > 0]
     return whole if len(whole) == len(ranks) else dense_ranks(ranks)
 
@@ -274,26 +257,18 @@ def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
     """Write `rankings` as a new CSV, atomically, with columns `group` and `rater` if any has one; an existing file is replaced.
 
     Raises:
-        InputError: two rankings have the same prompt, group and rater, so that reading would join them; or a text holds a
-            character that is not UTF-8 text (NUL, half of a surrogate pair). The file is left as it was.
+        InputError: reading would join two of the rankings; or a text holds what no CSV can hold. The file stays as it was.
     """
-    seen: set[Key] = set()
-    for ranking in rankings:
-        prompt, group, rater = (text.strip() for text in ranking.identity)
-        if (prompt, group, rater) in seen:
-            raise InputError(f"{path}: two rankings of {name_of(prompt, group, rater)}; give each its own group")
-        seen.add((prompt, group, rater))
-    columns = [
-        *COLUMNS,
-        *[GROUP] * any(ranking.group for ranking in rankings),
-        *[RATER] * any(ranking.rater for ranking in rankings),
-    ]
-    rows = [
-        (r.prompt, answer, rank, r.group, r.rater)
+    keys = [tuple(text.strip() for text in ranking.identity) for ranking in rankings]
+    if twice := [key for key, count in Counter(keys).items() if count > 1]:
+        raise InputError(f"{path}: two rankings of {name_of(*twice[0])}; give each its own group")
+    columns = [*COLUMNS, *[GROUP] * any(r.group for r in rankings), *[RATER] * any(r.rater for r in rankings)]
+    records = [
+        {"prompt": r.prompt, "answer": answer, "rank": rank, GROUP: r.group, RATER: r.rater}
         for r in rankings
         for answer, rank in zip(r.answers, r.ranks, strict=True)
     ]
-    write_table(path, "csv", columns, [dict(zip([*COLUMNS, GROUP, RATER], row, strict=True)) for row in rows])
+    write_table(path, "csv", columns, records)
 
 
 def name_of(prompt: str, group: str, rater: str) -> str:

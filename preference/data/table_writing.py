@@ -226,9 +226,7 @@ def _edited(
     data = unzipped(table.source, data)
     book, shown = (openpyxl.load_workbook(io.BytesIO(data), data_only=only) for only in (False, True))
     sheet, values = book[table.sheet], shown[table.sheet]
-    if any(
-        cell.data_type == "f" for row in sheet for cell in row
-    ):  # openpyxl saves no results, and we read results only
+    if any(cell.data_type == "f" for row in sheet for cell in row):  # openpyxl saves no results
         raise InputError(f"{table.source}: has formulas, whose results would be lost; paste the column as values")
     gone = sorted((table.numbers[i] for i in removed), reverse=True)
     for merged in [cells for cells in sheet.merged_cells.ranges if gone and cells.max_row > table.header]:

@@ -44,22 +44,38 @@ def chance_disputes(
 def find_reversed(rankings: Sequence[Ranking], rewards: np.ndarray) -> list[int]:
     """Return the positions of rankings that look reversed (the highest number for the best answer), surest first.
 
-    Each ranking is taken to follow the rewards' odds, either as it stands or turned round. The share of turned ones and
-    the temperature are found by expectation maximisation (Dempster et al. 1977): a few wrong pairs are not enough.
+    Each ranking is taken to follow the rewards' odds (Plackett-Luce), either as it stands or turned round. The share of
+    turned ones and the temperature are found by expectation maximisation (Dempster et al. 1977): a few wrong pairs are
+    not enough.
 
     Args:
         rewards: of models that never saw the rankings' prompts, for all answers in order: shape (answers,).
     """
     margins = [pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)]
     both_ways, sizes = np.concatenate([*margins, *(-part for part in margins)]), [len(part) for part in margins]
-    # all pairs of n answers follow from n - 1 comparisons
-    evidence = np.array([part.mean() * (len(r.answers) - 1) for r, part in zip(rankings, margins, strict=True)])
     turned = np.zeros(len(rankings))  # probabilities
     for _ in range(_ROUNDS):
         temperature = fit_temperature(both_ways, np.concatenate([np.repeat(p, sizes) for p in (1 - turned, turned)]))
         share = (turned.sum() + _PRIOR[0]) / (len(rankings) + _PRIOR[1])
-        turned = expit(logit(share) - evidence / temperature)
+        likelihoods = [
+            [order_likelihood(values / temperature, sign * np.asarray(ranking.ranks)) for sign in (1, -1)]
+            for ranking, values in by_ranking(rankings, rewards)
+        ]
+        turned = expit(logit(share) + np.array([other - given for given, other in likelihoods]))
     return [int(i) for i in np.argsort(-turned, kind="stable") if turned[i] >= CERTAIN]
+
+
+def order_likelihood(values: np.ndarray, ranks: np.ndarray) -> float:
+    """Return the logarithm of the Plackett-Luce probability of an order; ties as Efron (1977) treats them.
+
+    >>> round(float(np.exp(order_likelihood(np.zeros(3), np.array([1, 2, 3])))), 3)  # one of six orders
+    0.167
+    """
+    weights, total = np.exp(values - values.max()), 0.0
+    for rank in np.unique(ranks):
+        tied, left = weights[ranks == rank], weights[ranks >= rank].sum()
+        total += float(np.log(tied).sum() - sum(np.log(left - k / len(tied) * tied.sum()) for k in range(len(tied))))
+    return total
 
 
 def review_csv(table: Table, rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray) -> bytes:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from preference.data.folds import folds_by_prompt
 from preference.data.rankings import Key, Ranking, read_rankings
+from preference.data.splits import folds_by_prompt
 from preference.errors import InputError
 from preference.evaluation.disputes import disputes_of
 from preference.evaluation.metrics import answer_lengths, count_pairs, split_rewards

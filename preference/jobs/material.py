@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preference import console
-from preference.data.prompt_key import prompt_digest, prompt_key
 from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.sample import TRAINING_SAMPLE
-from preference.data.splits import Parts, split_by_prompt, train_on_seen
+from preference.data.splits import Parts, prompt_digest, prompt_key, split_by_prompt, train_on_seen
 from preference.errors import InputError
 from preference.evaluation.record import read_record
 from preference.machine import PROCESS

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from preference.console import make_console, say
 from preference.data.answers import Answers, names_of, per_answer, read_answers
-from preference.data.prompt_key import prompt_digest
+from preference.data.splits import prompt_digest
 from preference.data.tables import STREAM, Table, kind_of, read_table, write_table
 from preference.durable_files import prepare_file
 from preference.errors import InputError

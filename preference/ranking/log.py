@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 
-from preference.data.prompt_key import prompt_key
 from preference.data.rankings import Key, Ranking
+from preference.data.splits import prompt_key
 from preference.data.tables import read_table
 from preference.durable_files import append_durably
 from preference.errors import InputError

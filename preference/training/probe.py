@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from preference.data.folds import Fold, folds_by_prompt
 from preference.data.rankings import Ranking
+from preference.data.splits import Fold, folds_by_prompt
 from preference.evaluation.calibration import Calibration, calibrate
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.learning_curve import Measured

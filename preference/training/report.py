@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from preference.data.prompt_key import prompt_digest, prompt_key
 from preference.data.rankings import Ranking, Rankings
+from preference.data.splits import prompt_digest, prompt_key
 from preference.data.tables import format_rows
 from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, why_no_odds
 from preference.evaluation.evaluation import UNSEEN, Evaluation, compare

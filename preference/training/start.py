@@ -11,8 +11,8 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from preference.data.prompt_key import prompt_digest
 from preference.data.rankings import Ranking
+from preference.data.splits import prompt_digest
 from preference.errors import InputError
 from preference.evaluation.record import read_record
 from preference.model.base_models import BaseModel, longest_input

@@ -1,7 +1,7 @@
 import pytest
 
-from preference.data.folds import folds_by_prompt
 from preference.data.rankings import Ranking
+from preference.data.splits import folds_by_prompt
 
 
 def synthetic_rankings(prompts: int, each: int = 1) -> list[Ranking]:

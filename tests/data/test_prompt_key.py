@@ -4,10 +4,8 @@ import unicodedata
 import numpy as np
 import pytest
 
-from preference.data.folds import folds_by_prompt
-from preference.data.prompt_key import prompt_digest, prompt_key
 from preference.data.rankings import Ranking, Rankings
-from preference.data.splits import split_by_prompt
+from preference.data.splits import folds_by_prompt, prompt_digest, prompt_key, split_by_prompt
 from preference.evaluation.evaluation import evaluate
 
 TYPED = "Why is the café's sky blue?"

@@ -407,8 +407,8 @@ def test_a_workbook_keeps_all_that_was_not_changed(tmp_path):
     sheet = book.create_sheet("Rankings")
     for row in (
         ["My rankings"],
-        ["Prompt", "Answer", "Rank", "Sum"],
-        ["A?", "b", 1, "=1+2"],
+        ["Prompt", "Answer", "Rank", "Note"],
+        ["A?", "b", 1, "x"],
         [None, "c", 2.5],
         ["B?", "d", 1],
     ):
@@ -424,9 +424,15 @@ def test_a_workbook_keeps_all_that_was_not_changed(tmp_path):
     assert book.sheetnames == ["Sums", "Rankings"] and book["Sums"]["A1"].value == "=1+1" and sheet["B3"].font.bold
     assert [str(cells) for cells in sheet.merged_cells.ranges] == ["A3:A4"]
     assert [[cell.value for cell in row] for row in sheet["A3:D6"]] == [
-        ["A?", "b", 3, "=1+2"], [None, "c", 2.5, None], ["B?", "d", 1, None], ["C?", "=e", 1, None],
+        ["A?", "b", 3, "x"], [None, "c", 2.5, None], ["B?", "d", 1, None], ["C?", "=e", 1, None],
     ]  # fmt: skip
     assert sheet["B6"].data_type == "s"
     save_table(tmp_path / "t.xlsx", table := read_table(tmp_path / "t.xlsx"), removed=[0])
     kept = [tuple(record.values())[:3] for record in read_table(tmp_path / "t.xlsx").records]
     assert kept == [("A?", "c", "2.5"), ("B?", "d", "1"), ("C?", "=e", "1")]
+    book["Rankings"]["D3"] = "=1+2"
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(
+        InputError, match="t.xlsx: has formulas, whose results would be lost; paste the column as values"
+    ):
+        save_table(tmp_path / "t.xlsx", read_table(tmp_path / "t.xlsx"))

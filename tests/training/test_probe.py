@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy.optimize import check_grad, minimize
 
-from preference.data.folds import folds_by_prompt
 from preference.data.rankings import Ranking
+from preference.data.splits import folds_by_prompt
 from preference.evaluation.metrics import count_pairs
 from preference.training.objectives import LOSSES
 from preference.training.probe import LEAST_FOR_CURVE, PENALTY, cross_validate, fit_probe, measure_curve
