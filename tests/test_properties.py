@@ -186,7 +186,7 @@ def files_of_others(draw) -> tuple[bytes, str]:
     st.booleans(),
 )
 def test_adding_and_removing_rankings_keeps_other_rows_byte_for_byte(others, added, removed, by_hand):
-    content, line_end = others
+    content, _ = others
     ranked = [
         (f"{number} {prompt}", answers, list(range(len(answers), 0, -1)))
         for number, (prompt, answers) in enumerate(added)
@@ -205,7 +205,8 @@ def test_adding_and_removing_rankings_keeps_other_rows_byte_for_byte(others, add
             end = b"\r\n" if pieces[1].startswith(b"\r\n") else b"\n"
             pieces[:2] = content + end, pieces[1].removeprefix(end)
         if by_hand:
-            pieces.append(format_rows([["by", "hand", "1", "1"]], line_end=line_end).encode())
+            end = "\r\n" if whole.endswith(b"\r\n") else "\n"
+            pieces.append(format_rows([["by", "hand", "1", "1"]], line_end=end).encode())
             path.write_bytes(b"".join(pieces))
         number = removed % len(ranked)
         event = store.log.standing[number]

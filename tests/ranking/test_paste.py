@@ -57,7 +57,7 @@ def test_what_is_pasted_at_another_question_does_nothing(folder, typed, question
     paste(terminal, "\n2\n\nu\nx\n\nq\n", marked=marked)
     if marked:
         terminal.child.send("\r")
-    terminal.wait_for("not taken. Only w takes")
+    terminal.wait_for("it was ignored. Only w accepts")
     terminal.wait_for(question)
     assert ((folder / "training_data.csv").read_bytes(), (folder / "ranking_log.jsonl").read_bytes()) == before
     terminal.child.send("\x04")
