@@ -1,4 +1,5 @@
-"""What holds for any text, any bytes and any order: checked on examples that hypothesis makes, the same ones each time."""
+"""What holds for any text, any bytes and any order: checked on examples that hypothesis makes, the same ones each
+time."""
 
 import atexit
 import json
@@ -67,7 +68,8 @@ full_texts = texts.filter(str.strip)
 
 @st.composite
 def rankings(draw) -> list[Ranking]:
-    """Rankings with two distinct ranks, each prompt and group once, each answer once; texts as they are read, trimmed."""
+    """Rankings with two distinct ranks, each prompt and group once, each answer once; texts as they are read,
+    trimmed."""
     trimmed = full_texts.map(str.strip)
     keys = draw(
         st.lists(st.tuples(trimmed, st.one_of(st.just(""), texts.map(str.strip))), min_size=1, max_size=4, unique=True)
@@ -261,7 +263,8 @@ def test_a_split_has_every_position_once_and_no_prompt_on_both_sides(prompts, fr
 
 
 def comparisons(made: list[Ranking]) -> Counter:
-    """Every pair of answers that were ranked against each other: (prompt, the better, the worse), or (prompt, both) where they tie."""
+    """Every pair of answers that were ranked against each other: (prompt, the better, the worse), or (prompt, both)
+    where they tie."""
     found = Counter()
     for ranking in made:
         for (a, a_rank), (b, b_rank) in combinations(zip(ranking.answers, ranking.ranks), 2):

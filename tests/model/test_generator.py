@@ -68,7 +68,8 @@ def test_sampling_follows_the_model_and_the_temperature(generator):
 
 
 def test_what_no_csv_can_hold_is_not_sampled(tmp_path, tiny_gpt2, generator):
-    """A model whose most likely next character is NUL: the tiny one, with the two tokens exchanged in its vocabulary."""
+    """A model whose most likely next character is NUL: the tiny one, with the two tokens exchanged in its
+    vocabulary."""
     with torch.no_grad():
         most_likely = generator.model(torch.tensor([generator.encode("a")])).logits[0, -1].argmax().item()
     shutil.copytree(tiny_gpt2, tmp_path / "gpt2")

@@ -77,7 +77,8 @@ def test_ctrl_c_while_a_model_is_loaded_says_how_to_continue(folder, tiny_distil
 
 
 def interrupt_after(module: str, folder, *arguments) -> tuple[int, str, list[str]]:
-    """Press Ctrl-C when the script has imported `module`. Return its exit status, what it printed, and its lines on standard error."""
+    """Press Ctrl-C when the script has imported `module`. Return its exit status, what it printed, and its lines on
+    standard error."""
     command = [sys.executable, "-X", "importtime", SCRIPT, *arguments]
     child = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip

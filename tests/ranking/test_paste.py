@@ -9,7 +9,8 @@ EMAIL = "Dear Ann,\n\n2\n\nu\n    indented\tby a tab\nq\nYours"
 
 
 def paste(terminal: Terminal, text: str, *, marked: bool) -> None:
-    """Send a text as a terminal does when it is pasted: its line ends as Enter, between marks where the terminal knows them."""
+    """Send a text as a terminal does when it is pasted: its line ends as Enter, between marks where the terminal knows
+    them."""
     keys = text.replace("\n", "\r")
     terminal.child.send(f"\x1b[200~{keys}\x1b[201~" if marked else keys)
 
