@@ -5,9 +5,9 @@
     python convert_rankings.py nvidia/HelpSteer2 rankings.csv --split train --limit 2000
     python convert_rankings.py training_data.csv pairs.jsonl --to trl-conversational
 
-SOURCE is a table (.csv, .xlsx, .jsonl, .json or .parquet, or "-" for standard input) or a data set of the Hugging Face Hub.
-What its columns mean is known by their names, and said before anything is written; flags name columns that are not known.
-TARGET is a table, too; --to says what is written into it. docs/formats.md has the names and the rules.
+SOURCE is a table (.csv, .xlsx, .jsonl, .json or .parquet, or "-" for standard input) or a data set of the Hugging Face
+Hub. What its columns mean is known by their names, and said before anything is written; flags name columns that are not
+known. TARGET is a table, too; --to says what is written into it. docs/formats.md has the names and the rules.
 """
 
 import argparse
@@ -23,8 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="convert_rankings.py",
         description="Convert other people's preference data to the CSV of this project, and back.",
-        epilog="A chat of several turns becomes one prompt: its turns, each after User:, Assistant: or System:, with empty"
-        " lines between. docs/formats.md lists the names by which columns are known.",
+        epilog="A chat of several turns becomes one prompt: its turns, each after User:, Assistant: or System:, with"
+        " empty lines between. docs/formats.md lists the names by which columns are known.",
         formatter_class=HelpFormatter,
     )
     source = "a table, - for standard input, or OWNER/NAME of a data set of the Hugging Face Hub"

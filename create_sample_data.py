@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.training_data.resolve() == args.test_data.resolve():
         raise InputError(
-            f"--training-data {args.training_data} and --test-data {args.test_data} name the same file; give each its own"
+            f"--training-data {args.training_data} and --test-data {args.test_data} name the same file;"
+            " give each its own"
         )
     samples = {args.training_data: TRAINING_SAMPLE, args.test_data: TEST_SAMPLE}
     contents = {path: as_csv(sample) for path, sample in samples.items()}

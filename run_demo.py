@@ -56,7 +56,8 @@ def announce(text: str) -> None:
 
 
 def run(command: list[str]) -> int:
-    """Announce and print one command, and run its script's `main`; return its exit status. What the script expects to go wrong is raised."""
+    """Announce and print one command, and run its script's `main`; return its exit status. What the script expects to
+    go wrong is raised."""
     script, *arguments = command
     before, after = STEPS.get(script, ("", ""))
     if before:
@@ -71,7 +72,7 @@ def run(command: list[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     return Parser(
         prog="run_demo.py",
-        description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your own CSV files are kept.",
+        description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your files are kept.",
         formatter_class=HelpFormatter,
     )
 
@@ -84,7 +85,8 @@ def main(argv: list[str] | None = None) -> int:
             return fail(f"error: {command[0]} ended with status {status}; the demo stops here", status)
     announce("🎉 Demo completed successfully!")
     say(
-        f"Done in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/, the picture is reward_scores_plot.png.\n"
+        f"Done in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/,"
+        " the picture is reward_scores_plot.png.\n"
     )
     say(NEXT, wrap=False)
     return 0

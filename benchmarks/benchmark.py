@@ -6,9 +6,9 @@
     python benchmarks/benchmark.py --data my_rankings.csv --yield    # what more rankings bring
     python benchmarks/benchmark.py --data my_rankings.csv --bases    # which base model
 
-Each training is a process of its own, timed whole; where times are shown, it finds nothing in the cache that another one left
-there. All models are judged on the same prompts, which none was trained on. Each figure is in benchmarks/results/results.json before the next is
-measured; tables are printed at the end.
+Each training is a process of its own, timed whole; where times are shown, it finds nothing in the cache that another
+one left there. All models are judged on the same prompts, which none was trained on. Each figure is in
+benchmarks/results/results.json before the next is measured; tables are printed at the end.
 """
 
 import argparse
@@ -78,7 +78,8 @@ def possible_sizes(asked: Sequence[int], prompts: int) -> list[int]:
 
 
 def draw(rankings: Sequence[Ranking], prompts: int, seed: int) -> list[Ranking]:
-    """Return the rankings of some random prompts; a larger number of prompts contains a smaller one of the same seed."""
+    """Return the rankings of some random prompts; a larger number of prompts contains a smaller one of the same
+    seed."""
     keys = sorted({ranking.key for ranking in rankings})
     random.Random(seed).shuffle(keys)
     drawn = set(keys[:prompts])
@@ -100,8 +101,8 @@ def measure_training(
         cache: where states are kept from one training to the next; None: each training computes its own.
 
     Returns:
-        Accuracy on `unseen`, seconds and CPU seconds of the whole process, answers scored per second, and megabytes of the
-        folder; of our trainer also how many layers the model has, and how many of them were not trained.
+        Accuracy on `unseen`, seconds and CPU seconds of the whole process, answers scored per second, and megabytes of
+        the folder; of our trainer also how many layers the model has, and how many of them were not trained.
     """
     from peers import score
 
@@ -228,13 +229,14 @@ def describe_machine() -> str:
 
     facts = machine_record("cpu")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{facts['processor']}, {cores} cores, {facts['vector_instructions']}{' with bf16' * bool(facts['bf16_instructions'])}"
+    bf16 = " with bf16" * bool(facts["bf16_instructions"])
+    return f"{facts['processor']}, {cores} cores, {facts['vector_instructions']}{bf16}"
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="benchmark.py",
-        description="Measure reward models on your rankings: beside other libraries, with more rankings, and from other base models.",
+        description="Measure reward models on your rankings: beside others, with more of them, from other bases.",
         formatter_class=HelpFormatter,
     )
     parser.add_argument("--data", required=True, help="ranked answers")
@@ -242,7 +244,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--yield", dest="parts", action="append_const", const="yield", help="what more rankings bring")
     what.add_argument(
         "--bases", nargs="*", metavar="FOLDER_OR_NAME",
-        help="which base model: accuracy, time, rate of scoring and size of each (named without any: the packaged ones)",
+        help="which base model: accuracy, time, rate of scoring and size (without a name: the packaged ones)",
     )  # fmt: skip
     what.add_argument(
         "--scoring",

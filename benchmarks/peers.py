@@ -24,7 +24,8 @@ BATCH_SIZE = 8  # answers, where the method lets us choose
 
 
 def train_trl(rankings: Sequence[Ranking], base: str, seed: int, max_length: int):
-    """Train with TRL's RewardTrainer and its defaults, on every pair of a prompt; it leaves out pairs with an answer above the maximum length."""
+    """Train with TRL's RewardTrainer and its defaults, on every pair of a prompt; it leaves out pairs with an answer
+    above the maximum length."""
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from trl import RewardConfig, RewardTrainer
@@ -48,7 +49,8 @@ def train_trl(rankings: Sequence[Ranking], base: str, seed: int, max_length: int
 
 
 def train_cross_encoder(rankings: Sequence[Ranking], base: str, seed: int, max_length: int):
-    """Train sentence-transformers' CrossEncoder with its defaults and the RankNet loss; each prompt's answers form one list."""
+    """Train sentence-transformers' CrossEncoder with its defaults and the RankNet loss; each prompt's answers form one
+    list."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
     from sentence_transformers.cross_encoder.losses import RankNetLoss
@@ -73,13 +75,15 @@ def common_arguments(seed: int) -> dict:
     from preference.machine import choose_precision
 
     return {
-        "output_dir": "checkpoints", "num_train_epochs": 1, "seed": seed, "use_cpu": True, "report_to": "none", "save_strategy": "no",
-        "logging_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False, "bf16": choose_precision("auto", "cpu", 384) == "bf16",
+        "output_dir": "checkpoints", "num_train_epochs": 1, "seed": seed, "use_cpu": True, "report_to": "none",
+        "save_strategy": "no", "logging_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False,
+        "bf16": choose_precision("auto", "cpu", 384) == "bf16",
     }  # fmt: skip
 
 
 def score(method: str, folder: Path, rankings: Sequence[Ranking]) -> tuple[np.ndarray, float]:
-    """Return the rewards of all answers by the model in `folder`, in order, and how many answers were scored per second.
+    """Return the rewards of all answers by the model in `folder`, in order, and how many answers were scored per
+    second.
 
     TRL trained on one text, prompt and answer joined, so its model is given one text.
     """

@@ -8,7 +8,8 @@ from preference.data.rankings import Ranking
 
 
 def measure_scoring(base: str, rankings: Sequence[Ranking], max_length: int) -> dict[str, float]:
-    """Score the same answers with the same model in both libraries, twice each; return answers per second, of the faster time."""
+    """Score the same answers with the same model in both libraries, twice each; return answers per second, of the
+    faster time."""
     from sentence_transformers import CrossEncoder
 
     from preference.model.loading import load_base_model
@@ -33,7 +34,8 @@ def measure_scoring(base: str, rankings: Sequence[Ranking], max_length: int) -> 
 
 
 def measure_sampling(name: str) -> dict[str, float]:
-    """Sample four candidates for each prompt of the sample, with a call of `generate` each and all together; return candidates per second."""
+    """Sample four candidates for each prompt of the sample, with a call of `generate` each and all together; return
+    candidates per second."""
     import torch
 
     from preference.data.candidates import SamplingSettings
@@ -48,8 +50,9 @@ def measure_sampling(name: str) -> dict[str, float]:
         for prompt in prompts * settings.num_candidates:
             ids = torch.tensor([generator.encode(prompt)])
             generator.model.generate(
-                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=settings.max_new_tokens, do_sample=True,
-                temperature=settings.temperature, top_p=settings.top_p, pad_token_id=generator.tokenizer.pad_token_id,
+                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=settings.max_new_tokens,
+                do_sample=True, temperature=settings.temperature, top_p=settings.top_p,
+                pad_token_id=generator.tokenizer.pad_token_id,
             )  # fmt: skip
         return len(prompts) * settings.num_candidates
 

@@ -82,8 +82,8 @@ def _cells(row: dict, ours: Sequence[dict]) -> dict[str, str]:
 def layers_in_words(figures: dict) -> str:
     """Say how many layers a model kept and how many were trained.
 
-    >>> layers_in_words({"layers": 2, "frozen_layers": 2}), layers_in_words({"layers": 4, "frozen_layers": 0}), layers_in_words({})
-    ('2, head alone', '4, 4 trained', '–')
+    >>> layers_in_words({"layers": 2, "frozen_layers": 2}), layers_in_words({"layers": 4, "frozen_layers": 0})
+    ('2, head alone', '4, 4 trained')
     """
     if "layers" not in figures:
         return "–"

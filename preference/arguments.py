@@ -26,7 +26,8 @@ class Parser(argparse.ArgumentParser):
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows every default but None, whose meaning the help text says; the usage leaves the flags to the list below it."""
+    """Shows every default but None, whose meaning the help text says; the usage leaves the flags to the list below
+    it."""
 
     def __init__(self, prog: str):
         super().__init__(prog, width=width())
@@ -53,12 +54,14 @@ def settings_from(kind: type[Settings], args: argparse.Namespace) -> Settings:
 
 
 def command_line(script: str, words: Iterable[str]) -> str:
-    """Return a shell command that runs `script`, named with its path if it lies in another folder than the current one."""
+    """Return a shell command that runs `script`, named with its path if it lies in another folder than the current
+    one."""
     return as_command(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
 
 
 def file_name(text: str) -> str:
-    """An argparse type: the name of a file or a folder. An empty one, as of an unset variable, would be the current folder."""
+    """An argparse type: the name of a file or a folder. An empty one, as of an unset variable, would be the current
+    folder."""
     if not text:
         raise argparse.ArgumentTypeError("must be a name, not ''")
     return text
@@ -70,7 +73,8 @@ def file_path(text: str) -> Path:
 
 
 def _ranged(read: Callable[[str], Any], name: str, *ranges: tuple[Callable[[Any], bool], str]) -> Callable[[str], Any]:
-    """Return an argparse type that reads a number and refuses what one of `ranges` does not hold; `name` is for what is none."""
+    """Return an argparse type that reads a number and refuses what one of `ranges` does not hold; `name` is for what is
+    none."""
 
     def check(text: str) -> Any:
         """Read the number."""

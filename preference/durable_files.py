@@ -115,7 +115,8 @@ def prepare_file(path: str | Path, flag: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, taken: str) -> Iterator[None]:
-    """Keep `path`, or what it links to, to this process; raise InputError with the text `taken` if another one has it."""
+    """Keep `path`, or what it links to, to this process; raise InputError with the text `taken` if another one has
+    it."""
     target = Path(os.path.realpath(path))
     lock = FileLock(target.with_name(f".{target.name}.preference-lock"))  # taking the lock empties this file
     try:

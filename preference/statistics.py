@@ -14,7 +14,8 @@ def bootstrap_interval(right: np.ndarray, pairs: np.ndarray, *, seed: int = 0) -
     With few prompts the plain percentile interval is too narrow, so the percentiles are moved outwards by as much as
     Student's interval of a mean is wider than the normal one (the expanded percentile interval of Hesterberg 2015,
     "What Teachers Should Know About the Bootstrap", section 5.3). Where nearly all is right, resampling finds no
-    spread, so it is never narrower than Wilson's interval (1927) on as many independent comparisons as the pairs are worth.
+    spread, so it is never narrower than Wilson's interval (1927) on as many independent comparisons as the pairs are
+    worth.
 
     Args:
         right: how many pairs of each prompt are right, shape (prompts,).

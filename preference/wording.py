@@ -1,4 +1,5 @@
-"""Words for messages: counts before nouns, long texts cut short, long lists named in part, control characters escaped."""
+"""Words for messages: counts before nouns, long texts cut short, long lists named in part, control characters
+escaped."""
 
 import shlex
 import unicodedata
@@ -65,7 +66,8 @@ def plain(text: object) -> str:
 
 
 def as_command(words: Iterable[str]) -> str:
-    """Return a command that can be pasted into a shell. A word that a terminal would obey is written as bash, zsh and ksh read it.
+    """Return a command that can be pasted into a shell. A word that a terminal would obey is written as bash, zsh and
+    ksh read it.
 
     >>> as_command(["python", "my script.py", "a\\x1b[0m"])
     "python 'my script.py' $'a\\\\x1b[0m'"

@@ -154,7 +154,8 @@ def tiny_hub(tmp_path_factory, tiny_distilbert, tiny_gpt2) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory, tiny_hub) -> dict:
-    """What tests/watch.py reports of the demo, a review, sampling and ranking, offline, with tiny models in the Hub's cache.
+    """What tests/watch.py reports of the demo, a review, sampling and ranking, offline, with tiny models in the Hub's
+    cache.
 
     The workers of pytest-xdist share one run.
     """

@@ -30,7 +30,8 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """24 ranked prompts, easy for a model: the better an answer, the fewer of its words are vague. Lengths say nothing."""
+    """24 ranked prompts, easy for a model: the better an answer, the fewer of its words are vague. Lengths say
+    nothing."""
     generator = random.Random(1)
 
     def answer(vague: float) -> str:

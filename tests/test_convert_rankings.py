@@ -1,4 +1,5 @@
-"""Each format is read from records that are shaped as the real data sets are, and goes back and forth without losing a comparison."""
+"""Each format is read from records that are shaped as the real data sets are, and goes back and forth without losing a
+comparison."""
 
 import json
 import os

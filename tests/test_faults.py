@@ -1,4 +1,5 @@
-"""A file that cannot be written is one line in every script, and what was there before stays. (Training and ranking have tests of their own.)"""
+"""A file that cannot be written is one line in every script, and what was there before stays. (Training and ranking
+have tests of their own.)"""
 
 import os
 

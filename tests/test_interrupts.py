@@ -25,7 +25,8 @@ def test_ctrl_c_ends_the_demo_with_status_130(tmp_path):
 
 
 def interrupt_after(module: str, folder, script: str, *arguments) -> tuple[int, list[str]]:
-    """Run a script, press Ctrl-C when it has imported `module`; return its exit status and its lines on standard error."""
+    """Run a script, press Ctrl-C when it has imported `module`; return its exit status and its lines on standard
+    error."""
     command = [sys.executable, "-X", "importtime", str(ROOT / script), *map(str, arguments)]
     child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip

@@ -65,7 +65,8 @@ def tiny_llama(tmp_path_factory) -> Path:
 
 
 def sharpen(folder: Path, copy: Path) -> Path:
-    """Copy a reward model with larger weights: after a few steps its rewards would hardly differ, and a wrong one would not be seen."""
+    """Copy a reward model with larger weights: after a few steps its rewards would hardly differ, and a wrong one would
+    not be seen."""
     model = RewardModel.load(folder)
     for parameter in model.model.parameters():
         if parameter.dim() == 2:
@@ -92,7 +93,8 @@ def decoder(tiny_llama, sample_folder, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def beside(tmp_path, monkeypatch, tiny_llama):
-    """Return a function that makes the test's folder the working folder, with `reward_model_final` and the policy in it."""
+    """Return a function that makes the test's folder the working folder, with `reward_model_final` and the policy in
+    it."""
 
     def put(model: Path) -> None:
         shutil.copytree(model, tmp_path / "reward_model_final")
@@ -212,7 +214,8 @@ def test_grpo_with_the_reward_function(beside, encoder):
 
 
 def test_grpo_scores_something_else_with_the_folder_of_an_encoder(beside, encoder):
-    """Why docs/recipes.md warns: TRL joins prompt and completion without [CLS] and [SEP], and refuses chats. When this fails, the warning can go."""
+    """Why docs/recipes.md warns: TRL joins prompt and completion without [CLS] and [SEP], and refuses chats. When this
+    fails, the warning can go."""
     beside(encoder)
     exec(recipe("TRL: the folder of a decoder").replace("trainer.train()", ""), found := {})
     ours = RewardModel.load(encoder).score(PROMPTS, ANSWERS)

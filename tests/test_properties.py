@@ -1,4 +1,5 @@
-"""What holds for any text, any bytes and any order: checked on examples that hypothesis makes, the same ones each time."""
+"""What holds for any text, any bytes and any order: checked on examples that hypothesis makes, the same ones each
+time."""
 
 import atexit
 import json
@@ -67,7 +68,8 @@ full_texts = texts.filter(str.strip)
 
 @st.composite
 def rankings(draw) -> list[Ranking]:
-    """Rankings with two distinct ranks, each prompt and group once, each answer once; texts as they are read, trimmed."""
+    """Rankings with two distinct ranks, each prompt and group once, each answer once; texts as they are read,
+    trimmed."""
     trimmed = full_texts.map(str.strip)
     keys = draw(
         st.lists(st.tuples(trimmed, st.one_of(st.just(""), texts.map(str.strip))), min_size=1, max_size=4, unique=True)
@@ -186,7 +188,7 @@ def files_of_others(draw) -> tuple[bytes, str]:
     st.booleans(),
 )
 def test_adding_and_removing_rankings_keeps_other_rows_byte_for_byte(others, added, removed, by_hand):
-    content, line_end = others
+    content, _ = others
     ranked = [
         (f"{number} {prompt}", answers, list(range(len(answers), 0, -1)))
         for number, (prompt, answers) in enumerate(added)
@@ -205,7 +207,8 @@ def test_adding_and_removing_rankings_keeps_other_rows_byte_for_byte(others, add
             end = b"\r\n" if pieces[1].startswith(b"\r\n") else b"\n"
             pieces[:2] = content + end, pieces[1].removeprefix(end)
         if by_hand:
-            pieces.append(format_rows([["by", "hand", "1", "1"]], line_end=line_end).encode())
+            end = "\r\n" if whole.endswith(b"\r\n") else "\n"
+            pieces.append(format_rows([["by", "hand", "1", "1"]], line_end=end).encode())
             path.write_bytes(b"".join(pieces))
         number = removed % len(ranked)
         event = store.log.standing[number]
@@ -260,7 +263,8 @@ def test_a_split_has_every_position_once_and_no_prompt_on_both_sides(prompts, fr
 
 
 def comparisons(made: list[Ranking]) -> Counter:
-    """Every pair of answers that were ranked against each other: (prompt, the better, the worse), or (prompt, both) where they tie."""
+    """Every pair of answers that were ranked against each other: (prompt, the better, the worse), or (prompt, both)
+    where they tie."""
     found = Counter()
     for ranking in made:
         for (a, a_rank), (b, b_rank) in combinations(zip(ranking.answers, ranking.ranks), 2):

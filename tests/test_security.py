@@ -1,4 +1,5 @@
-"""Foreign text and foreign files: kept to the letter, harmless on the screen, whatever they are called; nothing in them is run."""
+"""Foreign text and foreign files: kept to the letter, harmless on the screen, whatever they are called; nothing in them
+is run."""
 
 import csv
 import io
@@ -26,7 +27,8 @@ SMALL = ["--max-length", 64, "--precision", "fp32"]
 
 
 def foreign_csv(kind: str) -> str:
-    """Rankings whose prompts, answers, groups and further column hold escapes and formulas; `kind` is in each prompt."""
+    """Rankings whose prompts, answers, groups and further column hold escapes and formulas; `kind` is in each
+    prompt."""
     rows: list[list] = [["prompt", "answer", "rank", "group", "=note " + ESCAPES]]
     for i in range(3):
         rows += [

@@ -42,7 +42,8 @@ def test_no_interval_is_a_point_where_all_prompts_are_alike(prompts, answers):
 
 
 def pairs_right(generator: np.random.Generator, prompts: int, answers: int, temperature: float) -> np.ndarray:
-    """Return how many pairs of each prompt two sets of values order as a person does who follows the odds of the first."""
+    """Return how many pairs of each prompt two sets of values order as a person does who follows the odds of the
+    first."""
     values = generator.normal(size=(prompts, answers))
     told = values / temperature + generator.gumbel(size=values.shape)
     other = 0.8 * values + 0.6 * generator.normal(size=values.shape)

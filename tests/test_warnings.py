@@ -1,4 +1,5 @@
-"""Our own code gives Python nothing to warn of. (pyproject.toml turns such warnings into errors in every other test.)"""
+"""Our own code gives Python nothing to warn of. (pyproject.toml turns such warnings into errors in every other
+test.)"""
 
 import subprocess
 import sys

@@ -1,4 +1,5 @@
-"""Runs scripts in one process of their own, and reports whom they called, what was unpickled, and what Python warned of.
+"""Runs scripts in one process of their own, and reports whom they called, what was unpickled, and what Python warned
+of.
 
     python -X warn_default_encoding watch.py REPORT.json '[["score_answers", "--prompt", …], …]'
 

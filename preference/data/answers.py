@@ -64,7 +64,8 @@ def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answer
         notes.append(f"not judged by what it says of the answers: {str(problem).partition(chr(10))[0]}")
     if [item.index for item in items] != list(range(len(table.records))):
         raise InputError(
-            f"{table.source}: an export whose records are not one per prompt or answer; convert it first with convert_rankings.py"
+            f"{table.source}: an export whose records are not one per prompt or answer;"
+            " convert it first with convert_rankings.py"
         )
     if empty := [item for item in items if item.answers and not item.prompt.strip()]:
         raise TableError(

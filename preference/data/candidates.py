@@ -1,4 +1,5 @@
-"""Candidates: a prompt's unranked answers, how they are sampled, and the file that keeps them, one object per prompt."""
+"""Candidates: a prompt's unranked answers, how they are sampled, and the file that keeps them, one object per
+prompt."""
 
 import contextlib
 import json
@@ -118,7 +119,8 @@ def append_candidates(path: str | Path, candidates: Candidates) -> None:
 
 
 def distinct(answers: Iterable[str], key: Callable[[str], str] = str.strip) -> list[str]:
-    """Drop empty answers, and those whose key an earlier one has; by default, white space around an answer does not count.
+    """Drop empty answers, and those whose key an earlier one has; by default, white space around an answer does not
+    count.
 
     >>> distinct(["US", "us", "  if x:", "", "us "])
     ['US', 'us', '  if x:']

@@ -1,7 +1,8 @@
 """The contract: rows of `prompt,answer,rank`, rank 1 is best, in any kind of table.
 
-Rows are one ranking if their prompts are the same text, and their `group` (what must not be compared) and `rater` (or `annotator`,
-`annotator_id`, `judge`) are the same. Prompts that only `prompt_key` makes the same stay apart: their answers were never compared.
+Rows are one ranking if their prompts are the same text, and their `group` (what must not be compared) and `rater` (or
+`annotator`, `annotator_id`, `judge`) are the same. Prompts that only `prompt_key` makes the same stay apart: their
+answers were never compared.
 """
 
 import re
@@ -115,7 +116,8 @@ def rankings_of(table: Table) -> Rankings:
     White space around a cell does not count. Answers without a rank are left out.
 
     Raises:
-        InputError: the table holds other data; a line for each wrong row (see `_problems_of`) and each answer with two different
+        InputError: the table holds other data; a line for each wrong row (see `_problems_of`) and each answer with two
+            different
             ranks in one ranking; or no ranking has two distinct ranks.
     """
     try:
@@ -186,7 +188,8 @@ def _nothing_ranked(table: Table, found: list[Key]) -> str:
 
 
 def _other_data(table: Table, missing: TableError) -> InputError:
-    """Return the error to raise for a table that lacks columns: where it holds other people's data, what converts it."""
+    """Return the error to raise for a table that lacks columns: where it holds other people's data, what converts
+    it."""
     from preference.data.comparisons import read_comparisons
 
     if "no column" not in str(missing):  # one stands there twice
@@ -216,7 +219,8 @@ def parse_rank(text: str) -> float | None:
 
 
 def whole_ranks(ranks: Sequence[float]) -> list[int]:
-    """Return ranks as they are where all are whole numbers from 1; other ones, as from 0 or of 1.5, become `dense_ranks`."""
+    """Return ranks as they are where all are whole numbers from 1; other ones, as from 0 or of 1.5, become
+    `dense_ranks`."""
     whole = [rank for rank in ranks if isinstance(rank, int) and rank > 0]
     return whole if len(whole) == len(ranks) else dense_ranks(ranks)
 
@@ -254,10 +258,12 @@ def ranking_of(pairs: Sequence[Sequence[str]]) -> tuple[list[str], list[int]] | 
 
 
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
-    """Write `rankings` as a new CSV, atomically, with columns `group` and `rater` if any has one; an existing file is replaced.
+    """Write `rankings` as a new CSV, atomically, with columns `group` and `rater` if any has one; an existing file is
+    replaced.
 
     Raises:
-        InputError: reading would join two of the rankings; or a text holds what no CSV can hold. The file stays as it was.
+        InputError: reading would join two of the rankings; or a text holds what no CSV can hold. The file stays as it
+            was.
     """
     keys = [tuple(text.strip() for text in ranking.identity) for ranking in rankings]
     if twice := [key for key, count in Counter(keys).items() if count > 1]:

@@ -15,7 +15,8 @@ TRAINING_SAMPLE = {
         "Renewable sources such as wind and solar cut greenhouse gas emissions and air pollution, never run out, lower"
         " fuel bills over time, create local jobs, and make a country less dependent on imported oil and gas.",
         "Renewable energy is cleaner than coal or oil. It reduces pollution and helps to slow climate change.",
-        "There are many kinds of energy, and renewable energy is one of them. It has various benefits that people often talk about.",
+        "There are many kinds of energy, and renewable energy is one of them. It has various benefits that people often"
+        " talk about.",
         "Energy is renewable.",
     ],
     "Write an essay on why reading matters": [
@@ -40,7 +41,8 @@ TRAINING_SAMPLE = {
         "Coffee hot.",
     ],
     "What are the qualities of a good friend?": [
-        "A good friend listens without judging, keeps your secrets, tells you the truth kindly, and shows up when things are hard.",
+        "A good friend listens without judging, keeps your secrets, tells you the truth kindly, and shows up when"
+        " things are hard.",
         "A good friend is honest, loyal and fun to spend time with.",
         "Friends are, you know, people, and everybody has some, or not, it is different for everyone. A good one is"
         " probably good in some ways and maybe not in others, so it is hard to say anything in general.",

@@ -16,7 +16,8 @@ LEAST_PROMPTS = 10  # with fewer, each prompt is a fold of its own
 def prompt_key(prompt: str) -> str:
     """Return what two prompts have in common exactly if they count as the same one; the texts themselves stay as typed.
 
-    Differences in case, white space, Unicode form (NFKC) and invisible characters (category Cf, variation selectors) do not count.
+    Differences in case, white space, Unicode form (NFKC) and invisible characters (category Cf, variation selectors) do
+    not count.
 
     >>> prompt_key("Name  a\\u200b prime\\n"), prompt_key("NAME A PRIME")
     ('name a prime', 'name a prime')
@@ -47,10 +48,11 @@ class Fold(NamedTuple):
 
 
 def split_by_prompt(rankings: Sequence["Ranking"], fraction: float, seed: int) -> Parts:
-    """Hold out the rounded `fraction` of the prompts for validation, with all their rankings; at least one is left to train on.
+    """Hold out the rounded `fraction` of the prompts for validation, with all their rankings; at least one is left to
+    train on.
 
-    Which prompts follows from their texts and `seed`: after rows were sorted, added or removed, most of them are held out
-    again, so that two models can be compared on them.
+    Which prompts follows from their texts and `seed`: after rows were sorted, added or removed, most of them are held
+    out again, so that two models can be compared on them.
 
     >>> from preference.data.rankings import Ranking
     >>> split_by_prompt([Ranking(prompt, ["x", "y"], [1, 2]) for prompt in "aabcd"], 0.25, seed=42)

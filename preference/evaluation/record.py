@@ -16,7 +16,8 @@ WRITER = "reward_model_trainer.py"
 
 @dataclass(frozen=True)
 class Odds:
-    """P(A preferred to B) = sigmoid((reward A − reward B) / temperature), and the expected calibration error without and with it."""
+    """P(A preferred to B) = sigmoid((reward A − reward B) / temperature), and the expected calibration error without
+    and with it."""
 
     temperature: float
     error_before: float | None = None
@@ -48,7 +49,8 @@ class Record:
 
     Attributes:
         training: `Trained.record`.
-        validation, test: `Metrics` and `RewardSpread` of that part of the unseen prompts; cross_validation: of a review, with its `folds`.
+        validation, test: `Metrics` and `RewardSpread` of that part of the unseen prompts; cross_validation: of a
+            review, with its `folds`.
         baselines: part -> what `longest_answer` and `shortest_answer` get there.
         no_odds: why there is no `calibration`.
         reward_quantiles: the 0th to 100th percentile of the rewards of `reward_quantiles_answers` training answers.
@@ -94,7 +96,8 @@ class Record:
 
 
 def read_record(folder: str | Path) -> Record:
-    """Read of a model's metrics.json what programs ask for: its base, odds, quantiles, prompts that it has seen, and files.
+    """Read of a model's metrics.json what programs ask for: its base, odds, quantiles, prompts that it has seen, and
+    files.
 
     What is missing or damaged is as `Record` has it without a file.
     """

@@ -145,7 +145,8 @@ def what_lacks_config(path: Path) -> str | None:
 
 
 def check_files(folder: Path, remedy: str) -> None:
-    """Raise InputError if something in `folder` is neither a file nor a folder: reading a named pipe would wait for ever."""
+    """Raise InputError if something in `folder` is neither a file nor a folder: reading a named pipe would wait for
+    ever."""
     for path in folder.iterdir():
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"{path}: not a file; {remedy}")
@@ -153,7 +154,8 @@ def check_files(folder: Path, remedy: str) -> None:
 
 @contextlib.contextmanager
 def loading(folder: str | Path, remedy: str):
-    """Load a model or tokenizer within this, quietly: whatever goes wrong becomes an InputError that ends with `remedy`."""
+    """Load a model or tokenizer within this, quietly: whatever goes wrong becomes an InputError that ends with
+    `remedy`."""
     try:
         with quiet_transformers(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what goes wrong raises
@@ -195,7 +197,8 @@ def check_loaded(folder: str | Path, model, tokenizer, missing: Iterable[str], r
 
 
 def longest_input(model) -> int | None:
-    """Return how many tokens `model` takes at most, if known; RoBERTa and its kin number positions from their padding token's on."""
+    """Return how many tokens `model` takes at most, if known; RoBERTa and its kin number positions from their padding
+    token's on."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             return module.num_embeddings - module.padding_idx - 1

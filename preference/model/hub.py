@@ -63,7 +63,8 @@ def has_weights(folder: Path) -> bool:
 
 
 def download_model(name: str) -> Path:
-    """Download what is loaded of the model `name` into the local Hub cache, with a bar on a terminal; return its folder.
+    """Download what is loaded of the model `name` into the local Hub cache, with a bar on a terminal; return its
+    folder.
 
     Raises:
         Unavailable: the Hub does not deliver; the files that have arrived stay.

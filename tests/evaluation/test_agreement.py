@@ -37,7 +37,8 @@ def test_the_share_counts_pairs_that_neither_ties():
 
 
 def test_alpha_is_that_of_the_published_example():
-    """Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C: 12 units, 4 observers, values missing."""
+    """Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C: 12 units, 4 observers, values
+    missing."""
     observers = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]
     counts = np.array([[unit.count(value) for value in "12345"] for unit in zip(*observers, strict=True)])
     assert ordinal_alpha(counts) == pytest.approx(0.815, abs=5e-4)

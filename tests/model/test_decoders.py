@@ -1,4 +1,5 @@
-"""Reward models from causal language models: one tiny model of each kind, with random weights and a byte-level vocabulary."""
+"""Reward models from causal language models: one tiny model of each kind, with random weights and a byte-level
+vocabulary."""
 
 import json
 import shutil

@@ -1,4 +1,5 @@
-"""Reward models from modern encoders: one tiny model of each kind, with random weights, trained, saved, loaded and scored."""
+"""Reward models from modern encoders: one tiny model of each kind, with random weights, trained, saved, loaded and
+scored."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""Models from the Hub, downloaded for real from a small server: see hub_server.py. The tests' own process stays offline."""
+"""Models from the Hub, downloaded for real from a small server: see hub_server.py. The tests' own process stays
+offline."""
 
 import json
 import os
@@ -71,7 +72,8 @@ def distilbert(tmp_path_factory) -> Path:
 def dialogpt(tmp_path_factory) -> Path:
     """A tiny GPT-2 with the files of DialoGPT's repository: pickled weights, no chat template, no tokenizer.json.
 
-    Its weights say the same after any text: each letter as likely as the next, and the end of the turn in one of six tokens.
+    Its weights say the same after any text: each letter as likely as the next, and the end of the turn in one of six
+        tokens.
     """
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -118,7 +120,8 @@ def hub(server):
 
 @pytest.fixture
 def online(hub, tmp_path):
-    """The environment of a process whose Hub is our server, with an empty cache; it notes whom the process speaks to."""
+    """The environment of a process whose Hub is our server, with an empty cache; it notes whom the process speaks
+    to."""
     (tmp_path / "watch").mkdir()
     (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
     mine = {
@@ -327,7 +330,8 @@ class RunsWhenLoaded:
 
 @pytest.fixture
 def pickled(dialogpt, tmp_path):
-    """Return a function that puts weights into a copy of a model which run code when they are unpickled, and where that leaves a file."""
+    """Return a function that puts weights into a copy of a model which run code when they are unpickled, and where that
+    leaves a file."""
 
     def put(folder: Path) -> tuple[Path, Path]:
         copy, proof = tmp_path / "pickled", tmp_path / "the code has run"

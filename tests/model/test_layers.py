@@ -1,4 +1,5 @@
-"""A head on a middle layer is an ordinary model: in plain Transformers it gives the rewards of the probe that made it."""
+"""A head on a middle layer is an ordinary model: in plain Transformers it gives the rewards of the probe that made
+it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""How long an input may be: RoBERTa and its kin have positions that no token can have, and some tokenizers name no length."""
+"""How long an input may be: RoBERTa and its kin have positions that no token can have, and some tokenizers name no
+length."""
 
 import json
 import os

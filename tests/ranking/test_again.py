@@ -26,7 +26,8 @@ AGAIN = ["generate_data.py", "--data", "my.csv", "--again", "review.csv"]
 def write_review(
     folder, *, models=(4, 3, 2, 1), prompts=4, disputes=(0.5, 2.5, 0.0, 1.5), data="my.csv", name="review.csv"
 ) -> None:
-    """Write rankings of `prompts` prompts, unless they are there, and a review of them; `models` are the models' ranks of `ANSWERS`."""
+    """Write rankings of `prompts` prompts, unless they are there, and a review of them; `models` are the models' ranks
+    of `ANSWERS`."""
     if not (folder / data).exists():
         write_rankings(folder / data, [Ranking(f"p{i}", ANSWERS, [1, 2, 3, 4]) for i in range(prompts)])
     rows = read_csv(folder / data)

@@ -77,7 +77,8 @@ def test_ctrl_c_while_a_model_is_loaded_says_how_to_continue(folder, tiny_distil
 
 
 def interrupt_after(module: str, folder, *arguments) -> tuple[int, str, list[str]]:
-    """Press Ctrl-C when the script has imported `module`. Return its exit status, what it printed, and its lines on standard error."""
+    """Press Ctrl-C when the script has imported `module`. Return its exit status, what it printed, and its lines on
+    standard error."""
     command = [sys.executable, "-X", "importtime", SCRIPT, *arguments]
     child = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip
@@ -111,7 +112,7 @@ def test_a_full_disk_gets_a_plain_line_for_each_key(folder, small_files_only):
     too_large = "ranking_log.jsonl: File too large"
     for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: File too large"), ("s\n", f"nothing was changed: {too_large}"),
                            ("x\n\n", f"nothing was changed: {too_large}"), ("w\nmy own\n", f"nothing was changed: {too_large}"),
-                           ("e 1\n", "nothing was changed: "), ("u\n", "not undone: training_data.csv: File too large")):  # fmt: skip
+                           ("e 1\n", "nothing was changed: "), ("u\n", "not undone: training_data.csv: cannot be written: File too large")):  # fmt: skip
         printed = full_disk(folder, small_files_only, candidates, typed + "q\n")
         assert message in printed.replace("\n", " ") and "1 done, 5 left" in printed, typed
     done = run_script("generate_data.py", *candidates, cwd=folder, stdin="4 3 2 1\n\nq\n")  # there is room again
@@ -126,7 +127,7 @@ def test_a_full_disk_while_ranking_again(folder, small_files_only):
     (folder / "review.csv").write_text("\n".join([rows[0] + ",reward,predicted_rank,dispute", *reviewed]))
     again = ["--again", "review.csv"]
     too_large = "ranking_log.jsonl: File too large"
-    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: File too large"), ("s\n", f"nothing was changed: {too_large}"),
+    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: cannot be written: File too large"), ("s\n", f"nothing was changed: {too_large}"),
                            ("x\n\n", f"nothing was changed: {too_large}")):  # fmt: skip
         assert message in full_disk(folder, small_files_only, again, typed + "q\n"), typed
     with small_files_only((folder / "training_data.csv").stat().st_size - 1):  # the log has room, the new CSV has not

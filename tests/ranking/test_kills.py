@@ -23,7 +23,8 @@ KILLS = int(os.environ.get("KILLS", "5"))
 
 
 def kill_while_typing(terminal: Terminal, typed: list[str], rng: random.Random) -> str:
-    """Kill the script at a random moment: of its start in a quarter of the cases, else while `typed` answers its questions.
+    """Kill the script at a random moment: of its start in a quarter of the cases, else while `typed` answers its
+    questions.
 
     Returns:
         What it printed.

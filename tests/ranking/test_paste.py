@@ -9,7 +9,8 @@ EMAIL = "Dear Ann,\n\n2\n\nu\n    indented\tby a tab\nq\nYours"
 
 
 def paste(terminal: Terminal, text: str, *, marked: bool) -> None:
-    """Send a text as a terminal does when it is pasted: its line ends as Enter, between marks where the terminal knows them."""
+    """Send a text as a terminal does when it is pasted: its line ends as Enter, between marks where the terminal knows
+    them."""
     keys = text.replace("\n", "\r")
     terminal.child.send(f"\x1b[200~{keys}\x1b[201~" if marked else keys)
 
@@ -57,7 +58,7 @@ def test_what_is_pasted_at_another_question_does_nothing(folder, typed, question
     paste(terminal, "\n2\n\nu\nx\n\nq\n", marked=marked)
     if marked:
         terminal.child.send("\r")
-    terminal.wait_for("not taken. Only w takes")
+    terminal.wait_for("it was ignored. Only w accepts")
     terminal.wait_for(question)
     assert ((folder / "training_data.csv").read_bytes(), (folder / "ranking_log.jsonl").read_bytes()) == before
     terminal.child.send("\x04")

@@ -126,7 +126,8 @@ def test_a_recheck_is_not_given_away_by_the_counts(start_session):
 
 @pytest.mark.parametrize("step", ["skip", "discard"])
 def test_nothing_that_is_skipped_or_discarded_gives_a_second_showing_away(start_session, step):
-    """What is left falls by one at each step, whether the prompt was to be shown twice or not; and the last one is a first showing."""
+    """What is left falls by one at each step, whether the prompt was to be shown twice or not; and the last one is a
+    first showing."""
     session, lefts = start_session(20, recheck=0.5, seed=3), []
     for i in range(15):
         lefts.append(session.counts().left)
@@ -183,7 +184,8 @@ def test_the_position_of_the_best_answer_is_told_with_its_interval(start_session
 
 @pytest.mark.faults
 def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_nine_thousand(tmp_path):
-    """Measured in processor time, so that a busy machine does not matter; the waits for the disk are the same for any file."""
+    """Measured in processor time, so that a busy machine does not matter; the waits for the disk are the same for any
+    file."""
     prompts = [f"Prompt {i}: " + "word " * 10 for i in range(10_000)]
     answers = ["answer " * 30 + letter for letter in "abcd"]
     (tmp_path / "c.jsonl").write_text(

@@ -183,7 +183,8 @@ def test_spreadsheets_are_continued_as_they_are(path, name):
 
 
 def test_a_spreadsheet_at_the_terminal(tmp_path):
-    """What Excel saves as CSV UTF-8 where the decimal sign is a comma: continued, undone and continued, by a person at 80 x 24."""
+    """What Excel saves as CSV UTF-8 where the decimal sign is a comma: continued, undone and continued, by a person at
+    80 x 24."""
     text = '\ufeffsep=;\r\nPrompt;Answer;Rank;Rater;\r\nold;a;1,0;ann;\r\n;"b;c";2,0;ann;\r\nlater;x;;;\r\n'
     (tmp_path / "mine.csv").write_bytes(text.encode())
     write_candidates(tmp_path, ["old", "later", "last"], ["alpha", "beta; or two\nlines"])

@@ -35,7 +35,8 @@ WORDS = [
 
 
 def make_rankings(count: int) -> list[Ranking]:
-    """Rankings in which an answer with more of the word `solar` is better; all answers have the same number of words."""
+    """Rankings in which an answer with more of the word `solar` is better; all answers have the same number of
+    words."""
     rng, rankings = random.Random(0), []
     for i in range(count):
         answers = [" ".join(["solar"] * n + rng.choices(WORDS, k=9 - n)) for n in (9, 6, 3, 0)]

@@ -1,4 +1,5 @@
-"""SIGKILL at random moments of training and of saving, and Ctrl-C. KILLS=100 (default: 4) in the environment chooses how many of each."""
+"""SIGKILL at random moments of training and of saving, and Ctrl-C. KILLS=100 (default: 4) in the environment chooses
+how many of each."""
 
 import multiprocessing
 import os
