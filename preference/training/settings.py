@@ -11,6 +11,7 @@ from preference.wording import flag_with
 
 OBJECTIVES = ("regression", "bradley-terry", "plackett-luce")  # see preference.training.objectives
 PRECISIONS = ("auto", "bf16", "fp32")
+MIDDLE_RANKINGS = 100  # from here on, three layers of six did better than two
 FEW_RANKINGS = 400  # with fewer, training the layers below the head lost to the head alone where measured
 LEAST_TOKENS = 8  # a prompt and an answer of two tokens each, and up to four between and around them
 
@@ -28,8 +29,8 @@ class TrainingSettings:
         " where measured; plackett-luce uses the likelihood of the whole order", group="model", choices=OBJECTIVES
     )  # fmt: skip
     layers: int | None = _setting(
-        None, at_least(1), "keep the N lowest layers of the base model (default: a third,"
-        f" from {FEW_RANKINGS} rankings on two thirds)", group="model", metavar="N"
+        None, at_least(1), "keep the N lowest layers of the base model (default: a third, at least 3 from"
+        f" {MIDDLE_RANKINGS} rankings on; two thirds from {FEW_RANKINGS} on)", group="model", metavar="N"
     )  # fmt: skip
     epochs: float = _setting(2.0, above(0, 10_000), "passes over the training part")
     min_steps: int = _setting(60, at_least(0), "train at least this many steps, however few the rows")
@@ -95,13 +96,15 @@ def training_words(base_model: str, settings: TrainingSettings) -> list[str]:
 
 
 def layers_to_keep(settings: TrainingSettings, layers: int, rankings: int) -> int:
-    """Return how many of a base model's `layers` to keep: a third below 400 rankings, then two thirds.
+    """Return how many of a base model's `layers` to keep: a third, but 3 from 100 rankings on; two thirds from 400.
 
-    >>> [layers_to_keep(TrainingSettings(), 6, rankings) for rankings in (399, 400)]
-    [2, 4]
+    >>> [layers_to_keep(TrainingSettings(), layers, rankings) for layers in (6, 12) for rankings in (99, 100, 400)]
+    [2, 3, 4, 4, 4, 8]
     """
-    share = 1 / 3 if rankings < FEW_RANKINGS else 2 / 3
-    return max(1, round(layers * share)) if settings.layers is None else settings.layers
+    if settings.layers is not None:
+        return settings.layers
+    least = 3 if rankings >= MIDDLE_RANKINGS else 1
+    return min(layers, max(least, round(layers * (1 / 3 if rankings < FEW_RANKINGS else 2 / 3))))
 
 
 def layers_to_freeze(settings: TrainingSettings, kept: int, rankings: int) -> int:

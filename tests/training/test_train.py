@@ -146,12 +146,12 @@ def test_the_probe_stays_where_training_the_layers_does_not_help(trained, rankin
     assert np.corrcoef(rewards, probes)[0, 1] == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("count, frozen", [(399, 2), (400, 0)])
-def test_many_rankings_train_the_layers_too(trained, rankings, tmp_path, tiny_distilbert, count, frozen):
+@pytest.mark.parametrize("count, layers, frozen", [(399, 3, 3), (400, 4, 0)])
+def test_many_rankings_train_the_layers_too(trained, rankings, tmp_path, tiny_distilbert, count, layers, frozen):
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     config = AutoConfig.from_pretrained(tiny_distilbert)
-    config.n_layers = 3
+    config.n_layers = 6
     AutoModel.from_config(config).save_pretrained(tmp_path / "base")
     AutoTokenizer.from_pretrained(tiny_distilbert).save_pretrained(tmp_path / "base")
     some = [
@@ -160,7 +160,7 @@ def test_many_rankings_train_the_layers_too(trained, rankings, tmp_path, tiny_di
         for r in rankings
     ][:count]
     found = trained(replace(TINY, max_steps=1), Parts([*range(count)], []), some=some, base=tmp_path / "base")
-    assert (found.layers, found.frozen_layers, found.rewards is None) == (2, frozen, not frozen)
+    assert (found.layers, found.frozen_layers, found.rewards is None) == (layers, frozen, not frozen)
 
 
 def test_a_reward_model_as_base_keeps_its_layers_and_most_of_what_it_says(trained, tiny_reward_model, rankings, tests):
