@@ -116,9 +116,7 @@ def rankings_of(table: Table) -> Rankings:
     White space around a cell does not count. Answers without a rank are left out.
 
     Raises:
-        InputError: the table holds other data; a line for each wrong row (see `_problems_of`) and each answer with two
-            different
-            ranks in one ranking; or no ranking has two distinct ranks.
+        InputError: the table holds other data; rows are wrong, a line for each; or no ranking has two distinct ranks.
     """
     try:
         columns = table.need(*COLUMNS)

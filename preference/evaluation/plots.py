@@ -96,12 +96,7 @@ def _wrap(text: str, lines: int) -> str:
 
 
 def plot_learning_curve(
-    measured: Measured,
-    curve: LearningCurve,
-    evaluation: Evaluation,
-    path: str | Path,
-    *,
-    again: RaterAgreement | None = None,
+    measured: Measured, curve: LearningCurve, evaluation: Evaluation, path: Path, *, again: RaterAgreement | None = None
 ) -> None:
     """Draw the accuracy over the number of ranked prompts: measured with 95 % intervals, expected with an 80 % band.
 
