@@ -133,8 +133,8 @@ def test_cut_at_the_last_whole_sentence():
 
 def test_prompts_of_a_json_list_and_of_tables(tmp_path):
     for name, text in {
-        "a.json": '["one", "two"]', "b.json": '[{"prompt": "one"}, {"prompt": "two"}]', "c.tsv": "id\tprompt\n1\tone\n2\ttwo\n",
-        "d.csv": "id;Prompt\n1;one\n2;two\n",
+        "a.json": '["one", "two"]', "b.json": '[{"prompt": "one"}, {"prompt": "two"}]',
+        "c.tsv": "id\tprompt\n1\tone\n2\ttwo\n", "d.csv": "id;Prompt\n1;one\n2;two\n",
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
         assert read_prompts(tmp_path / name) == ["one", "two"]

@@ -133,7 +133,8 @@ def test_a_question_within_the_prompt_is_no_second_one():
         "Human: Hi!\nAssistant: I am a",
         "User: Hi!\n\nAssistant: I am a",
         "<|im_start|>user\nHi!<|im_end|>\n<|im_start|>assistant\nI am a<|im_end|>",
-        "<|start_header_id|>user<|end_header_id|>\n\nHi!<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nI am a<|eot_id|>",
+        "<|start_header_id|>user<|end_header_id|>\n\nHi!<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+        "I am a<|eot_id|>",
         "<|user|>\nHi!</s>\n<|assistant|>\nI am a</s>",
         "### Instruction:\nHi!\n\n### Response:\nI am a",
     ],
@@ -165,9 +166,10 @@ def test_a_turn_limits_what_was_judged(turn, answers):
 @pytest.mark.parametrize(
     "winner, ranks",
     [
-        ("a", [1, 2]), ("B", [2, 1]), ("model_b", [2, 1]), ("response_a", [1, 2]), ("Response B", [2, 1]), ("second", [2, 1]), ("left", [1, 2]),
-        ("A>B", [1, 2]), ("B>>A", [2, 1]), ("A < B", [2, 1]), ("A=B", [1, 1]), ("[[B>A]]", [2, 1]), ("tie", [1, 1]), ("tie (bothbad)", [1, 1]),
-        ("both_bad", [1, 1]), ("bothbad", [1, 1]), ("Neither", [1, 1]), ("x", [1, 2]), ("y z", [2, 1]), ("llama", [2, 1]),
+        ("a", [1, 2]), ("B", [2, 1]), ("model_b", [2, 1]), ("response_a", [1, 2]), ("Response B", [2, 1]),
+        ("second", [2, 1]), ("left", [1, 2]), ("A>B", [1, 2]), ("B>>A", [2, 1]), ("A < B", [2, 1]), ("A=B", [1, 1]),
+        ("[[B>A]]", [2, 1]), ("tie", [1, 1]), ("tie (bothbad)", [1, 1]), ("both_bad", [1, 1]), ("bothbad", [1, 1]),
+        ("Neither", [1, 1]), ("x", [1, 2]), ("y z", [2, 1]), ("llama", [2, 1]),
     ],
 )  # fmt: skip
 def test_ways_to_vote(winner, ranks):

@@ -197,7 +197,8 @@ def test_other_data_are_told_from_a_broken_file(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(
         InputError,
-        match=f"{name}.*: not rows of prompt, answer and rank, but prompt: .*; convert it first: python convert_rankings.py ",
+        match=f"{name}.*: not rows of prompt, answer and rank, but prompt: .*; convert it first: "
+        "python convert_rankings.py ",
     ):
         read_rankings(tmp_path / name)
 

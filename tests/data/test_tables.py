@@ -211,28 +211,37 @@ def test_only_cells_that_need_quotes_get_them():
 # What is wrong
 
 WRONG = [
-    ("t.csv", b'a,b\n"x\ny",1\n1,2,3\n\n1\n', "t.csv:4: 3 cells where the header has 2: '1,2,3'; put a cell that contains a comma in double quotes\n"
+    ("t.csv", b'a,b\n"x\ny",1\n1,2,3\n\n1\n',
+     "t.csv:4: 3 cells where the header has 2: '1,2,3'; put a cell that contains a comma in double quotes\n"
      "t.csv:6: 1 cell where the header has 2: '1'; give every column a cell"),
-    ("t.csv", b"a;b\n1;2;3\n", "t.csv:2: 3 cells where the header has 2: '1;2;3'; put a cell that contains a semicolon in double quotes"),
-    ("t.csv", b'a,b\n1,"2\n', "t.csv:2: unbalanced quotes: '1,\"2'; write a cell that contains quotes \"like \"\"this\"\" one\""),
+    ("t.csv", b"a;b\n1;2;3\n",
+     "t.csv:2: 3 cells where the header has 2: '1;2;3'; put a cell that contains a semicolon in double quotes"),
+    ("t.csv", b'a,b\n1,"2\n',
+     "t.csv:2: unbalanced quotes: '1,\"2'; write a cell that contains quotes \"like \"\"this\"\" one\""),
     ("t.csv", b"a,b\r\n1,\xe9\r\n", "t.csv:2: not UTF-8: byte 0xe9 after '1,'; save the file as 'CSV UTF-8'"),
-    ("t.csv", b"a,b\n1,2\n\0,3\n", "t.csv:3: not text: a NUL byte at the start of the line; delete it, or save the file as 'CSV UTF-8'"),
-    ("t.jsonl", "{}\n".encode("utf-16"), "t.jsonl:1: UTF-16, not UTF-8: the file starts with the bytes ff fe; save the file as UTF-8"),
+    ("t.csv", b"a,b\n1,2\n\0,3\n",
+     "t.csv:3: not text: a NUL byte at the start of the line; delete it, or save the file as 'CSV UTF-8'"),
+    ("t.jsonl", "{}\n".encode("utf-16"),
+     "t.jsonl:1: UTF-16, not UTF-8: the file starts with the bytes ff fe; save the file as UTF-8"),
     ("t.jsonl", b'{"a": 1}\n[1]\n', "t.jsonl:2: not a JSON object: '[1]'; write one object per line"),
     ("t.jsonl", b'{"a": 1}\n{"a": \n{}', "t.jsonl:2: not JSON: '{\"a\":'; write one object per line"),
     ("t.jsonl", b"[" * 100_000 + b"\n", "t.jsonl:1: not JSON: '" + "[" * 57 + "...'; write one object per line"),
     ("t.jsonl", b'{"a": 1}\n{"b": {"a": 1, "a": 2}}\n', "t.jsonl:2: the key 'a' is there twice; rename or delete one"),
     ("t.json", b'[{"a": 1, "a": 2}]', "t.json: the key 'a' is there twice; rename or delete one"),
-    ("t.json", b'{\n "a": "p"\n}\n', "t.json:1: not JSON: '{'; an object over several lines; write each on one line, or all as a list"),
+    ("t.json", b'{\n "a": "p"\n}\n',
+     "t.json:1: not JSON: '{'; an object over several lines; write each on one line, or all as a list"),
     ("t.json", b'[{"a": 1},\n 2]', "t.json, row 2: not a JSON object: '2'; write a list of objects"),
     ("t.json", b'[{"a": 1},\n', "t.json:2: not JSON: Expecting value at ''; write [{...}, {...}]"),
     ("t.json", b"3", "t.json: not a list of objects: '3'; write [{...}, {...}]"),
     ("t.json", b"[" * 100_000, "t.json: not JSON: nested too deeply; write [{...}, {...}]"),
-    ("t.jsonl.gz", gzip.compress(b'{"a": 1}\n')[:-9], "t.jsonl.gz: a damaged gzip file (Compressed file ended before the end-of-stream marker was"
+    ("t.jsonl.gz", gzip.compress(b'{"a": 1}\n')[:-9],
+     "t.jsonl.gz: a damaged gzip file (Compressed file ended before the end-of-stream marker was"
      " reached); make it again"),
-    ("t.parquet", b"PAR1", "t.parquet: not a Parquet file, or a damaged one (Parquet file size is 4 bytes, smaller than the minimum file footer (8"
+    ("t.parquet", b"PAR1", "t.parquet: not a Parquet file, or a damaged one (Parquet file size is 4 bytes, "
+                           "smaller than the minimum file footer (8"
      " bytes)); make it again"),
-    ("t.xlsx", b"PK\x03\x04", "t.xlsx: not a workbook that can be read (File is not a zip file); save it as .xlsx or as 'CSV UTF-8'"),
+    ("t.xlsx", b"PK\x03\x04",
+     "t.xlsx: not a workbook that can be read (File is not a zip file); save it as .xlsx or as 'CSV UTF-8'"),
     (".", None, ".: cannot be read: Is a directory; name a file that you may read"),
     ("none.csv", None, "none.csv: no such file; check the name"),
 ]  # fmt: skip

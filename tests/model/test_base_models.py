@@ -20,7 +20,8 @@ def test_the_default_falls_back_to_the_package_and_says_so():
     base = find_base_model("distilbert-base-uncased")
     assert (base.asked, base.used, base.source) == ("distilbert-base-uncased", MINILM.hub_name, "package")
     assert base.note == (
-        "distilbert-base-uncased: HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked; using the packaged all-MiniLM-L6-v2 instead"
+        "distilbert-base-uncased: HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked; "
+        "using the packaged all-MiniLM-L6-v2 instead"
     )
     assert (base.path / "model.safetensors").exists()
 
@@ -34,7 +35,8 @@ def test_a_model_the_user_named_is_never_replaced():
     with pytest.raises(BaseModelError) as caught:
         find_base_model("bert-base-uncased")
     assert str(caught.value) == (
-        "bert-base-uncased: no such folder, not in the local cache, and HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked;"
+        "bert-base-uncased: no such folder, not in the local cache, and HF_HUB_OFFLINE is set, "
+        "so the Hugging Face Hub is not asked;"
         " go online, or give a folder"
     )
 
@@ -72,7 +74,10 @@ def test_a_model_in_the_local_hub_cache_is_found_offline(tmp_path, tiny_distilbe
     shutil.copytree(tiny_distilbert, repository / "snapshots" / "abc123")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc123")
-    program = "from preference.model.base_models import find_base_model; b = find_base_model('someone/tiny'); print(b.source, b.path)"
+    program = (
+        "from preference.model.base_models import find_base_model; b = find_base_model('someone/tiny'); "
+        "print(b.source, b.path)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,

@@ -20,8 +20,8 @@ WIDTH = {
 }
 WIDE = {"initializer_range": 0.3}  # rewards of a model as it is usually initialised hardly differ
 DEBERTA = {
-    "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "share_att_key": True, "norm_rel_ebd": "layer_norm",
-    "position_biased_input": False, "type_vocab_size": 0,
+    "relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"], "share_att_key": True,
+    "norm_rel_ebd": "layer_norm", "position_biased_input": False, "type_vocab_size": 0,
 }  # fmt: skip
 KINDS = {
     "modernbert": ("modernbert", {"local_attention": 8}),  # and Ettin, mmBERT
@@ -52,7 +52,8 @@ def encoder(request, tiny_distilbert, tmp_path_factory):
 def trained(encoder, sample_folder):
     """A reward model trained for a few steps."""
     run_script(
-        "reward_model_trainer.py", "--base-model", encoder, "--max-length", 64, "--max-steps", 3, "--no-plot", "--precision", "fp32",
+        "reward_model_trainer.py", "--base-model", encoder, "--max-length", 64, "--max-steps", 3, "--no-plot",
+        "--precision", "fp32",
         "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--output-dir", encoder.name, cwd=sample_folder,
     )  # fmt: skip
     return sample_folder / encoder.name

@@ -154,7 +154,8 @@ def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     sampled = read_candidates(tmp_path / "candidates.jsonl")
     assert [one.prompt for one in sampled] == PROMPTS[:2] and [len(one.answers) for one in sampled] == [4, 4]
     assert sampled[0].details == {
-        "generator": str(tiny_gpt2), "settings": {"num_candidates": 4, "max_new_tokens": 12, "temperature": 0.9, "top_p": 0.95}, "seed": 42,
+        "generator": str(tiny_gpt2),
+        "settings": {"num_candidates": 4, "max_new_tokens": 12, "temperature": 0.9, "top_p": 0.95}, "seed": 42,
     }  # fmt: skip
     (tmp_path / "p.txt").write_text("\n".join(PROMPTS))
     run_script(*arguments, cwd=tmp_path)

@@ -160,7 +160,8 @@ def train_on(terminal_folder, environment, *arguments) -> pexpect.spawn:
         *arguments,
     ]
     return pexpect.spawn(
-        sys.executable, command, cwd=terminal_folder, env=environment, dimensions=(40, 160), encoding="utf-8", timeout=120
+        sys.executable, command, cwd=terminal_folder, env=environment, dimensions=(40, 160), encoding="utf-8",
+        timeout=120
     )  # fmt: skip
 
 
@@ -235,7 +236,8 @@ def test_a_download_that_ends_early_is_said_and_not_taken_for_a_model(hub, onlin
     [broken] = find(online, "someone/elses")
     assert (
         broken["error"]
-        == "someone/elses: no such folder, not in the local cache, and the Hugging Face Hub is unavailable; go online, or give a folder"
+        == "someone/elses: no such folder, not in the local cache, and the Hugging Face Hub is unavailable; go online, "
+        "or give a folder"
     )
     hub.start_anew()
     [found] = find(online, "someone/elses")
@@ -258,9 +260,11 @@ def test_what_the_hub_refuses_is_said_in_one_line(hub, online):
     found = find(online, *names)
     away = "no such folder, not in the local cache, and the Hugging Face Hub"
     assert [one["error"] for one in found] == [
-        "someone/private: no such folder, and no such model on the Hugging Face Hub; check the spelling, or run `hf auth login` if it is private",
+        "someone/private: no such folder, and no such model on the Hugging Face Hub; check the spelling, "
+        "or run `hf auth login` if it is private",
         "someone/gated: the Hugging Face Hub asks you to accept its terms; do so on its page and run `hf auth login`",
-        f"someone/busy: {away} takes no more requests from here for now (status 429); try again in a few minutes, or give a folder",
+        f"someone/busy: {away} takes no more requests from here for now (status 429); try again in a few minutes, "
+        "or give a folder",
         f"someone/broken: {away} has a fault of its own (status 500); try again later, or give a folder",
         f"someone/token: {away} does not accept your token (status 401); run `hf auth login`, or give a folder",
         f"someone/forbidden: {away} refused the request (status 403); name another model, or give a folder",
@@ -298,7 +302,8 @@ def test_a_cache_that_cannot_be_written(hub, online, tmp_path):
     [named, default] = find(online, "someone/elses", DISTILBERT)
     cache = tmp_path / "home" / "hub"
     assert named["error"] == (
-        f"someone/elses: no such folder, not in the local cache, and the download from the Hugging Face Hub cannot be kept in {cache}"
+        "someone/elses: no such folder, not in the local cache, and the download from the Hugging Face Hub cannot be "
+        f"kept in {cache}"
         " (Not a directory); set HF_HOME to a folder that you can write and that has enough space, or give a folder"
     )
     assert (

@@ -124,7 +124,8 @@ def test_what_is_no_reward_model_gets_one_plain_message(tmp_path, tiny_distilber
         ),
         (
             tiny_distilbert,
-            "this folder is not a reward model (DistilBertModel with 2 outputs, not a sequence-classification model with 1)",
+            "this folder is not a reward model (DistilBertModel with 2 outputs, "
+            "not a sequence-classification model with 1)",
         ),
     ):
         with pytest.raises(InputError) as caught:
