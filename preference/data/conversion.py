@@ -27,7 +27,7 @@ from preference.data.tables import (
     kind_of,
     read_table,
     write_table,
-)  # fmt: skip
+)
 from preference.data.values import Record, text_of
 from preference.durable_files import back_up
 from preference.errors import InputError

@@ -19,7 +19,7 @@ from preference.data.tables import (
     read_table,
     save_table,
     write_table,
-)  # fmt: skip
+)
 from preference.data.values import text_of
 from preference.durable_files import append_durably, locked, prepare_file, write_atomically
 from preference.errors import InputError
