@@ -237,9 +237,9 @@ WRONG = [
     ("t.jsonl.gz", gzip.compress(b'{"a": 1}\n')[:-9],
      "t.jsonl.gz: a damaged gzip file (Compressed file ended before the end-of-stream marker was"
      " reached); make it again"),
-    ("t.parquet", b"PAR1", "t.parquet: not a Parquet file, or a damaged one (Parquet file size is 4 bytes, "
-                           "smaller than the minimum file footer (8"
-     " bytes)); make it again"),
+    ("t.parquet", b"PAR1",
+     "t.parquet: not a Parquet file, or a damaged one (Parquet file size is 4 bytes, smaller than the minimum file"
+     " footer (8 bytes)); make it again"),
     ("t.xlsx", b"PK\x03\x04",
      "t.xlsx: not a workbook that can be read (File is not a zip file); save it as .xlsx or as 'CSV UTF-8'"),
     (".", None, ".: cannot be read: Is a directory; name a file that you may read"),

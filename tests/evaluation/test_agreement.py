@@ -155,7 +155,8 @@ def test_what_converting_leaves_out_is_no_evidence_here_either(tmp_path):
     evaluation, (note,) = judge_file(tmp_path / "pairs.jsonl")
     assert evaluation.metrics.pairs == 2 and evaluation.raters is None  # the same pair twice is no second rater
     assert note == (
-        "scored, but not judged: 1 record or ranking with identical answers, 1 record or ranking with an exact duplicate,"
+        "scored, but not judged: 1 record or ranking with identical answers, "
+        "1 record or ranking with an exact duplicate,"
         " 1 record or ranking with an empty text"
     )
 

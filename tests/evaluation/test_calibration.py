@@ -27,7 +27,7 @@ def test_margins_that_are_never_wrong_end_at_the_lowest_temperature():
 def test_calibration_error_by_hand():
     half = 0.0  # equal rewards: half right
     three_quarters = np.log(3)  # sigmoid is 0.75
-    # the shares right in two bins, 0.5 and 0.5, do not fall; in three, 0.5, 1 and 0, they do; so both pairs of 0.75 share a bin
+    # the shares right in two bins, 0.5 and 0.5, do not fall; in three, 0.5, 1 and 0, they do: both pairs of 0.75 share a bin
     assert calibration_error(np.array([three_quarters, -three_quarters, half, half])) == pytest.approx(
         (2 * 0.25 + 0) / 4
     )
@@ -79,5 +79,6 @@ def test_the_report_names_no_temperature_of_few_prompts():
     assert why_no_odds(0.8, 10) == ""
     assert found.in_words(9) == "No odds: need at least 10 prompts, have 9."
     assert found.in_words(10) == (
-        "P(preferred) = sigmoid(margin / 0.80); expected calibration error 0.120 before, 0.050 after temperature scaling"
+        "P(preferred) = sigmoid(margin / 0.80); expected calibration error 0.120 before, "
+        "0.050 after temperature scaling"
     )

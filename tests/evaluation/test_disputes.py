@@ -81,8 +81,9 @@ def test_a_training_says_that_the_ranks_of_its_test_part_look_reversed(tiny_dist
         (tmp_path / f"{name}.csv").write_text(format_rows([header, *tests]))
     said = {
         name: run_script(
-            "reward_model_trainer.py", "--data", "data.csv", "--test-data", f"{name}.csv", "--base-model", tiny_distilbert,
-            "--max-length", 64, "--max-steps", 60, "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--precision", "fp32",
+            "reward_model_trainer.py", "--data", "data.csv", "--test-data", f"{name}.csv",
+            "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 60, "--learning-rate", 1e-3,
+            "--head-learning-rate", 1e-2, "--precision", "fp32",
             "--validation-fraction", 0, "--output-dir", name, "--no-plot", cwd=tmp_path,
         ).stdout
         for name in ("reversed", "right")

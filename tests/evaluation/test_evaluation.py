@@ -149,7 +149,8 @@ def test_a_better_model_is_called_better_and_a_worse_one_worse():
     comparison = compare(synthetic_rankings(20), before, after)
     assert (comparison.before, comparison.after) == (0, pytest.approx(0.95))
     assert comparison.in_words().startswith(
-        "The new model is better than the previous one: 0.950 of the pairs of 20 prompts in order, against 0.000 before, each scored"
+        "The new model is better than the previous one: 0.950 of the pairs of 20 prompts in order, "
+        "against 0.000 before, each scored"
     )
     assert (
         compare(synthetic_rankings(20), after, before)
@@ -177,6 +178,7 @@ def test_validation_prompts_are_said_to_flatter_the_new_model():
 def test_few_prompts_tell_nothing_however_clear_they_are(prompts):
     comparison = compare(synthetic_rankings(prompts), np.array([1.0, 2, 3] * prompts), np.array([3.0, 2, 1] * prompts))
     assert comparison.in_words() == (
-        f"Too few prompts to tell the new model from the previous one: 1.000 of the pairs of {prompts} prompt{'s' * (prompts > 1)} in order,"
+        "Too few prompts to tell the new model from the previous one: "
+        f"1.000 of the pairs of {prompts} prompt{'s' * (prompts > 1)} in order,"
         " against 0.000 before, each scored by models that had not seen it (at least 6 are needed)."
     )

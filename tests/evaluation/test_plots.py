@@ -98,6 +98,7 @@ def test_the_marks_beside_the_curve_are_named_with_their_values(tmp_path, monkey
     plot_learning_curve(measured, fit_curve(measured), evaluation, tmp_path / "curve.png", again=again)
     [legend] = figures[0].legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "measured on prompts not trained on, 95 % interval", "expected, 80 % interval", "longest answer is best: 0.00 (below the picture)",
+        "measured on prompts not trained on, 95 % interval", "expected, 80 % interval",
+        "longest answer is best: 0.00 (below the picture)",
         "shortest answer is best: 1.00", "yourself, shown prompts again: 0.95", "two raters agree: 1.00",
     ]  # fmt: skip

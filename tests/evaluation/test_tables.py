@@ -82,8 +82,8 @@ def test_numbers_never_give_way_to_texts(columns):
     rewards = np.array([1.25, -0.5, -111.125, 0.0, 1.0, 2.0, 3.0, 2.0, 1.0])
     answers = printed_at(columns, print_answers, evaluate("test", LONG, rewards), most=9)
     assert [line.split()[:3] for line in answers if re.match(" +[0-9]", line)] == [
-        ["1", "1", "+1.250"], ["2", "2", "-0.500"], ["12", "3", "-111.125"], ["1", "3", "+0.000"], ["2", "2", "+1.000"], ["12", "1", "+2.000"],
-        ["1", "1", "+3.000"], ["2", "2", "+2.000"], ["12", "3", "+1.000"],
+        ["1", "1", "+1.250"], ["2", "2", "-0.500"], ["12", "3", "-111.125"], ["1", "3", "+0.000"], ["2", "2", "+1.000"],
+        ["12", "1", "+2.000"], ["1", "1", "+3.000"], ["2", "2", "+2.000"], ["12", "3", "+1.000"],
     ]  # fmt: skip
     disputes = printed_at(columns, print_disputes, LONG, rewards, np.array([0.5, 12.25, 1.0]), 2)
     assert [line.split()[0] for line in disputes if line.startswith("  ")] == [

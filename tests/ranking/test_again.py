@@ -256,7 +256,8 @@ def test_a_person_whose_rows_were_edited_meanwhile_is_told_how_to_go_on(folder):
 
 def test_further_columns_duplicates_gaps_and_groups_stay(tmp_path):
     text = (
-        '\ufeffgroup,rank,note,answer,prompt\r\nann,1.0,"x, ""y""",alpha,p0\r\nann,3.0,,beta,p0\r\nbob,1,b,alpha,p0\r\nbob,2,,beta,p0\r\n'
+        '\ufeffgroup,rank,note,answer,prompt\r\nann,1.0,"x, ""y""",alpha,p0\r\nann,3.0,,beta,p0\r\nbob,1,b,alpha,p0\r\n'
+        "bob,2,,beta,p0\r\n"
         "ann,1.0,again,alpha,p0\r\n,7,,alpha,p1\r\n,9,,beta,p1\r\n"
     )
     (tmp_path / "my.csv").write_bytes(text.encode())
@@ -390,7 +391,8 @@ def test_the_commands_that_are_told(folder):
 
 
 def test_what_does_not_go_with_again(folder):
-    for flags, others in ((["--prompts", "p.txt"], "--prompts"), (["--recheck", "0.1", "--generate-only"], "--recheck and --generate-only"),
+    for flags, others in ((["--prompts", "p.txt"], "--prompts"),
+                          (["--recheck", "0.1", "--generate-only"], "--recheck and --generate-only"),
                           (["--candidates", "c.jsonl"], "--candidates")):  # fmt: skip
         done = run_script(*AGAIN, *flags, cwd=folder, status=2)
         assert done.stderr == f"error: --again shows rankings of --data again; leave out {others}\n"
@@ -471,7 +473,8 @@ def test_foreign_texts_and_names_are_harmless(tmp_path):
     names = {"--data": "-my\x1b[31m.csv", "--again": "-a\nb \x1b[31m'.csv"}
     rankings = [Ranking(f"p{hostile}", answers, ranks, f"g{hostile}"), Ranking(f"q{hostile}", answers, ranks)]
     write_rankings(tmp_path / names["--data"], rankings)
-    rows = [[r.prompt, answer, rank, r.group, 0.1, 3 - rank, 1.0] for r in [*rankings, Ranking(f"r{hostile}", answers, ranks)]
+    rows = [[r.prompt, answer, rank, r.group, 0.1, 3 - rank, 1.0]
+            for r in [*rankings, Ranking(f"r{hostile}", answers, ranks)]
             for answer, rank in zip(r.answers, r.ranks, strict=True)]  # fmt: skip
     header = ["prompt", "answer", "rank", "group", "reward", "predicted_rank", "dispute"]
     (tmp_path / names["--again"]).write_bytes(format_rows([header, *rows]).encode())
@@ -512,7 +515,8 @@ def test_top_shows_only_the_most_disputed(folder):
 def test_every_key_gets_an_answer_and_x_is_undone(folder):
     typed = ["x", "n", "x", "", "u", "x", "", "2 1 3 4", "", "x", "w", "", "q"]
     done = run_script(*AGAIN, cwd=folder, stdin="\n".join(typed) + "\n")
-    for answer in ("nothing is decided; rank it, or s to skip it", "your earlier ranking before is kept; u takes that back",
+    for answer in ("nothing is decided; rank it, or s to skip it",
+                   "your earlier ranking before is kept; u takes that back",
                    "the earlier ranking is back; rank again, or s to leave it"):  # fmt: skip
         assert answer in done.stdout
     assert done.stdout.count("Your new ranking is saved: Enter shows the next one") == 2

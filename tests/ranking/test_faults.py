@@ -80,7 +80,8 @@ def interrupt_after(module: str, folder, *arguments) -> tuple[int, str, list[str
     """Press Ctrl-C when the script has imported `module`. Return its exit status, what it printed, and its lines on
     standard error."""
     command = [sys.executable, "-X", "importtime", SCRIPT, *arguments]
-    child = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    child = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True,
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip
     for line in child.stderr:  # each module as soon as it is imported
         if line.split("|")[-1].strip() == module:
@@ -110,9 +111,11 @@ def test_a_full_disk_gets_a_plain_line_for_each_key(folder, small_files_only):
     candidates = ["--candidates", "c.jsonl"]
     run_script("generate_data.py", *candidates, cwd=folder, stdin="2 1 4 3\n\n")
     too_large = "ranking_log.jsonl: File too large"
-    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: File too large"), ("s\n", f"nothing was changed: {too_large}"),
-                           ("x\n\n", f"nothing was changed: {too_large}"), ("w\nmy own\n", f"nothing was changed: {too_large}"),
-                           ("e 1\n", "nothing was changed: "), ("u\n", "not undone: training_data.csv: cannot be written: File too large")):  # fmt: skip
+    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: File too large"),
+                           ("s\n", f"nothing was changed: {too_large}"),
+                           ("x\n\n", f"nothing was changed: {too_large}"),
+                           ("w\nmy own\n", f"nothing was changed: {too_large}"), ("e 1\n", "nothing was changed: "),
+                           ("u\n", "not undone: training_data.csv: cannot be written: File too large")):  # fmt: skip
         printed = full_disk(folder, small_files_only, candidates, typed + "q\n")
         assert message in printed.replace("\n", " ") and "1 done, 5 left" in printed, typed
     done = run_script("generate_data.py", *candidates, cwd=folder, stdin="4 3 2 1\n\nq\n")  # there is room again
@@ -127,7 +130,8 @@ def test_a_full_disk_while_ranking_again(folder, small_files_only):
     (folder / "review.csv").write_text("\n".join([rows[0] + ",reward,predicted_rank,dispute", *reviewed]))
     again = ["--again", "review.csv"]
     too_large = "ranking_log.jsonl: File too large"
-    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: cannot be written: File too large"), ("s\n", f"nothing was changed: {too_large}"),
+    for typed, message in (("4 3 2 1\n\n", "not saved: training_data.csv: cannot be written: File too large"),
+                           ("s\n", f"nothing was changed: {too_large}"),
                            ("x\n\n", f"nothing was changed: {too_large}")):  # fmt: skip
         assert message in full_disk(folder, small_files_only, again, typed + "q\n"), typed
     with small_files_only((folder / "training_data.csv").stat().st_size - 1):  # the log has room, the new CSV has not
@@ -166,7 +170,8 @@ def test_a_second_ranker_is_refused(folder):
     first.wait_for("\n> ")
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, status=2, stdin="")
     assert done.stderr == (
-        "error: training_data.csv: another ranker is working on this file; finish that one first, or choose another --data\n"
+        "error: training_data.csv: another ranker is working on this file; finish that one first, "
+        "or choose another --data\n"
     )
     first.type("q")
     first.rest()

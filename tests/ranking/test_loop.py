@@ -66,8 +66,10 @@ def test_a_wrong_line_says_what_is_wrong_and_asks_again(folder):
 
 
 def test_the_first_hint_ranks_as_many_answers_as_there_are(folder):
-    for answers, hint in (("abc", "Type the numbers best first, like 2 3 1, or ? for help."), ("ab", "Type the numbers best first, like 2 1, or ?"),
-                          ("a", "A ranking needs two answers: write one with w, sample new ones with r, or discard the prompt with x.")):  # fmt: skip
+    for answers, hint in (("abc", "Type the numbers best first, like 2 3 1, or ? for help."),
+                          ("ab", "Type the numbers best first, like 2 1, or ?"),
+                          ("a", "A ranking needs two answers: write one with w, sample new ones with r, "
+                                "or discard the prompt with x.")):  # fmt: skip
         write_candidates(folder, PROMPTS, answers)
         done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="q\n")
         assert hint in " ".join(done.stdout.split())
@@ -224,7 +226,8 @@ def test_an_answer_that_no_csv_can_hold_is_not_taken(folder, monkeypatch, text, 
 def test_an_answer_that_is_there_already_is_not_taken_twice(folder, monkeypatch):
     editor = folder / "editor.py"
     editor.write_text(
-        "import sys; other = 'beta' if 'alpha' in open(sys.argv[1]).read() else 'alpha '; open(sys.argv[1], 'w').write(other)"
+        "import sys; other = 'beta' if 'alpha' in open(sys.argv[1]).read() else 'alpha '; "
+        "open(sys.argv[1], 'w').write(other)"
     )
     monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
     done = run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="w\n alpha \ne 1\nq\n")

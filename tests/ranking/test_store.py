@@ -291,8 +291,8 @@ def test_a_workbook_keeps_its_other_cells_sheets_and_formats(path):
     book = openpyxl.load_workbook(path)
     sheet = book.worksheets[0]
     assert [row for row in sheet.iter_rows(values_only=True)] == [
-        ("My rankings", None, None, None), (None,) * 4, ("Rank", "Prompt", "Answer", "Seen"), (2, "p", "a", 3.5), (None,) * 4,
-        (1, None, "b", None), (1, "q", "y", None), (2, None, "x", None),
+        ("My rankings", None, None, None), (None,) * 4, ("Rank", "Prompt", "Answer", "Seen"), (2, "p", "a", 3.5),
+        (None,) * 4, (1, None, "b", None), (1, "q", "y", None), (2, None, "x", None),
     ]  # fmt: skip
     assert sheet["C4"].font.bold and sheet.column_dimensions["C"].width == 50 and book["notes"]["A1"].value == "=1+1"
     sheet["A4"] = "=1+1"

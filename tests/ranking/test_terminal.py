@@ -142,7 +142,8 @@ def test_text_is_data(folder):
     body = raw.replace("\r\n", "\n").replace("\x1b[?2004h", "")
     assert not [c for c in body if ord(c) < 0x20 and c != "\n"] and "\x1b" not in body
     assert not set(body) & set("\x7f\x85\x9b\u202e\u2066\u200b\U000e0041")
-    for visible in ("␛[41mprompt\\u202e", "␛[2J␛[31mred␛]0;title␇", "\\x9b31m", "abc\\u202edcba\\u2066x\\u200bhidden\\U000e0041",
+    for visible in ("␛[41mprompt\\u202e", "␛[2J␛[31mred␛]0;title␇", "\\x9b31m",
+                    "abc\\u202edcba\\u2066x\\u200bhidden\\U000e0041",
                     "[bold red]markup[/bold red] [link=x]y[/link] :smile:", "␈␈␈␈space␍return"):  # fmt: skip
         assert visible in body
     terminal.type("1 2 3 4 5")

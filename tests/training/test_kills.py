@@ -130,7 +130,8 @@ def test_training_resumes_to_the_same_model_however_often_it_was_killed(processe
         for path in folder.glob("killed*"):
             shutil.rmtree(path)
     print(
-        f"\ntraining of {seconds:.1f} s: {killed} kills, {with_checkpoint} with a checkpoint, {saved} with a saved model;"
+        f"\ntraining of {seconds:.1f} s: {killed} kills, {with_checkpoint} with a checkpoint, "
+        f"{saved} with a saved model;"
         f" {len(differences)} runs ended, largest difference {max(differences)}"
     )
 

@@ -53,9 +53,9 @@ def report_of(reward_model, tiny_distilbert):
             "distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert
         )
         trained = Trained(
-            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40, epochs=30.0, layers=2,
-            frozen_layers=0, truncated_answers=0, scaled_on_answers=5, seconds=1.0, ranked_answers_per_second=5.0, precision="fp32", processes=1,
-            training_loss=0.5, history=[],
+            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40,
+            epochs=30.0, layers=2, frozen_layers=0, truncated_answers=0, scaled_on_answers=5, seconds=1.0,
+            ranked_answers_per_second=5.0, precision="fp32", processes=1, training_loss=0.5, history=[],
         )  # fmt: skip
         data = Rankings(path, "0" * 64, 5, seen)
         evaluations = (
@@ -96,7 +96,8 @@ def test_the_hub_reads_the_metadata(report_of, tmp_path):
     assert results[0].metric_value == pytest.approx(report_of().first.metrics.pairwise_accuracy, abs=1e-4)
     assert results[0].metric_name == "Pairwise accuracy (the longer answer is better: 0.667; the shorter: 0.333)"
     other = metadata_eval_result(
-        model_pretty_name=data["model-index"][0]["name"], task_pretty_name=results[0].task_name, task_id=results[0].task_type,
+        model_pretty_name=data["model-index"][0]["name"], task_pretty_name=results[0].task_name,
+        task_id=results[0].task_type,
         metrics_pretty_name=results[0].metric_name, metrics_id="accuracy", metrics_value=results[0].metric_value,
         dataset_pretty_name=results[0].dataset_name, dataset_id="csv", dataset_split="test",
     )["model-index"]  # fmt: skip
@@ -184,7 +185,8 @@ def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(report_of, tm
         "Do not trust a model of these rankings: models that had not seen the prompts ordered 67%"
     )
     said = (
-        "Judged by all 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: this model has learned from all of them, but 5"
+        "Judged by all 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: "
+        "this model has learned from all of them, but 5"
         " models each learned without some, and scored those."
     )
     assert judged_by(report) == said and text(said, 400) in content

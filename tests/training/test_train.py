@@ -57,7 +57,8 @@ def test_training_prints_nothing_and_hands_its_messages_over(trained, capfd):
     assert [message.split(":")[0] for message in messages] == ["warning", "training"]
     assert (
         messages[1]
-        == f"training: 4 prompts, 16 answers, 3 steps of 8 answers, regression, fp32 on cpu; the head on layer 1; {HELD}"
+        == "training: 4 prompts, 16 answers, 3 steps of 8 answers, regression, fp32 on cpu; the head on layer 1; "
+        f"{HELD}"
     )
     assert found.steps == 3 and found.history[-1]["step"] == 3 and found.reward_model.precision == "fp32"
     record = json.loads(json.dumps(found.record()))
