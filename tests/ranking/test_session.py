@@ -228,5 +228,5 @@ def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_ni
     undoing = (time.process_time() - start) / 4
     store.close()
     print(f"processor ms per ranking: {few * 1e3:.2f}, after 9,000: {many * 1e3:.2f}; per u {undoing * 1e3:.2f}")
-    assert many < 0.010 and undoing < 2  # reads and writes the whole file
+    assert many < 10 * few and undoing < 1000 * few  # reading the file anew costs about a hundred times as much
     assert store.prompts() == {prompt.strip() for prompt in prompts[:9036]}
