@@ -58,7 +58,7 @@ def write_table(
         schema: the types of Parquet columns that are known (`Table.schema`).
     """
     name, records, form = "standard output" if str(target) == STREAM else str(target), list(records), form or Form()
-    if str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
+    if form.separator != "\t" and str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
         form = replace(form, separator="\t", above="")
     if kind == "csv":
         data = format_csv(name, columns, records, form)
@@ -224,14 +224,17 @@ def _edited(
     from preference.data.tables import as_typed, unzipped
 
     data = unzipped(table.source, data)
-    book, shown = (openpyxl.load_workbook(io.BytesIO(data), data_only=only) for only in (False, True))
+    book = openpyxl.load_workbook(io.BytesIO(data), rich_text=True)
+    shown = openpyxl.load_workbook(io.BytesIO(data), data_only=True)
     sheet, values = book[table.sheet], shown[table.sheet]
     if any(cell.data_type == "f" for row in sheet for cell in row):  # openpyxl saves no results
         raise InputError(f"{table.source}: has formulas, whose results would be lost; paste the column as values")
     gone = sorted((table.numbers[i] for i in removed), reverse=True)
-    for merged in [cells for cells in sheet.merged_cells.ranges if gone and cells.max_row > table.header]:
-        sheet.unmerge_cells(str(merged))  # deleting a row would not move them
     new_rows = range(max([table.header, *table.numbers]) + 1, sys.maxsize)
+    # Deleting a row would not move merged cells, and those that reach below the table take no new rows.
+    changed_from = table.header + 1 if gone else new_rows.start if added else sys.maxsize
+    for merged in [cells for cells in sheet.merged_cells.ranges if cells.max_row >= changed_from]:
+        sheet.unmerge_cells(str(merged))
     for row, record in [*zip(table.numbers, records, strict=True), *zip(new_rows, added)]:
         for column, key in enumerate(table.places, 1):
             if key and _cell(record.get(key)) != as_typed(values.cell(row, column).value):

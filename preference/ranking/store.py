@@ -151,7 +151,7 @@ class RankingStore:
         for i, new in changes.items():
             table.records[i][rank] = str(new) if texts else new
         added = [row | {rank: str(row[rank]) if texts else row[rank]} for row in added]
-        before = self.path.read_bytes() if self._known else b""
+        before = self.path.read_bytes() if self._state() else b""  # undo has not asked what is known
         if before:
             save_table(self.path, table, removed=removed, added=added)
         else:
@@ -163,7 +163,7 @@ class RankingStore:
         if not self._state():
             form = Form("\t" if self.path.suffix.lower() in (".tsv", ".tab") else ",")
             return Table(str(self.path), kind_of(self.path, "csv"), COLUMNS, [], [], form=form, places=COLUMNS)
-        table = read_table(self.path)
+        table = read_table(self.path, whole=True)  # a line that was cut short would be lost
         return replace(table, columns=table.columns or COLUMNS) if table.kind in ("json", "jsonl") else table
 
     def _read(self) -> None:

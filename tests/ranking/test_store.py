@@ -264,6 +264,76 @@ def test_any_kind_of_table_is_ranked_into_and_keeps_its_form(path, name, exists)
     assert len(read_rankings(path)) == 1 + exists
 
 
+def test_undo_in_a_file_that_was_new_leaves_what_was_added_by_hand(path):
+    path = path.with_name("new.jsonl")
+    store = open_store(path)
+    store.add("q", ["a", "b"], [1, 2])
+    mine = '{"prompt": "mine", "answer": "x", "rank": 1}\n'
+    with open(path, "a") as file:
+        file.write(mine)
+    assert undo(store, "q") and path.read_text() == mine
+
+
+def test_undo_in_a_file_that_came_back_leaves_its_other_rows(path):
+    path.write_text("prompt,answer,rank,note\nz,a,1,k\nz,b,2,k\n")
+    before = path.read_bytes()
+    store = open_store(path)
+    store.add("q", ["a", "b"], [1, 2])
+    store.close()
+    whole = path.read_bytes()
+    path.unlink()
+    store = open_store(path)
+    path.write_bytes(whole)
+    assert undo(store, "q") and path.read_bytes() == before
+
+
+def test_undo_that_cannot_be_logged_leaves_the_ranking(path):
+    path = path.with_name("new.jsonl")
+    store = open_store(path)
+    store.add("q", ["a", "b"], [1, 2])
+    before = path.read_bytes()
+    path.with_name("log.jsonl").rename(path.with_name("kept"))
+    path.with_name("log.jsonl").mkdir()
+    with pytest.raises(OSError):
+        undo(store, "q")
+    assert path.read_bytes() == before
+
+
+def test_a_line_that_was_cut_short_is_an_error_and_stays(path):
+    path = path.with_name("cut.jsonl")
+    path.write_text('{"prompt": "p", "answer": "a", "rank": 1}\n{"prompt": "q", "ans')
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="cut.jsonl:2"):
+        open_store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_tsv_keeps_its_title(path):
+    path = path.with_name("mine.tsv")
+    path.write_text("My title\nprompt\tanswer\trank\np\ta\t1\np\tb\t2\n")
+    before = path.read_bytes()
+    store = open_store(path)
+    store.add("q", ["a", "b"], [1, 2])
+    assert undo(store, "q") and path.read_bytes() == before
+
+
+def test_a_workbook_keeps_bold_words_and_takes_rows_below_merged_cells(path):
+    import openpyxl
+    from openpyxl.cell.rich_text import CellRichText, TextBlock
+    from openpyxl.cell.text import InlineFont
+
+    book, path = openpyxl.Workbook(), path.with_name("mine.xlsx")
+    bold = CellRichText("a ", TextBlock(InlineFont(b=True), "bold"))
+    for row in (["prompt", "answer", "rank"], ["p", bold, 1], [None, "b", 2]):
+        book.active.append(row)
+    book.active.merge_cells("A2:A5")
+    book.save(path)
+    store = open_store(path)
+    store.add("q", ["x", "y"], [2, 1])
+    assert store.ranks(("p", "", "")) == {"a bold": 1, "b": 2} and store.ranks(("q", "", "")) == {"y": 1, "x": 2}
+    assert openpyxl.load_workbook(path, rich_text=True).active["B2"].value == bold
+
+
 def test_a_workbook_keeps_its_other_cells_sheets_and_formats(path):
     import openpyxl
 
