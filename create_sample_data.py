@@ -13,7 +13,8 @@ from pathlib import Path
 from preference.arguments import HelpFormatter, Parser, file_path
 from preference.console import say
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
-from preference.data.tables import COLUMNS, format_rows
+from preference.data.table_writing import format_rows
+from preference.data.tables import COLUMNS
 from preference.durable_files import back_up, write_atomically
 from preference.errors import InputError
 from preference.scripts import run_script

@@ -330,11 +330,11 @@ TINY = [
     "--precision",
     "fp32",
     "--max-length",
-    64,
+    "64",
     "--learning-rate",
-    1e-3,
+    "0.001",
     "--head-learning-rate",
-    1e-2,
+    "0.01",
 ]  # for tiny models
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from preference.data.tables import write_table
+from preference.data.table_writing import write_table
 
 SKY = "What color is the sky?"
 USER, BLUE, GREEN = (

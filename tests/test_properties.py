@@ -18,7 +18,8 @@ from known_formats import KNOWN, NESTED
 import convert_rankings
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
-from preference.data.tables import COLUMNS, TableError, format_rows, read_table, write_table
+from preference.data.table_writing import format_rows, write_table
+from preference.data.tables import COLUMNS, TableError, read_table
 from preference.errors import InputError
 from preference.ranking.order import format_order, parse_order
 from preference.ranking.store import RankingStore

@@ -10,7 +10,8 @@ from conftest import ROOT, counting_texts, read_csv, run_script
 import review_rankings
 import reward_model_trainer
 from preference.arguments import settings_from
-from preference.data.tables import COLUMNS, format_rows
+from preference.data.table_writing import format_rows
+from preference.data.tables import COLUMNS
 from preference.jobs.review import LEAST_DISPUTE
 from preference.training.settings import TrainingSettings, training_words
 

@@ -8,7 +8,8 @@ import pytest
 from conftest import read_csv, rewards_of, run_script
 from known_formats import write
 
-from preference.data.tables import read_table, write_table
+from preference.data.table_writing import write_table
+from preference.data.tables import read_table
 
 ROWS = [
     ["7", "make good coffee", "grind fresh beans, slowly"],

@@ -16,7 +16,7 @@ import torch
 from conftest import ROOT, read_csv, run_script
 from safetensors.torch import load_file
 
-from preference.data.tables import format_rows
+from preference.data.table_writing import format_rows
 from preference.wording import as_command, plain
 
 ESCAPES = "\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x1b]8;;\x1b\\\x1b]52;c;eA==\x07\x9b2J\x9d0;title\x9c\b\x7f\u202ertl\u202c\u2066\u2028\u200bend"

@@ -75,7 +75,7 @@ def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answer
             ]
         )
     if roles.how and (roles.prompt, roles.answers, roles.said) != (("prompt",), ("answer",), ("rank",)):
-        notes.append(f"{table.source}: {roles.told()}")
+        notes.append(f"{table.source}: {roles.in_words()}")
     return Answers(table, roles, items, notes)
 
 

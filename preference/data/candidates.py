@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from preference.data.tables import TableError, find_unwritable, kind_of, read_table, read_text
+from preference.data.table_writing import find_unwritable
+from preference.data.tables import TableError, kind_of, read_table, read_text
 from preference.durable_files import append_durably
 from preference.errors import InputError
 from preference.wording import shorten

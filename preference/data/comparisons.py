@@ -11,7 +11,8 @@ from preference.data.dialogues import ASSISTANT, USER, Turn, are_messages, as_te
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks, ranking_of
 from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
-from preference.data.tables import Table, TableError, find_unwritable, first_line, keys_of
+from preference.data.table_writing import find_unwritable, first_line
+from preference.data.tables import Table, TableError, keys_of
 from preference.data.values import NoComparison, Record, Unreadable, flat, number, opened, says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import shorten

@@ -16,18 +16,8 @@ from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.dialogues import ASSISTANT, USER, as_turns
 from preference.data.rankings import GROUP, Ranking, rankings_of
 from preference.data.roles import Roles
-from preference.data.tables import (
-    COLUMNS,
-    KINDS,
-    RATERS,
-    STREAM,
-    Table,
-    first_line,
-    keys_of,
-    kind_of,
-    read_table,
-    write_table,
-)
+from preference.data.table_writing import STREAM, first_line, write_table
+from preference.data.tables import COLUMNS, KINDS, RATERS, Table, keys_of, kind_of, read_table
 from preference.data.values import Record, text_of
 from preference.durable_files import back_up
 from preference.errors import InputError
@@ -99,7 +89,7 @@ def convert(
     rankings, read = gathered.rankings, _count(len(table.records), "record")
     if not rankings:
         raise InputError(f"{table.source}: {read}, and no comparison: {_reasons(gathered)}")
-    for line in (*table.notes, f"{table.source}: {roles.told()}", f"first: {_shown(rankings[0])}"):
+    for line in (*table.notes, f"{table.source}: {roles.in_words()}", f"first: {_shown(rankings[0])}"):
         _report(line, target)
     backup = back_up(target.path) if target.path != STREAM and Path(target.path).is_file() else None
     wrote = _count(write_target(gathered, target), TARGETS[target.format][0])

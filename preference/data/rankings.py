@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from preference.data.splits import prompt_key
-from preference.data.tables import COLUMNS, RATERS, Table, TableError, find_unwritable, read_table, write_table
+from preference.data.table_writing import find_unwritable, write_table
+from preference.data.tables import COLUMNS, RATERS, Table, TableError, read_table
 from preference.data.values import says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import as_command, counted, name_some, shorten
@@ -196,7 +197,7 @@ def _other_data(table: Table, missing: TableError) -> InputError:
         roles, _ = read_comparisons(table)
     except InputError:
         return missing
-    what = f"not rows of prompt, answer and rank, but {roles.told()}"
+    what = f"not rows of prompt, answer and rank, but {roles.in_words()}"
     return InputError(f"{table.top}: {what}; convert it first: {_conversion_of(table.source)}")
 
 

@@ -123,10 +123,10 @@ class Roles:
         """The columns of the prompt, of the answers and of what was said of them."""
         return [*self.prompt, *self.answers, *self.rejected, *self.said]
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """Return in one line what was understood.
 
-        >>> Roles(prompt=("question",), answers=("chosen",), rejected=("rejected",), how="chosen").told()
+        >>> Roles(prompt=("question",), answers=("chosen",), rejected=("rejected",), how="chosen").in_words()
         'prompt: question; better: chosen; worse: rejected'
         """
         prompt = ", ".join(filter(None, (self.system, self.history, *self.prompt)))

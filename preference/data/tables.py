@@ -22,11 +22,6 @@ from typing import Any
 
 from preference.data.roles import ROLES
 from preference.data.table_writing import STREAM, Form, first_line
-from preference.data.table_writing import find_unwritable as find_unwritable
-from preference.data.table_writing import format_csv as format_csv
-from preference.data.table_writing import format_rows as format_rows
-from preference.data.table_writing import save_table as save_table
-from preference.data.table_writing import write_table as write_table
 from preference.errors import InputError
 from preference.wording import counted, shorten
 

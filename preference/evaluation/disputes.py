@@ -6,7 +6,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from preference.data.rankings import Ranking, identities
-from preference.data.tables import Table, format_csv
+from preference.data.table_writing import format_csv
+from preference.data.tables import Table
 from preference.evaluation.calibration import fit_temperature
 from preference.evaluation.metrics import by_ranking, pair_margins, predicted_ranks
 

@@ -31,9 +31,7 @@ class Metrics:
     pairs: int
     pairwise_accuracy: float
     pairwise_accuracy_95: tuple[float, float]  # see bootstrap_interval
-    accuracy_where_longer_is_better: (
-        float | None
-    )  # on pairs whose better answer is the longer one; None: there are none
+    accuracy_where_longer_is_better: float | None  # on pairs whose better answer is the longer; None: there are none
     accuracy_where_shorter_is_better: float | None
     length_controlled_accuracy: float | None  # the mean of these two
     kendall_tau: float  # tau-b, the mean over rankings; one whose rewards are all equal counts 0

@@ -117,11 +117,8 @@ class Learner:
 
 def work(learner: Learner, known: Sequence[Ranking], messages: queue.SimpleQueue[dict]) -> None:
     """Learn from the known rankings, then carry out messages for ever; what can wait is done where there is none."""
-    count, soon, changed = (
-        0,
-        list[Ranking](),
-        True,
-    )  # messages on rankings; what comes next; since disputes were looked for
+    count, soon = 0, list[Ranking]()  # messages on rankings; what comes next
+    changed = True  # since disputes were looked for
 
     def tell() -> None:
         say(known=count, words=learner.in_words(), disputes=list(learner.disputes.values()))

@@ -138,10 +138,8 @@ class Sampler:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         generator, settings, sampled, start = self.generator, self.settings, list[Candidates](), time.perf_counter()
-        terminal, count = (
-            make_console(stderr=True),
-            TextColumn("{task.fields[saved]} of {task.fields[prompts]} prompts"),
-        )
+        terminal = make_console(stderr=True)
+        count = TextColumn("{task.fields[saved]} of {task.fields[prompts]} prompts")
         columns = [TextColumn("sampling candidates"), BarColumn(), count, TimeElapsedColumn()]
         with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
             batches = [prompts[first : first + PROMPTS_AT_ONCE] for first in range(0, len(prompts), PROMPTS_AT_ONCE)]
@@ -207,11 +205,8 @@ def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: 
         if session.current is None:
             if loop.notice:
                 say(loop.notice)
-            several = (
-                f"all {len(session.done)} disputed rankings were"
-                if len(session.done) > 1
-                else "the disputed ranking was"
-            )
+            number = len(session.done)
+            several = f"all {number} disputed rankings were" if number > 1 else "the disputed ranking was"
             looked_at = f"{several} looked at again" if session.done else "no ranking to show again"
             say(f"{review}: {looked_at}. For a new review: {steps.review}", wrap=False)
             if not (store.log.looked_at and sys.stdin.isatty()):
@@ -242,10 +237,9 @@ def print_agreement(log: RankingLog) -> None:
     twice = shown_twice(log.events)
     if twice and (agreement := agreement_of(twice)):
         low, high = agreement.interval
-        share = (
-            f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order (95 % interval"
-        )
-        say(f"shown twice: {counted(agreement.prompts, 'prompt')}; {share} {low:.0%} to {high:.0%})")
+        share = f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order"
+        prompts = counted(agreement.prompts, "prompt")
+        say(f"shown twice: {prompts}; {share} (95 % interval {low:.0%} to {high:.0%})")
 
 
 def print_position(standing: Sequence[Event]) -> None:

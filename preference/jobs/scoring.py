@@ -16,7 +16,8 @@ from rich.progress import Progress
 from preference.console import make_console, say
 from preference.data.answers import Answers, names_of, per_answer, read_answers
 from preference.data.splits import prompt_digest
-from preference.data.tables import STREAM, Table, kind_of, read_table, write_table
+from preference.data.table_writing import STREAM, write_table
+from preference.data.tables import Table, kind_of, read_table
 from preference.durable_files import prepare_file
 from preference.errors import InputError
 from preference.evaluation.agreement import rankings_to_judge_by

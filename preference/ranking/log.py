@@ -86,8 +86,8 @@ class RankingLog:
         """Append an event and return it; it is on the disk then."""
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         event = Event(kind, *key, **values, data=self.data, time=now)
-        told = {one.name: getattr(event, one.name) for one in fields(Event) if getattr(event, one.name) != one.default}
-        append_durably(self.path, json.dumps({"event": told.pop("kind"), **told}, ensure_ascii=False))
+        given = {item.name: value for item in fields(Event) if (value := getattr(event, item.name)) != item.default}
+        append_durably(self.path, json.dumps({"event": given.pop("kind"), **given}, ensure_ascii=False))
         self._take_in(event)
         return event
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from preference.console import say
 from preference.data.candidates import distinct
-from preference.data.tables import find_unwritable
+from preference.data.table_writing import find_unwritable
 from preference.errors import InputError
 from preference.ranking import terminal
 from preference.ranking.order import example, format_order, parse_order
@@ -49,9 +49,7 @@ class Loop:
         self, session: Session, guidelines: str = GUIDELINES, sample: Callable[[str, int], list[str]] | None = None
     ):
         self.session, self.guidelines, self.sample = session, guidelines, sample
-        self.attempts = int(
-            time.time()
-        )  # another number in every session, so that `r` never samples the same answers again
+        self.attempts = int(time.time())  # another in every session: `r` never samples the same answers again
         self.notice = not_shown(session) if isinstance(session, AgainSession) else ""
         self.interrupted = False
 
@@ -126,10 +124,8 @@ class Loop:
                 return show_outcome(self, self.session) if isinstance(self.session, AgainSession) else ""
             if not self.find_command(line):
                 ranks = self.understand(line)
-            elif (
-                notice := self.carry_out(line)
-            ) is not None:  # else it only showed something, and the ranking still waits
-                return notice
+            elif (notice := self.carry_out(line)) is not None:
+                return notice  # else it only showed something, and the ranking still waits
         return None
 
     def understand(self, line: str) -> list[int] | None:
@@ -220,11 +216,9 @@ def skip(loop: Loop, argument: str) -> str:
 def discard(loop: Loop, argument: str) -> str:
     """Discard the prompt, or keep the earlier ranking for good, once the person has pressed Enter."""
     if loop.session.again:
-        question, not_done = (
-            "keep your earlier ranking for good, or n to rank it now",
-            "nothing is decided; rank it, or s to skip it",
-        )
-        done = "your earlier ranking before is kept; u takes that back"
+        question = "keep your earlier ranking for good, or n to rank it now"
+        not_done = "nothing is decided; rank it, or s to skip it"
+        done = "your earlier ranking is kept; u takes that back"
     else:
         question, not_done = "discard this prompt for good, or n to keep it", "the prompt is kept"
         done = "the previous prompt is discarded; u brings it back"

@@ -124,6 +124,9 @@ class Session(ABC):
         self.queue.pop(0)
         self._shown = None
 
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._since, 1)
+
     def _counts(self, done: int, left: int, events: Sequence[Event]) -> SessionCounts:
         seconds = [event.seconds for event in events if event.seconds is not None]
         return SessionCounts(done, left, len(self.skipped), statistics.median(seconds) if seconds else None)
@@ -146,9 +149,8 @@ class RankingSession(Session):
     ):  # fmt: skip
         super().__init__(store, seed, growing)
         self.answers = {(one.prompt, "", ""): list(one.answers) for one in candidates}
-        self.sampled = {
-            key: set(answers) for key, answers in self.answers.items()
-        }  # not written or edited by the person
+        # not written or edited by the person
+        self.sampled = {key: set(answers) for key, answers in self.answers.items()}
         for event in self.log.events:
             if event.kind == "changed" and event.key in self.answers:
                 self.answers[event.key] = list(event.answers)
@@ -167,7 +169,7 @@ class RankingSession(Session):
             self.queue.insert(min(RECHECK_DISTANCE, len(self.queue)), (key, True))
 
     def confirm(self, ranks: list[int]) -> None:
-        shown, seconds = self.shown, round(time.monotonic() - self._since, 1)
+        shown, seconds = self.shown, self._seconds()
         if shown.recheck:  # its rows are in the CSV already
             self.log.add("ranked", shown.key, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
         else:
@@ -364,7 +366,7 @@ class AgainSession(Session):
                 (self.edited if now else self.missing).append(key[0])
 
     def confirm(self, ranks: list[int]) -> None:
-        shown, seconds = self.shown, round(time.monotonic() - self._since, 1)
+        shown, seconds = self.shown, self._seconds()
         before = [self.earlier[shown.key][answer] for answer in shown.answers]
         if disagreement(ranks, before) == 0:
             ranks = before  # the same order; gaps between its ranks stay too

@@ -8,18 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from preference.data.rankings import Key, identities, parse_rank, whole_ranks
-from preference.data.tables import (
-    COLUMNS,
-    GZIP,
-    Form,
-    Table,
-    find_unwritable,
-    format_rows,
-    kind_of,
-    read_table,
-    save_table,
-    write_table,
-)
+from preference.data.table_writing import Form, find_unwritable, format_rows, save_table, write_table
+from preference.data.tables import COLUMNS, GZIP, Table, kind_of, read_table
 from preference.data.values import text_of
 from preference.durable_files import append_durably, locked, prepare_file, write_atomically
 from preference.errors import InputError

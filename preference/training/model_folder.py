@@ -162,9 +162,7 @@ def put_in_place(new: Path, output_dir: Path) -> Path | None:
     check_ours(previous)
     if previous.exists():
         shutil.rmtree(new.with_name("replaced"), ignore_errors=True)
-        previous.rename(
-            new.with_name("replaced")
-        )  # removed with the run: a folder that is half removed is not `.previous`
+        previous.rename(new.with_name("replaced"))  # removed with the run: what is half removed is not `.previous`
     folder.rename(previous)
     new.rename(folder)
     return previous

@@ -13,7 +13,7 @@ import torch
 
 from preference.data.rankings import Ranking, Rankings
 from preference.data.splits import prompt_digest, prompt_key
-from preference.data.tables import format_rows
+from preference.data.table_writing import format_rows
 from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, why_no_odds
 from preference.evaluation.evaluation import UNSEEN, Evaluation, compare
 from preference.evaluation.metrics import pair_margins, predicted_ranks, split_rewards

@@ -6,7 +6,8 @@ from conftest import run_script
 from data.strange_files import RIGHT, WRONG
 from preference.data.rankings import Ranking, parse_rank, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
-from preference.data.tables import TableError, kind_of, write_table
+from preference.data.table_writing import write_table
+from preference.data.tables import TableError, kind_of
 from preference.errors import InputError
 
 BY_TWO = [

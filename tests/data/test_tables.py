@@ -9,7 +9,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference.data.tables import KINDS, Form, TableError, format_rows, kind_of, read_table, save_table, write_table
+from preference.data.table_writing import Form, format_rows, save_table, write_table
+from preference.data.tables import KINDS, TableError, kind_of, read_table
 from preference.errors import InputError
 
 ROWS = [

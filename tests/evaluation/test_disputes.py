@@ -3,7 +3,7 @@ import pytest
 from conftest import read_csv, run_script
 
 from preference.data.rankings import Ranking
-from preference.data.tables import format_rows
+from preference.data.table_writing import format_rows
 from preference.evaluation.calibration import win_probability
 from preference.evaluation.disputes import chance_disputes, disputes_of, find_reversed
 

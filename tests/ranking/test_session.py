@@ -4,7 +4,7 @@ import time
 import pytest
 
 from preference.data.candidates import Candidates, read_candidates
-from preference.data.tables import format_rows
+from preference.data.table_writing import format_rows
 from preference.jobs.ranking import print_position
 from preference.ranking.log import agreement_of, shown_twice
 from preference.ranking.session import RankingSession

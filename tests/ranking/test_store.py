@@ -6,7 +6,8 @@ from pseudo_terminal import Terminal, shown_answers, write_candidates
 
 from preference import durable_files
 from preference.data.rankings import Ranking, read_rankings
-from preference.data.tables import GZIP, kind_of, read_table, write_table
+from preference.data.table_writing import write_table
+from preference.data.tables import GZIP, kind_of, read_table
 from preference.errors import InputError
 from preference.ranking.store import RankingStore
 from ranking.spreadsheets import SPREADSHEETS

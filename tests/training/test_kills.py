@@ -22,13 +22,13 @@ TINY = [
     "--precision",
     "fp32",
     "--max-length",
-    64,
+    "64",
     "--learning-rate",
-    1e-3,
+    "0.001",
     "--freeze-layers",
-    0,
+    "0",
     "--min-steps",
-    60,
+    "60",
     "--no-plot",
 ]
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from preference.data.rankings import Ranking, read_rankings
 from preference.data.splits import Parts
-from preference.data.tables import format_rows
+from preference.data.table_writing import format_rows
 from preference.errors import InputError
 from preference.model.base_models import find_base_model
 from preference.model.layers import layer_stack
