@@ -74,7 +74,8 @@ def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answer
                 for item in empty
             ]
         )
-    if roles.how and (roles.prompt, roles.answers, roles.said) != (("prompt",), ("answer",), ("rank",)):
+    ours = roles.prompt == ("prompt",) and roles.answers in (("answer",), ("answers",))
+    if not ours or (roles.how and roles.said != ("rank",)):
         notes.append(f"{table.source}: {roles.in_words()}")
     return Answers(table, roles, items, notes)
 

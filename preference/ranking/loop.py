@@ -79,8 +79,10 @@ class Loop:
 
     def is_undone(self) -> bool:
         """Ask whether to undo the last step, where all is done."""
-        if terminal.ask("All done. Press Enter to finish, or u to undo the last step: ").strip() != "u":
-            return False
+        rest = "Only what you skipped is left." if self.session.skipped else "All done."
+        while (line := terminal.ask(f"{rest} Press Enter to finish, or u to undo the last step: ").strip()) != "u":
+            if line in ("", "q"):
+                return False
         self.notice = undo(self, "")
         return True
 
@@ -112,7 +114,7 @@ class Loop:
         while ranks is not None:
             terminal.show_order(self.session.shown.answers, ranks)
             line = terminal.ask("Press Enter to save, type another ranking, or n to cancel: ").strip()
-            if line == "n":
+            if line in ("n", "u"):  # nothing is saved yet, and what was written with w stays
                 return None
             if line == "":
                 try:

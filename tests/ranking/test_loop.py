@@ -105,7 +105,8 @@ def test_keys_that_do_something_drop_the_ranking_that_was_not_saved(folder):
     assert "0 done, 6 left" in confirming(folder, "q\n")
     assert "0 done, 6 left (1 skipped" in confirming(folder, "s\nq\n")
     assert "╭─  5  ─" in confirming(folder, "w\nmy own answer\nq\n")
-    assert "there is nothing to undo" in confirming(folder, "u\nq\n")
+    assert "there is nothing to undo" not in confirming(folder, "u\nq\n")  # it takes back the ranking just typed
+    assert "there is nothing to undo" in confirming(folder, "u\nu\nq\n")
     assert "0 done, 5 left" in confirming(folder, "x\n\nq\n")
     assert not (folder / "training_data.csv").exists()
 
