@@ -7,7 +7,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STREAM = "-"  # standard input, standard output
 _UNWRITABLE = re.compile(r"[\0\ud800-\udfff]")
-_CELL_LIMIT = 32_767  # characters in a cell of a sheet
+_CELL_LIMIT, _ROW_LIMIT = 32_767, 1_048_576  # characters in a cell of a sheet, rows in a sheet
 
 
 @dataclass(frozen=True)
@@ -74,28 +74,63 @@ def write_table(
 
 
 def save_table(
-    path: str | Path, table: "Table", *, removed: Collection[int] = (), added: Sequence[dict[str, Any]] = ()
-) -> None:
-    """Write a table that was read from `path` back in its form, with what was changed in its records.
+    path: str | Path, table: "Table", *, changed: Mapping[int, dict[str, Any]] | None = None,
+    removed: Collection[int] = (), added: Sequence[dict[str, Any]] = (),
+) -> None:  # fmt: skip
+    """Write a table that was read from `path` back in its form, with changes.
 
-    Titles, separators and types stay; a prompt that stood only in the first of its rows does so again. A workbook keeps
-    its other sheets, its formats, and the cells that were not changed.
+    Titles, separators and types stay; a prompt that stood only in the first of its rows does so again. Of a CSV or of
+    JSONL, what was not changed stays byte for byte. A workbook keeps its other sheets, its formats, and the cells that
+    were not changed.
 
     Args:
+        changed: what records have now in some of their columns, by their index.
         removed: the indices of the records that go.
         added: records that come at the end.
     """
     records: list[dict[str, Any]] = []
     above: dict[str, Any] = {}
+    different = {*(changed or ())}
     for i, record in enumerate(table.records):
+        record = record | (changed or {}).get(i, {})
         same = {column for column in table.filled.get(i, ()) if record[column] == above.get(column)}
+        different |= {i} if len(same) < len(table.filled.get(i, ())) else set()
         records.append({key: "" if key in same else value for key, value in record.items()})
         above = above if i in removed else record
     if table.kind == "xlsx":
         _put(path, str(path), _edited(Path(path).read_bytes(), table, records, removed, added))
-        return
-    kept = [record for i, record in enumerate(records) if i not in removed]
-    write_table(path, table.kind, table.places or table.columns, [*kept, *added], form=table.form, schema=table.schema)
+    elif table.kind in ("csv", "jsonl"):
+        _put(path, str(path), _with_lines(Path(path).read_bytes(), table, records, different, removed, added))
+    else:
+        kept = [record for i, record in enumerate(records) if i not in removed]
+        write_table(path, table.kind, table.columns, [*kept, *added], schema=table.schema)
+
+
+def _with_lines(
+    data: bytes, table: "Table", records: Sequence[dict], different: Collection[int], removed: Collection[int],
+    added: Sequence[dict],
+) -> bytes:  # fmt: skip
+    """Return a file of lines with other ones for different records, without those removed and with those added."""
+    from preference.data.tables import unzipped
+
+    text, end = unzipped(table.source, data).decode(), table.form.line_end
+    lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    starts = [number - 1 for number in table.numbers] + [len(lines)]
+    texts = ["\ufeff"] * text.startswith("\ufeff") + ["".join(lines[: starts[0]])]
+
+    def line_of(record: dict[str, Any]) -> str:
+        if table.kind == "jsonl":
+            return _as_json(record).decode()
+        return format_csv(table.source, table.places, [record], table.form, header=False).decode().removesuffix(end)
+
+    for i, record in enumerate(records):
+        text = "".join(lines[starts[i] : starts[i + 1]])
+        if i in different:
+            text = line_of(record) + text[len(text.rstrip("\r\n")) :]
+        texts += [text] * (i not in removed)
+    for record in added:
+        texts += [end] * (texts[-1] != "" and not texts[-1].endswith(("\n", "\r"))) + [line_of(record) + end]
+    return "".join(texts).encode()
 
 
 def _put(target: str | Path, name: str, data: bytes, is_text: bool = False) -> None:
@@ -146,15 +181,18 @@ class _Lines(list[str]):
     write = list.append
 
 
-def format_csv(name: str, columns: Sequence[str], records: Sequence[dict[str, Any]], form: Form) -> bytes:
-    """Return a CSV; raise InputError, which begins with `name`, where no CSV can hold a value."""
+def format_csv(
+    name: str, columns: Sequence[str], records: Sequence[dict[str, Any]], form: Form, *, header: bool = True
+) -> bytes:
+    """Return a CSV, or its rows without the header; raise InputError, which begins with `name`, where no CSV can hold a
+    value."""
     rows = [[_cell(record.get(column)) for column in columns] for record in records]
-    rows.insert(0, [form.names.get(column, column) for column in columns])
+    rows[:0] = [[form.names.get(column, column) for column in columns]] * header
     text = format_rows(rows, line_end=form.line_end, separator=form.separator)
     if find_unwritable(text):
         row, cell = next((row, cell) for row, cells in enumerate(rows) for cell in cells if find_unwritable(cell))
         raise InputError(f"{name}, row {row}: {find_unwritable(cell)} in {shorten(cell)}; remove it")
-    return codecs.BOM_UTF8 * form.mark + (form.above + text).encode()
+    return (codecs.BOM_UTF8 * form.mark + (form.above + text).encode()) if header else text.encode()
 
 
 def _cell(value: Any) -> str:
@@ -192,6 +230,8 @@ def _as_parquet(name: str, columns: Sequence[str], records: list[dict[str, Any]]
 def _as_xlsx(name: str, header: Sequence[str], columns: Sequence[str], records: list[dict[str, Any]]) -> bytes:
     import openpyxl
 
+    if len(records) >= _ROW_LIMIT:
+        raise InputError(f"{name}: a sheet holds {_ROW_LIMIT:,} rows with its header; write CSV instead")
     book = openpyxl.Workbook()
     for row, values in enumerate([header, *([record.get(column) for column in columns] for record in records)], 1):
         for column, value in enumerate(values, 1):

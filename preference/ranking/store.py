@@ -138,12 +138,11 @@ class RankingStore:
         """Replace the file by one with other ranks and without or with some records; return what undoes that."""
         rank = table.need(*COLUMNS)[2]
         texts = table.kind != "xlsx" and any(isinstance(record.get(rank), str) for record in table.records)
-        for i, new in changes.items():
-            table.records[i][rank] = str(new) if texts else new
+        changed = {i: {rank: str(new) if texts else new} for i, new in changes.items()}
         added = [row | {rank: str(row[rank]) if texts else row[rank]} for row in added]
         before = self.path.read_bytes() if self._state() else b""  # undo has not asked what is known
         if before:
-            save_table(self.path, table, removed=removed, added=added)
+            save_table(self.path, table, changed=changed, removed=removed, added=added)
         else:
             write_table(self.path, table.kind, table.columns, added)
         return partial(write_atomically, self.path, before)

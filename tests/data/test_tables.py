@@ -391,8 +391,8 @@ def test_a_table_is_saved_in_its_form_with_what_was_changed(tmp_path, ending):
     path, rows = tmp_path / f"t{ending}", [{"prompt": "p", "answer": a, "rank": str(i)} for i, a in enumerate("abc", 1)]
     write_table(path, kind_of(path), list(rows[0]), rows)
     table = read_table(path)
-    table.records[2]["rank"] = "7"
-    save_table(path, table, removed=[0], added=[{"prompt": "q", "answer": "d", "rank": "1"}])
+    added = [{"prompt": "q", "answer": "d", "rank": "1"}]
+    save_table(path, table, changed={2: {"rank": "7"}}, removed=[0], added=added)
     again = read_table(path)
     assert again.records == [rows[1], rows[2] | {"rank": "7"}, {"prompt": "q", "answer": "d", "rank": "1"}]
     assert (again.kind, again.columns, again.form) == (table.kind, table.columns, table.form)
@@ -407,6 +407,12 @@ def test_titles_separators_and_prompts_in_the_first_of_their_rows_are_saved_as_t
     assert (tmp_path / "t.csv").read_bytes() == text.encode()
     save_table(tmp_path / "t.csv", table, removed=[2])
     assert read_table(tmp_path / "t.csv").records == [table.records[i] for i in (0, 1, 3)]
+
+
+def test_more_rows_than_a_sheet_holds_are_refused(tmp_path):
+    with pytest.raises(InputError, match="many.xlsx: a sheet holds 1,048,576 rows with its header; write CSV instead"):
+        write_table(tmp_path / "many.xlsx", "xlsx", ["prompt"], [{}] * 1_048_576)
+    assert not (tmp_path / "many.xlsx").exists()
 
 
 def test_a_workbook_keeps_all_that_was_not_changed(tmp_path):
@@ -428,8 +434,8 @@ def test_a_workbook_keeps_all_that_was_not_changed(tmp_path):
     sheet.merge_cells("A3:A4")
     book.save(tmp_path / "t.xlsx")
     table = read_table(tmp_path / "t.xlsx")
-    table.records[0]["Rank"] = 3
-    save_table(tmp_path / "t.xlsx", table, added=[{"Prompt": "C?", "Answer": "=e", "Rank": 1}])
+    added = [{"Prompt": "C?", "Answer": "=e", "Rank": 1}]
+    save_table(tmp_path / "t.xlsx", table, changed={0: {"Rank": 3}}, added=added)
     book = openpyxl.load_workbook(tmp_path / "t.xlsx")
     sheet = book["Rankings"]
     assert book.sheetnames == ["Sums", "Rankings"] and book["Sums"]["A1"].value == "=1+1" and sheet["B3"].font.bold

@@ -44,6 +44,40 @@ def test_other_rows_stay_byte_for_byte(path):
     assert path.read_bytes() == before + b"\r\n,1,x,r\r\n,2,y,r\r\n"
 
 
+UNUSUAL = (
+    b'\xef\xbb\xbfsep=;\r\nMy rankings;;\r\n\r\n prompt ;"answer";rank;\r\n\r\nhand; a ;1,0;;\r\n\r\n'
+    b'"hand";"b\r\n\r\nb";002\r\n;;\r\n', b' other;"c";"1"\nother;d;2\r\n'
+)  # fmt: skip
+UNUSUAL_LINES = (
+    b'\xef\xbb\xbf{"prompt":"hand", "answer": "a","rank":1}\r\n\r\n{"prompt": "hand", "answer": "b", "rank": 2}\n',
+    b'\n{"rank":1e0, "prompt":"other","answer":"\\u00e9","x":1e400,"y":0.10000000000000000555}\r\n',
+)
+
+
+@pytest.mark.parametrize("name, parts", [("d.csv", UNUSUAL), ("d.tsv", UNUSUAL), ("d.jsonl", UNUSUAL_LINES)])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_undo_and_ranking_again_leave_other_rows_byte_for_byte(path, name, parts, zipped):
+    """Line ends, blank lines, quotes, spaces, a title, numbers as they were typed."""
+    path, before = path.with_name(name + ".gz" * zipped), b"".join(parts)
+    path.write_bytes(gzip.compress(before) if zipped else before)
+
+    def content() -> bytes:
+        return gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
+
+    store = open_store(path)
+    store.add("p", ["x", "y"], [1, 2])
+    store.add("q", ["x", "y"], [1, 2])
+    assert undo(store, "p") and undo(store, "q")
+    assert content() == before
+    second = "b\r\n\r\nb" if parts is UNUSUAL else "b"
+    store.change_ranks("reranked", ("hand", "", ""), ["a", second], [2, 1], [1, 2])
+    assert store.ranks(("hand", "", "")) == {"a": 2, second: 1}
+    assert content().endswith(parts[1]) and content().startswith(parts[0][: parts[0].index(b"hand") - 11])
+    assert content().count(b"\r\n\r\n") == before.count(b"\r\n\r\n")
+    store.change_ranks("restored", ("hand", "", ""), ["a", second], [1, 2], [2, 1])
+    assert content().endswith(parts[1])
+
+
 def test_rows_added_by_hand_meanwhile_stay(path):
     store = open_store(path)
     store.add("p", ["x", "y"], [1, 2])
@@ -121,7 +155,7 @@ def test_rows_that_follow_the_last_ranking_stay_when_it_is_undone(path):
     with open(path, "a") as by_hand:
         by_hand.write("hand,a,1")
     assert undo(store, "p")
-    assert path.read_text() == "prompt,answer,rank\nhand,a,1\n"
+    assert path.read_text() == "prompt,answer,rank\nhand,a,1"
 
 
 def test_a_csv_broken_by_hand_meanwhile_takes_no_ranking(path):
@@ -435,8 +469,8 @@ def test_undo_leaves_the_rows_of_another_person(path):
     "header, before, after",
     [
         ("prompt,answer,rank", "\np,a,1\np,b,2\n", "\np,a,2\np,b,1\n"),
-        ("\ufeffrank,note,answer,prompt", '\r\n1.0,"a ""n"", 1",a,p\r\n2,,b,p', '\r\n2,"a ""n"", 1",a,p\r\n1,,b,p\r\n'),
-        ("answer,rank,prompt", '\n\n"a",1,"p"\n\n"x",1.0,"q"\n,,\nb,2,p\n', "\na,2,p\nx,1.0,q\nb,1,p\n"),
+        ("\ufeffrank,note,answer,prompt", '\r\n1.0,"a ""n"", 1",a,p\r\n2,,b,p', '\r\n2,"a ""n"", 1",a,p\r\n1,,b,p'),
+        ("answer,rank,prompt", '\n\n"a",1,"p"\n\n"x",1.0,"q"\n,,\nb,2,p\n', '\n\na,2,p\n\n"x",1.0,"q"\n,,\nb,1,p\n'),
         ("prompt,answer,rank,group", "\np,a,1,x\np,b,2,x\np,a,1,\np,b,2,\n", "\np,a,1,x\np,b,2,x\np,a,2,\np,b,1,\n"),
     ],
 )
