@@ -12,11 +12,10 @@ known. TARGET is a table, too; --to says what is written into it. docs/formats.m
 
 import argparse
 
-from preference.arguments import HelpFormatter, Parser
 from preference.data.conversion import ALL, BEST_WORST, TARGETS, choose_target, convert
 from preference.data.roles import add_role_arguments, named_roles
 from preference.data.tables import KINDS
-from preference.scripts import run_script
+from preference.scripts import HelpFormatter, Parser, run_script
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -10,14 +10,13 @@ Writes training_data.csv and test_data.csv (columns prompt, answer, rank; 1 is b
 import argparse
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, file_path
 from preference.console import say
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.data.table_writing import format_rows
 from preference.data.tables import COLUMNS
 from preference.durable_files import back_up, write_atomically
 from preference.errors import InputError
-from preference.scripts import run_script
+from preference.scripts import HelpFormatter, Parser, file_path, run_script
 
 
 def as_csv(sample: dict[str, list[str]]) -> str:

@@ -13,12 +13,11 @@ confirmed is saved. With --again, shows what models dispute, by a review; a new 
 import argparse
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, above, at_least, command_line, from_to, settings_from
 from preference.console import say
 from preference.data.candidates import DEFAULT_CANDIDATES, SamplingSettings
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT
-from preference.scripts import run_script
+from preference.scripts import HelpFormatter, Parser, above, at_least, command_line, from_to, run_script, settings_from
 from preference.wording import flag_with
 
 

@@ -14,9 +14,8 @@ import argparse
 import os
 from pathlib import Path
 
-from preference.arguments import HelpFormatter, Parser, at_least, settings_from
 from preference.machine import avoid_busy_waiting
-from preference.scripts import run_script
+from preference.scripts import HelpFormatter, Parser, at_least, run_script, settings_from
 from preference.training.settings import TrainingSettings, add_probe_arguments
 
 

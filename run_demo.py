@@ -13,9 +13,8 @@ import importlib
 import sys
 import time
 
-from preference.arguments import HelpFormatter, Parser
 from preference.console import say
-from preference.scripts import fail, run_script
+from preference.scripts import HelpFormatter, Parser, fail, run_script
 from preference.wording import as_command
 
 PROMPT = "Explain what a reward model is"

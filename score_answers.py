@@ -16,10 +16,9 @@ the columns that are understood.
 
 import argparse
 
-from preference.arguments import HelpFormatter, Parser
 from preference.data.roles import add_role_arguments, named_roles
 from preference.machine import avoid_busy_waiting
-from preference.scripts import run_script
+from preference.scripts import HelpFormatter, Parser, run_script
 from preference.training.settings import PRECISIONS
 
 

@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from peers import CROSS_ENCODER, MODEL, OURS, TRL
 from tables import print_part
 
-from preference.arguments import HelpFormatter, Parser, at_least, file_path, from_to
 from preference.console import say
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.splits import split_by_prompt
@@ -37,7 +36,7 @@ from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.machine import BUSY_CORES, busy_cores
 from preference.model.base_models import MINILM, SMOLLM2, find_base_model
-from preference.scripts import run_script
+from preference.scripts import HelpFormatter, Parser, at_least, file_path, from_to, run_script
 from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent

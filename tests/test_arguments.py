@@ -4,7 +4,7 @@ import shlex
 import pytest
 from conftest import ROOT
 
-from preference.arguments import above, at_least, command_line, from_to
+from preference.scripts import above, at_least, command_line, from_to
 
 
 @pytest.mark.parametrize(

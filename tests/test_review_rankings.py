@@ -9,10 +9,10 @@ from conftest import ROOT, counting_texts, read_csv, run_script
 
 import review_rankings
 import reward_model_trainer
-from preference.arguments import settings_from
 from preference.data.table_writing import format_rows
 from preference.data.tables import COLUMNS
 from preference.jobs.review import LEAST_DISPUTE
+from preference.scripts import settings_from
 from preference.training.settings import TrainingSettings, training_words
 
 TINY = ["--precision", "fp32", "--max-length", 64]

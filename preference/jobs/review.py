@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from preference.arguments import command_line
 from preference.console import progress_bar, say
 from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.tables import read_table
@@ -21,6 +20,7 @@ from preference.evaluation.tables import print_disputes, print_report, print_rev
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, find_base_model
 from preference.ranking.log import self_agreement
+from preference.scripts import command_line
 from preference.training.batching import encode_rankings, warn_of_cut_answers
 from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states
 from preference.training.settings import TrainingSettings, training_words

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from preference.arguments import above, at_least, file_name, from_to, random_seed
 from preference.model.base_models import REWARD_MODEL_DEFAULT
+from preference.scripts import above, at_least, file_name, from_to, random_seed
 from preference.wording import flag_with
 
 OBJECTIVES = ("regression", "bradley-terry", "plackett-luce")  # see preference.training.objectives
