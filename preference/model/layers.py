@@ -124,6 +124,18 @@ def pool_at(model: PreTrainedModel, layers: int) -> None:
         config.layer_types = config.layer_types[: len(stack)]
 
 
+def spare_pooling(model: PreTrainedModel) -> None:
+    """Let a pooling layer compute its feed-forward part for one token alone: it is zero for all, see `pool_at`."""
+    if model.config.model_type in FAMILIES:
+        *_, inner, outer = [m for m in layer_stack(model)[-1].modules() if isinstance(m, nn.Linear)]
+        if not (outer.weight.any() or outer.bias.any()):
+            inner.register_forward_pre_hook(_first_token)
+
+
+def _first_token(module: nn.Linear, inputs: tuple[Tensor]) -> Tensor:
+    return inputs[0][:, :1]
+
+
 def keep_head_in_fp32(model: PreTrainedModel) -> None:
     """Let the linear layers after the transformer compute in fp32 under autocast: above 1, bf16 resolves only 1/128."""
     in_stack = {module for stack in model.modules() if isinstance(stack, nn.ModuleList) for module in stack.modules()}

@@ -14,7 +14,7 @@ from preference.errors import InputError
 from preference.machine import check_device, choose_precision, one_thread
 from preference.model.base_models import check_files, check_loaded, longest_input, what_lacks_config
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
-from preference.model.layers import keep_head_in_fp32, output_layer
+from preference.model.layers import keep_head_in_fp32, output_layer, spare_pooling
 from preference.model.loading import read_model
 
 _TEXTS_AT_ONCE = 1024
@@ -37,6 +37,7 @@ class RewardModel:
     ):  # fmt: skip
         self.model, self.tokenizer = model.to(device).eval(), tokenizer
         self.device, self.precision = device, precision
+        spare_pooling(model)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", precision: str = "fp32") -> "RewardModel":
