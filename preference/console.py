@@ -1,5 +1,4 @@
-"""What scripts print: laid out for the width of the terminal, with control characters escaped, and never a reason to
-lose work."""
+"""What scripts print: as wide as the terminal, with control characters escaped, and never a reason to lose work."""
 
 import contextlib
 import errno
@@ -20,8 +19,7 @@ _lost: list[OSError] = []  # why standard output could not be written, once it c
 
 
 def width(stream: TextIO | None = None) -> int:
-    """Return how many columns to use on `stream` (default: standard output): the terminal's, from 40 to 120; 100 in a
-    pipe."""
+    """Return how many columns to use on `stream` (default: standard output): the terminal's, or 100 in a pipe."""
     try:
         columns = os.get_terminal_size((stream or sys.stdout).fileno()).columns
     except (OSError, ValueError, AttributeError):  # no terminal, or no file
@@ -30,21 +28,13 @@ def width(stream: TextIO | None = None) -> int:
 
 
 def filled(text: str, columns: int, *, hanging: int = 0) -> str:
-    """Break each line of `text` at spaces to at most `columns`, and indent what follows the break by `hanging`; a
-    longer word stays whole.
-
-    >>> filled("error 0.1) of all rankings", 14)
-    'error 0.1) of\\nall rankings'
-    """
-    wrapper = textwrap.TextWrapper(
-        columns, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
-    )
-    return "\n".join(wrapper.fill(line) for line in text.split("\n"))
+    """Break each line of `text` at spaces, and indent what follows by `hanging`; a word that is longer stays whole."""
+    options = {"subsequent_indent": " " * hanging, "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(textwrap.fill(line, columns, **options) for line in text.split("\n"))  # type: ignore[arg-type]
 
 
 def fitted(text: str, columns: int) -> str:
-    """Return `text` on one line, escaped, cut to `columns` with an ellipsis where it is longer; wide characters count
-    as two.
+    """Return `text` on one line, escaped, and cut to `columns`; wide characters count as two.
 
     >>> fitted("one  two\\nthree", 9)
     'one two …'
@@ -60,13 +50,11 @@ def say(text: object = "", *, wrap: bool = True, hanging: int = 0, to: TextIO | 
     """Print text of any origin: escaped, at once, and broken at spaces to the width of the terminal.
 
     Where standard output is closed or full, the text is lost and the work continues; `run_script` returns the status
-    that tells.
+    that tells. On standard error a message stays one line where that is no terminal, as an error does.
 
     Args:
         wrap: False for what is copied and pasted, as a command is.
         hanging: by how much the lines after the first are indented.
-        to: another stream than standard output. A message on standard error stays one line where that is no terminal,
-            as an error does.
     """
     wrap = wrap and (to is not sys.stderr or to.isatty())
     shown = plain(text)
@@ -89,18 +77,11 @@ def make_console(*, stderr: bool = False) -> "Console":
 
 
 def make_bar(title: str) -> "Progress":
-    """Return a progress bar on standard error, shown where that is a terminal: steps done, time left, the task's
-    description."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Return a progress bar on standard error, where that is a terminal: steps, time left, the task's description."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    columns = title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.description}"
     terminal = make_console(stderr=True)
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
     return Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from preference.errors import InputError
 from preference.wording import as_size
 
-_TORCH_CANNOT_WRITE = ("PytorchStreamWriter", "inline_container", "iostream error")  # in the text of its RuntimeError
+_OF_TORCH = ("PytorchStreamWriter", "inline_container", "iostream error")  # in its RuntimeError where it cannot write
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
@@ -115,8 +115,7 @@ def prepare_file(path: str | Path, flag: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, taken: str) -> Iterator[None]:
-    """Keep `path`, or what it links to, to this process; raise InputError with the text `taken` if another one has
-    it."""
+    """Keep `path`, or what it links to, to this process; raise InputError with `taken` if another one has it."""
     target = Path(os.path.realpath(path))
     lock = FileLock(target.with_name(f".{target.name}.preference-lock"))  # taking the lock empties this file
     try:
@@ -142,19 +141,13 @@ def writing_to(folder: Path) -> Iterator[None]:
         text = str(error)
         if type(error).__name__ == "SafetensorError" and "I/O error: " in text:
             text = text.rpartition("I/O error: ")[2].partition(" (os error")[0]
-        elif isinstance(error, RuntimeError) and any(part in text for part in _TORCH_CANNOT_WRITE):
+        elif isinstance(error, RuntimeError) and any(part in text for part in _OF_TORCH):
             text = "a file could not be written whole"
         elif not isinstance(error, OSError):
             raise
-        why, free = getattr(error, "strerror", None) or text, as_size(free_space(folder))
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        why, free = getattr(error, "strerror", None) or text, as_size(shutil.disk_usage(there).free)
         raise InputError(f"{folder}: cannot be written ({why}); {free} is free there; free some space") from error
-
-
-def free_space(folder: Path) -> int:
-    """Return the bytes that are free where `folder` is, or would be made."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def name_folder(new: Path, folder: Path) -> None:

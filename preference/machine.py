@@ -1,5 +1,4 @@
-"""What this machine offers: processes, cores, devices, the faster precision, and a folder for what can be computed
-again."""
+"""What this machine offers: processes, cores, devices, the faster precision, a folder for what can be made again."""
 
 import contextlib
 import os
@@ -22,8 +21,7 @@ WORTHWHILE = 1.2  # bf16 must be this much faster than fp32 to be worth its roun
 
 
 def avoid_busy_waiting() -> None:
-    """Let PyTorch's waiting threads sleep where another program keeps a core busy; to be called before torch is
-    imported.
+    """Let PyTorch's waiting threads sleep where another program keeps a core busy; call this before torch is imported.
 
     They spin by default. With one of two cores taken, spinning threads hold up the one that they wait for, and training
     takes three times as long; on an idle machine sleeping threads lose a third. The user's own settings count.
@@ -68,8 +66,7 @@ def check_device(device: str) -> None:
 
 
 def choose_precision(asked: str, device: str, width: int = 768) -> str:
-    """Return `bf16` or `fp32`; `auto` measures on a CPU, at the model's hidden size `width`, and asks the driver on a
-    GPU."""
+    """Return `bf16` or `fp32`; `auto` measures a CPU, at the model's hidden size `width`, and asks a GPU's driver."""
     import torch
 
     if asked != "auto":
@@ -97,13 +94,10 @@ def matmul_rate(dtype: "torch.dtype", *, width: int, rows: int = 128, seconds: f
 
 
 def cache_folder(part: str) -> Path:
-    """Return the folder `part` of `$XDG_CACHE_HOME/preference`, made if needed; a temporary one where that cannot
-    be."""
-    try:
+    """Return the folder `part` of `$XDG_CACHE_HOME/preference`, or a temporary one where that cannot be written."""
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preference" / part
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
-        pass
     return Path(tempfile.mkdtemp(prefix="preference-"))

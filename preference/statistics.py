@@ -36,10 +36,6 @@ def lead_interval(right: np.ndarray, other: np.ndarray, pairs: np.ndarray, *, se
     It is that of `bootstrap_interval`, but never narrower than Wilson's intervals of what was won and of what was lost,
     put together by the square roots of their squares (method 10 of Newcombe 1998, "Improved confidence intervals for
     the difference between binomial proportions based on paired data").
-
-    >>> low, high = lead_interval(np.full(10, 6.0), np.full(10, 6.0), np.full(10, 6.0))
-    >>> round(low, 3), round(high, 3)
-    (-0.114, 0.114)
     """
     difference = right - other
     low, high = _resampled(difference, pairs, seed)
@@ -59,10 +55,8 @@ def _resampled(sums: np.ndarray, counts: np.ndarray, seed: int) -> tuple[float, 
         part = values[start : start + at_once]
         drawn = generator.integers(prompts, size=(len(part), prompts))
         part[:] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    # one prompt has no spread, so that any percentiles do
-    outside = (
-        stats.norm.cdf(-((prompts / (prompts - 1)) ** 0.5) * stats.t.ppf(0.975, prompts - 1)) if prompts > 1 else 0.025
-    )
+    free = max(prompts - 1, 1)  # degrees of freedom; of one prompt, which has no spread, any percentiles do
+    outside = stats.norm.cdf(-((prompts / free) ** 0.5) * stats.t.ppf(0.975, free))
     low, high = np.quantile(values, [outside, 1 - outside])
     return float(low), float(high)
 

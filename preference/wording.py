@@ -1,28 +1,21 @@
-"""Words for messages: counts before nouns, long texts cut short, long lists named in part, control characters
-escaped."""
+"""Words for messages: counts before nouns, texts cut short, lists named in part, control characters escaped."""
 
 import shlex
 import unicodedata
 from collections.abc import Iterable
 
-_JOINERS = "\u200c\u200d"  # invisible but harmless: they shape letters and emoji
+_PICTURES = {code: 0x2400 + code for code in range(0x20) if code != ord("\n")} | {0x7F: "␡"}  # of control characters
+_INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # categories
+_HARMLESS = set("\n\u200c\u200d")  # the latter two shape letters and emoji
 
 
 def counted(number: int, noun: str) -> str:
-    """Put a number before its noun.
-
-    >>> counted(1, "prompt"), counted(0, "prompt")
-    ('1 prompt', '0 prompts')
-    """
+    """Put a number before its noun: 1 prompt, 0 prompts."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def as_size(size: float) -> str:
-    """Return a number of bytes in MB or GB.
-
-    >>> as_size(2_500_000), as_size(1_234_000_000)
-    ('2.5 MB', '1.2 GB')
-    """
+    """Return a number of bytes in MB or GB, as in 2.5 MB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
@@ -32,11 +25,7 @@ def shorten(value: str, width: int = 60) -> str:
 
 
 def name_some(items: Iterable[str], most: int = 3) -> str:
-    """Join the first few items and count the rest.
-
-    >>> name_some("abcde")
-    'a, b, c and 2 more'
-    """
+    """Join the first few items and count the rest: a, b, c and 2 more."""
     items = list(items)
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
@@ -50,24 +39,13 @@ def plain(text: object) -> str:
     >>> plain("a\\x1b[31mb\\u202ec")
     'a␛[31mb\\\\u202ec'
     """
-    shown = []
-    for character in str(text).replace("\r\n", "\n").expandtabs(4):
-        if character == "\n" or character in _JOINERS:
-            shown.append(character)
-        elif ord(character) < 0x20:
-            shown.append(chr(0x2400 + ord(character)))
-        elif character == "\x7f":
-            shown.append("␡")
-        elif unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
-            shown.append(character.encode("unicode_escape").decode("ascii"))
-        else:
-            shown.append(character)
-    return "".join(shown)
+    shown = str(text).replace("\r\n", "\n").expandtabs(4).translate(_PICTURES)
+    invisible = {character for character in shown if unicodedata.category(character) in _INVISIBLE} - _HARMLESS
+    return shown.translate({ord(c): c.encode("unicode_escape").decode("ascii") for c in invisible})
 
 
 def as_command(words: Iterable[str]) -> str:
-    """Return a command that can be pasted into a shell. A word that a terminal would obey is written as bash, zsh and
-    ksh read it.
+    """Return a command to paste into a shell; what a terminal would obey is written as bash, zsh and ksh read it.
 
     >>> as_command(["python", "my script.py", "a\\x1b[0m"])
     "python 'my script.py' $'a\\\\x1b[0m'"
@@ -85,12 +63,7 @@ def flag_with(name: str, value: object) -> list[str]:
 
 
 def _ansi_quoted(word: str) -> str:
-    shown = []
-    for character in word:
-        if character in "\\'":
-            shown.append("\\" + character)
-        elif plain(character) == character:
-            shown.append(character)
-        else:
-            shown += [f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape")]
-    return f"$'{''.join(shown)}'"
+    word = word.replace("\\", "\\\\").replace("'", "\\'")
+    hidden = {character for character in word if plain(character) != character}
+    codes = {ord(c): "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape")) for c in hidden}
+    return f"$'{word.translate(codes)}'"
