@@ -19,6 +19,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent  # the folder in which they lie
 MOST = 10**9
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two as shells count what a signal ended
 
+_stops: list[int] = []  # Ctrl-C that was typed at the terminal
 Main = Callable[[Sequence[str] | None], int]
 Settings = TypeVar("Settings")
 
@@ -114,7 +115,7 @@ random_seed = at_least(0, 2**32 - 1)  # what NumPy takes
 def run_script(main: Main) -> NoReturn:
     """Run a script with the arguments of this process, and end the process with its status."""
     if sys.stdin and sys.stdin.isatty():  # even where Ctrl-C was ignored by what started it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _stop)
     status = call(main)
     if status == INTERRUPTED:
         os._exit(status)  # at once: Python takes seconds to take a loaded model and its libraries apart
@@ -153,13 +154,18 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _stop(signum: int, frame: object) -> NoReturn:
+    _stops.append(signum)
+    raise KeyboardInterrupt
+
+
 def interrupt_in(error: BaseException | None) -> KeyboardInterrupt | None:
     """Return the Ctrl-C that `error` is, or that a library made `error` of, as in the middle of an import."""
     while error:
         if isinstance(error, KeyboardInterrupt):
             return error
         error = error.__cause__ or error.__context__
-    return None
+    return KeyboardInterrupt() if _stops else None  # what C code was importing says something else
 
 
 def fail(message: str, status: int = FAILED) -> int:

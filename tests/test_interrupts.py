@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 
+import pexpect
 import pytest
 from conftest import ROOT
 
@@ -16,6 +17,27 @@ def test_ctrl_c_during_the_heavy_imports_ends_with_one_word(tmp_path, sample_fol
     )
     assert status == 130 and printed == ["", "stopped"]
     assert list(tmp_path.iterdir()) == []
+
+
+HIDES_CTRL_C = """
+import os, signal, sys
+from preference.scripts import interrupt_in, run_script
+def main(argv):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:  # as the import of a module in C does
+        pass
+    raise ImportError("could not import module 'x'")
+run_script(main)
+"""
+
+
+def test_ctrl_c_that_an_import_hid_at_the_terminal_ends_the_script_too():
+    child = pexpect.spawn(sys.executable, ["-c", HIDES_CTRL_C], cwd=ROOT, encoding="utf-8", timeout=20)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, child.before.split()) == (130, ["stopped"])
 
 
 @pytest.mark.faults

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from known_formats import KNOWN, NESTED
@@ -309,6 +309,7 @@ TARGETS = [
 
 
 @settings(FILES, max_examples=80)
+@example(made=[Ranking("System: 2", ["User:", "User: User:"], [1, 2])], name="trl.jsonl")
 @given(made=rankings_like_chats(), name=st.sampled_from(TARGETS))
 def test_there_and_back_no_comparison_is_lost(made, name):
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from preference.data.dialogues import ASSISTANT, USER, Turn, are_messages, as_text, read_dialogue, read_messages
+from preference.data.dialogues import (
+    ASSISTANT,
+    USER,
+    Turn,
+    are_messages,
+    as_text,
+    as_turns,
+    read_dialogue,
+    read_messages,
+)
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks, ranking_of
 from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
@@ -133,7 +142,7 @@ def _context(record: Record, roles: Roles) -> list[Turn]:
     elif values:
         wrong = "the prompt is not a text", "write a text or a list of messages"
         text = "\n".join(text for value in values if (text := _text(value, *wrong)))
-        turns += read_dialogue(text) or [Turn(USER, text)]
+        turns += read_dialogue(text) or as_turns(text)
     if turns and turns[-1].role == ASSISTANT and not turns[-1].text.strip():
         turns.pop()  # the answer is still to come
     system = _text(record.get(roles.system)) if roles.system else ""

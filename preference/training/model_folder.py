@@ -73,8 +73,15 @@ def remove_run(folder: Path) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the newest complete checkpoint in `folder`: the Trainer writes the file of its state last."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_whole(path)]
     return max(complete, key=steps_done, default=None)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except ValueError:
+        return False
 
 
 def steps_done(checkpoint: Path | None) -> int:

@@ -173,6 +173,8 @@ def test_the_newest_complete_checkpoint_counts(tmp_path):
     for step in (80, 100, 20):
         write_checkpoint(tmp_path, step)
     write_checkpoint(tmp_path, 120, complete=False)
+    write_checkpoint(tmp_path, 140)
+    (tmp_path / "checkpoint-140" / "trainer_state.json").write_text("")  # killed while that was written
     assert steps_done(last_checkpoint(tmp_path)) == 100
 
 
