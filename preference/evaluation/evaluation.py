@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from preference.data.rankings import Ranking
-from preference.evaluation.agreement import RaterAgreement, rater_agreement
 from preference.evaluation.metrics import (
+    Agreement,
     Metrics,
-    RewardSpread,
     answer_lengths,
     by_ranking,
     count_pairs,
     measure_agreement,
     measure_spread,
+    rater_agreement,
 )
 from preference.statistics import lead_interval
 from preference.wording import counted
@@ -46,12 +46,12 @@ class Evaluation:
     rankings: Sequence[Ranking]
     rewards: np.ndarray  # (answers,), float32, in order
     metrics: Metrics
-    spread: RewardSpread
+    spread: dict[str, float]  # see measure_spread
     longest: Metrics  # of the rule that the longest answer is best
     shortest: Metrics
     checks: list[Check]
     verdict: str
-    raters: RaterAgreement | None  # where several people ranked the same answers
+    raters: Agreement | None  # where several people ranked the same answers
 
     @property
     def unseen(self) -> bool:
@@ -66,11 +66,12 @@ def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, see
     )
     spread, checks = measure_spread(rankings, rewards), []
     if part in UNSEEN:
-        variation = f"rewards have standard deviation {spread.reward_std:.2f} (at least {LEAST_VARIATION})"
+        variation, tau = spread["reward_std"], metrics.kendall_tau
+        evidence = f"rewards have standard deviation {variation:.2f} (at least {LEAST_VARIATION})"
         checks = [
-            Check("score variation", spread.reward_std >= LEAST_VARIATION, variation),
+            Check("score variation", variation >= LEAST_VARIATION, evidence),
             _quality_sensitivity(rankings, rewards),
-            Check("ranking ability", metrics.kendall_tau > 0, f"Kendall tau {metrics.kendall_tau:.2f} (above 0)"),
+            Check("ranking ability", tau > 0, f"Kendall tau {tau:.2f} (above 0)"),
             _generalisation(rankings, rewards, seed),
         ]
     verdict, raters = _verdict(part, checks, metrics), rater_agreement(rankings)
@@ -106,10 +107,8 @@ def _generalisation(rankings: Sequence[Ranking], rewards: np.ndarray, seed: int)
 def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
     """Say in one plain sentence what the model, or one of the rankings of a cross-validation, can be trusted with."""
     if not checks:
-        return (
-            "There were no unseen prompts to test on: do not trust this model with anything yet; review the rankings"
-            " first (review_rankings.py), or rank a few prompts for --test-data."
-        )
+        remedy = "review the rankings first (review_rankings.py), or rank a few prompts for --test-data"
+        return f"There were no unseen prompts to test on: do not trust this model with anything yet; {remedy}."
     model, it, they, unseen = "this model", "it", "it", "unseen prompt"
     if part == "cross-validation":
         model, it, they, unseen = "a model of these rankings", "models that had not seen the prompts", "they", "prompt"
@@ -123,10 +122,8 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
         checked = f"failed the checks of {' and '.join(failed)}"
         return f"Do not trust {model}: {seen}, and {checked}; rank more prompts and train again."
     if any(check.passed is None for check in checks):
-        return (
-            f"Trust {model} only to try the pipeline out: {seen}, too few prompts or too close to a length rule to show"
-            f" that {they} learned more than length."
-        )
+        why = f"too few prompts or too close to a length rule to show that {they} learned more than length"
+        return f"Trust {model} only to try the pipeline out: {seen}, {why}."
     if metrics.prompts < 50 or low < 0.7:
         purpose = "put good answers in front of bad ones for prompts like these, not to judge close calls"
         return f"Trust {model} to {purpose}: {seen}."
@@ -134,39 +131,35 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Change:
     """Pairwise accuracies of two models on rankings that were kept from both trainings, or from their folds."""
 
     prompts: int
     before: float
     after: float
     difference_95: tuple[float, float]  # of after − before, see lead_interval
-    validation_prompts: int = 0  # of the prompts, those that chose the new model's weights
+    validation_prompts: int  # of the prompts, those that chose the new model's weights
 
     def in_words(self) -> str:
         """Say in one sentence whether the new model is better; below `LEAST_PROMPTS` prompts nothing can tell."""
         low, high = self.difference_95
         if self.prompts < LEAST_PROMPTS:
             outcome = "Too few prompts to tell the new model from the previous one"
-            why = f"at least {LEAST_PROMPTS} are needed"
+            why = f"at least {LEAST_PROMPTS} are needed)"
         else:
             which = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
             outcome = f"The new model is {which} the previous one"
-            why = f"difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
+            why = f"difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
         if self.validation_prompts:
-            why += f"); {self.validation_prompts} of these prompts chose the new weights, which flatters it a little"
-        else:
-            why += ")"
-        return (
-            f"{outcome}: {self.after:.3f} of the pairs of {counted(self.prompts, 'prompt')} in order, against"
-            f" {self.before:.3f} before, each scored by models that had not seen it ({why}."
-        )
+            why += f"; {self.validation_prompts} of these prompts chose the new weights, which flatters it a little"
+        pairs = f"the pairs of {counted(self.prompts, 'prompt')} in order, against {self.before:.3f} before"
+        return f"{outcome}: {self.after:.3f} of {pairs}, each scored by models that had not seen it ({why}."
 
 
 def compare(
     rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, validation_prompts: int = 0, seed: int = 0
-) -> Comparison:
+) -> Change:
     """Compare the rewards of two models for all answers to `rankings`, each of shape (answers,)."""
     old, new = count_pairs(rankings, before), count_pairs(rankings, after)
     interval = lead_interval(new.right, old.right, old.pairs, seed=seed)
-    return Comparison(len(old.pairs), old.accuracy(), new.accuracy(), interval, validation_prompts)
+    return Change(len(old.pairs), old.accuracy(), new.accuracy(), interval, validation_prompts)

@@ -1,14 +1,22 @@
-"""How well rewards agree with rankings: accuracies, rank correlations, and ranks made of rewards."""
+"""How well rewards agree with rankings, raters with each other, and people with themselves; ranks made of rewards."""
 
+import random
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from preference.data.comparisons import Comparison, gather
 from preference.data.rankings import Ranking
+from preference.data.roles import Roles
 from preference.statistics import bootstrap_interval
+from preference.wording import counted, shorten
+
+MOST_ANSWERS = 2_000  # of one ranking; the time that its pairs take is quadratic
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,14 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class RewardSpread:
-    """Where the rewards lie; `mean_margin` is the mean margin of all untied pairs."""
+class Agreement:
+    """How well raters of the same answers agree, or people with themselves: the most that a model of them can reach."""
 
-    mean_margin: float
-    reward_min: float
-    reward_max: float
-    reward_mean: float
-    reward_std: float
+    prompts: int
+    pairs: int
+    share: float  # of the pairs, those in the same order
+    interval: tuple[float, float]  # of the share, 95 % (see bootstrap_interval)
+    alpha: float | None = None  # of raters: Krippendorff's, ordinal; 1 where all agree, 0 for chance
 
 
 def split_rewards(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> list[np.ndarray]:
@@ -78,13 +86,13 @@ def pair_margins(ranking: Ranking, rewards: np.ndarray) -> np.ndarray:
     return (rewards[:, None] - rewards)[ranks[:, None] < ranks]
 
 
-def count_pairs(
-    rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, longer_is_better: bool | None = None
-) -> PairCounts:
-    """Count, for each prompt, the untied pairs of its rankings and those with margin > 0.
+def all_margins(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return the margins of the untied pairs of all rankings: shape (pairs,)."""
+    return np.concatenate([pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)])
 
-    Args:
-        longer_is_better: only pairs whose better answer is the longer (True) or the shorter (False) one, in characters.
+
+def count_pairs(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> PairCounts:
+    """Count, for each prompt, the untied pairs of its rankings and those with margin > 0.
 
     >>> pairs = count_pairs([Ranking("p", ["a", "b", "c"], [1, 2, 2])], [0.5, 0.1, 0.5])
     >>> pairs.right, pairs.pairs
@@ -94,21 +102,17 @@ def count_pairs(
     pairs: dict[str, float] = defaultdict(float)
     for ranking, values in by_ranking(rankings, rewards):
         margins = pair_margins(ranking, values)
-        if longer_is_better is not None:
-            longer_by = pair_margins(ranking, answer_lengths([ranking]))
-            margins = margins[longer_by > 0 if longer_is_better else longer_by < 0]
-        right[ranking.key] += float((margins > 0).sum() + (margins == 0).sum() / 2)
+        right[ranking.key] += float(np.heaviside(margins, 0.5).sum())
         pairs[ranking.key] += len(margins)
     return PairCounts(np.asarray(list(right.values())), np.asarray(list(pairs.values())))
 
 
 def measure_agreement(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray, *, seed: int = 0) -> Metrics:
     """Return the metrics of `rewards`, one for each answer in order, against `rankings`; `seed` is of the bootstrap."""
-    pairs = count_pairs(rankings, rewards)
-    longer, shorter = (
-        counts.accuracy() if counts.pairs.sum() else None
-        for counts in (count_pairs(rankings, rewards, longer_is_better=which) for which in (True, False))
-    )
+    counts = count_pairs(rankings, rewards)
+    right = np.heaviside(all_margins(rankings, rewards), 0.5)
+    longer_by = all_margins(rankings, answer_lengths(rankings))
+    longer, shorter = (float(right[of].mean()) if of.any() else None for of in (longer_by > 0, longer_by < 0))
     taus, rhos, hits = [], [], []
     for ranking, values in by_ranking(rankings, rewards):
         ranks = np.asarray(ranking.ranks)
@@ -117,11 +121,11 @@ def measure_agreement(rankings: Sequence[Ranking], rewards: Sequence[float] | np
         rhos.append(0.0 if flat else stats.spearmanr(-ranks, values).statistic)
         hits.append((ranks == ranks.min())[values == values.max()].mean())
     return Metrics(
-        prompts=len(pairs.pairs),
+        prompts=len(counts.pairs),
         answers=len(rewards),
-        pairs=int(pairs.pairs.sum()),
-        pairwise_accuracy=pairs.accuracy(),
-        pairwise_accuracy_95=bootstrap_interval(pairs.right, pairs.pairs, seed=seed),
+        pairs=len(right),
+        pairwise_accuracy=counts.accuracy(),
+        pairwise_accuracy_95=bootstrap_interval(counts.right, counts.pairs, seed=seed),
         accuracy_where_longer_is_better=longer,
         accuracy_where_shorter_is_better=shorter,
         length_controlled_accuracy=None if longer is None or shorter is None else (longer + shorter) / 2,
@@ -131,11 +135,11 @@ def measure_agreement(rankings: Sequence[Ranking], rewards: Sequence[float] | np
     )
 
 
-def measure_spread(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> RewardSpread:
-    """Return where `rewards`, one for each answer in order, lie."""
-    margins = np.concatenate([pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)])
+def measure_spread(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> dict[str, float]:
+    """Return the mean margin of all untied pairs, and where `rewards`, one for each answer in order, lie."""
     values = np.asarray(rewards, dtype=np.float64)
-    return RewardSpread(*(float(v) for v in (margins.mean(), values.min(), values.max(), values.mean(), values.std())))
+    spread = {f"reward_{name}": float(getattr(values, name)()) for name in ("min", "max", "mean", "std")}
+    return {"mean_margin": float(all_margins(rankings, rewards).mean())} | spread
 
 
 def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:
@@ -151,21 +155,124 @@ def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray) -
     """Rank each reward among those of its prompt, 1 is the highest; equal rewards share the better rank.
 
     Args:
-        prompts: shape (answers,), a number for each prompt.
-        rewards: shape (answers,).
-        answers: shape (answers,), a number for each answer to a prompt; one that several people ranked counts once.
+        prompts: a number for each prompt: shape (answers,), as are all others.
+        answers: a number for each answer to a prompt; one that several people ranked counts once.
 
     Returns:
-        The ranks, and whether each is the prompt's best (of equal ones the first): both of shape (answers,).
+        The ranks, and whether each is the prompt's best (of equal ones the first).
 
     >>> ranks, best = rank_within(np.array([7, 8, 7, 7]), np.array([0.9, 0.1, 0.9, 0.5]), np.array([1, 2, 1, 3]))
     >>> ranks.tolist(), best.tolist()
     ([1, 1, 1, 2], [True, True, False, False])
     """
-    import pandas as pd
-
     rows = pd.DataFrame({"prompt": prompts, "reward": rewards, "answer": answers})
     once = rows.drop_duplicates("answer")
     by_prompt = once.groupby("prompt")["reward"]
     ranks = pd.Series(by_prompt.rank(method="min", ascending=False).to_numpy(dtype=int), once["answer"])
     return ranks[answers].to_numpy(), rows.index.isin(by_prompt.idxmax())
+
+
+def self_agreement(twice: Sequence[tuple[Ranking, Sequence[int]]]) -> Agreement | None:
+    """Return how often people ordered two answers the same way again; None where no two answers were told apart.
+
+    Args:
+        twice: first rankings, and the ranks that the same answers got the second time. Two that tied the first time do
+            not count; a tie the second time counts half, as equal rewards do in accuracy.
+    """
+    if not (untied := [(first, second) for first, second in twice if len(set(first.ranks)) > 1]):
+        return None
+    firsts, seconds = zip(*untied, strict=True)
+    return _agreement(count_pairs(firsts, [-rank for second in seconds for rank in second]))
+
+
+def rater_agreement(rankings: Sequence[Ranking]) -> Agreement | None:
+    """Return how well the raters of each prompt agree; None where no two share a pair that both order.
+
+    The share is of the pairs untied for both of two raters: the accuracy of a model that is as good as another rater.
+    """
+    by_prompt: dict[str, list[Ranking]] = defaultdict(list)
+    for ranking in rankings:
+        if ranking.rater:
+            by_prompt[ranking.key].append(ranking)
+    counts, shared = [], []
+    for of_prompt in by_prompt.values():
+        others = [(left, right) for left, right in combinations(of_prompt, 2) if left.rater != right.rater]
+        alike, pairs = np.sum([_count_alike(left, right) for left, right in others] or [(0, 0)], axis=0)
+        if pairs:
+            counts.append((alike, pairs))
+            shared += of_prompt
+    return _agreement(PairCounts(*np.array(counts, dtype=float).T), _alpha(shared)) if counts else None
+
+
+def _agreement(counts: PairCounts, alpha: float | None = None) -> Agreement:
+    interval = bootstrap_interval(counts.right, counts.pairs)
+    return Agreement(len(counts.pairs), int(counts.pairs.sum()), counts.accuracy(), interval, alpha)
+
+
+def _count_alike(left: Ranking, right: Ranking) -> tuple[int, int]:
+    """Return how many pairs of shared answers both order alike, and how many both order."""
+    ranks, others = (dict(zip(side.answers, side.ranks, strict=True)) for side in (left, right))
+    pairs = combinations([answer for answer in ranks if answer in others], 2)
+    signs = [np.sign(ranks[a] - ranks[b]) * np.sign(others[a] - others[b]) for a, b in pairs]
+    return signs.count(1), signs.count(1) + signs.count(-1)
+
+
+def _alpha(rankings: Sequence[Ranking]) -> float | None:
+    """Return Krippendorff's alpha of the places of the answers that at least two raters of their prompt share.
+
+    None where every shared answer has the same rank.
+    """
+    cells = [(r.key, r.rater, *pair) for r in rankings for pair in zip(r.answers, r.ranks, strict=True)]
+    rows = pd.DataFrame(cells, columns=["prompt", "rater", "answer", "rank"])
+    rows = rows.drop_duplicates(["prompt", "rater", "answer"])
+    rows = rows[rows.groupby(["prompt", "answer"])["rater"].transform("size") > 1]
+    places = rows.groupby(["prompt", "rater"])["rank"].rank()  # from 1, ties their mean
+    counts = pd.crosstab([rows["prompt"], rows["answer"]], places).to_numpy()
+    return ordinal_alpha(counts) if counts.shape[1] > 1 else None
+
+
+def ordinal_alpha(counts: np.ndarray) -> float:
+    """Return Krippendorff's alpha for ordinal values (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").
+
+    Args:
+        counts: how many raters gave each unit each value, the values in their order: shape (units, values).
+
+    >>> round(ordinal_alpha(np.array([[2, 0, 0], [0, 2, 0], [0, 1, 1]])), 3)
+    0.778
+    """
+    counts = counts[counts.sum(axis=1) > 1]  # one value alone says nothing
+    weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
+    pairs = counts.T @ weighted - np.diag(weighted.sum(axis=0))  # how often each two values meet in a unit
+    of_value = pairs.sum(axis=0)
+    middle = of_value.cumsum() - of_value / 2  # of the places that a value's raters take when all are put in order
+    distance = (middle[:, None] - middle[None, :]) ** 2
+    return float(1 - (of_value.sum() - 1) * (pairs * distance).sum() / (np.outer(of_value, of_value) * distance).sum())
+
+
+def rankings_to_judge_by(
+    items: Sequence[Comparison], roles: Roles, was_seen: Callable[[str], bool]
+) -> tuple[list[Ranking], list[str]]:
+    """Return the rankings of prompts that a model was not trained on, and sentences on what else there is.
+
+    Args:
+        was_seen: whether the model was trained on a prompt.
+    """
+    gathered, kept, seen, notes = gather(items, roles), list[Ranking](), set[str](), list[str]()
+    for ranking in gathered.rankings:
+        if was_seen(ranking.prompt):
+            seen.add(ranking.key)
+            continue
+        if (count := len(ranking.answers)) > MOST_ANSWERS:
+            of = f"{count:,} answers to {shorten(ranking.prompt)}"
+            notes.append(f"judged by {MOST_ANSWERS:,} of the {of}, drawn at random")
+            drawn = random.Random(0).sample(list(zip(ranking.answers, ranking.ranks, strict=True)), MOST_ANSWERS)
+            ranking = replace(ranking, answers=[answer for answer, _ in drawn], ranks=[rank for _, rank in drawn])
+        kept.append(ranking)
+    left_out = [f"{counted(count, 'record or ranking')} with {why}" for why, count in gathered.left_out.most_common()]
+    left_out += [f"{counted(gathered.unranked, 'answer')} without a rank or score"] * bool(gathered.unranked)
+    left_out += [f"{counted(len(seen), 'prompt')} that the model was trained on"] * bool(seen)
+    notes += [f"scored, but not judged: {', '.join(left_out)}"] * bool(left_out)
+    if not kept:
+        need = "need a prompt that the model was not trained on, with two answers of different ranks"
+        notes.append(f"no agreement table: {need}")
+    return kept, notes

@@ -15,10 +15,9 @@ import seaborn as sns
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import Evaluation
 from preference.evaluation.learning_curve import LearningCurve, Measured
-from preference.evaluation.metrics import by_ranking
+from preference.evaluation.metrics import Agreement, by_ranking
 from preference.statistics import bootstrap_interval
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
@@ -28,16 +27,13 @@ NEAR = 0.1  # a mark further below everything else would make the rest small
 
 
 def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> None:
-    """Draw the rewards of a part's answers to `path` (the format follows the extension).
+    """Draw the rewards of a part's answers to `path`: bars below their prompts, and a histogram stacked by true rank.
 
-    The left panel has a bar for each answer, below its prompt and sorted by true rank. The right panel is a histogram
-    of all rewards, stacked by true rank. Colours run from dark (best) to light, which stays readable in grey.
+    The format follows the extension. Colours run from dark (best) to light, which stays readable in grey.
     """
     ranks = [rank for ranking in evaluation.rankings for rank in ranking.ranks]
-    levels = sorted(set(ranks))
-    shown = max(
-        1, int(np.searchsorted(np.cumsum([len(r.answers) for r in evaluation.rankings]), MOST_ANSWERS, "right"))
-    )
+    levels, ends = sorted(set(ranks)), np.cumsum([len(ranking.answers) for ranking in evaluation.rankings])
+    shown = max(1, int(np.searchsorted(ends, MOST_ANSWERS, "right")))
     rows = _rows(evaluation, shown)
     warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
     sns.set_theme(style="whitegrid", font_scale=0.85)
@@ -59,18 +55,9 @@ def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> Non
     handles[0].set_label(f"rank {levels[0]} (best)")
     figure.legend(handles=handles, title="true rank", loc="outside lower center", ncols=12, frameon=False)
 
-    bins = int(np.clip(1.5 * np.sqrt(len(ranks)), 8, 40))
-    bars["hue_order"] = levels[::-1]
-    sns.histplot(
-        x=np.asarray(evaluation.rewards, float),
-        hue=ranks,
-        multiple="stack",
-        bins=bins,
-        alpha=1,
-        legend=False,
-        ax=right,
-        **bars,
-    )
+    bars |= {"hue_order": levels[::-1], "bins": int(np.clip(1.5 * np.sqrt(len(ranks)), 8, 40)), "alpha": 1}
+    rewards = np.asarray(evaluation.rewards, float)
+    sns.histplot(x=rewards, hue=ranks, multiple="stack", legend=False, ax=right, **bars)
     right.yaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_title("Scores by true rank", loc="left", fontweight="bold")
     right.set(xlabel="score (reward)", ylabel="answers")
@@ -96,17 +83,15 @@ def _wrap(text: str, lines: int) -> str:
 
 
 def plot_learning_curve(
-    measured: Measured, curve: LearningCurve, evaluation: Evaluation, path: Path, *, again: RaterAgreement | None = None
+    measured: Measured, curve: LearningCurve, evaluation: Evaluation, path: Path, *, again: Agreement | None = None
 ) -> None:
     """Draw the accuracy over the number of ranked prompts: measured with 95 % intervals, expected with an 80 % band.
 
     Args:
         again: how well the person agrees with themselves: a line beside it, as are the length rules and the raters.
     """
-    marks = {
-        "longest answer is best": evaluation.longest.pairwise_accuracy,
-        "shortest answer is best": evaluation.shortest.pairwise_accuracy,
-    }
+    rules = {"longest answer is best": evaluation.longest, "shortest answer is best": evaluation.shortest}
+    marks = {name: rule.pairwise_accuracy for name, rule in rules.items()}
     people = {"yourself, shown prompts again": again, "two raters agree": evaluation.raters}
     marks |= {name: agreement.share for name, agreement in people.items() if agreement}
     prompts, sizes, accuracies = evaluation.metrics.prompts, measured.sizes, measured.accuracies()
@@ -139,8 +124,7 @@ def plot_learning_curve(
     axis.set(xlabel="ranked prompts given to a training (logarithmic)", ylabel="pairwise accuracy on unseen prompts")
     axis.set_title("Would more rankings help?", loc="left", fontweight="bold")
     handles, labels = axis.get_legend_handles_labels()  # what was measured comes last
-    figure.legend(
-        handles[-1:] + handles[:-1], labels[-1:] + labels[:-1], loc="outside lower center", ncols=2, frameon=False
-    )
+    handles, labels = (items[-1:] + items[:-1] for items in (handles, labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""metrics.json: what a model's folder says of the model to programs. Only this module knows its keys."""
+"""metrics.json: what a model's folder says of the model to programs, its odds among it."""
 
 import json
 from collections.abc import Sequence
@@ -7,40 +7,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from preference.evaluation.calibration import win_probability
+from scipy.special import expit
 
 FILE = "metrics.json"
 WRITER = "reward_model_trainer.py"
+LEAST_PROMPTS = 10  # unseen; of fewer, a temperature says nothing
+TEMPERATURES = (0.01, 100.0)  # the range in which one is looked for
 
 
 @dataclass(frozen=True)
-class Odds:
-    """P(A preferred to B) = sigmoid((reward A − reward B) / temperature), and the expected calibration error without
-    and with it."""
+class Calibration:
+    """P(A preferred to B) = sigmoid((reward A − reward B) / temperature), and its expected calibration error."""
 
     temperature: float
-    error_before: float | None = None
-    error_after: float | None = None
+    error_before: float | None = None  # without a temperature: 1.0
+    error_after: float | None = None  # with temperatures that were fitted on other prompts
     pairs: int = 0
     prompts: int = 0
     fitted_on: str = ""
 
+    def in_words(self, prompts: int) -> str:
+        """Return one sentence on the odds, of `prompts` unseen prompts."""
+        if reason := why_no_odds(self.temperature, prompts):
+            return f"No odds: {reason}."
+        errors = f"{self.error_before:.3f} before, {self.error_after:.3f} after temperature scaling"
+        return f"P(preferred) = sigmoid(margin / {self.temperature:.2f}); expected calibration error {errors}"
 
-@dataclass(frozen=True)
-class DataRecord:
-    """What the model was trained and tested on."""
 
-    path: str
-    rows: int
-    prompts: int
-    training_prompts: int
-    raters: int  # who ranked the same answers
-    left_out: int  # prompts
-    duplicate_rows: int
-    sha256: str
-    test_path: str | None
-    test_sha256: str | None
+def why_no_odds(temperature: float, prompts: int) -> str:
+    """Return why a temperature that was fitted on `prompts` unseen prompts gives no odds, or "" where it does.
+
+    >>> why_no_odds(0.8, prompts=4)
+    'need at least 10 prompts, have 4'
+    """
+    if prompts < LEAST_PROMPTS:
+        return f"need at least {LEAST_PROMPTS} prompts, have {prompts}"
+    if 2 * TEMPERATURES[0] <= temperature <= TEMPERATURES[1] / 2:  # else it was not found: the range stopped it
+        return ""
+    return f"so {'few' if temperature < 1 else 'many'} pairs are ordered wrongly that no temperature fits"
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,18 @@ class Record:
     """The entries of metrics.json. What nobody kept from a model, or could not find out, is None.
 
     Attributes:
+        data: what the model was trained and tested on; its `raters` ranked the same answers.
         training: `Trained.record`.
-        validation, test: `Metrics` and `RewardSpread` of that part of the unseen prompts; cross_validation: of a
-            review, with its `folds`.
+        validation, test: `Metrics` and spread of that part of the unseen prompts; cross_validation: of a review, with
+            its `folds`.
         baselines: part -> what `longest_answer` and `shortest_answer` get there.
         no_odds: why there is no `calibration`.
         reward_quantiles: the 0th to 100th percentile of the rewards of `reward_quantiles_answers` training answers.
         seen_prompts: digests of the prompts that the model, and the one that it started from, was trained on.
+        files: those that the trainer wrote into the folder.
     """
 
-    data: DataRecord | None = None
+    data: dict[str, Any] | None = None
     base_model: dict[str, str] = field(default_factory=dict)  # asked, used, source
     training: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] | None = None
@@ -67,7 +73,7 @@ class Record:
     rater_agreement: dict[str, Any] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
     verdict: str = ""
-    calibration: Odds | None = None
+    calibration: Calibration | None = None
     no_odds: str | None = None
     reward_quantiles: list[float] | None = None
     reward_quantiles_answers: int = 0
@@ -75,7 +81,7 @@ class Record:
     seen_prompts: list[str] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     written_by: str = ""  # WRITER
-    files: list[str] = field(default_factory=list)  # that the trainer wrote into the folder
+    files: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -91,41 +97,36 @@ class Record:
         return np.rint(np.interp(rewards, self.reward_quantiles, np.arange(101))).astype(int).tolist()
 
     def probability(self, margin: float) -> float | None:
-        """Return the probability that a person prefers the answer whose reward is higher by `margin`."""
-        return win_probability(margin, self.calibration.temperature) if self.calibration else None
+        """Return the probability that a person prefers the answer whose reward is higher by `margin`.
+
+        >>> round(Record(calibration=Calibration(temperature=0.8)).probability(1.0), 2)
+        0.78
+        """
+        return float(expit(margin / self.calibration.temperature)) if self.calibration else None
 
 
 def read_record(folder: str | Path) -> Record:
-    """Read of a model's metrics.json what programs ask for: its base, odds, quantiles, prompts that it has seen, and
-    files.
-
-    What is missing or damaged is as `Record` has it without a file.
-    """
+    """Read of a model's metrics.json what programs ask for; what is missing or damaged is as `Record` has it."""
     try:
         found = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict):
-        return Record()
-    base, no_odds, seen = found.get("base_model"), found.get("no_odds"), found.get("seen_prompts")
-    files = found.get("files")
+    known = found if isinstance(found, dict) else {}
+
+    def entry(name: str, kind: type) -> Any:
+        return known[name] if isinstance(known.get(name), kind) else kind()
+
+    seen, temperature = known.get("seen_prompts"), entry("calibration", dict).get("temperature")
+    fits = isinstance(temperature, (int, float)) and np.isfinite(temperature) and temperature > 0
     return Record(
-        base_model={name: text for name, text in base.items() if isinstance(text, str)}
-        if isinstance(base, dict)
-        else {},
-        calibration=_odds(found.get("calibration")),
-        no_odds=no_odds if isinstance(no_odds, str) else None,
-        reward_quantiles=_quantiles(found.get("reward_quantiles")),
+        base_model={name: text for name, text in entry("base_model", dict).items() if isinstance(text, str)},
+        calibration=Calibration(float(temperature)) if fits else None,
+        no_odds=entry("no_odds", str) or None,
+        reward_quantiles=_quantiles(known.get("reward_quantiles")),
         seen_prompts=seen if isinstance(seen, list) and all(isinstance(digest, str) for digest in seen) else None,
-        written_by=str(found.get("written_by")),
-        files=files if isinstance(files, list) else [],
+        written_by=entry("written_by", str),
+        files=entry("files", list),
     )
-
-
-def _odds(value: object) -> Odds | None:
-    temperature = value.get("temperature") if isinstance(value, dict) else None
-    right = isinstance(temperature, (int, float)) and np.isfinite(temperature) and temperature > 0
-    return Odds(float(temperature)) if right else None  # type: ignore[arg-type]
 
 
 def _quantiles(value: object) -> list[float] | None:

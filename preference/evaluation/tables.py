@@ -9,22 +9,18 @@ from rich.text import Text
 
 from preference.console import fitted, make_console, say, width
 from preference.data.rankings import Ranking
-from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import UNSEEN, Evaluation
-from preference.evaluation.metrics import Metrics, by_ranking, predicted_ranks
+from preference.evaluation.metrics import Agreement, Metrics, by_ranking, predicted_ranks
 from preference.wording import counted, name_some, shorten
 
 MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
 LABELS_WIDTH, CELL_WIDTH, GAP = 33, 20, 3  # columns in the table of agreement
 
 
-def print_report(
-    evaluations: Sequence[Evaluation], *, answers: bool = True, again: RaterAgreement | None = None
-) -> None:
-    """Print the rewards of the first part's answers, the metrics of all parts, the checks and the verdict.
+def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, again: Agreement | None = None) -> None:
+    """Print the rewards of the first part's answers, if wanted, the metrics of all parts, the checks and the verdict.
 
     Args:
-        answers: False leaves the answers out.
         again: see `agreement_table`.
     """
     first = evaluations[0]
@@ -36,27 +32,22 @@ def print_report(
         say()
         make_console().print(agreement_table(columns, again=again))
     for e in evaluations:
-        spread = e.spread
-        say(
-            f"{e.part} scores: range {spread.reward_min:+.2f} to {spread.reward_max:+.2f},"
-            f" mean {spread.reward_mean:+.2f}, standard deviation {spread.reward_std:.2f}",
-            hanging=2,
-        )
+        low, high, mean, deviation = (e.spread[f"reward_{name}"] for name in ("min", "max", "mean", "std"))
+        ends = f"range {low:+.2f} to {high:+.2f}"
+        say(f"{e.part} scores: {ends}, mean {mean:+.2f}, standard deviation {deviation:.2f}", hanging=2)
     for check in first.checks:
         say(f"{check.result:>12}  {check.name}: {check.evidence}", hanging=14)
     say(f"\n{first.verdict}")
 
 
-def agreement_table(unseen: Sequence[Evaluation], *, again: RaterAgreement | None = None) -> Table:
+def agreement_table(unseen: Sequence[Evaluation], *, again: Agreement | None = None) -> Table:
     """Return a table of the metrics of the unseen parts, a column each, beside the length baselines.
 
     Args:
         again: how well the person agrees with themselves, where prompts were shown twice.
     """
-    table = Table(
-        title="Agreement with the rankings", box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False
-    )
-    table.add_column("")
+    title = "Agreement with the rankings"
+    table = Table("", title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False)
     headers = [f"{e.part} ({counted(e.metrics.prompts, 'prompt')})" for e in unseen]
     narrow = LABELS_WIDTH + sum(GAP + max(CELL_WIDTH, len(header)) for header in headers) > width()
     for header in headers:
@@ -65,13 +56,13 @@ def agreement_table(unseen: Sequence[Evaluation], *, again: RaterAgreement | Non
     def row(name: str, cell: Callable[[Evaluation], str]) -> None:
         table.add_row(Text(name), *(Text(cell(e)) for e in unseen))
 
-    row("pairwise accuracy [95 % interval]", lambda e: _accuracy(e.metrics))
-    row("  longest answer is best", lambda e: _accuracy(e.longest))
-    row("  shortest answer is best", lambda e: _accuracy(e.shortest))
+    row("pairwise accuracy [95 % interval]", lambda e: _share(e.metrics))
+    row("  longest answer is best", lambda e: _share(e.longest))
+    row("  shortest answer is best", lambda e: _share(e.shortest))
     if again:
-        row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _agreement(again))
+        row(f"  yourself, shown {counted(again.prompts, 'prompt')} again", lambda e: _share(again))
     if any(e.raters for e in unseen):
-        row("  two raters agree", lambda e: _agreement(e.raters))
+        row("  two raters agree", lambda e: _share(e.raters))
         row("  Krippendorff's alpha", lambda e: _number(e.raters.alpha if e.raters else None))
     row("length-controlled accuracy", lambda e: _number(e.metrics.length_controlled_accuracy))
     row("Kendall tau", lambda e: _number(e.metrics.kendall_tau))
@@ -80,16 +71,13 @@ def agreement_table(unseen: Sequence[Evaluation], *, again: RaterAgreement | Non
     return table
 
 
-def _accuracy(metrics: Metrics) -> str:
-    return _share(metrics.pairwise_accuracy, metrics.pairwise_accuracy_95, metrics.prompts)
-
-
-def _agreement(agreement: RaterAgreement | None) -> str:
-    return _share(agreement.share, agreement.interval, agreement.prompts) if agreement else "–"
-
-
-def _share(share: float, interval: tuple[float, float], prompts: int) -> str:
-    return f"{share:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if prompts > 1 else "")  # one has no spread
+def _share(found: Metrics | Agreement | None) -> str:
+    if isinstance(found, Metrics):
+        found = Agreement(found.prompts, found.pairs, found.pairwise_accuracy, found.pairwise_accuracy_95)
+    if found is None:
+        return "–"
+    low, high = found.interval
+    return f"{found.share:.3f}" + (f" [{low:.3f}, {high:.3f}]" if found.prompts > 1 else "")  # one has no spread
 
 
 def _number(value: float | None) -> str:
@@ -123,15 +111,10 @@ def print_answers(evaluation: Evaluation, most: int) -> None:
 def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> None:
     """Warn of the rankings at `positions`, which look reversed."""
     if positions:
-        names = [
-            shorten(rankings[i].prompt) + (f" ({shorten(rankings[i].apart)})" if rankings[i].apart else "")
-            for i in positions
-        ]
-        those, verb = (
-            f"{len(positions)} of {counted(len(rankings), 'ranking')}",
-            "looks" if len(positions) == 1 else "look",
-        )
-        say(f"warning: {those} {verb} reversed (1 must be the best answer): {name_some(names)}\n")
+        found = [rankings[i] for i in positions]
+        names = [shorten(r.prompt) + (f" ({shorten(r.apart)})" if r.apart else "") for r in found]
+        those = f"{len(found)} of {counted(len(rankings), 'ranking')} look{'s' if len(found) == 1 else ''} reversed"
+        say(f"warning: {those} (1 must be the best answer): {name_some(names)}\n")
 
 
 def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:

@@ -20,8 +20,8 @@ import torch
 from preference.data.rankings import Key, Ranking, read_rankings
 from preference.data.splits import folds_by_prompt
 from preference.errors import InputError
-from preference.evaluation.disputes import disputes_of
 from preference.evaluation.metrics import answer_lengths, count_pairs, split_rewards
+from preference.evaluation.odds import disputes_of
 from preference.machine import choose_precision
 from preference.model.base_models import REWARD_MODEL_DEFAULT, BaseModelError, find_base_model
 from preference.model.encoding import encode_pairs

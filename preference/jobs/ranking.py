@@ -25,7 +25,7 @@ from preference.errors import InputError
 from preference.machine import avoid_busy_waiting
 from preference.model.base_models import find_base_model
 from preference.ranking.growing import GrowingModel
-from preference.ranking.log import Event, RankingLog, agreement_of, shown_twice
+from preference.ranking.log import Event, RankingLog
 from preference.ranking.loop import GUIDELINES, Loop
 from preference.ranking.session import AgainSession, Outcome, RankingSession, Session, read_review
 from preference.ranking.store import RankingStore
@@ -234,8 +234,9 @@ def lead(session: Session, loop: Loop) -> Loop:
 
 def print_agreement(log: RankingLog) -> None:
     """Say how well the person agrees with themselves, where prompts were shown twice."""
-    twice = shown_twice(log.events)
-    if twice and (agreement := agreement_of(twice)):
+    from preference.evaluation.metrics import self_agreement
+
+    if agreement := self_agreement(log.shown_twice()):
         low, high = agreement.interval
         share = f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order"
         prompts = counted(agreement.prompts, "prompt")

@@ -11,15 +11,15 @@ from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.tables import read_table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
-from preference.evaluation.agreement import RaterAgreement
-from preference.evaluation.calibration import why_no_odds
-from preference.evaluation.disputes import ADDED, chance_disputes, disputes_of, find_reversed, review_csv
 from preference.evaluation.learning_curve import describe_gain, fit_curve
+from preference.evaluation.metrics import Agreement, self_agreement
+from preference.evaluation.odds import ADDED, chance_disputes, disputes_of, find_reversed, review_csv
 from preference.evaluation.plots import PICTURES, plot_learning_curve
+from preference.evaluation.record import why_no_odds
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, find_base_model
-from preference.ranking.log import self_agreement
+from preference.ranking.log import RankingLog
 from preference.scripts import command_line
 from preference.training.batching import encode_rankings, warn_of_cut_answers
 from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states
@@ -51,9 +51,8 @@ def review_rankings(
     """
     read = read_data(files, draws=learning_curve)
     rankings, log = read.rankings, files.log or Path(files.data).with_name("ranking_log.jsonl")
-    again = None
-    if found := self_agreement(log, rankings, data=files.data):
-        again = RaterAgreement(found.prompts, found.pairs, found.share, found.interval, alpha=None)
+    twice, known = RankingLog(log, files.data).shown_twice(), {ranking.key for ranking in rankings}
+    again = self_agreement([(first, second) for first, second in twice if first.key in known])
     base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
     check_unseen(rankings, base)
@@ -125,7 +124,7 @@ def read_answers(
 
 def draw_curve(
     files: ReviewFiles, states: np.ndarray, review: Review, settings: TrainingSettings, output: np.ndarray | None,
-    again: RaterAgreement | None,
+    again: Agreement | None,
 ) -> None:  # fmt: skip
     """Measure the learning curve, draw it, and say what it means."""
     evaluation, prompts = review.evaluation, review.evaluation.metrics.prompts

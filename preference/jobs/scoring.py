@@ -20,9 +20,8 @@ from preference.data.table_writing import STREAM, write_table
 from preference.data.tables import Table, kind_of, read_table
 from preference.durable_files import prepare_file
 from preference.errors import InputError
-from preference.evaluation.agreement import rankings_to_judge_by
 from preference.evaluation.evaluation import evaluate
-from preference.evaluation.metrics import rank_within
+from preference.evaluation.metrics import rank_within, rankings_to_judge_by
 from preference.evaluation.record import Record, read_record
 from preference.evaluation.tables import print_report
 from preference.wording import counted, name_some, plain, shorten

@@ -4,13 +4,12 @@ import datetime
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 
 from preference.data.rankings import Key, Ranking
-from preference.data.splits import prompt_key
 from preference.data.tables import read_table
 from preference.durable_files import append_durably
 from preference.errors import InputError
@@ -72,6 +71,8 @@ class RankingLog:
         self.events: list[Event] = []
         self.undoable: list[Event] = []
         self.looked_at: list[Event] = []
+        self._compared: set[str] = set()  # prompts of which the person has seen the models' order
+        self._informed: set[Event] = set()  # what was ranked after that
         self.screens: defaultdict[Key, list[list[str]]] = defaultdict(list)
         for event in read_log(path):
             if event.data == self.data:
@@ -81,6 +82,23 @@ class RankingLog:
     def standing(self) -> list[Event]:
         """The `ranked` events that were not undone."""
         return [event for event in self.undoable if event.kind == "ranked"]
+
+    def shown_twice(self) -> list[tuple[Ranking, list[int]]]:
+        """Return the ranking of each prompt that was shown twice at random, and the second ranks of its answers.
+
+        Rankings that were shown again because models dispute them are the doubtful ones, and after such a showing the
+        person knows the models' order, so that a later second showing says nothing either: both are left out.
+        """
+        standing = self.standing
+        first = {event.prompt: event for event in standing if not event.recheck}
+        pairs = [
+            (first.get(event.prompt), event) for event in standing if event.recheck and event not in self._informed
+        ]
+        return [
+            (Ranking(once.prompt, list(once.answers), list(once.ranks)), [again.rank_of[a] for a in once.answers])
+            for once, again in pairs
+            if once and set(once.answers) == set(again.answers)
+        ]
 
     def add(self, kind: str, key: Key, **values) -> Event:
         """Append an event and return it; it is on the disk then."""
@@ -97,8 +115,12 @@ class RankingLog:
             self.screens[event.key].append(list(event.answers))
         elif event.kind in ("ranked", "discarded"):
             self.undoable.append(event)
+            if event.prompt in self._compared:
+                self._informed.add(event)
         elif event.kind in ("reranked", "kept"):
             self.looked_at.append(event)
+            if event.kind == "reranked":
+                self._compared.add(event.prompt)
         elif event.kind in ("undone", "restored"):
             drop_undone(self.undoable if event.kind == "undone" else self.looked_at, event)
 
@@ -145,75 +167,6 @@ def drop_undone(undoable: list[Event], undone: Event) -> None:
         if undoable[i].key == undone.key:
             del undoable[i]
             return
-
-
-@dataclass(frozen=True)
-class SelfAgreement:
-    """How often a person ordered two answers the same way again: the most that a model of this person can reach.
-
-    Attributes:
-        prompts: how many were shown twice.
-        pairs: their pairs of answers that did not tie the first time.
-        share: of these, the ones in the same order the second time; a tie then counts half, as equal rewards do in
-            accuracy.
-        interval: of the share, 95 % (see `bootstrap_interval`).
-    """
-
-    prompts: int
-    pairs: int
-    share: float
-    interval: tuple[float, float]
-
-
-def self_agreement(log: Path, rankings: Sequence[Ranking], *, data: str | Path) -> SelfAgreement | None:
-    """Return the agreement on the prompts of `rankings`, from `data`, that were shown twice; None without any."""
-    prompts, name = {ranking.key for ranking in rankings}, name_in_log(log, data)
-    twice = shown_twice(event for event in read_log(log) if event.data == name)
-    return agreement_of([pair for pair in twice if prompt_key(pair[0].prompt) in prompts])
-
-
-def agreement_of(twice: Sequence[tuple[Event, Event]]) -> SelfAgreement | None:
-    """Return the agreement between first and second rankings; None where no two answers were told apart."""
-    import numpy as np
-
-    from preference.statistics import bootstrap_interval
-
-    counted = [same_and_pairs for pair in twice if (same_and_pairs := same_order(*pair))[1]]
-    if not counted:
-        return None
-    same, pairs = np.array(counted).T
-    return SelfAgreement(len(pairs), int(pairs.sum()), float(same.sum() / pairs.sum()), bootstrap_interval(same, pairs))
-
-
-def shown_twice(events: Iterable[Event]) -> list[tuple[Event, Event]]:
-    """Return the two `ranked` events of each prompt that was shown twice at random, from one CSV's events.
-
-    Rankings that were shown again because models dispute them are the doubtful ones, and after such a showing the
-    person has seen the models' order, so that a later second showing of that prompt says nothing either: both are left
-    out.
-    """
-    standing: list[Event] = []
-    disputed, knew = set(), set()  # prompts of which the person has seen the models' order; rankings of such
-    for event in events:
-        if event.kind in ("ranked", "discarded"):
-            standing.append(event)
-            knew |= {event} if event.prompt in disputed else set()
-        elif event.kind == "undone":
-            drop_undone(standing, event)
-        elif event.kind == "reranked":
-            disputed.add(event.prompt)
-    ranked = [event for event in standing if event.kind == "ranked"]
-    first = {event.prompt: event for event in ranked if not event.recheck}
-    second = [event for event in ranked if event.recheck and event.prompt in first and event not in knew]
-    pairs = [(first[event.prompt], event) for event in second]
-    return [pair for pair in pairs if set(pair[0].answers) == set(pair[1].answers)]
-
-
-def same_order(first: Event, second: Event) -> tuple[float, int]:
-    """Return how many pairs untied in `first` have the same order in `second` (a tie counts half), and their number."""
-    again, pairs = second.rank_of, combinations(zip(first.answers, first.ranks, strict=True), 2)
-    signs = [(again[a] - again[b]) * (rank - other) for (a, rank), (b, other) in pairs if rank != other]
-    return sum(0.5 if sign == 0 else float(sign > 0) for sign in signs), len(signs)
 
 
 def disagreement(ranks: Sequence[int], other: Sequence[int]) -> float:

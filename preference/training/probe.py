@@ -12,10 +12,11 @@ import torch
 
 from preference.data.rankings import Ranking
 from preference.data.splits import Fold, folds_by_prompt
-from preference.evaluation.calibration import Calibration, calibrate
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.learning_curve import Measured
 from preference.evaluation.metrics import count_pairs, pair_margins, split_rewards
+from preference.evaluation.odds import calibrate
+from preference.evaluation.record import Calibration
 from preference.machine import one_thread
 from preference.training.objectives import LOSSES, pad_rankings
 

@@ -5,7 +5,7 @@ import importlib.metadata
 import platform
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ import torch
 from preference.data.rankings import Ranking, Rankings
 from preference.data.splits import prompt_digest, prompt_key
 from preference.data.table_writing import format_rows
-from preference.evaluation.calibration import LEAST_PROMPTS, calibrate, why_no_odds
 from preference.evaluation.evaluation import UNSEEN, Evaluation, compare
 from preference.evaluation.metrics import pair_margins, predicted_ranks, split_rewards
-from preference.evaluation.record import DataRecord, Odds, Record, read_record
+from preference.evaluation.odds import calibrate
+from preference.evaluation.record import LEAST_PROMPTS, Calibration, Record, read_record, why_no_odds
 from preference.training.probe import Review
 from preference.training.train import Trained
 from preference.wording import counted, shorten
@@ -80,7 +80,7 @@ def judged_by(report: Report) -> str:
     return f"Judged by the {counted(first.metrics.prompts, f'{first.part} prompt')} {example}."
 
 
-def find_calibration(report: Report) -> tuple[Odds | None, str]:
+def find_calibration(report: Report) -> tuple[Calibration | None, str]:
     """Return the odds, of the review or of unseen parts where these have more prompts; or None and why."""
     review, kept = report.review, [e for e in report.evaluations if e.unseen]
     if review and review.evaluation.metrics.prompts >= sum(e.metrics.prompts for e in kept):
@@ -96,7 +96,7 @@ def find_calibration(report: Report) -> tuple[Odds | None, str]:
         margins = [np.concatenate(parts) for parts in by_prompt.values()]
         fitted = calibrate([np.concatenate(margins[number::_PARTS]) for number in range(_PARTS)])
     why = why_no_odds(fitted.temperature, prompts)
-    return (None, why) if why else (Odds(**vars(fitted), prompts=prompts, fitted_on=fitted_on), "")
+    return (None, why) if why else (replace(fitted, prompts=prompts, fitted_on=fitted_on), "")
 
 
 def reward_quantiles(report: Report) -> tuple[list[float], int]:
@@ -118,13 +118,13 @@ def reward_quantiles(report: Report) -> tuple[list[float], int]:
 def make_record(report: Report) -> Record:
     """Return what `metrics.json` is to hold; of the prompts that the model was trained on it keeps digests."""
     data, tests, trained, review = report.data, report.tests, report.trained, report.review
-    metrics = {e.part: asdict(e.metrics) | asdict(e.spread) for e in report.unseen}
+    metrics = {e.part: asdict(e.metrics) | e.spread for e in report.unseen}
     shared = {r.key for r in data.rankings} & {r.key for r in tests.rankings} if tests else set()
     training = {prompt_digest(ranking.prompt) for ranking in report.training_part}
     quantiles, scored = reward_quantiles(report)
     odds, no_odds = find_calibration(report)
     return Record(
-        data=DataRecord(
+        data=dict(
             path=data.path, rows=data.rows, prompts=len(data.prompts), training_prompts=len(training),
             raters=count_raters(data.rankings), left_out=len(data.left_out_prompts) + len(shared),
             duplicate_rows=len(data.duplicate_rows), sha256=data.sha256,

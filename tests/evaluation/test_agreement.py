@@ -8,8 +8,8 @@ from known_formats import KNOWN, write
 from preference.data.answers import read_answers
 from preference.data.rankings import Ranking
 from preference.data.tables import read_table
-from preference.evaluation.agreement import ordinal_alpha, rankings_to_judge_by, rater_agreement
 from preference.evaluation.evaluation import evaluate
+from preference.evaluation.metrics import ordinal_alpha, rankings_to_judge_by, rater_agreement
 
 
 def test_rankings_without_shared_answers_say_nothing():

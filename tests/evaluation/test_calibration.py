@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from preference.evaluation.calibration import Calibration, calibrate, calibration_error, fit_temperature, why_no_odds
+from preference.evaluation.odds import calibrate, calibration_error, fit_temperature
+from preference.evaluation.record import Calibration, why_no_odds
 
 
 def margins_of(temperature: float, pairs: int, seed: int = 0) -> np.ndarray:

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from conftest import read_csv, run_script
+from scipy.special import expit
 
 from preference.data.rankings import Ranking
 from preference.data.table_writing import format_rows
-from preference.evaluation.calibration import win_probability
-from preference.evaluation.disputes import chance_disputes, disputes_of, find_reversed
+from preference.evaluation.odds import chance_disputes, disputes_of, find_reversed
 
 ABC = Ranking("p", ["a", "b", "c"], [1, 2, 2])
 
@@ -48,7 +48,7 @@ def test_chance_follows_the_odds_and_keeps_ties():
     pairs = [Ranking(f"p{i}", ["a", "b"], [1, 2]) for i in range(100)]
     drawn = chance_disputes(pairs, np.array([0.0, 1.0] * 100), 0.5)
     assert drawn.shape == (200, 100) and set(drawn.ravel()) == {0.0, 1.0}
-    assert drawn.mean() == pytest.approx(1 - win_probability(1.0, 0.5), abs=0.01)
+    assert drawn.mean() == pytest.approx(1 - expit(1.0 / 0.5), abs=0.01)
     worst_alone = Ranking("p", ["a", "b", "c"], [1, 1, 2])
     assert set(chance_disputes([worst_alone], np.array([0.0, 1.0, 3.0]), 1.0).ravel()) == {0, 1, 2 + 3}
 

@@ -28,9 +28,9 @@ def test_pairs_by_hand_with_ties_and_equal_rewards():
 
 def test_margin_and_range():
     spread = measure_spread([ABC], [3.0, 1.0, 0.0])
-    assert spread.mean_margin == pytest.approx((2 + 3 + 1) / 3)
-    assert (spread.reward_min, spread.reward_max) == (0, 3)
-    assert spread.reward_std == pytest.approx(np.std([3, 1, 0]))
+    assert spread["mean_margin"] == pytest.approx((2 + 3 + 1) / 3)
+    assert (spread["reward_min"], spread["reward_max"]) == (0, 3)
+    assert spread["reward_std"] == pytest.approx(np.std([3, 1, 0]))
 
 
 def test_length_controlled_accuracy():

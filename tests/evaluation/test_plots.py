@@ -6,9 +6,9 @@ import pytest
 
 from preference.data.rankings import Ranking
 from preference.evaluation import plots
-from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import evaluate
 from preference.evaluation.learning_curve import Measured, fit_curve
+from preference.evaluation.metrics import Agreement
 from preference.evaluation.plots import MOST_ANSWERS, plot_learning_curve, plot_rewards
 
 
@@ -93,7 +93,7 @@ def test_the_marks_beside_the_curve_are_named_with_their_values(tmp_path, monkey
     monkeypatch.setattr(plots.plt, "close", figures.append)
     rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], rater=group) for i in range(6) for group in ("ann", "bob")]
     measured = Measured(np.array([2, 5]), np.full((6, 2), 2.0), np.full(6, 2.0))
-    again = RaterAgreement(prompts=3, pairs=3, share=0.95, interval=(0.5, 1.0), alpha=None)
+    again = Agreement(prompts=3, pairs=3, share=0.95, interval=(0.5, 1.0), alpha=None)
     evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))
     plot_learning_curve(measured, fit_curve(measured), evaluation, tmp_path / "curve.png", again=again)
     [legend] = figures[0].legends

@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from preference.data.rankings import Ranking
-from preference.evaluation.agreement import RaterAgreement
 from preference.evaluation.evaluation import evaluate
+from preference.evaluation.metrics import Agreement
 from preference.evaluation.tables import agreement_table, print_answers, print_disputes, print_report, print_reversed
 
 RANKINGS = [Ranking("p [bold]", ["worst", "best\x1b[31m"], [2, 1]), Ranking("q", ["x", "y"], [1, 2])]
@@ -24,7 +24,7 @@ LONG = [
 ]
 
 
-AGAIN = RaterAgreement(prompts=7, pairs=16, share=0.8125, interval=(0.7, 0.9), alpha=None)
+AGAIN = Agreement(prompts=7, pairs=16, share=0.8125, interval=(0.7, 0.9), alpha=None)
 
 
 def text_of(table) -> str:

@@ -14,7 +14,7 @@ from pseudo_terminal import Terminal, ranks_of, shown_answers
 from preference.data.rankings import Ranking, read_rankings, write_rankings
 from preference.data.table_writing import format_rows
 from preference.errors import InputError
-from preference.evaluation.disputes import review_csv
+from preference.evaluation.odds import review_csv
 from preference.ranking.session import AgainSession, Outcome, read_review
 from preference.ranking.store import RankingStore
 from ranking.spreadsheets import SPREADSHEETS

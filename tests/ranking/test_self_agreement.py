@@ -3,8 +3,9 @@ import json
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.ranking import log as log_module
-from preference.ranking.log import SelfAgreement, read_log, shown_twice
+from preference.evaluation import metrics
+from preference.evaluation.metrics import Agreement
+from preference.ranking.log import RankingLog
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ RANKINGS = [Ranking(prompt, ["a", "b", "c"], [1, 2, 3]) for prompt in "pqr"]
 
 
 def self_agreement(log, rankings=RANKINGS, data="data.csv"):
-    return log_module.self_agreement(log, rankings, data=log.parent / data)
+    twice, known = RankingLog(log, log.parent / data).shown_twice(), {ranking.key for ranking in rankings}
+    return metrics.self_agreement([(first, second) for first, second in twice if first.key in known])
 
 
 def test_the_share_of_pairs_that_did_not_tie_the_first_time(write_log):
@@ -51,7 +53,7 @@ def test_the_share_of_pairs_that_did_not_tie_the_first_time(write_log):
 
 def test_what_does_not_count(write_log, tmp_path):
     first, second = ranked("p", "abc", 1, 2, 3), ranked("p", "cba", 3, 2, 1, recheck=True)
-    whole = SelfAgreement(1, 3, 1.0, (pytest.approx(0.342, abs=1e-3), 1.0))
+    whole = Agreement(1, 3, 1.0, (pytest.approx(0.342, abs=1e-3), 1.0))
     assert self_agreement(write_log(first, second), RANKINGS) == whole
     assert self_agreement(tmp_path / "none.jsonl", RANKINGS) is None
     assert self_agreement(write_log(first), RANKINGS) is None
@@ -92,5 +94,6 @@ def test_several_csvs_in_one_log_are_kept_apart(write_log):
 def test_an_undone_first_ranking_counts_as_it_was_ranked_then(write_log):
     undone, again = {"event": "undone", "prompt": "p"}, ranked("p", "abc", 3, 2, 1)
     second = ranked("p", "cab", 1, 3, 2, recheck=True)
-    events = read_log(write_log(ranked("p", "abc", 1, 2, 3), undone, again, second))
-    assert shown_twice(events) == [(events[2], events[3])]
+    log = write_log(ranked("p", "abc", 1, 2, 3), undone, again, second)
+    twice = RankingLog(log, log.parent / "data.csv").shown_twice()
+    assert twice == [(Ranking("p", ["a", "b", "c"], [3, 2, 1]), [3, 2, 1])]

@@ -5,8 +5,8 @@ import pytest
 
 from preference.data.candidates import Candidates, read_candidates
 from preference.data.table_writing import format_rows
+from preference.evaluation.metrics import self_agreement
 from preference.jobs.ranking import print_position
-from preference.ranking.log import agreement_of, shown_twice
 from preference.ranking.session import RankingSession
 from preference.ranking.store import RankingStore
 
@@ -110,7 +110,7 @@ def test_rechecks_are_the_asked_share_reshuffled_and_not_in_the_csv(start_sessio
         first = next(other for other in seen if other.prompt == shown.prompt)
         assert first.answers != shown.answers and sorted(first.answers) == sorted(shown.answers)
     assert (tmp_path / "data.csv").read_text().count("\n") == 41
-    agreement = agreement_of(shown_twice(session.log.events))
+    agreement = self_agreement(session.log.shown_twice())
     assert (agreement.prompts, agreement.share) == (2, 1)
     assert start_session(recheck=0.2).current is None
 

@@ -9,9 +9,8 @@ from huggingface_hub.repocard import metadata_eval_result
 from markdown_it import MarkdownIt
 
 from preference.data.rankings import Ranking, Rankings
-from preference.evaluation.calibration import Calibration
 from preference.evaluation.evaluation import evaluate
-from preference.evaluation.record import Odds
+from preference.evaluation.record import Calibration
 from preference.jobs.training import draw_picture
 from preference.model.base_models import BaseModel
 from preference.model.loading import load_base_model
@@ -164,7 +163,7 @@ def test_no_odds_are_made_of_pairs_that_are_all_ordered_right(report_of):
 def test_a_review_gives_the_odds_and_a_row_of_the_table(report_of, tmp_path):
     report = report_of([], None, review=REVIEW)
     record = make_record(report)
-    assert record.calibration == Odds(0.8, 0.1, 0.05, 12, 12, "cross-validation") and record.no_odds is None
+    assert record.calibration == Calibration(0.8, 0.1, 0.05, 12, 12, "cross-validation") and record.no_odds is None
     assert record.cross_validation == asdict(REVIEW.evaluation.metrics) | {"folds": 5}
     assert record.baselines["cross_validation"]["shortest_answer"]["pairwise_accuracy"] == 1
     content, card = card_of(report, tmp_path)
