@@ -22,27 +22,18 @@ ADDED = {
 
 @dataclass
 class Answers:
-    """The answers of a table.
-
-    Attributes:
-        items: one for each record; an empty answer is not scored.
-        notes: sentences on what was understood.
-    """
+    """The answers of a table."""
 
     table: Table
     roles: Roles
-    items: list[Comparison]
-    notes: list[str]
+    items: list[Comparison]  # one for each record; an empty answer is not scored
+    notes: list[str]  # sentences on what was understood
 
 
 def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answers:
-    """Return what there is to score in a table.
+    """Return what there is to score in a table; `named` are columns that flags name for a role, see `roles.FLAGS`.
 
-    Args:
-        named: columns that flags name for a role, see `roles.FLAGS`.
-
-    Raises:
-        InputError: there is nothing, or records cannot be scored: one line for each.
+    Without flags, what it says of the answers is left aside where it cannot be read.
     """
     if not table.records:
         raise table.none_found("write one per prompt or per answer")
@@ -50,30 +41,22 @@ def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answer
     try:
         roles, items = read_comparisons(table, named, labelled=False)
     except InputError as problem:
-        labels = {name for role in ("rank", "score", "vote") for name in ROLES[role] if name not in ROLES["chosen"]}
-        if named or not any(plain_name(column) in labels for column in table.columns):
+        if named:
             raise
-        rest = [
-            {name: value for name, value in record.items() if plain_name(name) not in labels}
-            for record in table.records
-        ]
+        labels = {name for role in ("rank", "score", "vote") for name in ROLES[role]} - {*ROLES["chosen"]}
+        rest = [{k: value for k, value in record.items() if plain_name(k) not in labels} for record in table.records]
         try:
             roles, items = read_comparisons(replace(table, records=rest), labelled=False)
         except InputError:
             raise problem from None
         notes.append(f"not judged by what it says of the answers: {str(problem).partition(chr(10))[0]}")
     if [item.index for item in items] != list(range(len(table.records))):
-        raise InputError(
-            f"{table.source}: an export whose records are not one per prompt or answer;"
-            " convert it first with convert_rankings.py"
-        )
-    if empty := [item for item in items if item.answers and not item.prompt.strip()]:
-        raise TableError(
-            [
-                f"{table.at(item.index)}: empty prompt: {item.prompt!r}; write the text or delete the row"
-                for item in empty
-            ]
-        )
+        what = "an export whose records are not one per prompt or answer"
+        raise InputError(f"{table.source}: {what}; convert it first with convert_rankings.py")
+    empty = [item for item in items if item.answers and not item.prompt.strip()]
+    remedy = "write the text or delete the row"
+    if problems := [f"{table.at(item.index)}: empty prompt: {item.prompt!r}; {remedy}" for item in empty]:
+        raise TableError(problems)
     ours = roles.prompt == ("prompt",) and roles.answers in (("answer",), ("answers",))
     if not ours or (roles.how and roles.said != ("rank",)):
         notes.append(f"{table.source}: {roles.in_words()}")

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from os.path import commonprefix
 from typing import Any
 
 from preference.data.dialogues import (
@@ -35,22 +36,16 @@ _COMPARED = re.compile(r"\W*(\w+)\s*(>+|<+|=+)\s*(\w+)\W*")  # A>B
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one record says.
+    """What one record says."""
 
-    Attributes:
-        index: of the record in the table.
-        ranks: of each answer: lower is better, any numbers; None: nothing was said of it.
-        left_out: why it compares nothing; then there may be no answers.
-    """
-
-    index: int
+    index: int  # of the record in the table
     prompt: str
     answers: list[str]
-    ranks: list[float | None]
+    ranks: list[float | None]  # of each answer: lower is better, any numbers; None: nothing was said of it
     rater: str = ""
     group: str = ""
     subset: str = ""
-    left_out: str = ""
+    left_out: str = ""  # why it compares nothing; then there may be no answers
 
 
 def read_comparisons(
@@ -58,9 +53,8 @@ def read_comparisons(
 ) -> tuple[Roles, list[Comparison]]:
     """Return the roles of a table's columns, and what its records compare, in their order.
 
-    Args:
-        named: columns that flags name for a role, see `roles.FLAGS`.
-        labelled: whether something must be said of the answers; otherwise they may be answers to be scored.
+    `named` are columns that flags name for a role (see `roles.FLAGS`), several with commas. Where something must be
+    said of the answers, they are `labelled`; otherwise they may be answers to be scored.
     """
     try:
         unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
@@ -69,7 +63,7 @@ def read_comparisons(
         raise InputError(f"{table.source}: {what}") from None
     records = [record for _, record in unfolded]
     try:
-        roles = find_roles(keys_of(records), records, named, labelled=labelled)
+        roles = find_roles(keys_of(records), records, named or {}, labelled)
     except (InputError, Unreadable) as problem:
         raise InputError(f"{table.source}: {problem}") from None
     found, problems = [], []
@@ -159,37 +153,35 @@ def _texts_of_turns(value: Any) -> list[str]:
 
 
 def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
-    """Return the answers of a record, and what a vote calls them."""
+    """Return the answers of a record, and what a vote calls them; of a pair, whether they are chosen or rejected."""
     if roles.how == "chosen":
-        return [value for columns in (roles.answers, roles.rejected) for value in _side(record, columns, roles)], []
+        sides = [_side(record, columns, roles.as_json) for columns in (roles.answers, roles.rejected)]
+        return [*sides[0], *sides[1]], ["chosen"] * len(sides[0]) + ["rejected"] * len(sides[1])
     if len(roles.answers) > 1 or roles.layout == "rows":
         return [_given(record, column) for column in roles.answers], list(roles.names)
-    name = roles.answers[0]
-    listed = _list(record, name)
+    texts, listed = [], _list(record, roles.answers[0])
     if not listed:
         raise NoComparison("no answers")
-    texts = []
     for one in listed:
         if isinstance(one, dict) and not are_messages(one):
             known = (key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted)
             if (key := next(known, None)) is None:
-                raise Unreadable(f'{name} has {shorten(str(one))}; write [{{"answer": "...", "rank": 1}}, ...]')
+                write = 'write [{"answer": "...", "rank": 1}, ...]'
+                raise Unreadable(f"{roles.answers[0]} has {shorten(str(one))}; {write}")
             one = one[key]
         texts.append(one)
     ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
 
 
-def _side(record: Record, columns: Sequence[str], roles: Roles) -> list[Any]:
+def _side(record: Record, columns: Sequence[str], as_json: bool) -> list[Any]:
     """Return the answers of one side of a pair, which are several where a column lists them."""
     found: list[Any] = []
     for column in columns:
-        if len(columns) > 1 and says_nothing(record.get(column)):  # negative_3 of a record that has two
-            continue
-        value = _given(record, column)
-        value = opened(value) if roles.as_json else value
-        is_list = isinstance(value, list) and value and not any(isinstance(one, dict) for one in value)
-        found += value if is_list else [value]
+        if len(columns) == 1 or not says_nothing(record.get(column)):  # negative_3 of a record that has two
+            value = opened(_given(record, column)) if as_json else _given(record, column)
+            is_list = isinstance(value, list) and value and not any(isinstance(one, dict) for one in value)
+            found += value if is_list else [value]
     return found
 
 
@@ -217,9 +209,9 @@ def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles:
     asked, *said = [_texts_of_turns(opened(value)) for value in (record.get(roles.prompt[0]), *values)]
     if not asked or any(len(texts) != len(asked) for texts in said):
         return []
-    before = [turn for turn in context[:1] if turn.role == "system"]
+    system = [turn for turn in context[:1] if turn.role == "system"]
     turns = (USER, ASSISTANT)
-    return [[*before, *(Turn(*one) for pair in zip(asked, texts) for one in zip(turns, pair))] for texts in said]
+    return [[*system, *(Turn(*one) for pair in zip(asked, texts) for one in zip(turns, pair))] for texts in said]
 
 
 def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> tuple[list[Turn], list[list[Turn]]]:
@@ -227,8 +219,8 @@ def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> 
     whole = [any(t.role == USER for t in chat) for chat in chats]
     before = context or chats[whole.index(True)][:-1]
     chats = [chat if is_whole else [*before, *chat] for chat, is_whole in zip(chats, whole, strict=True)]
-    asked_at = [[i for i, t in enumerate(chat) if t.role == USER] for chat in chats]
-    if turn.isdecimal():  # what was judged
+    if turn.isdecimal():  # how many were judged
+        asked_at = [[i for i, t in enumerate(chat) if t.role == USER] for chat in chats]
         chats = [chat[: (*at, None)[min(int(turn), len(at))]] for chat, at in zip(chats, asked_at, strict=True)]
     if start := common_turns(chats):
         system = [t for t in context[:1] if t.role == "system" and chats[0][0].role != "system"]
@@ -245,8 +237,7 @@ def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> 
 
 def common_turns(chats: Sequence[list[Turn]]) -> int:
     """Return with how many equal turns all chats begin; each keeps at least one of its own."""
-    most = max(min(map(len, chats)) - 1, 0)
-    return next((i for i in range(most) if any(chat[i] != chats[0][i] for chat in chats)), most)
+    return min(len(commonprefix(chats)), max(min(map(len, chats)) - 1, 0))
 
 
 def common_words(one: str, other: str) -> int:
@@ -255,8 +246,8 @@ def common_words(one: str, other: str) -> int:
     >>> common_words("The sky is blue.", "The sky is black.")
     10
     """
-    limit = min(len(one.rstrip()), len(other.rstrip()))
-    end = next((i for i in range(limit) if one[i] != other[i]), max(limit - 1, 0))
+    most = min(len(one.rstrip()), len(other.rstrip())) - 1
+    end = max(min(len(commonprefix([one, other])), most), 0)
     while end and not (one[end].isspace() and other[end].isspace()):
         end -= 1
     return end
@@ -278,20 +269,28 @@ def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
 def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -> list[float | None]:
     """Return a rank for each answer, of any numbers: lower is better."""
     if roles.how == "chosen":
-        better = len(_side(record, roles.answers, roles))
-        scores = [_number(record.get(column), column) for column in roles.scores]
-        if len(scores) == 2 and scores[0] is not None and scores[1] is not None and scores[0] <= scores[1]:
-            if scores[0] < scores[1]:
-                raise NoComparison("scores that contradict chosen and rejected")
-            better = len(answers)
-        return [*([1.0] * better), *([2.0] * (len(answers) - better))]
+        better, worse = [_number(record.get(column), column) for column in roles.scores] or (None, None)
+        if better is not None and worse is not None and better < worse:
+            raise NoComparison("scores that contradict chosen and rejected")
+        are_equal = better is not None and better == worse
+        return [1.0 if name == "chosen" or are_equal else 2.0 for name in names]
     if roles.how == "vote":
         return _ranks_of_vote(record, roles, names, answers)
     if roles.how in ("order", ""):
         return [float(i) if roles.how else None for i in range(len(answers))]
-    numbers = [_number(value, name) for name, value in _numbers(record, roles)]
+    column, said = roles.answers[0], roles.said[0]
+    if len(roles.answers) > 1 or roles.layout == "rows":
+        given = [(_given(record, name), name) for name in roles.said]
+    elif said in record:
+        given = [(value, said) for value in _list(record, said)]
+    else:
+        listed = _list(record, column)
+        if not all(isinstance(one, dict) and said in one for one in listed):
+            raise Unreadable(f'{column} has {shorten(str(listed))}; write [{{"answer": "...", "{said}": 1}}, ...]')
+        given = [(one[said], said) for one in listed]
+    numbers = [_number(value, name) for value, name in given]
     if len(numbers) != len(answers):
-        raise Unreadable(f"{len(numbers)} {roles.said[0]} for {len(answers)} {roles.answers[0]}; give each of them one")
+        raise Unreadable(f"{len(numbers)} {said} for {len(answers)} {column}; give each of them one")
     if roles.how == "rank":
         return _by_position(numbers, answers, record) if roles.layout == "lists" else numbers
     return [None if value is None else -value for value in numbers]
@@ -304,38 +303,23 @@ def _number(value: Any, name: str) -> float | None:
     return found
 
 
-def _numbers(record: Record, roles: Roles) -> Iterable[tuple[str, Any]]:
-    """Return the rank or score of each answer, with its name."""
-    said = roles.said[0]
-    if len(roles.answers) > 1 or roles.layout == "rows":
-        return [(column, _given(record, column)) for column in roles.said]
-    if said in record:
-        return [(said, value) for value in _list(record, said)]
-    listed = opened(record[roles.answers[0]])
-    if not all(isinstance(one, dict) and said in one for one in listed):
-        write = f'write [{{"answer": "...", "{said}": 1}}, ...]'
-        raise Unreadable(f"{roles.answers[0]} has {shorten(str(listed))}; {write}")
-    return [(said, one[said]) for one in listed]
-
-
 def _by_position(ranks: list[float | None], answers: list[str], record: Record) -> list[float | None]:
     """Return the rank of each answer; OpenHermesPreferences writes their positions from best to worst, from 0, instead.
 
     Where the two differ, `chosen` and `rejected` of the same record tell.
     """
     ends = [opened(record.get(side), is_list=False) for side in ("chosen", "rejected")]
-    positions = list(range(len(answers)))
-    if not all(ends) or sorted(rank for rank in ranks if rank is not None) != positions:
+    if not all(ends) or {*ranks} != {*range(len(answers))}:
         return ranks
     texts = [end if isinstance(end, str) else read_messages(end)[-1].text for end in ends]
-    places = [ranks.index(i) for i in positions]
+    places = [ranks.index(i) for i in range(len(answers))]
     is_position = [answers[int(ranks[i] or 0)] for i in (0, -1)] == texts != [answers[places[i]] for i in (0, -1)]
     return [float(place) for place in places] if is_position else ranks
 
 
 def _ranks_of_vote(record: Record, roles: Roles, names: list[str], answers: list[str]) -> list[float | None]:
     """Return ranks from a vote: 1 for those that won, 2 for the others; or from a number between the `roles.ends`."""
-    value = record.get(roles.said[0])
+    value, said = record.get(roles.said[0]), roles.said[0]
     won = opened(value)
     if says_nothing(value) or won == []:
         raise NoComparison("no vote")
@@ -344,14 +328,15 @@ def _ranks_of_vote(record: Record, roles: Roles, names: list[str], answers: list
             return [1.0, 1.0]
         low, high = sorted(roles.ends)
         if not low <= given <= high:
-            raise Unreadable(f"{roles.said[0]} is {shorten(str(value))}; it must be from {low:g} to {high:g}")
+            raise Unreadable(f"{said} is {shorten(str(value))}; it must be from {low:g} to {high:g}")
         return [*(abs(given - end) for end in roles.ends)]
-    votes = won if isinstance(won, list) else [value]
-    winners = {_winner(text_of(one), record, roles, names, answers) for one in votes}
+    models = [text_of(record.get(column)) for column in roles.models]
+    votes = map(text_of, won if isinstance(won, list) else [value])
+    winners = {_winner(vote, roles, names, models, answers) for vote in votes}
     return [1.0 if i in winners or -1 in winners else 2.0 for i in range(len(answers))]
 
 
-def _winner(text: str, record: Record, roles: Roles, names: list[str], answers: list[str]) -> int:
+def _winner(text: str, roles: Roles, names: list[str], models: list[str], answers: list[str]) -> int:
     """Return the position of the answer that a vote names, or -1 for a tie.
 
     It names an answer by its number, letter, side or id, by its column or model, by its text, or says `A>B`.
@@ -362,14 +347,13 @@ def _winner(text: str, record: Record, roles: Roles, names: list[str], answers: 
     for i, answer in enumerate(answers):
         if text and (text == answer.strip() or text.casefold() in [name.casefold() for name in names[i : i + 1]]):
             return i
-    models = [text_of(record.get(column)) for column in roles.models]
     if text and text in models:
         return models.index(text)
     if is_tie:
         return -1
     if compared := _COMPARED.fullmatch(text):
         one, sign, other = compared.groups()
-        return -1 if "=" in sign else _winner(one if ">" in sign else other, record, roles, names, answers)
+        return -1 if "=" in sign else _winner(one if ">" in sign else other, roles, names, models, answers)
     words = plain_name(text).split("_")
     named = {names.index(word) for word in words if word in names} or {SIDES[word] for word in words if word in SIDES}
     if len(named) == 1 and (found := named.pop()) < len(answers):
@@ -409,55 +393,46 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
             rankings = _rankings_of(said, roles, found.left_out)
             numbered = (f"{group} {i}".strip() for i in count(1))
             groups = [group] if len(rankings) == 1 else (name for name in numbered if (rater, name) not in by_rater)
-            for own, (answers, ranks, subset) in zip(groups, rankings):
-                found.rankings.append(Ranking(prompt, answers, ranks, own, rater))
+            for own, (ranks, subset) in zip(groups, rankings):
+                found.rankings.append(Ranking(prompt, list(ranks), list(ranks.values()), own, rater))
                 found.subsets.append(subset)
     return found
 
 
-def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[Ranked]:
-    """Return one rater's rankings of a prompt in one group."""
-    found: dict[Any, Ranked] = {}
+def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[tuple[dict[str, int], str]]:
+    """Return one rater's rankings of a prompt in one group, as ranks by answer, each with its subset."""
+    found: dict[Any, tuple[dict[str, int], str]] = {}
     for part in [said] if roles.layout == "rows" else [[one] for one in said]:
-        answers, subset = [answer.strip() for one in part for answer in one.answers], part[0].subset
+        ranked = [(a.strip(), rank) for one in part for a, rank in zip(one.answers, one.ranks, strict=True)]
         try:
-            kept, levels, twice = distinct_answers(answers, [rank for one in part for rank in one.ranks])
+            ranks, twice = distinct_ranks(ranked)
         except NoComparison as reason:
             left_out[str(reason)] += 1
             continue
-        if twice:
-            left_out[TWO_PLACES] += 1
-        key = (subset, frozenset((answers[i], level) for i, level in zip(kept, levels, strict=True)))
-        if key in found:
-            left_out["an exact duplicate"] += 1
-        found.setdefault(key, ([answers[i] for i in kept], levels, subset))
-    pairs = [answers for answers, _, _ in found.values()]
-    if len(pairs) > 1 and roles.how == "chosen" and roles.group and all(len(pair) == 2 for pair in pairs):
-        whole = ranking_of(pairs)
-        return [(*whole, said[0].subset)] if whole else list(found.values())
+        key = part[0].subset, frozenset(ranks.items())
+        left_out.update([TWO_PLACES] * twice + ["an exact duplicate"] * (key in found))
+        found.setdefault(key, (ranks, part[0].subset))
+    pairs = [list(ranks) for ranks, _ in found.values()]
+    are_pairs = len(pairs) > 1 and roles.how == "chosen" and roles.group and all(len(pair) == 2 for pair in pairs)
+    if are_pairs and (whole := ranking_of(pairs)):
+        return [(dict(zip(*whole)), said[0].subset)]
     return list(found.values())
 
 
-def distinct_answers(answers: Sequence[str], ranks: Sequence[float | None]) -> tuple[list[int], list[int], bool]:
-    """Keep each answer once, without empty ones, those without a rank and those to which two ranks are given.
+def distinct_ranks(ranked: Iterable[tuple[str, float | None]]) -> tuple[dict[str, int], bool]:
+    """Return ranks from 1 without gaps, without empty answers, those without a rank and those with two; and whether any
+    had two. Raises NoComparison where nothing is compared by what is left.
 
-    Returns:
-        The positions of the answers that are kept, their ranks from 1 without gaps, and whether any had two ranks.
-
-    >>> distinct_answers(["a", "b", "a", "c", "c"], [2, 5, 2, 1, 3])
-    ([0, 1], [1, 2], True)
-
-    Raises:
-        NoComparison: nothing is compared by what is left.
+    >>> distinct_ranks([("a", 2), ("b", 5), ("a", 2), ("c", 1), ("c", 3)])
+    ({'a': 1, 'b': 2}, True)
     """
     given: dict[str, set[float]] = {}
-    for answer, rank in zip(answers, ranks, strict=True):
+    for answer, rank in ranked:
         if rank is not None:
             given.setdefault(answer, set()).add(rank)
-    kept = [answers.index(answer) for answer, levels in given.items() if answer and len(levels) == 1]
-    levels = [next(iter(given[answers[i]])) for i in kept]
-    twice = any(len(levels) > 1 for answer, levels in given.items() if answer)
-    if len(set(levels)) < 2:
+    kept = {answer: min(ranks) for answer, ranks in given.items() if answer and len(ranks) == 1}
+    twice = any(len(ranks) > 1 for answer, ranks in given.items() if answer)
+    if len(set(kept.values())) < 2:
         why = TWO_PLACES if twice else "only ties" if len(kept) > 1 else "only one answer"
         raise NoComparison("no ranks" if not given else "an empty text" if "" in given else why)
-    return kept, dense_ranks(levels), twice
+    return dict(zip(kept, dense_ranks([*kept.values()]))), twice

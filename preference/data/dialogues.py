@@ -54,10 +54,7 @@ class Turn(NamedTuple):
 
 
 def as_text(turns: list[Turn], alone: str = USER) -> str:
-    """Return a chat as one text, by the rule above.
-
-    Args:
-        alone: the role that needs no label if it stands alone: "user" for a prompt, "assistant" for an answer.
+    """Return a chat as one text, by the rule above; a message of the role `alone` needs no label if it stands alone.
 
     >>> as_text([Turn("user", "Name a prime.")])
     'Name a prime.'
@@ -66,15 +63,11 @@ def as_text(turns: list[Turn], alone: str = USER) -> str:
     """
     if len(turns) != 1 or turns[0].role != alone:
         return _labelled(turns)
-    text = turns[0].text
-    return "\\" + text if _reads_like_a_chat(text.lstrip("\\"), alone) else text
+    return "\\" * _reads_like_a_chat(turns[0].text.lstrip("\\"), alone) + turns[0].text
 
 
 def as_turns(text: str, alone: str = USER) -> list[Turn]:
-    """Return the chat that `as_text` made a text of; any other text is one message of the role `alone`.
-
-    `as_text(as_turns(text))` is `text`, whatever it is.
-    """
+    """Return the chat that `as_text` made a text of; any other text is one message. `as_text` undoes it, always."""
     bare = text.lstrip("\\")
     if not _reads_like_a_chat(bare, alone):
         return [Turn(alone, text)]
@@ -112,9 +105,8 @@ def are_messages(value: Any) -> bool:
     """Say whether a value is a list of messages, or one message, with roles that `read_messages` knows."""
     messages = value if isinstance(value, list) else [value]
     dicts = [one for one in messages if isinstance(one, dict) and ("content" in one or "value" in one)]
-    return 0 < len(messages) == len(dicts) and all(
-        str(one.get("role", one.get("from"))).lower() in _ROLES for one in dicts
-    )
+    roles = {str(one.get("role", one.get("from"))).lower() for one in dicts}
+    return 0 < len(messages) == len(dicts) and roles <= _ROLES.keys()
 
 
 def read_dialogue(text: str) -> list[Turn] | None:
@@ -142,8 +134,7 @@ def _labelled(turns: list[Turn]) -> str:
 def _split(text: str) -> list[Turn]:
     """Undo `_labelled`."""
     _, *pieces = _TURN.split(text)
-    labels, texts = pieces[::2], (_ESCAPED.sub("", said) for said in pieces[1::2])
-    return [Turn(label[:-2].lower(), said) for label, said in zip(labels, texts, strict=True)]
+    return [Turn(label[:-2].lower(), _ESCAPED.sub("", said)) for label, said in zip(pieces[::2], pieces[1::2])]
 
 
 def _reads_like_a_chat(text: str, alone: str) -> bool:
@@ -151,5 +142,5 @@ def _reads_like_a_chat(text: str, alone: str) -> bool:
     turns = _split(text) if _TURN.match(text) else []
     if any(turn.role == "system" and not turn.text.strip() for turn in turns):  # `read_messages` drops it
         return False
-    is_more = len(turns) > 1 or bool(turns) and turns[0].role != alone
+    is_more = len(turns) > 1 or [turn.role for turn in turns] == ["system"]
     return is_more and turns[0].role in _BEGINS[alone] and _labelled(turns) == text

@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 from preference.data.dialogues import are_messages
@@ -16,10 +17,10 @@ _GRID = re.compile(r"(.+?)\s*\[(.+)\]\s*", re.S)  # a row of a grid of Google Fo
 
 def unfold(records: Sequence[Record]) -> list[Numbered]:
     """Return the records, each with its index in `records`; those of a tool, a tree or a form as plain ones."""
-    first, names = (records[0], set(records[0])) if records else ({}, set[str]())
+    first: Record = records[0] if records else {}
+    names = first.keys()
     only = list(first.values()) if len(records) == 1 else []
-    if only and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only):
-        # A table by its columns, as pandas writes it.
+    if only and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only):  # as of pandas
         return [(0, {name: values.get(i) for name, values in first.items()}) for i in only[0]]
     if len(only) == 1 and _are_objects(only[0]) and not are_messages(only[0]):  # {"data": [...]}
         return [(0, record) for _, record in unfold(only[0])]
@@ -44,9 +45,6 @@ def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
-# OpenAssistant: a tree of messages with ranked siblings. https://huggingface.co/datasets/OpenAssistant/oasst1
-
-
 def _messages_of(message: Record, parent: str | None) -> Iterator[Record]:
     yield {**message, "parent_id": parent}
     for reply in message.get("replies") or []:
@@ -54,7 +52,10 @@ def _messages_of(message: Record, parent: str | None) -> Iterator[Record]:
 
 
 def _trees(numbered: Iterable[Numbered]) -> list[Numbered]:
-    """Return a record for each message that has ranked answers: the path to it, and them. Rank 0 is the best."""
+    """Return a record for each message with ranked answers (0 is the best): the path to it, and them.
+
+    https://huggingface.co/datasets/OpenAssistant/oasst1
+    """
     messages = list(numbered)
     by_id = {message["message_id"]: message for _, message in messages}
     found: dict[str, Numbered] = {}
@@ -72,10 +73,8 @@ def _trees(numbered: Iterable[Numbered]) -> list[Numbered]:
     return list(found.values())
 
 
-# Label Studio: what several people said of one task. https://labelstud.io/guide/export
-
-
 def _label_studio(record: Record) -> Iterator[Record]:
+    """What several people said of one task. https://labelstud.io/guide/export"""
     for annotation in record["annotations"]:
         by = annotation.get("completed_by")
         made = {**record["data"], "rater": by.get("email", by.get("id")) if isinstance(by, dict) else by}
@@ -94,9 +93,6 @@ def _label_studio(record: Record) -> Iterator[Record]:
         yield made
 
 
-# Argilla: what several people answered to several questions; version 1 and the Hub have a column for each question
-
-
 def _are_argillas(column: tuple[str, Any]) -> bool:
     name, value = column
     return name.endswith(".responses") or (
@@ -105,17 +101,17 @@ def _are_argillas(column: tuple[str, Any]) -> bool:
 
 
 def _argilla(record: Record) -> Iterator[Record]:
+    """What several people answered to several questions; version 1 and the Hub have a column for each question."""
     fields, questions = record.get("fields", {}), record.get("responses")
     if not isinstance(questions, dict):
-        questions = {name: value for name, value in record.items() if _are_argillas((name, value))}
+        questions = dict(filter(_are_argillas, record.items()))
         rest = {name: value for name, value in record.items() if name not in questions and ".responses" not in name}
         fields = fields or rest
     by_user: dict[str, Record] = {}
     for question, answers in questions.items():
         if question.endswith(".responses"):  # on the Hub
-            columns = (record[question], record.get(f"{question}.users"), record.get(f"{question}.status"))
-            people = zip(*(column or [] for column in columns))
-            answers = [dict(zip(("value", "user_id", "status"), one)) for one in people]
+            columns = (record.get(question + more) or [] for more in ("", ".users", ".status"))
+            answers = [dict(zip(("value", "user_id", "status"), one)) for one in zip(*columns)]
             question = question.removesuffix(".responses")
         for one in answers or []:
             if one.get("status", "submitted") == "submitted":
@@ -132,10 +128,9 @@ def _ranked_fields(fields: Record, value: Any) -> list[Record]:
     """Return the answers with their ranks: a value is names from best to worst, or names and ranks."""
     if isinstance(value, dict):
         ranks = dict(zip(value.get("value", []), value.get("rank", [])))
-    elif all(isinstance(one, dict) for one in value):
-        ranks = {one.get("value"): one.get("rank") for one in value}
     else:
-        ranks = {name: i for i, name in enumerate(value)}
+        are_ranked = all(isinstance(one, dict) for one in value)
+        ranks = {one.get("value"): one.get("rank") for one in value} if are_ranked else dict(zip(value, count()))
     texts = {name.replace("-", "_"): text for name, text in fields.items()}
     return [{"text": texts.get(str(name).replace("-", "_"), ""), "rank": rank} for name, rank in ranks.items()]
 
@@ -148,8 +143,7 @@ def _prodigy(record: Record) -> Iterator[Record]:
 def _form(record: Record) -> Iterator[Record]:
     """A row for each person, a column for each row of a grid."""
     raters = (v for name, v in record.items() if name.casefold() in ("email address", "username", "timestamp"))
-    found: dict[str, Record] = {}
-    rater = next(raters, None)
+    rater, found = next(raters, None), dict[str, Record]()
     for name, value in record.items():
         if cell := _GRID.fullmatch(name):
             made = found.setdefault(cell[1], {"prompt": cell[1], "answers": [], "rater": rater})

@@ -6,7 +6,7 @@ which was chosen, ranks, scores, a vote, an order. `ROLES` is the table of names
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +23,6 @@ ROLES = {
             user_message anchor post article problem request context full_text""",
         "chat": "conversations conversation trajectory messages history text",  # the prompt, where no other column is
         "system": "system system_prompt system_message",
-        "history": "history",
-        "turn": "turn",
         "chosen": """chosen chosen_response response_chosen chosen_answer answer_chosen chosen_message chosen_messages
             chosen_text preferred preferred_output preferred_response accepted positive positives pos positive_messages
             response_j win better_response better_answer""",
@@ -44,27 +42,20 @@ ROLES = {
             which_response_is_better chosen""",
         "rater": """rater annotator annotator_id judge rater_id annotator_name worker worker_id labeler labeler_id
             user_id completed_by judge_id email_address username""",
-        "group": "group",
-        "subset": "subset",
+        **{name: name for name in ("history", "turn", "group", "subset")},
     }.items()
 }
-_ANSWER = (
-    "(?:answer|response|completion|output|candidate|reply|summary|conversation|generation|option|chat|human_ref|text)"
-)
-_WON = r"(?:winner|win|won|best|better)_(?:model_|answer_|response_)?\*"  # 1 for the answer that did
+_ANSWER = "answer|response|completion|output|candidate|reply|summary|conversation|generation|option|chat|human_ref|text"
 _BESIDE = {  # columns of which there is one for each answer: `answer1`, `response_b`, `score_0`; * is the side
-    "answers": re.compile(rf"(?:model_|assistant_)?(?:\*_{_ANSWER}|{_ANSWER}_\*)(?:_text)?|\*"),
-    "rank": re.compile(r"(?:answer_|response_)?(?:(?:rank|ranking|position|place)_\*|\*_rank)"),
-    "score": re.compile(
-        r"(?:answer_|response_)?(?:(?:score|rating|reward|stars)_\*|\*_(?:score|rating|reward))|" + _WON
-    ),
-    "name": re.compile(r"(?:model|generator)_\*(?:_name)?"),
-    "rejected": re.compile(f"(?:{'|'.join(ROLES['rejected'])})_\\*"),
+    "answers": rf"(model_|assistant_)?(\*_({_ANSWER})|({_ANSWER})_\*)(_text)?|\*",
+    "rank": r"(answer_|response_)?((rank|ranking|position|place)_\*|\*_rank)",
+    "score": r"(answer_|response_)?((score|rating|reward|stars)_\*|\*_(score|rating|reward))"
+    r"|(winner|win|won|best|better)_(model_|answer_|response_)?\*",  # 1 for the answer that did
+    "name": r"(model|generator)_\*(_name)?",
+    "rejected": rf"({'|'.join(ROLES['rejected'])})_\*",
 }
 SIDES = {"left": 0, "right": 1, "first": 0, "second": 1, "one": 0, "two": 1} | {c: i for i, c in enumerate("abcdefgh")}
-STRENGTHS = {"overall_preference", "preference_strength"}  # HelpSteer: from -3, the first is much better, to 3
-# Of chosen and rejected.
-_SCORES = "score_{0} {0}_score rating_{0} {0}_rating {0}_avg_rating reward_{0} {0}_reward"
+_SCORES = "score_{0} {0}_score rating_{0} {0}_rating {0}_avg_rating reward_{0} {0}_reward"  # of chosen and rejected
 FLAGS = {
     "prompt": "the column of the prompt; several, separated by commas, are joined",
     "chosen": "the column of the better answer",
@@ -76,41 +67,25 @@ FLAGS = {
     "score": "the column of scores, or one for each of the answers; higher is better, equal is a tie",
     "rater": "the column that says who ranked",
 }
-_SAID = {
-    "vote": "vote", "rank": "ranks, lower is better", "score": "scores, higher is better", "order": "order, best first",
-}  # fmt: skip
 SAMPLE = 200  # records by which texts are compared
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of each role.
+    """The columns of each role."""
 
-    Attributes:
-        prompt: put together with line ends; none: the prompt is what the answers have in common at their beginning.
-        answers: the better ones where `how` is "chosen"; else a column for each, or one of lists, or of one answer.
-        names: of the answers, as a vote calls them.
-        how: what was said: chosen, vote, rank, score, order, or "" for nothing.
-        said: the columns that say it; in a list of objects the key.
-        layout: rows (one answer in a record), lists, or pairs (one chosen and one rejected answer).
-        ends: the numbers of a vote with which the first answer is best, and with which the second is.
-        models: the columns with the names of those who answered, which a vote may name instead.
-        as_json: whether chosen and rejected hold lists of answers as JSON text.
-        scores: of chosen and rejected.
-    """
-
-    prompt: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
+    prompt: tuple[str, ...] = ()  # joined by line ends; none: it is the common beginning of the answers
+    answers: tuple[str, ...] = ()  # the better ones where `how` is "chosen"; else one for each answer, or one for all
     rejected: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    how: str = ""
-    said: tuple[str, ...] = ()
-    layout: str = "lists"
-    ends: tuple[float, float] | None = None
-    first: str = ""
-    models: tuple[str, ...] = ()
-    as_json: bool = False
-    scores: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of the answers, as a vote calls them
+    models: tuple[str, ...] = ()  # hold the names of those who answered, which a vote may give instead
+    how: str = ""  # what was said of the answers: chosen, vote, rank, score, order, or "" for nothing
+    said: tuple[str, ...] = ()  # say it; in a list of objects, the key
+    scores: tuple[str, ...] = ()  # of chosen and rejected
+    ends: tuple[float, float] | None = None  # the numbers of a vote for the first of two answers, and for the second
+    first: str = ""  # the vote for the first of two answers
+    as_json: bool = False  # whether chosen and rejected hold lists of answers as JSON text
+    layout: str = "lists"  # or rows (one answer in a record), or pairs (one chosen and one rejected answer)
     system: str = ""
     history: str = ""
     turn: str = ""
@@ -129,18 +104,20 @@ class Roles:
         >>> Roles(prompt=("question",), answers=("chosen",), rejected=("rejected",), how="chosen").in_words()
         'prompt: question; better: chosen; worse: rejected'
         """
-        prompt = ", ".join(filter(None, (self.system, self.history, *self.prompt)))
-        parts = [f"prompt: {prompt or 'the common beginning of both answers'}"]
-        if self.how == "chosen":
-            parts += ["better: " + ", ".join(self.answers), "worse: " + ", ".join(self.rejected)]
-            parts += ["scores (equal is a tie): " + ", ".join(self.scores)] * bool(self.scores)
-        else:
-            parts.append(f"answer{'s' * (self.layout != 'rows')}: {', '.join(self.answers)}")
-            parts += [f"{_SAID[self.how]}: {', '.join(self.said)}"] if self.how else []
-        if self.ends:
-            parts[-1] += f" ({self.ends[0]:g}: the first, {self.ends[1]:g}: the second)"
-        apart = [f"{name}: {column}" for name in ("turn", "rater", "group") if (column := getattr(self, name))]
-        return "; ".join(parts + apart)
+        kinds = {"vote": "vote", "rank": "ranks, lower is better", "score": "scores, higher is better"}
+        ends = " ({:g}: the first, {:g}: the second)".format(*self.ends) if self.ends else ""
+        answers = "better" if self.how == "chosen" else "answer" if self.layout == "rows" else "answers"
+        prompt = [*filter(None, (self.system, self.history, *self.prompt))]
+        parts = {
+            "prompt": prompt or ["the common beginning of both answers"],
+            answers: self.answers,
+            "worse": self.rejected,
+            "scores (equal is a tie)": self.scores,
+            kinds.get(self.how, "order, best first"): [column + ends for column in self.said],
+            **{name: [getattr(self, name)] for name in ("turn", "rater", "group")},
+        }
+        words = {name: ", ".join(filter(None, columns)) for name, columns in parts.items()}
+        return "; ".join(f"{name}: {columns}" for name, columns in words.items() if columns)
 
 
 def add_role_arguments(parser: argparse._ArgumentGroup, *without: str) -> None:
@@ -170,6 +147,7 @@ class _Columns:
     def __init__(self, columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str]):
         self.columns, self.records, self.first = columns, records, named.get("first", "").strip()
         self.named = {role: [*map(str.strip, value.split(","))] for role, value in named.items() if role != "first"}
+        self.numeric = [role for role in ("rank", "score") if role in self.named] or ["rank", "score"]
         flagged = {name for names in self.named.values() for name in names}
         self.free = [column for column in columns if column not in flagged]
         self.parts = {column: {plain_name(column), plain_name(column.rpartition(".")[2])} for column in columns}
@@ -189,7 +167,7 @@ class _Columns:
             for i, side in enumerate(words):
                 key = "_".join([*words[:i], "*", *words[i + 1 :]])
                 for role, pattern in _BESIDE.items():
-                    if (side in SIDES or side.isdecimal()) and pattern.fullmatch(key):
+                    if (side in SIDES or side.isdecimal()) and re.fullmatch(pattern, key):
                         found[role].setdefault(before + key, {})[side] = column
         return {role: next((f for f in families.values() if len(f) > 1), {}) for role, families in found.items()}
 
@@ -209,7 +187,7 @@ class _Columns:
         """Return the columns of a role, one for each side; or none."""
         if role in self.named:
             return tuple(self.named[role]) if len(self.named[role]) == len(sides) else ()
-        family = self.families.get(role, {})
+        family = self.families[role]
         return tuple(family[side] for side in sides) if {*sides} <= family.keys() else ()
 
     def values(self, column: str, most: int | None = None) -> list[Any]:
@@ -225,38 +203,25 @@ class _Columns:
         objects = [one for found in lists if isinstance(found, list) and not are_messages(found) for one in found]
         return list(dict.fromkeys(key for one in objects if isinstance(one, dict) for key in one))
 
-    @property
-    def of_numbers(self) -> list[str]:
-        """The roles of numbers, or those that a flag names."""
-        return [role for role in ("rank", "score") if role in self.named] or ["rank", "score"]
 
-
-def find_roles(
-    columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str] | None = None, *, labelled: bool = True
-) -> Roles:
-    """Return the roles of the columns of a table.
-
-    Args:
-        records: all of them, flat (see `values.flat`).
-        named: what flags say: role to column, several with commas.
-        labelled: whether something must be said of the answers.
-    """
-    table = _Columns(columns, records, named or {})
+def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str], labelled: bool) -> Roles:
+    """Return the roles of the columns of a table, from all its records, flat; see `comparisons.read_comparisons`."""
+    table = _Columns(columns, records, named)
     found = _find_answers(table, labelled)
     prompt, history = _find_prompt(table, found)
     about = {role: table.one(role) for role in ("system", "rater", "group", "subset")}
     turn = table.one("turn") if found.layout == "lists" else ""
-    return replace(found, prompt=prompt, history=history, turn=turn, **about)  # type: ignore[arg-type]
+    return replace(found, prompt=prompt, history=history, turn=turn, first=table.first, **about)  # type: ignore[arg-type]
 
 
 def _find_answers(table: _Columns, labelled: bool) -> Roles:
     """Find the answers and what was said of them."""
+    readings = [_pair] if {"chosen", "rejected"} & table.named.keys() else [_listed, _side_by_side, _pair, _single]
     unlabelled = None
-    for reading in [_pair] if {"chosen", "rejected"} & table.named.keys() else [_listed, _side_by_side, _pair, _single]:
-        found = reading(table)
-        if found and found.how:
+    for found in (found for reading in readings for found in reading(table)):
+        if found.how:
             return found
-        unlabelled = found or unlabelled
+        unlabelled = found
     if unlabelled is None:
         raise InputError(
             f"no answers were found in the columns {shorten(', '.join(table.columns), 200)}; name them: --chosen NAME"
@@ -273,31 +238,35 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
     return unlabelled
 
 
-def _listed(table: _Columns) -> Roles | None:
+# The ways to read a table: each gives what the answers and what was said of them could be, the best guess first.
+
+
+def _listed(table: _Columns) -> Iterator[Roles]:
     """A column that lists answers: objects with a rank or score, texts beside a list of them, or in order."""
     order = "" if "answers" in table.named else table.one("order")
     column = order or next(filter(table.holds_lists, table.of("answers")), "")
     if not column:
-        return None
-    found = Roles(answers=(column,), first=table.first)
+        return
+    found = Roles(answers=(column,))
     # `output` with two texts: LLaMA-Factory before 2024
     if order or (plain_name(column) == "output" and all(len(opened(value)) == 2 for value in table.values(column))):
-        return replace(found, how="order", said=(column,))
+        yield replace(found, how="order", said=(column,))
     keys = table.inner_keys([column])
-    for role in table.of_numbers:
-        wanted = table.named.get(role, ROLES[role])
-        if inside := [key for name in wanted for key in keys if name in (key, plain_name(key))]:
-            return replace(found, how=role, said=(inside[0],))
-    for role in table.of_numbers:
-        lists = [other for other in table.of(role, column) if table.holds_lists(other)]
-        # Who made pairs by scores left something out on purpose.
-        if lists and (role == "rank" or role in table.named or not _pair(table)):
-            return replace(found, how=role, said=(lists[0],))
-    vote = table.one("vote", column)
-    return replace(found, how="vote", said=(vote,)) if vote else found
+    for role in table.numeric:
+        names = table.named.get(role, ROLES[role])
+        inside = (key for name in names for key in keys if name in (key, plain_name(key)))
+        yield from (replace(found, how=role, said=(key,)) for key in inside)
+    for role in table.numeric:
+        for other in filter(table.holds_lists, table.of(role, column)):
+            # Who made pairs by scores left something out on purpose.
+            if role == "rank" or role in table.named or not any(_pair(table)):
+                yield replace(found, how=role, said=(other,))
+    if vote := table.one("vote", column):
+        yield replace(found, how="vote", said=(vote,))
+    yield found
 
 
-def _side_by_side(table: _Columns) -> Roles | None:
+def _side_by_side(table: _Columns) -> Iterator[Roles]:
     """A column for each answer, and a vote, or ranks or scores in as many columns."""
     family = table.families["answers"]
     if named := table.named.get("answers", []):
@@ -305,15 +274,15 @@ def _side_by_side(table: _Columns) -> Roles | None:
         sides = [next((w for w in some if w in SIDES or w.isdecimal()), str(i)) for i, some in enumerate(words, 1)]
         family = dict(zip(sides, named, strict=True))
     if len(family) < 2:
-        return None
+        return
     names = tuple(family)
-    found = Roles(answers=tuple(family.values()), names=names, models=table.beside("name", names), first=table.first)
-    columns = {role: table.beside(role, names) for role in table.of_numbers}
-    if "vote" in table.named or not (any(columns.values()) or {"rank", "score"} & table.named.keys()):
-        vote = table.one("vote", *(table.of("chosen") if table.of("rejected") else []), ask=True)
-        if vote:
-            return replace(found, how="vote", said=(vote,), ends=_ends_of(table, vote, names))
-    return next((replace(found, how=role, said=said) for role, said in columns.items() if said), found)
+    found = Roles(answers=tuple(family.values()), names=names, models=table.beside("name", names))
+    numbers = {role: columns for role in table.numeric if (columns := table.beside(role, names))}
+    may_vote = "vote" in table.named or not (numbers or {"rank", "score"} & table.named.keys())
+    if may_vote and (vote := table.one("vote", *(table.of("chosen") if table.of("rejected") else []), ask=True)):
+        yield replace(found, how="vote", said=(vote,), ends=_ends_of(table, vote, names))
+    yield from (replace(found, how=role, said=columns) for role, columns in numbers.items())
+    yield found
 
 
 def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, float] | None:
@@ -322,7 +291,7 @@ def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, f
     if len(sides) != 2 or not values or (table.first and wins is None):
         return None
     low, high = min(values), max(values)
-    if table.parts[vote] & STRENGTHS:
+    if table.parts[vote] & {"overall_preference", "preference_strength"}:  # HelpSteer: -3, the first is much better
         return -3, 3
     if wins is not None:
         most = max(-low, high) * (1 if wins > 0 else -1)
@@ -334,37 +303,33 @@ def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, f
     raise InputError(f"{what}; say with --first which of them means the first answer")
 
 
-def _pair(table: _Columns) -> Roles | None:
+def _pair(table: _Columns) -> Iterator[Roles]:
     """A column of better answers, and one or more of worse; or a whole chat, or an answer, and the worse one apart."""
     rejected = table.named.get("rejected") or [*table.families["rejected"].values()] or table.of("rejected")[:1]
     chosen = table.one("chosen") or next(filter(table.holds_lists, table.of("chat")), "") or table.one("answer")
     if not chosen or not rejected:
-        return None
+        return
     forms = [{*_SCORES.format(side).split()} for side in ("chosen", "rejected")]
     scores = [next((column for column in table.free if table.parts[column] & names), "") for names in forms]
     values = [value for column in (chosen, *rejected) for value in table.values(column)]
-    as_json = bool(table.one("subset")) and _are_lists_as_json(values)
+    # RewardBench 2 as CSV has lists of answers, which are not to be taken for answers that are JSON.
+    may_be_json = table.one("subset") and all(isinstance(value, str) for value in values)
+    lists = list(map(opened, values)) if may_be_json else [""]
+    are_lists = all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
+    as_json = are_lists and any(len(one) > 1 for one in lists)
     listed = as_json or len(rejected) > 1 or any(isinstance(one, list) and not are_messages(one) for one in values)
     found = Roles(answers=(chosen,), rejected=tuple(rejected), how="chosen", as_json=as_json)
-    return replace(found, layout="lists" if listed else "pairs", scores=tuple(scores) if all(scores) else ())
+    yield replace(found, layout="lists" if listed else "pairs", scores=tuple(scores) if all(scores) else ())
 
 
-def _are_lists_as_json(values: Sequence[Any]) -> bool:
-    """Whether the cells of a CSV hold lists of answers, as RewardBench 2 has them, and not answers that are JSON."""
-    lists = list(map(opened, values)) if all(isinstance(value, str) for value in values) else [""]
-    are_lists = all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
-    return are_lists and any(len(one) > 1 for one in lists)
-
-
-def _single(table: _Columns) -> Roles | None:
+def _single(table: _Columns) -> Iterator[Roles]:
     """One answer in a record, with its rank or score."""
-    named = table.one("answers") if "answers" in table.named else table.one("answer")
-    answer = named or next(filter(table.holds_lists, table.of("chat")), "")
-    if not answer:
-        return None
-    found = Roles(answers=(answer,), layout="rows")
-    said = ((role, table.one(role, answer, ask=True)) for role in table.of_numbers)
-    return next((replace(found, how=role, said=(column,)) for role, column in said if column), found)
+    named = table.one("answers" if "answers" in table.named else "answer")
+    if answer := named or next(filter(table.holds_lists, table.of("chat")), ""):
+        found = Roles(answers=(answer,), layout="rows")
+        said = ((role, table.one(role, answer, ask=True)) for role in table.numeric)
+        yield from (replace(found, how=role, said=(column,)) for role, column in said if column)
+        yield found
 
 
 def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:

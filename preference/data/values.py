@@ -46,16 +46,11 @@ def says_nothing(value: Any) -> bool:
 
 
 def opened(value: Any, *, is_list: bool = True) -> Any:
-    """Return a list, or messages, that a cell holds as JSON text; any other value as it is.
-
-    Args:
-        is_list: False where a list that is not one of messages is meant as the text of an answer.
+    """Return a list, or messages, that a cell holds as JSON text; any other value as it is. With `is_list=False` a list
+    that is not one of messages is meant as the text of an answer. Raises Unreadable where Python wrote the list.
 
     >>> opened('["a", "b"]'), opened('["a", "b"]', is_list=False), opened('{"id": 1}')
     (['a', 'b'], '["a", "b"]', '{"id": 1}')
-
-    Raises:
-        Unreadable: it holds such a list as Python writes it.
     """
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
@@ -66,8 +61,8 @@ def opened(value: Any, *, is_list: bool = True) -> Any:
     if are_messages(found) or (is_list and isinstance(found, list)):
         return found
     if (python := _PYTHONS.match(value)) and (is_list or not python[1]):
-        what = f"a list in Python's notation, not in JSON: {shorten(value)}"
-        raise Unreadable(f"{what}; write the data as JSONL or Parquet instead")
+        remedy = "write the data as JSONL or Parquet instead"
+        raise Unreadable(f"a list in Python's notation, not in JSON: {shorten(value)}; {remedy}")
     return value
 
 

@@ -5,7 +5,7 @@ from preference.data.comparisons import (
     Gathered,
     NoComparison,
     common_words,
-    distinct_answers,
+    distinct_ranks,
     gather,
     ranking_of,
     read_comparisons,
@@ -294,7 +294,7 @@ def test_ranks_start_at_one_and_answers_stand_once():
 )
 def test_ranks_that_compare_nothing(answers, ranks, why):
     with pytest.raises(NoComparison, match=why):
-        distinct_answers(answers, ranks)
+        distinct_ranks(zip(answers, ranks, strict=True))
 
 
 @pytest.mark.parametrize("record", [{"prompt": "p\0"}, {"rejected": "b\ud800"}, {"rater": "\0"}])
