@@ -21,7 +21,8 @@ from preference.data.splits import split_by_prompt
 from preference.data.table_writing import format_rows, write_table
 from preference.data.tables import COLUMNS, TableError, read_table
 from preference.errors import InputError
-from preference.ranking.order import format_order, parse_order
+from preference.ranking.loop import parse_order
+from preference.ranking.session import format_order
 from preference.ranking.store import RankingStore
 from preference.scripts import call
 

@@ -20,7 +20,7 @@ import torch
 from preference.data.rankings import Key, Ranking, read_rankings
 from preference.data.splits import folds_by_prompt
 from preference.errors import InputError
-from preference.evaluation.metrics import answer_lengths, count_pairs, split_rewards
+from preference.evaluation.metrics import answer_lengths, by_ranking, count_pairs
 from preference.evaluation.odds import disputes_of
 from preference.machine import choose_precision
 from preference.model.base_models import REWARD_MODEL_DEFAULT, BaseModelError, find_base_model
@@ -35,7 +35,7 @@ from preference.wording import counted
 
 LEAST = 2  # rankings to learn from before others are judged
 RECENT = 20  # rankings
-DISPUTES, LEAST_FOR_DISPUTES = 3, 10  # prompts that are named; rankings, with fewer of which none is
+DISPUTES, LEAST_FOR_DISPUTES = 3, 10  # prompts that are named; prompts with fewer of which none is
 NO_BASE = "there is no base model on this computer yet; the first training downloads one"
 
 
@@ -78,8 +78,7 @@ class Learner:
         others = [ranking for ranking in self.rankings.values() if ranking.key not in prompts]
         if rankings and len(others) >= LEAST:
             rewards = fit_probe(self.states(others), others, self.settings.objective).rewards(self.states(rankings))
-            for ranking, of_answers in zip(rankings, split_rewards(rankings, rewards), strict=True):
-                self.tests[ranking.identity] = ranking, of_answers
+            self.tests |= {test[0].identity: test for test in by_ranking(rankings, rewards)}
         self.rankings |= {ranking.identity: ranking for ranking in rankings}
 
     def forget(self, identity: Key) -> None:
@@ -90,13 +89,12 @@ class Learner:
     def dispute(self) -> None:
         """Find the rankings that a cross-validation disputes most."""
         rankings, self.disputes = list(self.rankings.values()), {}
-        if len({ranking.key for ranking in rankings}) < LEAST_FOR_DISPUTES:
-            return
-        folds = folds_by_prompt(rankings, self.settings.seed)
-        rewards = cross_validate(self.states(rankings), rankings, folds, self.settings.objective)
-        strengths = disputes_of(rankings, rewards)
-        strongest = [i for i in np.argsort(-strengths)[:DISPUTES] if strengths[i] > rewards.std()]
-        self.disputes = {rankings[i].identity: rankings[i].prompt for i in strongest}
+        if len({ranking.key for ranking in rankings}) >= LEAST_FOR_DISPUTES:
+            folds = folds_by_prompt(rankings, self.settings.seed)
+            rewards = cross_validate(self.states(rankings), rankings, folds, self.settings.objective)
+            strengths = disputes_of(rankings, rewards)
+            strongest = [i for i in np.argsort(-strengths)[:DISPUTES] if strengths[i] > rewards.std()]
+            self.disputes = {rankings[i].identity: rankings[i].prompt for i in strongest}
 
     def in_words(self) -> str:
         """Say of how many pairs of all rankings and of the recent ones it got right; "" before the first test."""
@@ -132,22 +130,18 @@ def work(learner: Learner, known: Sequence[Ranking], messages: queue.SimpleQueue
     while True:
         if messages.empty() and soon:
             learner.states([soon.pop(0)])
-            continue
-        if messages.empty() and changed:
+        elif messages.empty() and changed:
             learner.dispute()
             changed = False
             tell()
-            continue
-        ((kind, value),) = messages.get().items()
-        if kind == "soon":
-            soon = [Ranking(prompt, answers, []) for prompt, answers in value]
-            continue
-        if kind == "undone":
-            learner.forget((value, "", ""))
         else:
-            learner.take([Ranking(*value)])
-        count, changed = count + 1, True
-        tell()
+            ((kind, value),) = messages.get().items()
+            if kind == "soon":
+                soon = [Ranking(prompt, answers, []) for prompt, answers in value]
+                continue
+            learner.forget((value, "", "")) if kind == "undone" else learner.take([Ranking(*value)])
+            count, changed = count + 1, True
+            tell()
 
 
 def say(**found) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +26,9 @@ from preference.errors import InputError
 from preference.machine import avoid_busy_waiting
 from preference.model.base_models import find_base_model
 from preference.ranking.growing import GrowingModel
-from preference.ranking.log import Event, RankingLog
 from preference.ranking.loop import GUIDELINES, Loop
-from preference.ranking.session import AgainSession, Outcome, RankingSession, Session, read_review
-from preference.ranking.store import RankingStore
+from preference.ranking.session import AgainSession, Outcome, RankingSession, SessionCounts, read_review
+from preference.ranking.store import Event, RankingLog, RankingStore
 from preference.scripts import INTERRUPTED
 from preference.wording import counted, name_some, shorten
 
@@ -60,14 +60,9 @@ class Files:
 
     def check(self) -> None:
         """Raise InputError if a file that is written is another one as well."""
-        flags = {
-            "--data": self.data,
-            "--log": self.log_path,
-            "--candidates": self.candidates_path,
-            "--again": self.again,
-        }
+        flags = ("--data", "--log", "--candidates", "--again")
         written: dict[str, str] = {}
-        for flag, path in flags.items():
+        for flag, path in zip(flags, (self.data, self.log_path, self.candidates_path, self.again), strict=True):
             if path is not None and (other := written.setdefault(os.path.realpath(path), flag)) != flag:
                 raise InputError(f"{path}: is also {other}; give {flag} another file")
 
@@ -135,12 +130,11 @@ class Sampler:
         return [found.get(prompt, Candidates(prompt, [])) for prompt in prompts]
 
     def _sample(self, prompts: Sequence[str], path: Path) -> list[Candidates]:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
         generator, settings, sampled, start = self.generator, self.settings, list[Candidates](), time.perf_counter()
-        terminal = make_console(stderr=True)
-        count = TextColumn("{task.fields[saved]} of {task.fields[prompts]} prompts")
-        columns = [TextColumn("sampling candidates"), BarColumn(), count, TimeElapsedColumn()]
+        count = "{task.fields[saved]} of {task.fields[prompts]} prompts"
+        terminal, columns = make_console(stderr=True), ("sampling candidates", BarColumn(), count, TimeElapsedColumn())
         with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
             batches = [prompts[first : first + PROMPTS_AT_ONCE] for first in range(0, len(prompts), PROMPTS_AT_ONCE)]
             task = progress.add_task("", total=len(batches) * settings.max_new_tokens, saved=0, prompts=len(prompts))
@@ -165,8 +159,7 @@ def rank(files: Files, sampler: Sampler, steps: NextSteps, *, seed: int, recheck
         model: whether one learns beside the person, where a person types.
     """
     prompts, guidelines = files.find_prompts(), files.read_guidelines()
-    store, growing = RankingStore(files.data, files.log_path), GrowingModel()
-    try:
+    with closing(RankingStore(files.data, files.log_path)) as store, closing(GrowingModel()) as growing:
         candidates = sampler.candidates(prompts, store.prompts(), files.candidates_path)
         if model and sys.stdin.isatty():
             growing.start(files.data, seed)
@@ -176,7 +169,7 @@ def rank(files: Files, sampler: Sampler, steps: NextSteps, *, seed: int, recheck
             say(f"All prompts are ranked in {files.data} or were discarded. {more}")
             if not (store.log.undoable and sys.stdin.isatty()):
                 return 0
-        loop = lead(session, Loop(session, guidelines, sampler.sample_again))
+        lead(loop := Loop(session, guidelines, sampler.sample_again))
         disputes = []
         if not loop.interrupted:
             growing.close()  # what follows has the processor to itself
@@ -186,10 +179,7 @@ def rank(files: Files, sampler: Sampler, steps: NextSteps, *, seed: int, recheck
                 say(words)
             if disputes := growing.found.get("disputes", []):
                 say(f"worth a second look: {name_some(map(shorten, disputes))}")
-        print_next(session, steps, review_again=bool(disputes))
-    finally:
-        growing.close()
-        store.close()
+        print_next(session.counts(), steps, review_again=bool(disputes))
     return INTERRUPTED if loop.interrupted else 0
 
 
@@ -198,45 +188,43 @@ def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: 
     if not files.data.exists():
         raise InputError(f"{files.data}: no such file; --again needs the rankings that were reviewed")
     guidelines, reviewed = files.read_guidelines(), read_review(review)
-    store = RankingStore(files.data, files.log_path)
-    try:
+    with closing(RankingStore(files.data, files.log_path)) as store:
         session = AgainSession(reviewed, store, seed=seed, top=top)
         loop = Loop(session, guidelines)
         if session.current is None:
             if loop.notice:
                 say(loop.notice)
-            number = len(session.done)
-            several = f"all {number} disputed rankings were" if number > 1 else "the disputed ranking was"
-            looked_at = f"{several} looked at again" if session.done else "no ranking to show again"
+            done = len(session.done)
+            which = f"all {done} disputed rankings were" if done > 1 else "the disputed ranking was"
+            looked_at = f"{which} looked at again" if done else "no ranking to show again"
             say(f"{review}: {looked_at}. For a new review: {steps.review}", wrap=False)
             if not (store.log.looked_at and sys.stdin.isatty()):
                 return 0
-        lead(session, loop)
+        lead(loop)
         outcomes = session.outcomes()
         if not loop.interrupted:
             print_outcomes(outcomes, sum(event.kind == "reranked" for event in session.done.values()) - len(outcomes))
-        print_next(session, steps, review_again=any(outcome.changed for outcome in outcomes))
-    finally:
-        store.close()
+        print_next(session.counts(), steps, review_again=any(outcome.changed for outcome in outcomes))
     return INTERRUPTED if loop.interrupted else 0
 
 
-def lead(session: Session, loop: Loop) -> Loop:
+def lead(loop: Loop) -> None:
     """Lead the person through a session, and say how much was done."""
     start = time.monotonic()
     loop.run()
-    counts, rankings = session.counts(), counted(max(session.confirmed, 0), "ranking")
+    counts, rankings = loop.session.counts(), counted(max(loop.session.confirmed, 0), "ranking")
     skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
     done = f"{counts.done} done, {counts.left + counts.skipped} left{skipped}"
     say(f"\n{rankings} in {(time.monotonic() - start) / 60:.1f} min; {done}")
-    return loop
 
 
 def print_agreement(log: RankingLog) -> None:
     """Say how well the person agrees with themselves, where prompts were shown twice."""
+    if not (twice := log.shown_twice()):
+        return
     from preference.evaluation.metrics import self_agreement
 
-    if agreement := self_agreement(log.shown_twice()):
+    if agreement := self_agreement(twice):
         low, high = agreement.interval
         share = f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order"
         prompts = counted(agreement.prompts, "prompt")
@@ -265,17 +253,14 @@ def print_outcomes(outcomes: Sequence[Outcome], not_blind: int) -> None:
     if not outcomes:
         return
     sides = [outcome.side for outcome in outcomes if outcome.changed]
-    say(
-        f"ranked again: {len(outcomes)}; unchanged {len(outcomes) - len(sides)}, nearer to the models' order"
-        f" {sides.count(1)}, nearer to the earlier one {sides.count(-1)}, halfway between {sides.count(0)}"
-        + f"; not counted: {not_blind}, ranked once more after the models' order was shown"
-        * bool(not_blind)
-    )
+    nearer = f"nearer to the models' order {sides.count(1)}, nearer to the earlier one {sides.count(-1)}"
+    others = f"; not counted: {not_blind}, ranked once more after the models' order was shown" if not_blind else ""
+    unchanged = f"unchanged {len(outcomes) - len(sides)}"
+    say(f"ranked again: {len(outcomes)}; {unchanged}, {nearer}, halfway between {sides.count(0)}{others}")
 
 
-def print_next(session: Session, steps: NextSteps, *, review_again: bool) -> None:
+def print_next(counts: SessionCounts, steps: NextSteps, *, review_again: bool) -> None:
     """Say what to type next."""
-    counts = session.counts()
     if counts.left + counts.skipped:
         say(f"continue:  {steps.rank}", wrap=False)
     if review_again:

@@ -19,7 +19,7 @@ from preference.evaluation.record import why_no_odds
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, find_base_model
-from preference.ranking.log import RankingLog
+from preference.ranking.store import RankingLog
 from preference.scripts import command_line
 from preference.training.batching import encode_rankings, warn_of_cut_answers
 from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states

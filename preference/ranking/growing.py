@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class GrowingModel:
         self.found: dict[str, Any] = {"failed": why}
         self._worker: subprocess.Popen | None = None
         self._messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
-        self._told, self._news = 0, threading.Condition()
+        self._told = 0
 
     def start(self, data: Path, seed: int) -> None:
         """Start the worker, which learns from the rankings of the table `data` first. It takes seconds to be there."""
@@ -68,10 +69,9 @@ class GrowingModel:
         """End the worker, after a moment for what it makes of the last ranking; what it computed stays in the cache."""
         worker, self._worker = self._worker, None
         if worker:
-            with self._news:
-                self._news.wait_for(
-                    lambda: "failed" in self.found or self.found.get("known", self._told) == self._told, LAST_WORD
-                )
+            end = time.monotonic() + LAST_WORD
+            while self.found.get("known", self._told) != self._told and time.monotonic() < end:
+                time.sleep(0.01)
             worker.kill()
             worker.wait()
 
@@ -81,10 +81,8 @@ class GrowingModel:
             return f"no model learns as you rank: {reason}"
         if not self.found:
             return "the model that learns as you rank is still loading"
-        untested = (
-            "the model that learns as you rank has not been tested yet: it needs two rankings to learn from first"
-        )
-        return self.found["words"] or untested
+        untested = "has not been tested yet: it needs two rankings to learn from first"
+        return self.found["words"] or f"the model that learns as you rank {untested}"
 
     def _write(self, worker: subprocess.Popen) -> None:
         assert worker.stdin
@@ -96,11 +94,6 @@ class GrowingModel:
     def _read(self, worker: subprocess.Popen) -> None:
         assert worker.stdout
         for line in worker.stdout:
-            self._find(json.loads(line))
+            self.found = json.loads(line)
         if self._worker and "failed" not in self.found:  # else `close` ended it
-            self._find({"failed": "its process ended unexpectedly"})
-
-    def _find(self, found: dict[str, Any]) -> None:
-        with self._news:
-            self.found = found
-            self._news.notify_all()
+            self.found = {"failed": "its process ended unexpectedly"}

@@ -5,9 +5,9 @@ import math
 import random
 import statistics
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from preference.data.candidates import Candidates, distinct
@@ -16,9 +16,7 @@ from preference.data.tables import COLUMNS, TableError, read_table
 from preference.data.values import number, text_of
 from preference.errors import InputError
 from preference.ranking.growing import GrowingModel
-from preference.ranking.log import Event, disagreement
-from preference.ranking.order import format_order
-from preference.ranking.store import RankingStore
+from preference.ranking.store import Event, RankingStore
 from preference.wording import shorten
 
 RECHECK_DISTANCE = 5  # other prompts between the first and the second showing, if there are that many
@@ -53,15 +51,16 @@ class SessionCounts:
     median_seconds: float | None
 
 
-class Session(ABC):
-    """What comes next, what is confirmed, what is undone.
+class Session:
+    """What comes next; a RankingSession or an AgainSession knows what is confirmed and undone.
 
     Attributes:
         answers: of each ranking, in an order that says nothing.
         queue: what is to be ranked, and whether that is a second showing.
+        rechecks: how many prompts are to be shown a second time, in all sessions.
+        changes: what the answers on the screen were before each `w`, `e` and `r`.
         confirmed: rankings of this session, minus those undone.
-        recalled: the order that was undone last, as it would be typed now, so that it can be changed instead of typed
-            anew.
+        recalled: the order that was undone last, as it would be typed now, to be changed instead of typed anew.
     """
 
     again = False  # whether what is shown is in the CSV already
@@ -71,7 +70,8 @@ class Session(ABC):
         self.answers: dict[Key, list[str]] = {}
         self.queue: list[tuple[Key, bool]] = []
         self.skipped: set[Key] = set()
-        self.confirmed, self.recalled = 0, ""
+        self.changes: list[list[str]] = []
+        self.rechecks, self.confirmed, self.recalled = 0, 0, ""
         self._shown: Shown | None = None
         self._since = 0.0
 
@@ -94,35 +94,21 @@ class Session(ABC):
     @property
     def shown(self) -> Shown:
         """The same, for what needs a prompt on the screen."""
-        if (current := self.current) is None:
-            raise LookupError("every prompt is ranked or discarded")
+        current = self.current
+        assert current, "every prompt is ranked or discarded"
         return current
-
-    @abstractmethod
-    def confirm(self, ranks: list[int]) -> None:
-        """Save the ranks of the answers on the screen; they are on the disk when this returns."""
-
-    @abstractmethod
-    def undo(self) -> str:
-        """Undo the last step, also of an earlier session, and show its prompt to be ranked anew; say what happened."""
-
-    @abstractmethod
-    def discard(self) -> None:
-        """Never show what is on the screen again, unless that is undone; an earlier ranking of it is kept."""
-
-    @abstractmethod
-    def counts(self) -> SessionCounts:
-        """Count what is done, left and skipped."""
 
     def skip(self) -> None:
         """Leave what is on the screen for the next session."""
-        self.log.add("skipped", self.shown.key, again=self.again)
-        self.skipped.add(self.shown.key)
+        shown = self.shown
+        self.log.add("skipped", shown.key, again=self.again)
+        self.skipped.add(shown.key)
+        self.rechecks -= shown.recheck
         self._leave()
 
     def _leave(self) -> None:
         self.queue.pop(0)
-        self._shown = None
+        self._shown, self.changes = None, []
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._since, 1)
@@ -139,8 +125,7 @@ class RankingSession(Session):
         recheck: this share of the prompts, rounded up, is shown a second time, reshuffled. Where there are enough
             prompts, no second showing comes last, so that the person cannot tell one by what is left.
         seed: decides the order on the screen, and which prompts are shown twice.
-        growing: learns of what is ranked and undone, but not of second showings, which are no test on what it had not
-            seen.
+        growing: learns of what is ranked and undone, but not of second showings: it has seen those prompts.
     """
 
     def __init__(
@@ -148,9 +133,8 @@ class RankingSession(Session):
         growing: GrowingModel | None = None,
     ):  # fmt: skip
         super().__init__(store, seed, growing)
-        self.answers = {(one.prompt, "", ""): list(one.answers) for one in candidates}
-        # not written or edited by the person
-        self.sampled = {key: set(answers) for key, answers in self.answers.items()}
+        self.answers = {(each.prompt, "", ""): list(each.answers) for each in candidates}
+        self.sampled = {key: set(answers) for key, answers in self.answers.items()}  # not written or edited
         for event in self.log.events:
             if event.kind == "changed" and event.key in self.answers:
                 self.answers[event.key] = list(event.answers)
@@ -161,14 +145,14 @@ class RankingSession(Session):
         known = [key for key in self.answers if key not in discarded]
         self.ranked = {key for key in known if key[0] in ranked}
         self.queue = [(key, False) for key in known if key not in self.ranked]
-        self.changes: list[list[str]] = []  # what the answers on the screen were before each `w`, `e` and `r`
-        self.rechecks = math.ceil(recheck * len(self.answers))  # of all sessions
+        self.rechecks = math.ceil(recheck * len(self.answers))
         twice = {event.key for event in self.log.standing if event.recheck}
         once = [event.key for event in self.log.standing if event.key in self.ranked and event.key not in twice]
         for key in once[: max(0, self._rechecks_to_choose() - len(self.queue))]:
             self.queue.insert(min(RECHECK_DISTANCE, len(self.queue)), (key, True))
 
     def confirm(self, ranks: list[int]) -> None:
+        """Save the ranks of the answers on the screen; they are on the disk when this returns."""
         shown, seconds = self.shown, self._seconds()
         if shown.recheck:  # its rows are in the CSV already
             self.log.add("ranked", shown.key, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
@@ -181,6 +165,7 @@ class RankingSession(Session):
         self.ranked.add(shown.key)
 
     def undo(self) -> str:
+        """Undo the last step, also of an earlier session, and show its prompt to be ranked anew; say what happened."""
         if self.changes:
             self.change(self.changes[-1])
             del self.changes[-2:]  # that change and this one
@@ -209,12 +194,8 @@ class RankingSession(Session):
         ways = "the up arrow brings it into the line to be changed, or rank anew"
         return f"undid the last ranking, now {self.recalled}; {ways}"
 
-    def skip(self) -> None:
-        recheck = self.shown.recheck
-        super().skip()
-        self.rechecks -= recheck
-
     def discard(self) -> None:
+        """Never show what is on the screen again, unless that is undone."""
         shown = self.shown
         self.log.add("discarded", shown.key, answers=shown.answers, recheck=shown.recheck)
         self.rechecks -= shown.recheck
@@ -246,10 +227,6 @@ class RankingSession(Session):
         """Take a prompt's answers from an event: its candidates are in no file that was read."""
         self.answers[event.key], self.sampled[event.key] = list(event.answers), set(event.answers)
 
-    def _leave(self) -> None:
-        super()._leave()
-        self.changes = []
-
     def _first_showings(self) -> int:
         return sum(not recheck for _, recheck in self.queue)
 
@@ -266,16 +243,12 @@ class RankingSession(Session):
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A ranking as it was when models were asked about it, their rank of each answer, and how far they dispute it."""
+    """A person's ranks as they were when models were asked about them, the models', and how far these dispute them."""
 
-    ranking: Ranking
+    key: Key
+    ranks: dict[str, int]
     models: dict[str, int]
     dispute: float
-
-    @property
-    def ranks(self) -> dict[str, int]:
-        """The person's rank of each answer."""
-        return dict(zip(self.ranking.answers, self.ranking.ranks, strict=True))
 
 
 def read_review(path: Path) -> list[Reviewed]:
@@ -299,7 +272,8 @@ def read_review(path: Path) -> list[Reviewed]:
             disputes[key] = dispute
     if problems:
         raise TableError(problems)
-    reviewed = [Reviewed(ranking, models[ranking.identity], disputes[ranking.identity]) for ranking in rankings]
+    ranks = {ranking.identity: dict(zip(ranking.answers, ranking.ranks, strict=True)) for ranking in rankings}
+    reviewed = [Reviewed(key, of_key, models[key], disputes[key]) for key, of_key in ranks.items()]
     return sorted(reviewed, key=lambda review: -review.dispute)
 
 
@@ -321,6 +295,17 @@ class Outcome:
         to_models, to_before = disagreement(self.now, self.models), disagreement(self.now, self.before)
         return (to_models < to_before) - (to_models > to_before)
 
+    def in_words(self) -> str:
+        """Return the three orders in one line, and whose the new one is nearer to.
+
+        >>> Outcome(before=[1, 2, 3], now=[2, 1, 3], models=[3, 1, 2]).in_words()
+        'earlier 1 2 3 · now 2 1 3 · models 2 3 1 · halfway between'
+        """
+        orders = {"earlier": self.before, "now": self.now, "models": self.models}
+        side = {1: "nearer to the models' order", -1: "nearer to your earlier order", 0: "halfway between"}[self.side]
+        words = [f"{name} {format_order(ranks)}" for name, ranks in orders.items()]
+        return " · ".join([*words, side if self.changed else "unchanged"])
+
 
 class AgainSession(Session):
     """Leads a person through the disputed rankings of a review that the CSV still has as they were then.
@@ -336,22 +321,21 @@ class AgainSession(Session):
         InputError: the review is one of other rankings.
 
     Attributes:
+        earlier: the ranks that a new ranking replaces.
         done: the log's `reranked` or `kept` event of each ranking that is done.
-        missing, edited: prompts of disputed rankings that are not shown, as their rows are gone or are not the same any
-            more.
+        missing, edited: prompts of disputed rankings that are not shown, as their rows are gone or not the same.
     """
 
     again = True
 
     def __init__(self, reviewed: Sequence[Reviewed], store: RankingStore, *, seed: int, top: int | None = None):
         super().__init__(store, seed)
-        if not any(store.ranks(review.ranking.identity).keys() == review.ranks.keys() for review in reviewed):
+        if not any(store.ranks(review.key).keys() == review.ranks.keys() for review in reviewed):
             what = "has none of the rankings of this review; give --data the CSV that was reviewed"
             raise InputError(f"{store.path}: {what}")
-        disputed = [review for review in reviewed if review.dispute > 0][:top]
-        self.reviewed = {review.ranking.identity: review for review in disputed}
-        self.answers = {key: sorted(review.ranking.answers) for key, review in self.reviewed.items()}
-        self.earlier = {key: review.ranks for key, review in self.reviewed.items()}  # that a new ranking replaces
+        self.reviewed = {review.key: review for review in [each for each in reviewed if each.dispute > 0][:top]}
+        self.answers = {key: sorted(review.ranks) for key, review in self.reviewed.items()}
+        self.earlier = {key: review.ranks for key, review in self.reviewed.items()}
         self.done: dict[Key, Event] = {}
         self.missing: list[str] = []
         self.edited: list[str] = []
@@ -366,6 +350,7 @@ class AgainSession(Session):
                 (self.edited if now else self.missing).append(key[0])
 
     def confirm(self, ranks: list[int]) -> None:
+        """Replace the earlier ranks of the answers on the screen; that is on the disk when this returns."""
         shown, seconds = self.shown, self._seconds()
         before = [self.earlier[shown.key][answer] for answer in shown.answers]
         if disagreement(ranks, before) == 0:
@@ -398,12 +383,14 @@ class AgainSession(Session):
         return "the earlier ranking is back; rank again, or s to leave it"
 
     def discard(self) -> None:
+        """Keep the earlier ranking of what is on the screen, and do not ask again."""
         key = self.shown.key
         ranks = self.earlier[key]
         self.done[key] = self.log.add("kept", key, answers=list(ranks), ranks=list(ranks.values()))
         self._leave()
 
     def counts(self) -> SessionCounts:
+        """Count what is done, left and skipped."""
         return self._counts(len(self.done), len(self.queue), self.log.looked_at)
 
     def outcomes(self) -> list[Outcome]:
@@ -423,3 +410,22 @@ class AgainSession(Session):
         """Return the three orders of a `reranked` event, as ranks of the answers in the order on the screen."""
         models = self.reviewed[event.key].models
         return Outcome(event.old_ranks, event.ranks, [models[answer] for answer in event.answers])
+
+
+def format_order(ranks: Sequence[int]) -> str:
+    """Return the line that gives these ranks.
+
+    >>> format_order([2, 1, 3, 2])
+    '2 1=4 3'
+    """
+    return " ".join("=".join(str(i + 1) for i, r in enumerate(ranks) if r == rank) for rank in sorted(set(ranks)))
+
+
+def disagreement(ranks: Sequence[int], other: Sequence[int]) -> float:
+    """Return how many pairs of answers two rankings order differently; one that ties in one of them counts half.
+
+    >>> disagreement([1, 2, 3], [2, 1, 3]), disagreement([1, 2, 3], [1, 1, 2])
+    (1.0, 0.5)
+    """
+    signs = ([(a > b) - (a < b) for a, b in combinations(side, 2)] for side in (ranks, other))
+    return sum(abs(a - b) for a, b in zip(*signs, strict=True)) / 2

@@ -1,22 +1,158 @@
-"""Where confirmed rankings go: rows of a table, and events of the log beside it."""
+"""Where confirmed rankings go: rows of a table, and beside it a log of what was shown, when, and what came of it."""
 
 import contextlib
+import datetime
+import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
-from preference.data.rankings import Key, identities, parse_rank, whole_ranks
+from preference.data.rankings import Key, Ranking, identities, parse_rank, whole_ranks
 from preference.data.table_writing import Form, find_unwritable, format_rows, save_table, write_table
 from preference.data.tables import COLUMNS, GZIP, Table, kind_of, read_table
 from preference.data.values import text_of
 from preference.durable_files import append_durably, locked, prepare_file, write_atomically
 from preference.errors import InputError
-from preference.ranking.log import Event, RankingLog
 from preference.wording import shorten
 
+KINDS = {  # what each kind of event lists, one item per answer
+    "shown": ("answers",),
+    "ranked": ("answers", "ranks"),
+    "discarded": (),
+    "undone": (),  # the last `ranked` or `discarded` of its prompt
+    "skipped": (),
+    "changed": ("answers",),  # the prompt has other answers now; `sampled` are those of them that a model gave
+    "reranked": ("answers", "ranks", "old_ranks"),
+    "kept": ("answers", "ranks"),  # the earlier ranking stays, and is not shown again
+    "restored": (),  # the last `reranked` or `kept` of its ranking was undone
+}
 TAKEN = "another ranker is working on this file; finish that one first, or choose another --data"
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A line of the log; answers and ranks in the order on the screen. Several CSVs can share it: `data` names one."""
+
+    kind: str
+    prompt: str
+    group: str = ""
+    rater: str = ""
+    answers: Sequence[str] = ()
+    ranks: Sequence[int] = ()
+    old_ranks: Sequence[int] = ()  # that `ranks` replace
+    sampled: Sequence[str] = ()
+    seconds: float | None = None  # from showing to confirming
+    recheck: bool = False  # a second showing, to measure agreement
+    again: bool = False  # a showing of what is in the CSV already
+    data: str = ""
+    time: str = ""
+
+    @property
+    def key(self) -> Key:
+        """The ranking that it is about."""
+        return self.prompt.strip(), self.group.strip(), self.rater.strip()
+
+    @property
+    def rank_of(self) -> dict[str, int]:
+        """The rank of each answer."""
+        return dict(zip(self.answers, self.ranks, strict=True))
+
+
+class RankingLog:
+    """What was shown when, one JSON object per line; of several CSVs that share a log, the events of one.
+
+    Raises:
+        InputError: the log cannot be read, or a line is not an event.
+
+    Attributes:
+        data: what the log calls the CSV: its path from the log's folder, so that both can be moved together.
+        events: all, oldest first.
+        undoable: the `ranked` and `discarded` events that were not undone.
+        looked_at: the `reranked` and `kept` events that were not undone.
+        screens: the orders in which the answers of each ranking were shown.
+    """
+
+    def __init__(self, path: str | Path, data: str | Path):
+        self.path = Path(path)
+        self.data = Path(os.path.relpath(os.path.realpath(data), self.path.resolve().parent)).as_posix()
+        self.events: list[Event] = []
+        self.undoable: list[Event] = []
+        self.looked_at: list[Event] = []
+        self.screens: defaultdict[Key, list[list[str]]] = defaultdict(list)
+        self._compared: set[str] = set()  # prompts of which the person has seen the models' order
+        self._informed: set[Event] = set()  # what was ranked after that
+        for event in _read_events(self.path):
+            if event.data == self.data:
+                self._take_in(event)
+
+    @property
+    def standing(self) -> list[Event]:
+        """The `ranked` events that were not undone."""
+        return [event for event in self.undoable if event.kind == "ranked"]
+
+    def shown_twice(self) -> list[tuple[Ranking, list[int]]]:
+        """Return the ranking of each prompt that was shown twice at random, and the second ranks of its answers.
+
+        Rankings that were shown again because models dispute them are the doubtful ones, and after such a showing the
+        person knows the models' order, so that a later second showing says nothing either: both are left out.
+        """
+        first = {event.prompt: event for event in self.standing if not event.recheck}
+        second = [event for event in self.standing if event.recheck and event not in self._informed]
+        pairs = [(first[event.prompt], event.rank_of) for event in second if event.prompt in first]
+        return [
+            (Ranking(once.prompt, list(once.answers), list(once.ranks)), [ranks[answer] for answer in once.answers])
+            for once, ranks in pairs
+            if set(once.answers) == ranks.keys()
+        ]
+
+    def add(self, kind: str, key: Key, **values) -> Event:
+        """Append an event and return it; it is on the disk then."""
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        event = Event(kind, *key, **values, data=self.data, time=now)
+        given = {item.name: value for item in fields(Event) if (value := getattr(event, item.name)) != item.default}
+        append_durably(self.path, json.dumps({"event": given.pop("kind"), **given}, ensure_ascii=False))
+        self._take_in(event)
+        return event
+
+    def _take_in(self, event: Event) -> None:
+        self.events.append(event)
+        if event.kind == "shown":
+            self.screens[event.key].append(list(event.answers))
+        elif event.kind in ("ranked", "discarded"):
+            self.undoable.append(event)
+            if event.prompt in self._compared:
+                self._informed.add(event)
+        elif event.kind in ("reranked", "kept"):
+            self.looked_at.append(event)
+            if event.kind == "reranked":
+                self._compared.add(event.prompt)
+        elif event.kind in ("undone", "restored"):
+            events = self.undoable if event.kind == "undone" else self.looked_at
+            if (last := next((other for other in reversed(events) if other.key == event.key), None)) is not None:
+                events.remove(last)
+
+
+def _read_events(path: Path) -> Iterator[Event]:
+    """Yield the events of a log, of whatever CSV; none if there is no such file. Unknown kinds are left out."""
+    if not path.exists():
+        return
+    table, names = read_table(path, "jsonl", whole=True), {item.name for item in fields(Event)} - {"kind"}
+    for i, record in enumerate(table.records):
+        kind = record.get("event")
+        if not isinstance(kind, str):
+            raise InputError(f'{table.at(i)}: no "event"; this is not a ranking log: choose another --log')
+        if kind not in KINDS:
+            continue
+        lists = [record.get(name) for name in KINDS[kind]]
+        whole = all(isinstance(values, list) and len(values) == len(record["answers"]) for values in lists)
+        if not (whole and isinstance(record.get("prompt"), str)):
+            needs = f'{"an" if kind == "undone" else "a"} "{kind}" event needs {", ".join(("prompt", *KINDS[kind]))}'
+            needs += ", lists of one length" * bool(lists)
+            raise InputError(f"{table.at(i)}: {needs}; delete the line, or choose another --log")
+        yield Event(kind, **{name: record[name] for name in names & record.keys()})
 
 
 class RankingStore:
@@ -34,9 +170,9 @@ class RankingStore:
     def __init__(self, path: str | Path, log: str | Path):
         self.path = Path(path)
         self._known: tuple | None = ()  # the state of the file when the next four were right
-        self._table, self._compressed = Table("", "csv", [], [], []), False
+        self._table = Table("", "csv", [], [], [])
         self._ranks: dict[Key, dict[str, int]] = {}  # of each answer that has one
-        self._last_prompt = ""
+        self._last_prompt, self._takes_lines = "", False  # the latter: rows can be appended to the file
         prepare_file(self.path, "--data")
         prepare_file(log, "--log")
         with contextlib.ExitStack() as until_closed:
@@ -73,20 +209,17 @@ class RankingStore:
         for rank, answer in sorted(zip(ranks, answers, strict=True)):
             merged, above = self._table.merged and above == key[0], key[0]
             rows.append(dict(zip(names, ("" if merged else prompt, answer, rank), strict=True)))
-        appends = self._table.kind == "csv" and not self._compressed
-        restore = self._append(rows) if appends else self._rewrite(self._fresh(), {}, added=rows)
+        restore = self._append(rows) if self._takes_lines else self._rewrite(self._fresh(), {}, added=rows)
         self._note(restore, "ranked", key, answers=list(answers), ranks=list(ranks), seconds=seconds)
-        if appends:
+        if self._takes_lines:
             self._ranks.setdefault(key, {}).update(zip(map(str.strip, answers), ranks, strict=True))
             self._last_prompt, self._known = above, self._state()
 
     def undo(self, ranked: Event) -> bool:
-        """Remove exactly the rows that `add` wrote for a `ranked` event, and log that.
+        """Remove exactly the rows that `add` wrote for a `ranked` event, log that, and return whether they were there.
 
         If one of them is not there any more, none is removed; that is logged too, so that the one before can be undone.
-
-        Returns:
-            Whether they were there. Those of a second showing, which has none, always are.
+        Those of a second showing, which has none, always are there.
         """
         table = self._fresh()
         own = [] if ranked.recheck else _own_rows(table, ranked)
@@ -125,11 +258,9 @@ class RankingStore:
 
     def _append(self, rows: Sequence[dict]) -> Callable[[], object]:
         """Append rows to a CSV in one write; return what takes them off again."""
-        table, end = self._table, self._table.form.line_end
-        cells = [[row.get(name, "") for name in table.places] for row in rows]
-        text = format_rows(
-            cells if self._known else [table.places, *cells], line_end=end, separator=table.form.separator
-        )
+        names, end = self._table.places, self._table.form.line_end
+        cells = [names] * (not self._known) + [[row.get(name, "") for name in names] for row in rows]
+        text = format_rows(cells, line_end=end, separator=self._table.form.separator)
         return partial(os.truncate, self.path, append_durably(self.path, text.removesuffix(end), end))
 
     def _rewrite(
@@ -159,16 +290,16 @@ class RankingStore:
         """Read the table, unless it is as it was left; of its records only the ranks are kept."""
         if (state := self._state()) == self._known:
             return
-        table, self._compressed = self._fresh(), self.path.suffix.lower() == ".gz"
+        table, compressed = self._fresh(), self.path.suffix.lower() == ".gz"
         if state:
             with open(self.path, "rb") as file:
-                self._compressed = file.read(2) == GZIP
+                compressed = file.read(2) == GZIP
+        self._last_prompt, self._takes_lines = "", table.kind == "csv" and not compressed
         found: dict[Key, dict[str, float]] = {}
-        self._last_prompt = ""
-        for (prompt, group, rater), answer, rank in _contents(table):
-            self._last_prompt = prompt
+        for key, answer, rank in _contents(table):
+            self._last_prompt = key[0]
             if rank is not None:
-                found.setdefault((prompt, group, rater), {})[answer] = rank
+                found.setdefault(key, {})[answer] = rank
         self._ranks = {key: dict(zip(of, whole_ranks(list(of.values())), strict=True)) for key, of in found.items()}
         self._table, self._known = replace(table, records=[], numbers=[], rows=[]), state
 

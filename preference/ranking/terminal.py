@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from preference import console as project_console
-from preference.console import say
+from preference import console
 from preference.ranking.session import SessionCounts, Shown
 from preference.wording import counted, plain
 
-LEAST_WIDTH = 12  # columns
+NARROWEST = 12  # columns
 BOX = 4  # columns that a box takes from its text
 PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
 FASTER_THAN_TYPED = 0.03  # seconds between two lines of a paste, at most; a person takes longer
@@ -35,11 +34,11 @@ class EndOfInput(Exception):
 
 
 def make_console() -> Console:
-    """Return the project's console, as narrow as the terminal: words in boxes that are wider than it would be lost."""
-    made = project_console.make_console()
+    """Return the project's console, as narrow as the terminal: a wider box would lose words."""
+    made = console.make_console()
     with contextlib.suppress(OSError, ValueError):  # no terminal, or no file
         if columns := os.get_terminal_size(sys.stdout.fileno()).columns:
-            made.width = max(LEAST_WIDTH, min(made.width, columns))
+            made.width = max(NARROWEST, min(made.width, columns))
     return made
 
 
@@ -49,46 +48,42 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
     Where the terminal is not high enough, long answers are folded to what fits, each box says how many lines it lacks,
     and the prompt is repeated in short above the line of input. In a pipe nothing is folded.
     """
-    console, notice = make_console(), plain(notice)
-    screen, prompt = console.is_terminal and not console.is_dumb_terminal, _wrap(console, shown.prompt)
-    answers = [_wrap(console, answer, BOX) for answer in shown.answers]
-    lengths = [len(lines) for lines in answers]
+    terminal, notice = make_console(), plain(notice)
+    screen, prompt = terminal.is_terminal and not terminal.is_dumb_terminal, _wrap(terminal, shown.prompt)
+    answers = [_wrap(terminal, answer, BOX) for answer in shown.answers]
+    lengths, prompt_lines = [len(lines) for lines in answers], len(prompt)
     # Two lines are for the counts and the input, two of each box for its frame.
-    free = console.height - 2 - 2 * len(answers) - len(_wrap(console, notice)) * bool(notice)
-    folded = screen and len(prompt) + sum(lengths) > free
-    prompt_lines = min(len(prompt), PROMPT_LINES) if folded else len(prompt)
-    if folded:
+    free = terminal.height - 2 - 2 * len(answers) - len(_wrap(terminal, notice)) * bool(notice)
+    if folded := screen and prompt_lines + sum(lengths) > free:
+        prompt_lines = min(prompt_lines, PROMPT_LINES)
         lengths = share_lines(lengths, free - prompt_lines - min(len(prompt), REMINDER_LINES))
 
-    console.clear() if screen else console.print()
-    console.print(Text(counts_line(counts, shown.apart), style="dim"), no_wrap=True, overflow="ellipsis")
-    console.print(_joined(prompt, prompt_lines, "bold", more=" … v shows it whole"))
-    for number, (lines, length) in enumerate(zip(answers, lengths, strict=True), 1):
-        show_box(console, number, lines[:length], hidden=len(lines) - length)
+    terminal.clear() if screen else terminal.print()
+    terminal.print(Text(counts_line(counts, shown.apart), style="dim"), no_wrap=True, overflow="ellipsis")
+    terminal.print(_joined(prompt, prompt_lines, "bold", more=" … v shows it whole"))
+    for number, (answer, length) in enumerate(zip(shown.answers, lengths, strict=True), 1):
+        show_answer(number, answer, length)
     if notice:
-        console.print(notice)
+        terminal.print(notice)
     if folded:
         show_reminder(shown.prompt)
 
 
-def show_answer(number: int, answer: str) -> None:
-    """Show one answer whole."""
-    console = make_console()
-    show_box(console, number, _wrap(console, answer, BOX))
-
-
-def show_box(console: Console, number: int, lines: list[Text], hidden: int = 0) -> None:
-    """Show the lines of an answer in a box with its number, and say how many more lines there are."""
+def show_answer(number: int, answer: str, length: int | None = None) -> None:
+    """Show an answer in a box with its number; of more than `length` lines say how many are missing."""
+    terminal = make_console()
+    lines = _wrap(terminal, answer, BOX)
+    text, hidden = _joined(lines[:length], len(lines)), len(lines[length:]) if length else 0
+    title = Text(f" {number} ", style="bold cyan")
     more = f"… {counted(hidden, 'more line')}, v {number} shows it whole" if hidden else None
-    text, title = _joined(lines, len(lines)), Text(f" {number} ", style="bold cyan")
-    console.print(Panel(text, title=title, title_align="left", subtitle=more, subtitle_align="left", box=box.ROUNDED))
+    terminal.print(Panel(text, title=title, title_align="left", subtitle=more, subtitle_align="left", box=box.ROUNDED))
 
 
 def show_reminder(prompt: str) -> None:
     """Repeat a prompt above the line of input, in at most two lines."""
-    console = make_console()
-    if console.is_terminal:
-        console.print(_joined(_wrap(console, prompt), REMINDER_LINES, "bold"))
+    terminal = make_console()
+    if terminal.is_terminal:
+        terminal.print(_joined(_wrap(terminal, prompt), REMINDER_LINES, "bold"))
 
 
 def share_lines(lengths: list[int], lines: int) -> list[int]:
@@ -104,8 +99,8 @@ def share_lines(lengths: list[int], lines: int) -> list[int]:
     return shares
 
 
-def _wrap(console: Console, text: str, margin: int = 0) -> list[Text]:
-    return list(Text(plain(text)).wrap(console, console.width - margin))
+def _wrap(terminal: Console, text: str, margin: int = 0) -> list[Text]:
+    return list(Text(plain(text)).wrap(terminal, terminal.width - margin))
 
 
 def _joined(lines: list[Text], most: int, style: str = "", more: str = " …") -> Text:
@@ -119,12 +114,10 @@ def _joined(lines: list[Text], most: int, style: str = "", more: str = " …") -
 
 def show_order(answers: list[str], ranks: list[int]) -> None:
     """Show a ranking as it was understood, best first, one line per answer."""
-    console = make_console()
-    for number in sorted(range(len(ranks)), key=lambda i: ranks[i]):
-        tie = " (tie)" if ranks.count(ranks[number]) > 1 else ""
-        text = " ".join(plain(answers[number]).split())
-        line = Text(f"  rank {ranks[number]}{tie}: [{number + 1}] {text}")
-        console.print(line, no_wrap=True, overflow="ellipsis")
+    for rank, number, answer in sorted(zip(ranks, range(1, len(ranks) + 1), answers, strict=True)):
+        tie = " (tie)" if ranks.count(rank) > 1 else ""
+        line = Text(f"  rank {rank}{tie}: [{number}] {' '.join(plain(answer).split())}")
+        make_console().print(line, no_wrap=True, overflow="ellipsis")
 
 
 def counts_line(counts: SessionCounts, group: str = "") -> str:
@@ -137,8 +130,8 @@ def counts_line(counts: SessionCounts, group: str = "") -> str:
     if counts.median_seconds is None:
         return line
     seconds = counts.left * counts.median_seconds
-    hours = f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-    left = f"{seconds:.0f} s" if seconds < 60 else hours
+    minutes = f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    left = f"{seconds:.0f} s" if seconds < 60 else minutes
     return f"{line} · {counts.median_seconds:.0f} s per prompt (median) · about {left} left"
 
 
@@ -152,27 +145,22 @@ def ask(question: str) -> str:
         EndOfInput: Ctrl-C, Ctrl-D, or the end of the pipe.
     """
     while True:
-        if is_person():
-            _throw_away()
+        _throw_away()
         line = _ask_once(question)
         if not is_person() or not ("\n" in line.strip() or _more_is_waiting()):
             return line
         while _more_is_waiting():
             _throw_away()
-        say(PASTED)
+        console.say(PASTED)
 
 
 def ask_for_lines(question: str) -> str:
-    """Read an answer from the person, who may paste several lines, or one line from the pipe.
+    """Read an answer from the person, who may paste several lines, or one line from the pipe; see `ask`.
 
     Terminals that mark what is pasted give it as one line of input with line ends in it; from others it comes as lines
     that follow each other at once.
-
-    Raises:
-        EndOfInput: see `ask`.
     """
-    if is_person():
-        _throw_away()
+    _throw_away()
     lines = [_ask_once(question)]
     while is_person() and _more_is_waiting():
         lines.append(_ask_once(""))
@@ -195,10 +183,12 @@ def _more_is_waiting() -> bool:
 
 
 def _throw_away() -> None:
+    """Discard what waits at a terminal; what waits in a pipe stays."""
     with contextlib.suppress(ImportError, OSError):  # Windows has no termios
         import termios
 
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        if is_person():
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _ask_once(question: str) -> str:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from preference.errors import InputError
-from preference.ranking.log import RankingLog, read_log
+from preference.ranking.store import RankingLog
 
 
 def test_the_log_knows_what_stands(tmp_path):
@@ -53,4 +53,5 @@ def test_a_line_that_is_no_event_is_refused_and_stays(tmp_path, line, problem, e
 def test_events_of_other_versions_are_read(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text(json.dumps({"event": "ended", "data": "data.csv"}) + "\n\n" + json.dumps(RANKED | {"new": 1}))
-    assert [event.kind for event in read_log(path)] == ["ranked"] and read_log(tmp_path / "none") == []
+    assert [event.kind for event in RankingLog(path, tmp_path / "data.csv").events] == ["ranked"]
+    assert RankingLog(tmp_path / "none", tmp_path / "data.csv").events == []

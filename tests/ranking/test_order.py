@@ -3,7 +3,8 @@ import itertools
 import pytest
 
 from preference.errors import InputError
-from preference.ranking.order import format_order, parse_order
+from preference.ranking.loop import parse_order
+from preference.ranking.session import format_order
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from preference.data.rankings import Ranking
 from preference.evaluation import metrics
 from preference.evaluation.metrics import Agreement
-from preference.ranking.log import RankingLog
+from preference.ranking.store import RankingLog
 
 
 @pytest.fixture
