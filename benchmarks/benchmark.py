@@ -215,7 +215,7 @@ def default_bases() -> list[str]:
 
 def base_folder(name: str) -> str:
     """Return the folder of a base model; a GGUF file is converted now, so that no training is charged with it."""
-    from preference.model.generator import converted_gguf
+    from preference.model.loading import converted_gguf
 
     base = find_base_model(name)
     if base.note:

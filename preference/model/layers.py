@@ -18,7 +18,7 @@ IDENTITY = (
     "attention.attn.v", "attention.attn.o",  # MPNet
 )  # fmt: skip
 NEAR_ZERO = 1e-3  # tanh(x) = x within a millionth, relative to x
-LEAST_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
+SMALLEST_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
 
 
 def is_decoder(config: PretrainedConfig) -> bool:
@@ -38,28 +38,20 @@ def layer_stack(model: PreTrainedModel) -> nn.ModuleList | list:
     return next((stack for stack in lists if len(stack) == layers), max(lists, key=len, default=[]))
 
 
-def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, below: int | None = None) -> int:
-    """Freeze the embeddings and the lowest `layers` layers; None is a third of the layers, -1 nothing at all.
+def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> int:
+    """Freeze the embeddings and the lowest `layers` layers (None: a third; -1: nothing); return how many layers.
 
     They hold general knowledge of language, which a few hundred rankings tend to degrade. See Lee, Tang & Lin 2019,
     "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning".
-
-    Where a probe was fitted, only the layers `below` where it reads are trained; pooling and head are frozen too.
-
-    Returns:
-        How many layers are frozen; -1: not even the embeddings.
     """
     stack = layer_stack(model)
     if layers is None:
         layers = len(stack) // 3 if stack else -1
     if layers >= len(stack):
-        too_many = f"the base model has {len(stack)} layers; leave at least one to train"
-        raise InputError(f"--freeze-layers {layers}: {too_many}")
-    if below is not None:
-        model.requires_grad_(False)
-        for module in (*stack[max(layers, 0) : below], *([model.get_input_embeddings()] if layers < 0 else [])):
-            module.requires_grad_(True)
-    elif layers >= 0:
+        raise InputError(
+            f"--freeze-layers {layers}: the base model has {len(stack)} layers; leave at least one to train"
+        )
+    if layers >= 0:
         first_trained = next(stack[layers].parameters())
         for parameter in takewhile(lambda parameter: parameter is not first_trained, model.parameters()):
             parameter.requires_grad_(False)  # in the order of definition: embeddings, layers, head
@@ -72,8 +64,8 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None, *, be
 
 def can_pool(model: PreTrainedModel) -> bool:
     """Return whether `pool_at` knows this architecture."""
-    pools = model.config.model_type in FAMILIES and not getattr(model.config, "is_decoder", False)
-    return pools or model.config.model_type == "modernbert" or is_decoder(model.config)
+    kind, decodes = model.config.model_type, getattr(model.config, "is_decoder", False)
+    return (kind in FAMILIES and not decodes) or kind == "modernbert" or is_decoder(model.config)
 
 
 @torch.no_grad()
@@ -167,14 +159,11 @@ def set_output(model: PreTrainedModel, weights: np.ndarray, bias: float) -> None
 def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> tuple[float, float]:
     """Change the output layer so that `rewards`, which the model gave, would have mean 0 and standard deviation 1.
 
-    An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `LEAST_STD` are only
-    centred.
-
-    Returns:
-        The mean and the standard deviation that were taken out.
+    An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `SMALLEST_STD` are only
+    centred. Returns the mean and the standard deviation that were taken out.
     """
     mean, std = float(rewards.mean()), float(rewards.std())
-    scale = std if std > LEAST_STD else 1.0
+    scale = std if std > SMALLEST_STD else 1.0
     layer = output_layer(model)
     layer.weight.div_(scale)
     if layer.bias is not None:

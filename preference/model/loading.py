@@ -1,23 +1,40 @@
-"""A pretrained model made ready to score: one output, no dropout, a decoder's chat template and padding."""
+"""Pretrained models on their way into memory: read with plain messages, converted, and made ready to score."""
 
+import contextlib
+import copy
+import hashlib
+import io
 import sys
+import tempfile
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
-from preference.model.base_models import check_loaded, loading
+from preference.durable_files import name_folder
+from preference.errors import InputError
+from preference.machine import cache_folder
 from preference.model.encoding import encode_pairs, pad_chunk, write_chats
-from preference.model.generator import converted_gguf
 from preference.model.layers import is_decoder, keep_head_in_fp32, output_layer
+from preference.scripts import interrupt_in
+from preference.wording import name_some
 
+_LOAD_ERRORS = {  # a part of what Transformers says -> in plain words
+    "contains custom code": "it needs its own code, which is never run",
+    "backend tokenizer": "its tokenizer files are missing or damaged",
+    "Unrecognized configuration class": "Transformers has no model of this architecture for this task",
+}
 # The chat of a model that has none: prompt, empty line, answer, end of text.
 PLAIN_TEMPLATE = (
     "{bos}{{% for message in messages %}}{{% if not loop.first %}}{{{{ '\\n\\n' }}}}{{% endif %}}"
@@ -28,6 +45,40 @@ PLAIN_TEMPLATE = (
 FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
 # What vocabularies call a token that was made for padding, or that no text contains.
 PADDING = ("<|finetune_right_pad_id|>", "<|reserved_special_token_0|>", "<pad>", "[PAD]", "<|pad|>")
+
+
+@contextlib.contextmanager
+def quiet_transformers():
+    """Keep the load reports and progress bars of transformers from the user; errors still raise."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def loading(folder: str | Path, remedy: str):
+    """Load a model or tokenizer within this, quietly: what goes wrong becomes an InputError that ends with `remedy`."""
+    try:
+        with quiet_transformers(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what goes wrong raises
+            yield
+    except Exception as error:
+        if interrupt_in(error):
+            raise KeyboardInterrupt from error
+        kind, text = type(error).__name__, str(error).strip().partition("\n")[0][:200]
+        if kind == "SafetensorError":
+            text = f"its weights are damaged: {text}"
+        elif kind == "UnpicklingError":
+            text = "pytorch_model.bin holds more than weights, or is damaged; only weights are ever loaded from it"
+        else:
+            text = next((words for part, words in _LOAD_ERRORS.items() if part in str(error)), text or kind)
+        raise InputError(f"{folder}: cannot be loaded ({text}); {remedy}") from error
 
 
 def read_model(
@@ -46,11 +97,71 @@ def read_model(
     return model, tokenizer, {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
 
 
+def check_loaded(folder: str | Path, model, tokenizer, missing: Iterable[str], remedy: str) -> None:
+    """Raise InputError unless a model and a tokenizer, both from `folder`, are whole and fit together.
+
+    Args:
+        missing: the weights that the folder lacks, or has in another shape, and that it should have.
+    """
+    problem, missing = "", sorted(missing)
+    files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+    tokens, rows = max(tokenizer.get_vocab().values()) + 1, model.get_input_embeddings().num_embeddings
+    if missing:
+        problem = f"its weights do not fit its config.json ({name_some(missing)} missing or of another size)"
+    elif not all(parameter.isfinite().all() for parameter in model.parameters()):
+        problem = "some of its weights are not finite numbers"
+    elif tokenizer.vocab_files_names and not any((Path(folder) / name).exists() for name in files):
+        problem = f"it has no tokenizer (none of {', '.join(sorted(files))})"
+    elif tokenizer.pad_token is None:
+        problem = "its tokenizer has neither a padding token nor an end-of-text token to pad with"
+    elif tokens > rows:
+        problem = f"its tokenizer has {tokens} tokens, but the model only {rows}; they do not belong together"
+    if problem:
+        raise InputError(f"{folder}: {problem}; {remedy}")
+
+
+def longest_input(model) -> int | None:
+    """Return how many tokens `model` takes at most, if known; RoBERTa's positions are numbered from its padding on."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return module.num_embeddings - module.padding_idx - 1
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def converted_gguf(path: Path, remedy: str) -> Path:
+    """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder.
+
+    Raises:
+        InputError: the file cannot be read; the message ends with `remedy`.
+    """
+    with open(path, "rb") as file:
+        folder = cache_folder("gguf") / hashlib.file_digest(file, "sha256").hexdigest()
+    if (folder / "config.json").exists():
+        return folder
+    given = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent) as temporary,
+        quiet_transformers(),
+        contextlib.redirect_stderr(io.StringIO()),  # a progress bar has no switch
+    ):
+        try:
+            tokenizer, config = AutoTokenizer.from_pretrained(**given), AutoConfig.from_pretrained(**given)
+            read = AutoModelForCausalLM.from_pretrained(**given, config=copy.deepcopy(config), dtype=torch.float32)
+        except Exception as error:  # a damaged file can raise anything
+            raise InputError(f"{path}: cannot be read as a GGUF model ({error}); {remedy}") from error
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # no marks of quantisation forbid saving
+        model.load_state_dict(read.state_dict())
+        model.generation_config = read.generation_config
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        name_folder(Path(temporary), folder)
+    return folder
+
+
 def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
     """Load a base model (a folder or a GGUF file) with one output, its tokenizer, and whether the output is pretrained.
 
-    Dropout is 0: on a CPU it doubles the time of a step, since its random numbers are drawn on one core and it forces
-    attention off the fused path. A decoder's tokenizer gets a chat template, where it has none; an encoder's has none.
+    Dropout is 0: on a CPU it doubles the time of a step. A decoder's tokenizer has a chat template, an encoder's none.
     """
     remedy = "choose another --base-model"
     folder = converted_gguf(Path(path), remedy) if Path(path).is_file() else path

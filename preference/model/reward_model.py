@@ -1,6 +1,10 @@
-"""The trained reward model: load it, score answers, read what its output layer reads."""
+"""The trained reward model: load it, score answers, read what its output layer reads, and keep that."""
 
+import contextlib
+import hashlib
+import io
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,13 +14,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.dialogues import ASSISTANT, as_text, read_messages
 from preference.data.rankings import Ranking
+from preference.durable_files import write_atomically
 from preference.errors import InputError
-from preference.machine import check_device, choose_precision, one_thread
-from preference.model.base_models import check_files, check_loaded, longest_input, what_lacks_config
+from preference.machine import cache_folder, check_device, choose_precision, one_thread
+from preference.model.base_models import check_files, what_lacks_config
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.layers import keep_head_in_fp32, output_layer, spare_pooling
-from preference.model.loading import read_model
+from preference.model.loading import check_loaded, longest_input, read_model
 
+CACHE_DAYS = 30  # a file of states that was not used for so long is removed
+MOST_STATES = 20_000  # kept of one model: 30 MB at a width of 384
 _TEXTS_AT_ONCE = 1024
 
 Progress = Callable[[int], object]  # gets the number of texts done since the last call
@@ -70,9 +77,7 @@ class RewardModel:
         self, prompts: Sequence[str], answers: Sequence[str], *, one_by_one: bool = False,
         on_progress: Progress = lambda done: None, cut: dict[tuple[int, ...], list[int]] | None = None,
     ) -> np.ndarray:  # fmt: skip
-        """Return the reward of each answer to its prompt: shape (answers,), float32, in the order given.
-
-        White space around a text does not count.
+        """Return the reward of each answer to its prompt, white space around both left out: shape (answers,), float32.
 
         Args:
             one_by_one: encode every text alone.
@@ -125,8 +130,7 @@ class RewardModel:
         """Return what the output layer reads of each encoded pair, in order: shape (pairs, width), float32."""
         layer, read = output_layer(self.model), []
         states = np.empty((len(pairs), layer.in_features), dtype=np.float32)
-        hook = layer.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
-        try:
+        with layer.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0])):
             for chunk, inputs in self._chunks(pairs):
                 self.model(**inputs)
                 found = read.pop()
@@ -134,13 +138,9 @@ class RewardModel:
                     found = found[torch.arange(len(found)), inputs["attention_mask"].sum(dim=1) - 1]
                 states[chunk] = found.float().cpu().numpy()
                 on_progress(len(chunk))
-        finally:
-            hook.remove()
         return states
 
-    def _chunks(
-        self, pairs: Sequence[dict], one_by_one: bool = False
-    ) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+    def _chunks(self, pairs: Sequence[dict], one_by_one: bool = False) -> Iterator[tuple[list[int], dict]]:
         """Give the positions of pairs of like length, and their inputs, in evaluation mode and without gradients."""
         self.model.eval()
         lengths = [len(pair["input_ids"]) for pair in pairs]
@@ -150,3 +150,31 @@ class RewardModel:
             for chunk in chunks:
                 inputs = pad_chunk(self.tokenizer, [pairs[i] for i in chunk])
                 yield chunk, {name: tensor.to(self.device) for name, tensor in inputs.items()}
+
+
+def states_of(
+    model: RewardModel, pairs: Sequence[dict], *, key: str, on_progress: Progress = lambda done: None
+) -> np.ndarray:
+    """Return the states of encoded pairs, see `RewardModel.read_states`; only what the cache folder lacks is computed.
+
+    Args:
+        key: stands for the model's weights.
+    """
+    name = hashlib.sha256(f"{key} {model.precision}".encode()).hexdigest()[:32]
+    path, known = cache_folder("states") / f"{name}.npz", dict[str, np.ndarray]()
+    for other in path.parent.iterdir():
+        if other.stat().st_mtime < time.time() - CACHE_DAYS * 86_400:
+            other.unlink(missing_ok=True)
+    with contextlib.suppress(Exception), open(path, "rb") as file, np.load(file) as kept:  # none yet, or damaged
+        known = dict(zip(kept["digests"].tolist(), kept["states"], strict=True))
+    digests = [hashlib.blake2b(repr(sorted(pair.items())).encode(), digest_size=16).hexdigest() for pair in pairs]
+    missing = {digest: pair for digest, pair in zip(digests, pairs, strict=True) if digest not in known}
+    on_progress(sum(digest in known for digest in digests))
+    if missing:
+        found = model.read_states(list(missing.values()), on_progress=on_progress)
+        known |= dict(zip(missing, found, strict=True))
+        newest, buffer = list(known)[-MOST_STATES:], io.BytesIO()
+        np.savez(buffer, digests=np.array(newest), states=np.stack([known[digest] for digest in newest]))
+        with contextlib.suppress(OSError):  # a full disk is no reason to stop
+            write_atomically(path, buffer.getvalue())
+    return np.stack([known[digest] for digest in digests])

@@ -128,7 +128,7 @@ def save_model(
 
 
 def _write_model(model: "RewardModel", folder: Path, record: Record, files: dict[str, str | bytes]) -> None:
-    from preference.model.base_models import quiet_transformers
+    from preference.model.loading import quiet_transformers
 
     with quiet_transformers():
         model.model.save_pretrained(folder)
@@ -146,7 +146,7 @@ def difference_when_loaded(folder: Path, evaluation: "Evaluation") -> float:
     """Load `folder` with the plain Transformers classes; return how far its rewards lie from the evaluation's."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from preference.model.base_models import quiet_transformers
+    from preference.model.loading import quiet_transformers
     from preference.model.reward_model import RewardModel
 
     with quiet_transformers():

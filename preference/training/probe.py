@@ -1,30 +1,37 @@
-"""A linear probe: the head on frozen states that explains a person's rankings best.
+"""A linear probe: the head on frozen states of a base model that explains a person's rankings best.
 
 Linear probing, then fine-tuning: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
 Out-of-Distribution" (arXiv 2202.10054). An objective of linear rewards is convex; L-BFGS finds its minimum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
 from preference.data.splits import Fold, folds_by_prompt
+from preference.errors import InputError
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.learning_curve import Measured
-from preference.evaluation.metrics import count_pairs, pair_margins, split_rewards
+from preference.evaluation.metrics import by_ranking, count_pairs, pair_margins
 from preference.evaluation.odds import calibrate
 from preference.evaluation.record import Calibration
-from preference.machine import one_thread
+from preference.machine import check_device, choose_precision, one_thread
+from preference.model.base_models import BaseModel
+from preference.model.layers import can_pool, freeze_lower_layers, layer_stack, output_layer, pool_at
+from preference.model.loading import load_base_model, longest_input
+from preference.model.reward_model import RewardModel, states_of
 from preference.training.objectives import LOSSES, pad_rankings
+from preference.training.settings import TrainingSettings, layers_to_freeze, layers_to_keep
 
 # Half of it times the sum of the squared weights is the penalty on the summed loss: a prior that does not depend on the
 # number of rankings. Chosen on 12 to 300 rankings, see docs/measurements.md.
 PENALTY = {"regression": 150.0, "bradley-terry": 25.0, "plackett-luce": 25.0}
 _ITERATIONS = 500
-LEAST_SIZE, LEAST_FOR_CURVE = 4, 10  # prompts
+SMALLEST_PART, LEAST_FOR_CURVE = 4, 10  # prompts
 _FITS = 200
 
 
@@ -54,14 +61,100 @@ class Probe:
         return weights, -float(self.mean @ weights)
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from: a base model, cut at a middle layer whose pooled states a linear head reads.
+
+    Attributes:
+        reward_model: on the device and in the precision of the settings.
+        layers: how many of the base's layers it keeps.
+        frozen: how many of these stay as pretrained; -1: not even the embeddings do.
+        pooled: its output layer reads pooled states of a middle layer, or is that of a reward model; else the
+            architecture is not known.
+        output: the output layer of a base that is a reward model itself: shape (width,).
+        key: stands for what decides the states.
+    """
+
+    reward_model: RewardModel
+    base: BaseModel
+    settings: TrainingSettings
+    layers: int
+    frozen: int
+    pooled: bool
+    output: np.ndarray | None
+    key: str
+
+    @property
+    def model(self) -> PreTrainedModel:
+        return self.reward_model.model
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.reward_model.tokenizer
+
+    @property
+    def head_only(self) -> bool:
+        return self.pooled and self.frozen >= self.layers
+
+    def states(self, pairs: Sequence[dict], on_progress: Callable[[int], object] = lambda read: None) -> np.ndarray:
+        """Return what the output layer reads of encoded pairs: shape (pairs, width), float32."""
+        return states_of(self.reward_model, pairs, key=self.key, on_progress=on_progress)
+
+    def fit(self, states: np.ndarray, rankings: Sequence[Ranking]) -> Probe:
+        """Return the probe for the output layer, which has a bias except in most decoders; see `fit_probe`."""
+        has_bias = output_layer(self.model).bias is not None
+        return fit_probe(states, rankings, self.settings.objective, start=self.output, bias=has_bias)
+
+
+def start_from(
+    base: BaseModel, settings: TrainingSettings, rankings: Sequence[Ranking], *,
+    on_message: Callable[[str], object] = lambda text: None,
+) -> Start:  # fmt: skip
+    """Load the base model with one output, and cut it for as many rankings as there are.
+
+    A base that is a reward model keeps all its layers and its output layer. One of an architecture that is not known is
+    left whole too, with a new output layer, and a third of its layers frozen; this is told to `on_message`.
+    """
+    check_device(settings.device)
+    model, tokenizer, is_reward_model = load_base_model(base.path, seed=settings.seed)
+    most = longest_input(model)
+    if most and settings.max_length > most:
+        raise InputError(
+            f"--max-length {settings.max_length}: {base.used} takes at most {most} tokens; give --max-length {most}"
+        )
+    tokenizer.model_max_length = settings.max_length  # saved, so that every loader truncates as training did
+    kept = depth = len(layer_stack(model))
+    pooled, output = is_reward_model or can_pool(model), None
+    if is_reward_model:
+        output = output_layer(model).weight.detach().double().numpy()[0].copy()
+    elif pooled:
+        kept = layers_to_keep(settings, depth, len(rankings))
+        if not 0 < kept <= depth:
+            raise InputError(f"--layers {kept}: {base.used} has {depth} layers; give 1 to {depth}")
+        pool_at(model, kept)
+    if pooled:
+        frozen = min(layers_to_freeze(settings, kept, len(rankings)), kept)
+        if frozen < kept:  # only the layers below the states that the probe reads are trained
+            model.requires_grad_(False)
+            embeddings = [model.get_input_embeddings()] if frozen < 0 else []
+            for module in (*embeddings, *layer_stack(model)[max(frozen, 0) : kept]):
+                module.requires_grad_(True)
+    else:
+        kind = model.config.model_type
+        on_message(f"{base.used}: no probe supports {kind}; fine-tuning the whole model from a new output layer")
+        frozen = freeze_lower_layers(model, settings.freeze_layers)
+    precision = choose_precision(settings.precision, settings.device, model.config.get_text_config().hidden_size)
+    reward_model = RewardModel(model, tokenizer, device=settings.device, precision=precision)
+    files = [path for path in base.path.iterdir() if path.is_file()] if base.path.is_dir() else [base.path]
+    facts = sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    key = f"1 {base.used} {facts} {kept} {settings.max_length}"
+    return Start(reward_model, base, settings, kept, frozen, pooled, output, key)
+
+
 def fit_probe(
-    states: np.ndarray,
-    rankings: Sequence[Ranking],
-    objective: str,
-    *,
-    start: np.ndarray | None = None,
+    states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, start: np.ndarray | None = None,
     bias: bool = True,
-) -> Probe:
+) -> Probe:  # fmt: skip
     """Return the probe that minimises the objective, averaged over `rankings`, and the penalty on its weights.
 
     Args:
@@ -110,14 +203,12 @@ def cross_validate(
     Each fold's rewards are on a scale of their own, on which those that it was fitted to have mean 0 and standard
     deviation 1.
     """
-    ends = np.cumsum([0, *(len(ranking.answers) for ranking in rankings)])
+    of_answer = np.repeat(np.arange(len(rankings)), [len(ranking.answers) for ranking in rankings])
     rewards = np.zeros(len(states), dtype=np.float32)
     for fold in folds:
-        learned, held_out = (
-            np.concatenate([np.arange(ends[i], ends[i + 1]) for i in part]) for part in (fold.training, fold.held_out)
-        )
-        probe = fit_probe(states[learned], [rankings[i] for i in fold.training], objective, start=start)
-        rewards[held_out] = probe.standardised(probe.rewards(states[learned])).rewards(states[held_out])
+        learned, held_out = states[np.isin(of_answer, fold.training)], np.isin(of_answer, fold.held_out)
+        probe = fit_probe(learned, [rankings[i] for i in fold.training], objective, start=start)
+        rewards[held_out] = probe.standardised(probe.rewards(learned)).rewards(states[held_out])
     return rewards
 
 
@@ -138,7 +229,7 @@ def review_states(
         return None
     folds = folds_by_prompt(rankings, seed)
     rewards = cross_validate(states, rankings, folds, objective, start=start)
-    margins = [pair_margins(r, values) for r, values in zip(rankings, split_rewards(rankings, rewards), strict=True)]
+    margins = [pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)]
     by_fold = [np.concatenate([margins[i] for i in fold.held_out]) for fold in folds]
     return Review(evaluate("cross-validation", rankings, rewards, seed=seed), calibrate(by_fold), len(folds))
 
@@ -152,8 +243,8 @@ def measure_curve(
     """
     prompts = sorted({ranking.key for ranking in rankings})
     held = -(-len(prompts) // 5)
-    sizes = sorted({round(LEAST_SIZE * 2 ** (i / 2)) for i in range(40)} | {len(prompts) - held})
-    sizes = [size for size in sizes if LEAST_SIZE <= size <= len(prompts) - held]
+    sizes = sorted({round(SMALLEST_PART * 2 ** (i / 2)) for i in range(40)} | {len(prompts) - held})
+    sizes = [size for size in sizes if SMALLEST_PART <= size <= len(prompts) - held]
     if len(prompts) < LEAST_FOR_CURVE:
         return None
     of_rankings = split_states(states, rankings)

@@ -1,15 +1,18 @@
-"""The Hugging Face Trainer, taught to train on whole rankings, and what it shows while it does."""
+"""The Hugging Face Trainer, taught to train on whole rankings, and what it shows while it does.
+
+A step holds a few prompts with all their answers, since the objectives compare a prompt's answers. No work is spent on
+padding: the answers are encoded in chunks of like length, and the rewards put back in order before they are compared.
+"""
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -21,14 +24,14 @@ from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.durable_files import writing_to
 from preference.errors import InputError
-from preference.evaluation.metrics import count_pairs, split_rewards
+from preference.evaluation.metrics import by_ranking, count_pairs
 from preference.machine import PROCESS
-from preference.model.encoding import chunk_cost_of, rewards_of_chunks
+from preference.model.encoding import CHUNK_COST_CPU, chunk_cost_of, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.layers import output_layer
-from preference.training.batching import RankingBatchSampler, RankingCollator
 from preference.training.model_folder import last_checkpoint
-from preference.training.objectives import LOSSES
+from preference.training.objectives import LOSSES, pad_rankings
 from preference.training.settings import TrainingSettings
+from preference.wording import counted
 
 _RANKINGS_AT_ONCE = 256
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)  # rewards that differ by less, relative to their size, are equal
@@ -37,6 +40,79 @@ _BEST_WEIGHTS, _BEST = "best.safetensors", "best.json"
 
 class TrainingDiverged(InputError):
     """Training diverged: a loss, a reward or a weight is not finite, or all rewards are equal."""
+
+
+def cut_evenly(sizes: Sequence[int] | np.ndarray, parts: int, least: int = 1) -> list[range]:
+    """Cut a sequence into `parts` runs of about equal total size, each of at least `least` items.
+
+    >>> cut_evenly([4, 4, 4, 4, 12], parts=3)
+    [range(0, 2), range(2, 4), range(4, 5)]
+    """
+    ends, bounds = np.cumsum(sizes), [0]
+    middles = ends - np.asarray(sizes) / 2  # a run ends before an item whose middle lies beyond the target
+    for part in range(1, parts):
+        nearest = int(np.searchsorted(middles, ends[-1] * part / parts, side="right"))
+        bounds.append(min(max(nearest, bounds[-1] + least), len(sizes) - (parts - part) * least))
+    return [range(*ends) for ends in pairwise([*bounds, len(sizes)])]
+
+
+class RankingBatchSampler:
+    """Yields, for each step, the positions of the rankings that this process trains on.
+
+    Every epoch shuffles the rankings, which have `sizes` answers, and cuts them into steps of about `answers_per_step`
+    answers; a ranking is never broken. With several processes a step is cut once more, so that together they train on
+    the same rankings as one process would. The order follows from `seed` and the epoch alone.
+    """
+
+    def __init__(self, sizes: Sequence[int], answers_per_step: int, seed: int, processes: int = 1, process: int = 0):
+        if len(sizes) < processes:
+            rankings = f"{counted(len(sizes), 'ranking')} to train on"
+            raise InputError(f"{rankings} cannot be shared by {processes} processes; start at most {len(sizes)}")
+        self.sizes, self.seed, self.epoch = np.asarray(sizes), seed, 0
+        self.processes, self.process = processes, process
+        self.steps = min(max(1, round(int(self.sizes.sum()) / answers_per_step)), len(self.sizes) // processes)
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.sizes))
+        for step in cut_evenly(self.sizes[order], self.steps, least=self.processes):
+            own = order[step.start : step.stop]
+            share = cut_evenly(self.sizes[own], self.processes)[self.process]
+            yield own[share.start : share.stop].tolist()
+
+
+class RankingCollator:
+    """Turns encoded rankings into the tensors of one step.
+
+    Two prompts with 2 and 1 answers, the second answer much longer than the others, give
+
+        {"chunks": [{"input_ids": (2, 9), "attention_mask": (2, 9)},      # answers 0 and 2
+                    {"input_ids": (1, 80), "attention_mask": (1, 80)}],   # answer 1
+         "positions": [[0, 2], [1, 0]],   # where each answer's reward is in the joined output of the chunks
+         "ranks":     [[1, 2], [1, 0]]}   # 0 is padding
+
+    Without a tokenizer the answers are `states`, shape (answers, width), instead of token ids: one chunk.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase | None, chunk_cost: int = CHUNK_COST_CPU):
+        self.tokenizer, self.chunk_cost = tokenizer, chunk_cost
+
+    def __call__(self, rows: Sequence[dict]) -> dict:
+        if self.tokenizer is None:
+            inputs = [{"states": torch.from_numpy(np.concatenate([row["states"] for row in rows]))}]
+            places = torch.arange(len(inputs[0]["states"]))
+        else:
+            pairs = [pair for row in rows for pair in row["pairs"]]
+            chunks = plan_chunks([len(pair["input_ids"]) for pair in pairs], self.chunk_cost)
+            inputs = [pad_chunk(self.tokenizer, [pairs[i] for i in chunk]) for chunk in chunks]
+            places = torch.tensor([i for chunk in chunks for i in chunk]).argsort()
+        positions, ranks = pad_rankings([row["ranks"] for row in rows], places)
+        return {"chunks": inputs, "positions": positions, "ranks": ranks}
 
 
 @dataclass(frozen=True)
@@ -56,7 +132,7 @@ class RankingTrainer(Trainer):
     Under torchrun a step's rankings are shared out whole, and the gradient is that of one process.
 
     Args:
-        rows: of all rankings: see `encode_rankings`; or ranks and `states`, without a tokenizer.
+        rows: of all rankings: see `encode_rankings`; or `ranks` and `states`, without a tokenizer.
         parts: what of them to train on, and what to evaluate, which may be nothing.
         new_output: the output layer is not fitted yet, and has its own learning rate.
     """
@@ -66,10 +142,10 @@ class RankingTrainer(Trainer):
 
     def __init__(
         self, model: nn.Module, args: TrainingArguments, settings: TrainingSettings, rankings: Sequence[Ranking],
-        rows: Dataset | list[dict], parts: Parts, *, tokenizer: PreTrainedTokenizerBase | None = None,
+        rows: list[dict], parts: Parts, *, tokenizer: PreTrainedTokenizerBase | None = None,
         new_output: bool = False, callbacks: Sequence[TrainerCallback] = (),
     ):  # fmt: skip
-        train, validation = (rows.select(p) if isinstance(rows, Dataset) else [rows[i] for i in p] for p in parts)
+        train, validation = ([rows[i] for i in part] for part in parts)
         super().__init__(model=model, args=args, train_dataset=train, eval_dataset=validation)
         self.objective, self.settings = LOSSES[settings.objective], settings
         self.validation_rankings = [rankings[i] for i in parts.validation]
@@ -129,44 +205,43 @@ class RankingTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def rewards(self, encoded: Dataset | list[dict]) -> np.ndarray:
-        """Return the rewards of all answers of `encoded`, in order: shape (answers,). Processes share the work."""
+    def rewards(self, rows: list[dict]) -> np.ndarray:
+        """Return the rewards of all answers of `rows`, in order: shape (answers,). Processes share the work."""
         self.model.eval()
-        starts = np.cumsum([0, *(len(ranking.answers) for ranking in self.validation_rankings)])
-        rewards = np.zeros(starts[-1], dtype=np.float32)
-        own = range(self.args.process_index, len(encoded), self.args.world_size)
+        of_row = np.repeat(np.arange(len(rows)), [len(row["ranks"]) for row in rows])
+        rewards = torch.zeros(len(of_row), device=self.args.device)
+        own = range(self.args.process_index, len(rows), self.args.world_size)
         for first in range(0, len(own), _RANKINGS_AT_ONCE):
-            rows = own[first : first + _RANKINGS_AT_ONCE]
-            inputs = self._prepare_inputs(self.collator([encoded[row] for row in rows]))
+            at_once = own[first : first + _RANKINGS_AT_ONCE]
+            inputs = self._prepare_inputs(self.collator([rows[i] for i in at_once]))
             with torch.inference_mode(), self.accelerator.autocast():
                 values = rewards_of_chunks(self.model, inputs["chunks"])[inputs["positions"]]
-            found = iter(values[inputs["ranks"] > 0].cpu().numpy())
-            for row in rows:
-                rewards[starts[row] : starts[row + 1]] = list(islice(found, starts[row + 1] - starts[row]))
-        if self.args.world_size > 1:
-            rewards = self.accelerator.reduce(torch.from_numpy(rewards).to(self.args.device)).cpu().numpy()
-        return rewards
+                rewards[np.isin(of_row, at_once)] = values[inputs["ranks"] > 0]
+        return (self.accelerator.reduce(rewards) if self.args.world_size > 1 else rewards).cpu().numpy()
 
-    def restore_best(self) -> int:
-        """Put the best weights into the model, in fp32 and without the Trainer's wrappers; return their step."""
+    @property
+    def best_step(self) -> int:
+        """The step whose weights `restore_best` gives."""
+        return self.best.step if self.best else self.state.global_step
+
+    def restore_best(self) -> None:
+        """Put the best weights into the model, in fp32 and without the Trainer's wrappers."""
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-        if self.best is None:
-            return self.state.global_step
-        self.model.load_state_dict(self.best_weights)
-        return self.best.step
+        if self.best:
+            self.model.load_state_dict(self.best_weights)
 
-    def check_rewards(self, rewards: np.ndarray, step: int) -> None:
-        """Raise TrainingDiverged unless the rewards, by the weights of `step`, are finite and at least two differ."""
+    def check_rewards(self, rewards: np.ndarray) -> None:
+        """Raise TrainingDiverged unless the rewards, by the best weights, are finite and at least two differ."""
         if not np.isfinite(rewards).all():
-            raise self._diverged(step, "the rewards are not finite numbers")
+            raise self._diverged(self.best_step, "the rewards are not finite numbers")
         if np.ptp(rewards) > _ROUNDING * np.abs(rewards).max():
             return
-        if step == 0:  # no learning rate has done anything yet
+        if self.best_step == 0:  # no learning rate has done anything yet
             raise TrainingDiverged(
                 "these rankings teach no order: they contradict each other, or their answers differ only beyond"
                 " --max-length tokens. No model was saved"
             )
-        raise self._diverged(step, f"the model gives every answer the same reward ({rewards[0]:.4g})")
+        raise self._diverged(self.best_step, f"the model gives every answer the same reward ({rewards[0]:.4g})")
 
     def _diverged(self, step: int, why: str) -> TrainingDiverged:
         kept = last_checkpoint(Path(self.args.output_dir))
@@ -218,7 +293,7 @@ def objective_value(
     """Return the mean of `objective` over rankings of any size."""
     values = [
         objective(torch.from_numpy(part)[None].float(), torch.tensor(ranking.ranks)[None]).item()
-        for ranking, part in zip(rankings, split_rewards(rankings, rewards), strict=True)
+        for ranking, part in by_ranking(rankings, rewards)
     ]
     return float(np.mean(values))
 

@@ -12,11 +12,10 @@ from preference.data.rankings import Ranking
 from preference.data.sample import TRAINING_SAMPLE
 from preference.errors import InputError
 from preference.model.base_models import BaseModel
+from preference.model.encoding import encode_rankings
 from preference.model.layers import freeze_lower_layers, layer_stack, set_output
-from preference.training.batching import encode_rankings
-from preference.training.probe import fit_probe
+from preference.training.probe import fit_probe, start_from
 from preference.training.settings import TrainingSettings
-from preference.training.start import start_from
 
 SIZES = {
     "hidden_size": 32,
@@ -51,9 +50,9 @@ def base_of(kind: str, folder, tokenizer_folder) -> BaseModel:
 
 def probe_and_folder(base: BaseModel, folder, **settings):
     """Fit a probe, save the model whose output layer it is, and return the probe's rewards."""
-    chosen = TrainingSettings(max_length=64, **settings)
+    chosen = TrainingSettings(max_length=64, precision="fp32", **settings)
     start = start_from(base, chosen, RANKINGS)
-    states = start.states(encode_rankings(RANKINGS, start.tokenizer, 64), "cpu", "fp32")
+    states = start.states([pair for row in encode_rankings(RANKINGS, start.tokenizer, 64) for pair in row["pairs"]])
     probe = fit_probe(states, RANKINGS, "bradley-terry")
     set_output(start.model, *probe.output())
     start.model.save_pretrained(folder)
@@ -81,9 +80,10 @@ def test_a_decoder_is_read_at_its_last_token(tmp_path, tiny_gpt2):
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     assert model.config.num_hidden_layers == 1
-    encoded = encode_rankings(RANKINGS, start.tokenizer, 64)
+    rows = encode_rankings(RANKINGS, start.tokenizer, 64)
+    encoded = [pair["input_ids"] for row in rows for pair in row["pairs"]]
     with torch.inference_mode():
-        plain = [model(input_ids=torch.tensor([ids])).logits.item() for row in encoded for ids in row["input_ids"]]
+        plain = [model(input_ids=torch.tensor([ids])).logits.item() for ids in encoded]
     centred = np.array(plain) - np.mean(plain)  # its output layer has no bias
     np.testing.assert_allclose(centred, rewards - rewards.mean(), atol=1e-3 * np.std(rewards))
     assert tokenizer.chat_template

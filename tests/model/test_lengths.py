@@ -18,7 +18,7 @@ from transformers import (
     RobertaModel,
 )
 
-from preference.model.base_models import longest_input
+from preference.model.loading import longest_input
 from preference.model.reward_model import RewardModel
 
 SMALL = {

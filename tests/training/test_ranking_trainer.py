@@ -7,12 +7,18 @@ from transformers import TrainerCallback, TrainingArguments
 from preference.data.rankings import read_rankings
 from preference.data.splits import Parts
 from preference.evaluation.metrics import count_pairs
+from preference.model.encoding import encode_rankings
 from preference.model.layers import freeze_lower_layers, output_layer
 from preference.model.loading import load_base_model
-from preference.training.batching import encode_rankings
 from preference.training.model_folder import last_checkpoint
 from preference.training.objectives import regression
-from preference.training.ranking_trainer import RankingTrainer, TrainingDiverged, objective_value, parameter_groups
+from preference.training.ranking_trainer import (
+    RankingCollator,
+    RankingTrainer,
+    TrainingDiverged,
+    objective_value,
+    parameter_groups,
+)
 from preference.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(learning_rate=1e-3, head_learning_rate=1e-2)
@@ -71,7 +77,8 @@ def test_the_best_weights_come_back(tmp_path, tiny_distilbert, rankings):
     trainer.train()
     losses = {entry["step"]: (-entry["pairwise_accuracy"], entry["loss"]) for entry in trainer.history}
     best = min(losses, key=losses.get)
-    assert trainer.restore_best() == best
+    trainer.restore_best()
+    assert trainer.best_step == best
     rewards = trainer.rewards(trainer.eval_dataset)
     assert objective_value(regression, rankings[4:], rewards) == pytest.approx(losses[best][1], abs=1e-5)
 
@@ -97,7 +104,7 @@ def test_the_last_good_checkpoint_is_kept_and_named_when_a_weight_becomes_infini
                     output_layer(trainer.model).weight[0, 0] = float("inf")
 
     trainer.add_callback(Spoil())
-    trainer.eval_dataset = trainer.eval_dataset.select([])  # then only what is saved can be looked at
+    trainer.eval_dataset = []  # then only what is saved can be looked at
     trainer.evaluate = lambda **_: {}
     with pytest.raises(
         TrainingDiverged,
@@ -109,9 +116,10 @@ def test_the_last_good_checkpoint_is_kept_and_named_when_a_weight_becomes_infini
 
 def test_a_model_that_gives_every_answer_the_same_reward_is_refused(tmp_path, tiny_distilbert, rankings):
     trainer = trainer_on(tmp_path, tiny_distilbert, rankings)
+    trainer.state.global_step = 7
     trainer.check_rewards(
-        trainer.rewards(trainer.eval_dataset), step=7
-    )  # an untrained model's rewards differ little, but they differ
+        trainer.rewards(trainer.eval_dataset)
+    )  # those of an untrained model differ little, but differ
     with torch.no_grad():
         output_layer(trainer.model).weight.zero_()
         output_layer(trainer.model).bias.fill_(0.5)
@@ -119,7 +127,7 @@ def test_a_model_that_gives_every_answer_the_same_reward_is_refused(tmp_path, ti
         TrainingDiverged,
         match=r"training failed at step 7 of 15: the model gives every answer the same reward \(0\.5\); lower --",
     ):
-        trainer.check_rewards(trainer.rewards(trainer.eval_dataset), step=7)
+        trainer.check_rewards(trainer.rewards(trainer.eval_dataset))
 
 
 def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tiny_distilbert, rankings):
@@ -128,8 +136,6 @@ def test_a_step_is_that_of_plain_gradient_descent_on_the_objective(tmp_path, tin
     batch = next(iter(trainer.get_train_dataloader()))
     loss = trainer.compute_loss(trainer.model, batch)
     positions = next(iter(trainer.batch_sampler))
-    from preference.training.batching import RankingCollator
-
     alone = [
         trainer.compute_loss(trainer.model, RankingCollator(trainer.collator.tokenizer)([trainer.train_dataset[i]]))
         for i in positions

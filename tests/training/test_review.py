@@ -7,11 +7,11 @@ from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import Parts
 from preference.errors import InputError
 from preference.jobs.material import Material
+from preference.jobs.review import check_unseen
 from preference.jobs.training import make_report
 from preference.model.base_models import find_base_model
 from preference.training.probe import review_states
 from preference.training.settings import TrainingSettings
-from preference.training.start import check_unseen
 from preference.training.train import train
 
 TINY = TrainingSettings(max_length=64, max_steps=1, precision="fp32")
