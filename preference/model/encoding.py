@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -46,8 +47,8 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
 def encode_rankings(
     rankings: Sequence[Ranking], tokenizer: PreTrainedTokenizerBase, max_length: int,
     on_message: Callable[[str], object] = lambda text: None,
-) -> list[dict]:  # fmt: skip
-    """Return one row per ranking: its `ranks`, `pairs` (see `encode_pairs`), and how many of these were `cut`.
+) -> Dataset:  # fmt: skip
+    """Return a table with one row per ranking: its `ranks`, `pairs` (see `encode_pairs`), and how many were `cut`.
 
     Where answers were cut, `on_message` gets a warning.
     """
@@ -59,7 +60,7 @@ def encode_rankings(
         share = f"{sum(row['cut'] for row in rows)} of {sum(len(row['pairs']) for row in rows)} answers"
         how = f"were cut at {max_length} tokens, the longer of prompt and answer first"
         on_message(f"warning: {share} {how}; to {name_some(prompts)}")
-    return rows
+    return Dataset.from_list(rows)
 
 
 def write_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]) -> list[str]:

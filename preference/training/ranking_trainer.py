@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -142,10 +143,10 @@ class RankingTrainer(Trainer):
 
     def __init__(
         self, model: nn.Module, args: TrainingArguments, settings: TrainingSettings, rankings: Sequence[Ranking],
-        rows: list[dict], parts: Parts, *, tokenizer: PreTrainedTokenizerBase | None = None,
+        rows: Sequence[dict] | Dataset, parts: Parts, *, tokenizer: PreTrainedTokenizerBase | None = None,
         new_output: bool = False, callbacks: Sequence[TrainerCallback] = (),
     ):  # fmt: skip
-        train, validation = ([rows[i] for i in part] for part in parts)
+        train, validation = (Subset(rows, part) for part in parts)
         super().__init__(model=model, args=args, train_dataset=train, eval_dataset=validation)
         self.objective, self.settings = LOSSES[settings.objective], settings
         self.validation_rankings = [rankings[i] for i in parts.validation]

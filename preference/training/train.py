@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 import torch
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainingArguments
 
@@ -105,7 +106,7 @@ class _Job:
     rankings: Sequence[Ranking]
     parts: Parts
     start: Start
-    encoded: list[dict]
+    encoded: Dataset
     schedule: Schedule
     checkpoints: Path
     callbacks: Sequence[TrainerCallback]
@@ -147,7 +148,7 @@ def train(
     return Trained(
         RewardModel(start.model, start.tokenizer, device=settings.device), base, settings,
         layers=start.layers, frozen_layers=start.frozen, steps=schedule.steps, best_step=trainer.best_step,
-        epochs=schedule.steps / schedule.steps_per_epoch, truncated_answers=sum(row["cut"] for row in encoded),
+        epochs=schedule.steps / schedule.steps_per_epoch, truncated_answers=sum(encoded["cut"]),
         scaled_on_answers=len(rewards), seconds=round(seconds, 2), processes=PROCESSES,
         ranked_answers_per_second=round(epochs * train_answers / seconds, 2), precision=start.reward_model.precision,
         training_loss=float(np.mean([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])),
