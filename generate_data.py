@@ -69,16 +69,16 @@ def main(argv: list[str] | None = None) -> int:
     if args.top and not args.again:
         raise InputError(f"--top {args.top}: says how many rankings --again shows; also give --again REVIEW")
 
-    from preference.jobs.ranking import Files, NextSteps, Sampler, rank, rank_again
+    from preference.jobs.ranking import Files, Sampler, rank, rank_again
 
     of_again = ["data", "again", "top", "log", "guidelines", "seed"]
     names = of_again if args.again else [name for name in vars(args) if name != "generate_only"]
     output = flag_with("--output", args.again) if args.again and args.again != Path("review.csv") else []
-    steps = NextSteps(
-        rank=command_line("generate_data.py", given(args, *names)),
-        train=command_line("reward_model_trainer.py", given(args, "data")),
-        review=command_line("review_rankings.py", [*given(args, "data"), *output, *given(args, "log")]),
-    )
+    steps = {
+        "rank": command_line("generate_data.py", given(args, *names)),
+        "train": command_line("reward_model_trainer.py", given(args, "data")),
+        "review": command_line("review_rankings.py", [*given(args, "data"), *output, *given(args, "log")]),
+    }
     files = settings_from(Files, args)
     files.check()
     if args.again:
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
         again = command_line("generate_data.py", given(args, *vars(args)))
         raise KeyboardInterrupt(f"what was done so far is saved\ncontinue:  {again}") from None
-    say(f"rank them:  {steps.rank}", wrap=False)
+    say(f"rank them:  {steps['rank']}", wrap=False)
     return 0
 
 

@@ -18,13 +18,13 @@ NARROWEST, WIDEST, IN_A_PIPE = 40, 120, 100  # columns
 _lost: list[OSError] = []  # why standard output could not be written, once it could not
 
 
-def width(stream: TextIO | None = None) -> int:
+def width(stream: TextIO | None = None, least: int = NARROWEST) -> int:
     """Return how many columns to use on `stream` (default: standard output): the terminal's, or 100 in a pipe."""
     try:
         columns = os.get_terminal_size((stream or sys.stdout).fileno()).columns
     except (OSError, ValueError, AttributeError):  # no terminal, or no file
         return IN_A_PIPE
-    return max(NARROWEST, min(WIDEST, columns or IN_A_PIPE))  # 0: a terminal that does not know
+    return max(least, min(WIDEST, columns or IN_A_PIPE))  # 0: a terminal that does not know
 
 
 def filled(text: str, columns: int, *, hanging: int = 0) -> str:
@@ -64,7 +64,7 @@ def say(text: object = "", *, wrap: bool = True, hanging: int = 0, to: TextIO | 
         lose_output(error)
 
 
-def make_console(*, stderr: bool = False) -> "Console":
+def make_console(*, stderr: bool = False, least: int = NARROWEST) -> "Console":
     """Return a rich console of the width to use, in colour only if that is wanted; texts are printed as they are."""
     from rich.console import Console
 
@@ -73,7 +73,7 @@ def make_console(*, stderr: bool = False) -> "Console":
             lose_output(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
 
     stream = sys.stderr if stderr else sys.stdout
-    return PatientConsole(stderr=stderr, width=width(stream), highlight=False, markup=False, emoji=False)
+    return PatientConsole(stderr=stderr, width=width(stream, least), highlight=False, markup=False, emoji=False)
 
 
 def make_bar(title: str) -> "Progress":

@@ -1,9 +1,7 @@
 """The worker behind preference.ranking.growing: a probe that learns from each ranking as soon as it is confirmed.
 
-    python -m preference.jobs.growing DATA SEED
-
-It learns from the rankings of the table first. Then it reads messages from standard input, and writes what it found to
-standard output, one JSON object a line each.
+It learns from the rankings of a table first. Then it reads messages from standard input, and writes what it found to
+standard output, one JSON object a line each (`python -m preference.jobs.growing DATA SEED`).
 """
 
 import contextlib
@@ -38,9 +36,7 @@ NO_BASE = "there is no base model on this computer yet; the first training downl
 class Learner:
     """The rankings that it has learned from, and what it made of each before.
 
-    Args:
-        base: the base model, as `find_base_model` takes it.
-        known: the rankings to begin with: as in training, their number decides the layer. They are not learned yet.
+    The number of those that are `known` at the start decides the layer, as in training; they are not learned yet.
     """
 
     def __init__(self, base: str, settings: TrainingSettings, known: Sequence[Ranking] = ()):
@@ -112,7 +108,8 @@ def work(learner: Learner, known: Sequence[Ranking], messages: queue.SimpleQueue
     changed = True  # since disputes were looked for
 
     def tell() -> None:
-        say(known=count, words=learner.in_words(), disputes=list(learner.disputes.values()))
+        found = {"known": count, "words": learner.in_words(), "disputes": list(learner.disputes.values())}
+        print(json.dumps(found), flush=True)
 
     tell()
     while known:  # in blocks that each grow what was learned by a tenth, so that many are tested with few probes
@@ -137,11 +134,6 @@ def work(learner: Learner, known: Sequence[Ranking], messages: queue.SimpleQueue
             tell()
 
 
-def say(**found) -> None:
-    """Tell the ranker what was found."""
-    print(json.dumps(found), flush=True)
-
-
 def main(data: str, seed: str) -> None:
     """Work until standard input ends, or say why that is impossible."""
     messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
@@ -159,10 +151,9 @@ def main(data: str, seed: str) -> None:
     with contextlib.suppress(InputError):  # no file yet, or none with a ranking
         known = read_rankings(data).rankings
     try:
-        learner = Learner(REWARD_MODEL_DEFAULT, TrainingSettings(seed=int(seed)), known)
+        work(Learner(REWARD_MODEL_DEFAULT, TrainingSettings(seed=int(seed)), known), known, messages)
     except InputError as error:
-        return say(failed=NO_BASE if isinstance(error, BaseModelError) else str(error))
-    work(learner, known, messages)
+        print(json.dumps({"failed": NO_BASE if isinstance(error, BaseModelError) else str(error)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from preference.data.sample import TRAINING_SAMPLE
 from preference.data.tables import read_text
 from preference.durable_files import prepare_file
 from preference.errors import InputError
-from preference.machine import avoid_busy_waiting
+from preference.machine import avoid_busy_waiting, check_device
 from preference.model.base_models import find_base_model
 from preference.ranking.growing import GrowingModel
 from preference.ranking.loop import GUIDELINES, Loop
@@ -81,15 +81,6 @@ class Files:
         return [candidates.prompt for candidates in read_candidates(self.candidates)]
 
 
-@dataclass(frozen=True)
-class NextSteps:
-    """The commands that the person is told to type next."""
-
-    rank: str
-    train: str
-    review: str
-
-
 class Sampler:
     """Gives candidates; its generator is loaded when it is first needed, as ranking sampled answers needs none."""
 
@@ -106,7 +97,6 @@ class Sampler:
         with make_console(stderr=True).status("loading the generator …", spinner="line"):
             import torch
 
-            from preference.machine import check_device
             from preference.model.generator import Generator
 
             check_device(self.device)
@@ -152,12 +142,8 @@ class Sampler:
         return sampled
 
 
-def rank(files: Files, sampler: Sampler, steps: NextSteps, *, seed: int, recheck: float, model: bool) -> int:
-    """Rank answers to the prompts that are not ranked yet, and sum up. Return the exit status.
-
-    Args:
-        model: whether one learns beside the person, where a person types.
-    """
+def rank(files: Files, sampler: Sampler, steps: dict[str, str], *, seed: int, recheck: float, model: bool) -> int:
+    """Rank answers to unranked prompts, sum up, print the `steps` to take, and return the exit status."""
     prompts, guidelines = files.find_prompts(), files.read_guidelines()
     with closing(RankingStore(files.data, files.log_path)) as store, closing(GrowingModel()) as growing:
         candidates = sampler.candidates(prompts, store.prompts(), files.candidates_path)
@@ -183,8 +169,8 @@ def rank(files: Files, sampler: Sampler, steps: NextSteps, *, seed: int, recheck
     return INTERRUPTED if loop.interrupted else 0
 
 
-def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: int | None) -> int:
-    """Read a review, rank again what is disputed, and sum up. Return the exit status."""
+def rank_again(files: Files, review: Path, steps: dict[str, str], *, seed: int, top: int | None) -> int:
+    """Rank again what a review disputes, sum up, print the `steps` to take, and return the exit status."""
     if not files.data.exists():
         raise InputError(f"{files.data}: no such file; --again needs the rankings that were reviewed")
     guidelines, reviewed = files.read_guidelines(), read_review(review)
@@ -197,12 +183,12 @@ def rank_again(files: Files, review: Path, steps: NextSteps, *, seed: int, top: 
             done = len(session.done)
             which = f"all {done} disputed rankings were" if done > 1 else "the disputed ranking was"
             looked_at = f"{which} looked at again" if done else "no ranking to show again"
-            say(f"{review}: {looked_at}. For a new review: {steps.review}", wrap=False)
+            say(f"{review}: {looked_at}. For a new review: {steps['review']}", wrap=False)
             if not (store.log.looked_at and sys.stdin.isatty()):
                 return 0
         lead(loop)
         outcomes = session.outcomes()
-        if not loop.interrupted:
+        if outcomes and not loop.interrupted:
             print_outcomes(outcomes, sum(event.kind == "reranked" for event in session.done.values()) - len(outcomes))
         print_next(session.counts(), steps, review_again=any(outcome.changed for outcome in outcomes))
     return INTERRUPTED if loop.interrupted else 0
@@ -214,8 +200,8 @@ def lead(loop: Loop) -> None:
     loop.run()
     counts, rankings = loop.session.counts(), counted(max(loop.session.confirmed, 0), "ranking")
     skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
-    done = f"{counts.done} done, {counts.left + counts.skipped} left{skipped}"
-    say(f"\n{rankings} in {(time.monotonic() - start) / 60:.1f} min; {done}")
+    left = f"{counts.left + counts.skipped} left{skipped}"
+    say(f"\n{rankings} in {(time.monotonic() - start) / 60:.1f} min; {counts.done} done, {left}")
 
 
 def print_agreement(log: RankingLog) -> None:
@@ -227,8 +213,8 @@ def print_agreement(log: RankingLog) -> None:
     if agreement := self_agreement(twice):
         low, high = agreement.interval
         share = f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order"
-        prompts = counted(agreement.prompts, "prompt")
-        say(f"shown twice: {prompts}; {share} (95 % interval {low:.0%} to {high:.0%})")
+        interval = f"95 % interval {low:.0%} to {high:.0%}"
+        say(f"shown twice: {counted(agreement.prompts, 'prompt')}; {share} ({interval})")
 
 
 def print_position(standing: Sequence[Event]) -> None:
@@ -250,8 +236,6 @@ def print_position(standing: Sequence[Event]) -> None:
 
 def print_outcomes(outcomes: Sequence[Outcome], not_blind: int) -> None:
     """Say how the new rankings compare with the earlier ones and the models'; some were made knowing these."""
-    if not outcomes:
-        return
     sides = [outcome.side for outcome in outcomes if outcome.changed]
     nearer = f"nearer to the models' order {sides.count(1)}, nearer to the earlier one {sides.count(-1)}"
     others = f"; not counted: {not_blind}, ranked once more after the models' order was shown" if not_blind else ""
@@ -259,11 +243,11 @@ def print_outcomes(outcomes: Sequence[Outcome], not_blind: int) -> None:
     say(f"ranked again: {len(outcomes)}; {unchanged}, {nearer}, halfway between {sides.count(0)}{others}")
 
 
-def print_next(counts: SessionCounts, steps: NextSteps, *, review_again: bool) -> None:
+def print_next(counts: SessionCounts, steps: dict[str, str], *, review_again: bool) -> None:
     """Say what to type next."""
     if counts.left + counts.skipped:
-        say(f"continue:  {steps.rank}", wrap=False)
+        say(f"continue:  {steps['rank']}", wrap=False)
     if review_again:
-        say(f"review:    {steps.review}", wrap=False)
+        say(f"review:    {steps['review']}", wrap=False)
     if counts.done:
-        say(f"train:     {steps.train}", wrap=False)
+        say(f"train:     {steps['train']}", wrap=False)

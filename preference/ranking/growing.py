@@ -8,11 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from preference.data.rankings import Ranking
 
 WORKER = "preference.jobs.growing"
 LAST_WORD = 1.0  # seconds to wait for it at the end of a session
@@ -51,19 +48,10 @@ class GrowingModel:
         for work in (self._write, self._read):
             threading.Thread(target=work, args=[self._worker], daemon=True).start()
 
-    def prepare(self, prompts: Sequence[tuple[str, list[str]]]) -> None:
-        """Say which prompts come next, with their answers, in this order."""
-        self._messages.put({"soon": prompts})
-
-    def ranked(self, ranking: Ranking) -> None:
-        """Say what the person confirmed."""
-        self._told += 1
-        self._messages.put({"ranked": [ranking.prompt, ranking.answers, ranking.ranks]})
-
-    def undone(self, prompt: str) -> None:
-        """Say that the ranking of a prompt does not count any more."""
-        self._told += 1
-        self._messages.put({"undone": prompt})
+    def tell(self, kind: str, value: object) -> None:
+        """Say which prompts and answers come `soon`, that a ranking was `ranked`, or that a prompt's was `undone`."""
+        self._told += kind != "soon"
+        self._messages.put({kind: value})
 
     def close(self) -> None:
         """End the worker, after a moment for what it makes of the last ranking; what it computed stays in the cache."""

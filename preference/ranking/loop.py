@@ -41,6 +41,8 @@ def parse_order(line: str, count: int) -> list[int]:
     >>> parse_order("2 1=4 3", 4), parse_order("2 1", 4), parse_order("=", 4)
     ([2, 1, 3, 2], [2, 1, 3, 3], [1, 1, 1, 1])
     """
+    if count < 2:
+        raise InputError(TOO_FEW)
     text = re.sub(r"\s*=\s*", "=", line.replace(",", " ").replace(">", " ").strip())
     if text == "=":
         return [1] * count
@@ -64,11 +66,7 @@ def parse_order(line: str, count: int) -> list[int]:
 
 
 def example(count: int) -> str:
-    """Return a line that ranks `count` answers, for messages.
-
-    >>> example(4), example(12)
-    ('2 3 4 1', '2 3 … 12 1')
-    """
+    """Return a line that ranks `count` answers, for messages: 2 3 4 1, or 2 3 … 12 1."""
     numbers = [str(n) for n in [*range(2, count + 1), 1]]
     return " ".join(numbers if count < 10 else [*numbers[:2], "…", *numbers[-2:]])
 
@@ -79,19 +77,15 @@ class Loop:
     Commands are methods that take what follows the command, and return what the next screen says, or None to leave the
     screen as it is.
 
-    Args:
+    Attributes:
         guidelines: what `?` shows above the commands.
         sample: takes a prompt and the number of the attempt, and returns newly sampled answers.
-
-    Attributes:
         notice: what the next screen says about the line before.
         interrupted: the person ended the loop by Ctrl-C.
     """
 
-    def __init__(
-        self, session: RankingSession | AgainSession, guidelines: str = GUIDELINES,
-        sample: Callable[[str, int], list[str]] | None = None,
-    ):  # fmt: skip
+    def __init__(self, session: RankingSession | AgainSession, guidelines: str,
+                 sample: Callable[[str, int], list[str]] | None = None):  # fmt: skip
         self.session, self.guidelines, self.sample = session, guidelines, sample
         self.attempts = int(time.time())  # another in every session: `r` never samples the same answers again
         self.notice = not_shown(session) if isinstance(session, AgainSession) else ""
@@ -99,7 +93,7 @@ class Loop:
 
     def run(self) -> None:
         """Go on until everything is ranked or the person quits."""
-        terminal.accept_any_bytes()
+        terminal.prepare_input()
         try:
             if shown := self.session.current:
                 count = len(shown.answers)
@@ -114,8 +108,8 @@ class Loop:
                 while notice is None:
                     notice = self.carry_out(terminal.ask("> ").strip())
                 self.notice = notice
-        except terminal.EndOfInput as end:
-            self.interrupted = end.interrupted
+        except terminal.EndOfInput:
+            pass
         except (Exception, KeyboardInterrupt) as error:
             if not interrupt_in(error):
                 raise
@@ -173,12 +167,10 @@ class Loop:
     def understand(self, line: str) -> list[int] | None:
         """Return the ranks that `line` gives to the answers on the screen; say what is wrong where it gives none."""
         try:
-            if (count := len(self.session.shown.answers)) > 1:
-                return parse_order(line, count)
-            say(TOO_FEW)
+            return parse_order(line, len(self.session.shown.answers))
         except InputError as error:
             say(error)
-        return None
+            return None
 
     def show_outcome(self, session: AgainSession) -> str:
         """Show the three orders, while the answers are still on the screen, until the person asks for the next one."""
@@ -272,8 +264,8 @@ class Loop:
         if not argument:
             say(shown.prompt)
         elif number is None and argument != "all":
-            ways = f"1 to {len(shown.answers)}, like v 2, or v all; v alone shows the prompt"
-            say(f"v needs the number of an answer, {ways}")
+            numbers = f"1 to {len(shown.answers)}, like v 2"
+            say(f"v needs the number of an answer, {numbers}, or v all; v alone shows the prompt")
         else:
             for i, answer in enumerate(shown.answers, 1):
                 if number in (None, i):
@@ -303,11 +295,7 @@ class Loop:
 
 
 def reason(error: Exception) -> str:
-    """Return why something failed, in plain words.
-
-    >>> reason(OSError(28, "No space left on device", "data.csv"))
-    'data.csv: No space left on device'
-    """
+    """Return why something failed, in plain words: data.csv: No space left on device."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 
 from preference.data.candidates import Candidates, distinct
-from preference.data.rankings import Key, Ranking, identities, named_apart, parse_rank, rankings_of
+from preference.data.rankings import Key, identities, parse_rank, rankings_of
 from preference.data.tables import COLUMNS, TableError, read_table
 from preference.data.values import number, text_of
 from preference.errors import InputError
@@ -34,11 +34,6 @@ class Shown:
     @property
     def prompt(self) -> str:
         return self.key[0]
-
-    @property
-    def apart(self) -> str:
-        """What tells it from other rankings of its prompt."""
-        return named_apart(*self.key[1:])
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class Session:
         self.changes: list[list[str]] = []
         self.rechecks, self.confirmed, self.recalled = 0, 0, ""
         self._shown: Shown | None = None
-        self._since = 0.0
+        self._since = 0.0  # seconds
 
     @property
     def current(self) -> Shown | None:
@@ -88,14 +83,14 @@ class Session:
             self._shown, self._since = Shown(key, answers, recheck), time.monotonic()
             with contextlib.suppress(OSError):  # a full disk is no reason to stop: `confirm` logs the answers too
                 self.log.add("shown", key, answers=answers, recheck=recheck, again=self.again)
-            self.growing.prepare([(key[0], self.answers[key]) for key, _ in self.queue[:AHEAD]])
+            self.growing.tell("soon", [(key[0], self.answers[key]) for key, _ in self.queue[:AHEAD]])
         return self._shown
 
     @property
     def shown(self) -> Shown:
         """The same, for what needs a prompt on the screen."""
         current = self.current
-        assert current, "every prompt is ranked or discarded"
+        assert current
         return current
 
     def skip(self) -> None:
@@ -128,10 +123,8 @@ class RankingSession(Session):
         growing: learns of what is ranked and undone, but not of second showings: it has seen those prompts.
     """
 
-    def __init__(
-        self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0,
-        growing: GrowingModel | None = None,
-    ):  # fmt: skip
+    def __init__(self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0,
+                 growing: GrowingModel | None = None):  # fmt: skip
         super().__init__(store, seed, growing)
         self.answers = {(each.prompt, "", ""): list(each.answers) for each in candidates}
         self.sampled = {key: set(answers) for key, answers in self.answers.items()}  # not written or edited
@@ -141,14 +134,14 @@ class RankingSession(Session):
                 self.sampled[event.key] |= set(event.sampled)
             elif event.kind == "ranked" and not self.answers.get(event.key, [""]):
                 self._take_over(event)
-        discarded, ranked = {event.key for event in self.log.undoable if event.kind == "discarded"}, store.prompts()
+        discarded, prompts = {event.key for event in self.log.undoable if event.kind == "discarded"}, store.prompts()
         known = [key for key in self.answers if key not in discarded]
-        self.ranked = {key for key in known if key[0] in ranked}
+        self.ranked = {key for key in known if key[0] in prompts}
         self.queue = [(key, False) for key in known if key not in self.ranked]
         self.rechecks = math.ceil(recheck * len(self.answers))
-        twice = {event.key for event in self.log.standing if event.recheck}
-        once = [event.key for event in self.log.standing if event.key in self.ranked and event.key not in twice]
-        for key in once[: max(0, self._rechecks_to_choose() - len(self.queue))]:
+        once = self.ranked - {event.key for event in self.log.standing if event.recheck}
+        may_come = [event.key for event in self.log.standing if event.key in once]
+        for key in may_come[: max(0, self._rechecks_to_choose() - len(self.queue))]:
             self.queue.insert(min(RECHECK_DISTANCE, len(self.queue)), (key, True))
 
     def confirm(self, ranks: list[int]) -> None:
@@ -158,7 +151,7 @@ class RankingSession(Session):
             self.log.add("ranked", shown.key, answers=shown.answers, ranks=ranks, seconds=seconds, recheck=True)
         else:
             self.store.add(shown.prompt, shown.answers, ranks, seconds=seconds)
-            self.growing.ranked(Ranking(shown.prompt, shown.answers, ranks))
+            self.growing.tell("ranked", [shown.prompt, shown.answers, ranks])
             self._choose_recheck(shown.key)
         self._leave()
         self.confirmed += 1
@@ -187,7 +180,7 @@ class RankingSession(Session):
         self.confirmed -= 1
         if not last.recheck:
             self.ranked.discard(last.key)
-            self.growing.undone(last.key[0])
+            self.growing.tell("undone", last.key[0])
         if last.recheck or last.rank_of.keys() != set(self.shown.answers):
             return "undid the last ranking; rank anew"
         self.recalled = format_order([last.rank_of[answer] for answer in self.shown.answers])
@@ -256,11 +249,10 @@ def read_review(path: Path) -> list[Reviewed]:
     if not path.exists():
         raise InputError(f"{path}: no such file; review_rankings.py writes one")
     table = read_table(path)
-    rankings = rankings_of(table).rankings
+    rankings, problems = rankings_of(table).rankings, []
     _, answer, _, predicted, disputed = table.need(*COLUMNS, "predicted_rank", "dispute")
     models: dict[Key, dict[str, int]] = {}
     disputes: dict[Key, float] = {}
-    problems = []
     for i, (key, record) in enumerate(zip(identities(table), table.records, strict=True)):
         rank, dispute = parse_rank(text_of(record[predicted])), number(record[disputed])
         if rank is None or dispute is None or dispute < 0:
@@ -273,7 +265,7 @@ def read_review(path: Path) -> list[Reviewed]:
     if problems:
         raise TableError(problems)
     ranks = {ranking.identity: dict(zip(ranking.answers, ranking.ranks, strict=True)) for ranking in rankings}
-    reviewed = [Reviewed(key, of_key, models[key], disputes[key]) for key, of_key in ranks.items()]
+    reviewed = [Reviewed(key, own, models[key], disputes[key]) for key, own in ranks.items()]
     return sorted(reviewed, key=lambda review: -review.dispute)
 
 
@@ -314,11 +306,8 @@ class AgainSession(Session):
     nobody is asked twice. Those whose rows are gone or have been edited since the review are not shown.
 
     Args:
-        reviewed: the whole review, most disputed first.
+        reviewed: the whole review, most disputed first; InputError is raised if it is one of other rankings.
         top: how many of the disputed rankings are looked at; None takes all.
-
-    Raises:
-        InputError: the review is one of other rankings.
 
     Attributes:
         earlier: the ranks that a new ranking replaces.

@@ -64,9 +64,6 @@ class Event:
 class RankingLog:
     """What was shown when, one JSON object per line; of several CSVs that share a log, the events of one.
 
-    Raises:
-        InputError: the log cannot be read, or a line is not an event.
-
     Attributes:
         data: what the log calls the CSV: its path from the log's folder, so that both can be moved together.
         events: all, oldest first.
@@ -136,7 +133,7 @@ class RankingLog:
 
 
 def _read_events(path: Path) -> Iterator[Event]:
-    """Yield the events of a log, of whatever CSV; none if there is no such file. Unknown kinds are left out."""
+    """Yield the events of a log, of whatever CSV, but for unknown kinds; raise InputError at a line that is none."""
     if not path.exists():
         return
     table, names = read_table(path, "jsonl", whole=True), {item.name for item in fields(Event)} - {"kind"}
@@ -196,11 +193,7 @@ class RankingStore:
         return self._ranks.get(key, {})
 
     def add(self, prompt: str, answers: Sequence[str], ranks: Sequence[int], seconds: float | None = None) -> None:
-        """Save a new ranking: its rows, best first, and a `ranked` event.
-
-        Raises:
-            InputError: the table was broken by hand meanwhile, or cannot hold one of the texts.
-        """
+        """Save a new ranking, best first, and a `ranked` event; raise InputError where the table does not take it."""
         for text in (prompt, *answers):
             if what := find_unwritable(text):
                 raise InputError(f"{self.path}: {what} in {shorten(text)}; remove it")
@@ -232,12 +225,7 @@ class RankingStore:
     ) -> None:
         """Give the answers of a ranking other ranks, where they are, and log a `reranked` or `restored` event.
 
-        Args:
-            old_ranks: those that the table must have now.
-            details: go to the log.
-
-        Raises:
-            InputError: the table has other answers or ranks now, or was broken by hand.
+        Raise InputError where the table has other ranks than `old_ranks` now, or other answers, or was broken by hand.
         """
         if self.ranks(key) != dict(zip(answers, old_ranks, strict=True)):
             raise InputError(f"{self.path}: the rows of {shorten(key[0])} have been changed since; press s to continue")
@@ -269,8 +257,9 @@ class RankingStore:
         """Replace the file by one with other ranks and without or with some records; return what undoes that."""
         rank = table.need(*COLUMNS)[2]
         texts = table.kind != "xlsx" and any(isinstance(record.get(rank), str) for record in table.records)
-        changed = {i: {rank: str(new) if texts else new} for i, new in changes.items()}
-        added = [row | {rank: str(row[rank]) if texts else row[rank]} for row in added]
+        kind = str if texts else int
+        changed = {i: {rank: kind(new)} for i, new in changes.items()}
+        added = [row | {rank: kind(row[rank])} for row in added]
         before = self.path.read_bytes() if self._state() else b""  # undo has not asked what is known
         if before:
             save_table(self.path, table, changed=changed, removed=removed, added=added)

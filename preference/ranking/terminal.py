@@ -8,18 +8,18 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType
 
 from rich import box
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from preference import console
+from preference.console import make_console, say
+from preference.data.rankings import named_apart
 from preference.ranking.session import SessionCounts, Shown
 from preference.wording import counted, plain
 
-NARROWEST = 12  # columns
+NARROWEST = 12  # columns; words would be lost in boxes that are wider than the terminal
 BOX = 4  # columns that a box takes from its text
 PROMPT_LINES, REMINDER_LINES = 3, 2  # of a long prompt, above folded answers and below them
 FASTER_THAN_TYPED = 0.03  # seconds between two lines of a paste, at most; a person takes longer
@@ -27,19 +27,7 @@ PASTED = "That came faster than anyone types, so it was ignored. Only w accepts 
 
 
 class EndOfInput(Exception):
-    """Ctrl-C (`interrupted`), Ctrl-D, or the end of a pipe."""
-
-    def __init__(self, interrupted: bool = False):
-        self.interrupted = interrupted
-
-
-def make_console() -> Console:
-    """Return the project's console, as narrow as the terminal: a wider box would lose words."""
-    made = console.make_console()
-    with contextlib.suppress(OSError, ValueError):  # no terminal, or no file
-        if columns := os.get_terminal_size(sys.stdout.fileno()).columns:
-            made.width = max(NARROWEST, min(made.width, columns))
-    return made
+    """Ctrl-D, or the end of a pipe."""
 
 
 def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
@@ -48,7 +36,7 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
     Where the terminal is not high enough, long answers are folded to what fits, each box says how many lines it lacks,
     and the prompt is repeated in short above the line of input. In a pipe nothing is folded.
     """
-    terminal, notice = make_console(), plain(notice)
+    terminal, notice = make_console(least=NARROWEST), plain(notice)
     screen, prompt = terminal.is_terminal and not terminal.is_dumb_terminal, _wrap(terminal, shown.prompt)
     answers = [_wrap(terminal, answer, BOX) for answer in shown.answers]
     lengths, prompt_lines = [len(lines) for lines in answers], len(prompt)
@@ -59,7 +47,8 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
         lengths = share_lines(lengths, free - prompt_lines - min(len(prompt), REMINDER_LINES))
 
     terminal.clear() if screen else terminal.print()
-    terminal.print(Text(counts_line(counts, shown.apart), style="dim"), no_wrap=True, overflow="ellipsis")
+    line = Text(counts_line(counts, named_apart(*shown.key[1:])), style="dim")
+    terminal.print(line, no_wrap=True, overflow="ellipsis")
     terminal.print(_joined(prompt, prompt_lines, "bold", more=" … v shows it whole"))
     for number, (answer, length) in enumerate(zip(shown.answers, lengths, strict=True), 1):
         show_answer(number, answer, length)
@@ -71,7 +60,7 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
 
 def show_answer(number: int, answer: str, length: int | None = None) -> None:
     """Show an answer in a box with its number; of more than `length` lines say how many are missing."""
-    terminal = make_console()
+    terminal = make_console(least=NARROWEST)
     lines = _wrap(terminal, answer, BOX)
     text, hidden = _joined(lines[:length], len(lines)), len(lines[length:]) if length else 0
     title = Text(f" {number} ", style="bold cyan")
@@ -81,7 +70,7 @@ def show_answer(number: int, answer: str, length: int | None = None) -> None:
 
 def show_reminder(prompt: str) -> None:
     """Repeat a prompt above the line of input, in at most two lines."""
-    terminal = make_console()
+    terminal = make_console(least=NARROWEST)
     if terminal.is_terminal:
         terminal.print(_joined(_wrap(terminal, prompt), REMINDER_LINES, "bold"))
 
@@ -117,7 +106,7 @@ def show_order(answers: list[str], ranks: list[int]) -> None:
     for rank, number, answer in sorted(zip(ranks, range(1, len(ranks) + 1), answers, strict=True)):
         tie = " (tie)" if ranks.count(rank) > 1 else ""
         line = Text(f"  rank {rank}{tie}: [{number}] {' '.join(plain(answer).split())}")
-        make_console().print(line, no_wrap=True, overflow="ellipsis")
+        make_console(least=NARROWEST).print(line, no_wrap=True, overflow="ellipsis")
 
 
 def counts_line(counts: SessionCounts, group: str = "") -> str:
@@ -136,13 +125,10 @@ def counts_line(counts: SessionCounts, group: str = "") -> str:
 
 
 def ask(question: str) -> str:
-    """Read one line from the person or the pipe, without its line end.
+    """Read one line from the person or the pipe, without its line end; raise EndOfInput where there is none.
 
     At a terminal, what was there before the question is thrown away, and several lines at once are refused: a rest of
     something pasted must not be taken for an answer.
-
-    Raises:
-        EndOfInput: Ctrl-C, Ctrl-D, or the end of the pipe.
     """
     while True:
         _throw_away()
@@ -151,7 +137,7 @@ def ask(question: str) -> str:
             return line
         while _more_is_waiting():
             _throw_away()
-        console.say(PASTED)
+        say(PASTED)
 
 
 def ask_for_lines(question: str) -> str:
@@ -172,10 +158,15 @@ def is_person() -> bool:
     return sys.stdin.isatty()
 
 
-def accept_any_bytes() -> None:
-    """Let input in another encoding than the terminal's arrive as halves of surrogate pairs, which are refused."""
+def prepare_input() -> None:
+    """Let what is pasted arrive as text, and what is not in the terminal's encoding as halves of surrogate pairs."""
     if hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(errors="surrogateescape")
+        sys.stdin.reconfigure(errors="surrogateescape")  # which are refused
+    with contextlib.suppress(ImportError):  # Windows has no readline
+        if is_person():
+            import readline
+
+            readline.parse_and_bind("set enable-bracketed-paste on")  # line ends in a paste do not send it off
 
 
 def _more_is_waiting() -> bool:
@@ -192,29 +183,20 @@ def _throw_away() -> None:
 
 
 def _ask_once(question: str) -> str:
-    _line_editor()
     try:
         return input(question)
     except (EOFError, KeyboardInterrupt) as end:
         print()
-        raise EndOfInput(isinstance(end, KeyboardInterrupt)) from None
-
-
-def _line_editor() -> ModuleType | None:
-    if not is_person():
-        return None
-    try:
-        import readline
-    except ImportError:  # Windows has none
-        return None
-    readline.parse_and_bind("set enable-bracketed-paste on")  # what is pasted is text: its line ends do not send it off
-    return readline
+        raise (EndOfInput if isinstance(end, EOFError) else KeyboardInterrupt) from None
 
 
 def remember(line: str) -> None:
     """Let the up arrow bring `line` into the next line of input."""
-    if line and (readline := _line_editor()):
-        readline.add_history(line)
+    with contextlib.suppress(ImportError):  # Windows has no readline
+        if line and is_person():
+            import readline
+
+            readline.add_history(line)
 
 
 def edit_text(text: str) -> str | None:

@@ -186,7 +186,7 @@ def test_a_message_is_never_waited_for(tmp_path):
         sys.executable = before
     start = time.monotonic()
     for _ in range(100):
-        growing.prepare([("p", ["x" * 10_000])])
-        growing.undone("p")
+        growing.tell("soon", [("p", ["x" * 10_000])])
+        growing.tell("undone", "p")
     growing.close()
     assert time.monotonic() - start < 2 and json.dumps(growing.found)
