@@ -8,16 +8,7 @@ from itertools import count
 from os.path import commonprefix
 from typing import Any
 
-from preference.data.dialogues import (
-    ASSISTANT,
-    USER,
-    Turn,
-    are_messages,
-    as_text,
-    as_turns,
-    read_dialogue,
-    read_messages,
-)
+from preference.data.dialogues import ASSISTANT, USER, Turn, as_text, as_turns, is_chat, read_dialogue, read_messages
 from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks, ranking_of
 from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
@@ -124,7 +115,7 @@ def _context(record: Record, roles: Roles) -> list[Turn]:
     """Return the turns before the answers: system, history, prompt."""
     turns: list[Turn] = []
     history = opened(record.get(roles.history)) or []
-    if are_messages(history):
+    if is_chat(history):
         turns, history = read_messages(history), []
     for exchange in history if isinstance(history, list) else [history]:
         if not isinstance(exchange, list) or len(exchange) != 2:
@@ -163,7 +154,7 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
     if not listed:
         raise NoComparison("no answers")
     for one in listed:
-        if isinstance(one, dict) and not are_messages(one):
+        if isinstance(one, dict) and not is_chat(one):
             known = (key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted)
             if (key := next(known, None)) is None:
                 write = 'write [{"answer": "...", "rank": 1}, ...]'

@@ -101,7 +101,7 @@ def read_messages(value: Any) -> list[Turn]:
     return turns
 
 
-def are_messages(value: Any) -> bool:
+def is_chat(value: Any) -> bool:
     """Say whether a value is a list of messages, or one message, with roles that `read_messages` knows."""
     messages = value if isinstance(value, list) else [value]
     dicts = [one for one in messages if isinstance(one, dict) and ("content" in one or "value" in one)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from preference.data.dialogues import are_messages
+from preference.data.dialogues import is_chat
 from preference.data.values import Record, number
 
 Numbered = tuple[int, Record]  # the index of the record from which it comes
@@ -22,7 +22,7 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
     only = list(first.values()) if len(records) == 1 else []
     if only and all(isinstance(value, dict) and all(map(str.isdecimal, value)) for value in only):  # as of pandas
         return [(0, {name: values.get(i) for name, values in first.items()}) for i in only[0]]
-    if len(only) == 1 and _are_objects(only[0]) and not are_messages(only[0]):  # {"data": [...]}
+    if len(only) == 1 and _are_objects(only[0]) and not is_chat(only[0]):  # {"data": [...]}
         return [(0, record) for _, record in unfold(only[0])]
     if isinstance(first.get("prompt"), dict) and "replies" in first["prompt"]:
         trees = (_messages_of(record["prompt"], None) for record in records)

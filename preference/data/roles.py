@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from preference.data.dialogues import are_messages, read_dialogue
+from preference.data.dialogues import is_chat, read_dialogue
 from preference.data.values import Record, number, opened
 from preference.errors import InputError
 from preference.wording import name_some, shorten
@@ -200,7 +200,7 @@ class _Columns:
     def inner_keys(self, columns: Sequence[str], most: int | None = None) -> list[str]:
         """Return the keys of the objects in lists."""
         lists = [opened(value) for column in columns for value in self.values(column, most)]
-        objects = [one for found in lists if isinstance(found, list) and not are_messages(found) for one in found]
+        objects = [one for found in lists if isinstance(found, list) and not is_chat(found) for one in found]
         return list(dict.fromkeys(key for one in objects if isinstance(one, dict) for key in one))
 
 
@@ -317,7 +317,7 @@ def _pair(table: _Columns) -> Iterator[Roles]:
     lists = list(map(opened, values)) if may_be_json else [""]
     are_lists = all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
     as_json = are_lists and any(len(one) > 1 for one in lists)
-    listed = as_json or len(rejected) > 1 or any(isinstance(one, list) and not are_messages(one) for one in values)
+    listed = as_json or len(rejected) > 1 or any(isinstance(one, list) and not is_chat(one) for one in values)
     found = Roles(answers=(chosen,), rejected=tuple(rejected), how="chosen", as_json=as_json)
     yield replace(found, layout="lists" if listed else "pairs", scores=tuple(scores) if all(scores) else ())
 

@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-from preference.data.dialogues import Unreadable, are_messages
+from preference.data.dialogues import Unreadable, is_chat
 from preference.wording import shorten
 
 NOTHING = {"", "n/a", "na", "nan", "none", "null", "-", "–", "?"}  # what a cell without a number or a vote holds
@@ -58,7 +58,7 @@ def opened(value: Any, *, is_list: bool = True) -> Any:
         found = json.loads(value)
     except (ValueError, RecursionError):
         found = None
-    if are_messages(found) or (is_list and isinstance(found, list)):
+    if is_chat(found) or (is_list and isinstance(found, list)):
         return found
     if (python := _PYTHONS.match(value)) and (is_list or not python[1]):
         remedy = "write the data as JSONL or Parquet instead"
@@ -74,7 +74,7 @@ def flat(record: Record) -> Record:
     """
     found: Record = {}
     for name, value in record.items():
-        if isinstance(value, dict) and not are_messages(value):
+        if isinstance(value, dict) and not is_chat(value):
             found |= {f"{name}.{inner}": one for inner, one in flat(value).items()}
         else:
             found[name] = value
