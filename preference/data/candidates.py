@@ -1,5 +1,4 @@
-"""Candidates: a prompt's unranked answers, how they are sampled, and the file that keeps them, one object per
-prompt."""
+"""Candidates: a prompt's unranked answers, how they are sampled, and the file of them, one object per prompt."""
 
 import contextlib
 import json
@@ -66,10 +65,9 @@ def read_prompts(path: str | Path) -> list[str]:
             raise TableError(problems)
     else:
         prompts = read_text(path).split("\n")
-    found = distinct(map(str.strip, prompts))
-    if not found:
-        raise InputError(f"{path}: has no prompts; write one per line")
-    return found
+    if found := distinct(map(str.strip, prompts)):
+        return found
+    raise InputError(f"{path}: has no prompts; write one per line")
 
 
 def read_candidates(path: str | Path) -> list[Candidates]:
@@ -82,11 +80,8 @@ def read_candidates(path: str | Path) -> list[Candidates]:
     """
     found: dict[str, Candidates] = {}
     table = read_table(path, whole=True)
-    prompt, answer, answers = (
-        table.need("prompt")[0] if table.records else "",
-        table.find("answer"),
-        table.find("answers"),
-    )
+    prompt = table.need("prompt")[0] if table.records else ""
+    answer, answers = table.find("answer"), table.find("answers")
     for i, record in enumerate(table.records):
         text = record.get(prompt)
         listed = record.get(answers) if answers else [record.get(answer) or ""] if answer else None
@@ -120,8 +115,7 @@ def append_candidates(path: str | Path, candidates: Candidates) -> None:
 
 
 def distinct(answers: Iterable[str], key: Callable[[str], str] = str.strip) -> list[str]:
-    """Drop empty answers, and those whose key an earlier one has; by default, white space around an answer does not
-    count.
+    """Drop empty answers, and those whose key an earlier one has; by default, white space around it does not count.
 
     >>> distinct(["US", "us", "  if x:", "", "us "])
     ['US', 'us', '  if x:']

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import HTTPError
@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from preference.console import filled, make_console, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.dialogues import ASSISTANT, USER, as_turns
-from preference.data.rankings import GROUP, Ranking, rankings_of
+from preference.data.rankings import GROUP, Ranking, identities, rankings_of
 from preference.data.roles import Roles
 from preference.data.table_writing import STREAM, first_line, write_table
 from preference.data.tables import COLUMNS, KINDS, RATERS, Table, keys_of, kind_of, read_table
@@ -24,6 +24,10 @@ from preference.errors import InputError
 from preference.wording import plain, shorten
 
 ALL, BEST_WORST = "all", "best-worst"  # which pairs
+TARGETS = {  # what --to names, and what one record of it is called
+    "csv": "ranked answer", "trl": "TRL preference pair", "trl-conversational": "TRL preference pair",
+    "lists": "labelled list", "rewardbench": "RewardBench row",
+}  # fmt: skip
 PAIRED = ("trl", "trl-conversational", "rewardbench")
 
 Pair = tuple[str, str]  # better, worse
@@ -70,9 +74,8 @@ def convert(
     """Read and check all of a source, say how it was understood, then write it.
 
     Args:
-        source: a file, "-", or the name of a data set of the Hub.
+        source: a file, "-", or the name of a data set of the Hub, of which `config` and `split` name a part.
         named: columns that flags name for a role, see `roles.FLAGS`.
-        config, split: of a data set of the Hub.
         limit: how many records are read.
     """
     with make_console(stderr=True).status(f"reading {plain(source)}"):  # seen in a terminal only
@@ -87,16 +90,18 @@ def convert(
     if table.cut_short:
         gathered.left_out[f"an end that was cut short ({table.cut_short})"] += 1
     rankings, read = gathered.rankings, _count(len(table.records), "record")
+    unranked = [f"{_count(gathered.unranked, 'answer')} without a rank or score"] * bool(gathered.unranked)
+    reasons = ", ".join([*unranked, *(f"{count:,} with {why}" for why, count in gathered.left_out.most_common())])
     if not rankings:
-        raise InputError(f"{table.source}: {read}, and no comparison: {_reasons(gathered)}")
+        raise InputError(f"{table.source}: {read}, and no comparison: {reasons}")
     for line in (*table.notes, f"{table.source}: {roles.in_words()}", f"first: {_shown(rankings[0])}"):
         _report(line, target)
     backup = back_up(target.path) if target.path != STREAM and Path(target.path).is_file() else None
-    wrote = _count(write_target(gathered, target), TARGETS[target.format][0])
+    wrote = _count(write_target(gathered, target), TARGETS[target.format])
     of = f"{_count(len(rankings), 'ranking')} of {_count(len({ranking.prompt for ranking in rankings}), 'prompt')}"
     where = "standard output" if target.path == STREAM else target.path
     _report(f"read {read} from {table.source}, wrote {wrote} ({of}) to {where}", target)
-    if reasons := _reasons(gathered):
+    if reasons:
         _report(f"left out: {reasons}", target)
     if backup:
         _report(f"the earlier {target.path} is kept as {backup}", target)
@@ -109,8 +114,7 @@ def _read(source: str, config: str | None, split: str | None, limit: int | None)
         what = "--config and --split are for data sets of the Hub, as nvidia/HelpSteer2"
         raise InputError(f"{source}: {what}; this is no name of one, or a file here")
     table = read_table(source)
-    table.records = table.records[:limit]
-    return table
+    return replace(table, records=table.records[:limit])
 
 
 def _read_contract(table: Table) -> tuple[Roles, Gathered]:
@@ -118,12 +122,11 @@ def _read_contract(table: Table) -> tuple[Roles, Gathered]:
     ranked = rankings_of(table)
     prompt, answer, rank = table.need(*COLUMNS)
     group, rater, subset = (table.find(*names) or "" for names in ([GROUP], RATERS, ["subset"]))
-    keys = [tuple(text_of(record.get(name)) for name in (prompt, group, rater)) for record in table.records]
-    subset_of = dict(zip(keys, (text_of(record.get(subset)) for record in table.records), strict=True))
-    subsets = [subset_of.get(ranking.identity, "") for ranking in ranked.rankings]
+    subset_of = dict(zip(identities(table), (text_of(record.get(subset)) for record in table.records), strict=True))
+    subsets = [subset_of[ranking.identity] for ranking in ranked.rankings]
     left_out = Counter(ranked.left_out.values()) + Counter({"an exact duplicate": len(ranked.duplicate_rows)})
-    roles = Roles((prompt,), (answer,), how="rank", said=(rank,), layout="rows")
-    roles = replace(roles, rater=rater, group=group, subset=subset)
+    found = Roles((prompt,), (answer,), how="rank", said=(rank,), layout="rows")
+    roles = replace(found, rater=rater, group=group, subset=subset)
     return roles, Gathered(ranked.rankings, subsets, left_out, len(ranked.unranked_rows))
 
 
@@ -137,7 +140,7 @@ def write_target(gathered: Gathered, target: Target) -> int:
     records: list[Record] = []
     for ranking, subset in zip(rankings, gathered.subsets, strict=True):
         about = {name: getattr(ranking, name) for name in more} | ({"subset": subset} if with_subset else {})
-        made = TARGETS[target.format][1](ranking, pairs_of(ranking, target.pairs) if paired else ())
+        made = records_of(ranking, target.format, pairs_of(ranking, target.pairs) if paired else ())
         records += (record if target.format == "lists" else record | about for record in made)
     if target.format == "rewardbench":
         records = [record | {"id": i} for i, record in enumerate(records, 1)]
@@ -167,11 +170,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _reasons(gathered: Gathered) -> str:
-    unranked = [f"{_count(gathered.unranked, 'answer')} without a rank or score"] if gathered.unranked else []
-    return ", ".join([*unranked, *(f"{count:,} with {why}" for why, count in gathered.left_out.most_common())])
-
-
 # What is written: the CSV and labelled lists hold every comparison and tie; pairs of one ranking share its `group`, by
 # which the ranking is made of them again.
 
@@ -190,49 +188,30 @@ def pairs_of(ranking: Ranking, which: str = ALL) -> Iterator[Pair]:
         yield from ((better, worse) for (rank, better), (other, worse) in pairs if rank < other)
 
 
-def _as_rows(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
-    """The CSV contract."""
-    ranked = zip(ranking.answers, ranking.ranks, strict=True)
-    return [{"prompt": ranking.prompt, "answer": answer, "rank": rank} for answer, rank in ranked]
+def records_of(ranking: Ranking, target: str, pairs: Iterable[Pair] = ()) -> list[Record]:
+    """Return what is written of a ranking, or of its pairs, as one of TARGETS.
 
-
-def _as_trl(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
-    """Pairs of texts, with the prompt. https://huggingface.co/docs/trl/dataset_formats#preference"""
-    return [{"prompt": ranking.prompt, "chosen": better, "rejected": worse} for better, worse in pairs]
-
-
-def _as_trl_conversational(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
-    """Pairs of messages; a prompt that was made of a chat becomes that chat again (see `dialogues`)."""
+    Pairs are those of https://huggingface.co/docs/trl/dataset_formats#preference, which RewardBench reads, too; in the
+    conversational ones, a prompt that was made of a chat becomes that chat again (see `dialogues`). Labelled lists are
+    those of https://sbert.net/docs/cross_encoder/loss_overview.html.
+    """
+    if target == "csv":
+        ranked = zip(ranking.answers, ranking.ranks, strict=True)
+        return [{"prompt": ranking.prompt, "answer": answer, "rank": rank} for answer, rank in ranked]
+    if target == "lists":
+        levels = sorted(set(ranking.ranks), reverse=True)
+        labels = [levels.index(rank) for rank in ranking.ranks]
+        return [{"query": ranking.prompt, "docs": ranking.answers, "labels": labels}]
+    records = [{"prompt": ranking.prompt, "chosen": better, "rejected": worse} for better, worse in pairs]
+    if target != "trl-conversational":
+        return records
 
     def messages(text: str, alone: str) -> list[Record]:
         return [{"role": turn.role, "content": turn.text} for turn in as_turns(text, alone)]
 
     roles = {"prompt": USER, "chosen": ASSISTANT, "rejected": ASSISTANT}
-    return [
-        {name: messages(record[name], alone) for name, alone in roles.items()} for record in _as_trl(ranking, pairs)
-    ]
+    return [{name: messages(record[name], alone) for name, alone in roles.items()} for record in records]
 
-
-def _as_lists(ranking: Ranking, pairs: Iterable[Pair]) -> list[Record]:
-    """Labelled lists for the listwise losses of sentence-transformers, which allow no further column; 0 is the worst.
-
-    https://sbert.net/docs/cross_encoder/loss_overview.html
-    """
-    levels = sorted(set(ranking.ranks), reverse=True)
-    return [
-        {"query": ranking.prompt, "docs": ranking.answers, "labels": [levels.index(rank) for rank in ranking.ranks]}
-    ]
-
-
-# What --to names: what one record is called, and what makes the records of a ranking. RewardBench's rows are read by
-# `rewardbench --dataset FILE --load_json`; see github.com/allenai/reward-bench.
-TARGETS: dict[str, tuple[str, Callable[[Ranking, Iterable[Pair]], list[Record]]]] = {
-    "csv": ("ranked answer", _as_rows),
-    "trl": ("TRL preference pair", _as_trl),
-    "trl-conversational": ("TRL preference pair", _as_trl_conversational),
-    "lists": ("labelled list", _as_lists),
-    "rewardbench": ("RewardBench row", _as_trl),
-}
 
 # Data sets of the Hub, read through `datasets`, which runs no code of a data set.
 

@@ -5,11 +5,12 @@ Rows are one ranking if their prompts are the same text, and their `group` (what
 answers were never compared.
 """
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +86,15 @@ class Rankings:
         """One line for each kind of thing left out, with its count and the first few by name."""
         keys = [*self.left_out, *(ranking.identity for ranking in self.rankings)]
         noun = "ranking" if any(any(key[1:]) for key in keys) else "prompt"
-        lines = list(self.table.notes)
+        lines = []
         for reason in sorted(set(self.left_out.values())):
             names = [name_of(*key) for key, why in self.left_out.items() if why == reason]
-            lines.append(f"{self.path}: left out {counted(len(names), noun)} with {reason}: {name_some(names)}")
-        for numbers, what in ((self.duplicate_rows, "exact duplicate row"), (self.unranked_rows, "row")):
-            if numbers:
-                why = " without a rank" if numbers is self.unranked_rows else ""
-                where = f"{self.table.unit}{'s' * (len(numbers) > 1)} {name_some(map(str, numbers))}"
-                lines.append(f"{self.path}: left out {counted(len(numbers), what)}{why}: {where}")
-        return lines
+            lines.append(f"{counted(len(names), noun)} with {reason}: {name_some(names)}")
+        rows = (self.duplicate_rows, "exact duplicate row", ""), (self.unranked_rows, "row", " without a rank")
+        for numbers, what, why in (some for some in rows if some[0]):
+            where = f"{self.table.unit}{'s' * (len(numbers) > 1)} {name_some(map(str, numbers))}"
+            lines.append(f"{counted(len(numbers), what)}{why}: {where}")
+        return self.table.notes + [f"{self.path}: left out {line}" for line in lines]
 
 
 def read_rankings(path: str | Path) -> Rankings:
@@ -127,8 +127,7 @@ def rankings_of(table: Table) -> Rankings:
     duplicates: list[int] = []
     unranked: list[int] = []
     found: dict[Key, dict[str, tuple[float, int]]] = {}  # answer -> (rank, number)
-    for i, (record, identity) in enumerate(zip(table.records, identities(table), strict=True)):
-        number = table.numbers[i]
+    for i, (record, identity, number) in enumerate(zip(table.records, identities(table), table.numbers, strict=True)):
         texts: list[Any] = ["" if record.get(column) is None else record[column] for column in columns[:2]]
         rank = parse_rank(given := text_of(record.get(columns[2])))
         if wrong := [f"{table.at(i)}: {problem}" for problem in _problems_of(texts, given, rank)]:
@@ -137,27 +136,24 @@ def rankings_of(table: Table) -> Rankings:
         answers, answer = found.setdefault(identity, {}), texts[1].strip()
         if rank is None:
             unranked.append(number)
-        elif answer not in answers:
-            answers[answer] = (rank, number)
-        elif answers[answer][0] == rank:
-            duplicates.append(number)
-        else:
-            other, first = answers[answer]
+            continue
+        other, first = answers.setdefault(answer, (rank, number))
+        if other != rank:
             words = zip(("in group", "by rater"), identity[1:])
             of = "".join(f" {word} {shorten(name)}" for word, name in words if name)
-            problems.append(
-                f"{table.at(i)}: the same answer to one prompt{of} has rank {rank} here and"
-                f" rank {other} on {table.unit} {first}: {shorten(answer)}; keep one of the two rows"
-            )
+            ranks = f"rank {rank} here and rank {other} on {table.unit} {first}: {shorten(answer)}"
+            problems.append(f"{table.at(i)}: the same answer to one prompt{of} has {ranks}; keep one of the two rows")
+        elif first != number:
+            duplicates.append(number)
     if problems:
         raise TableError(problems)
     kept, left_out = [], {}
     for key, answers in found.items():
-        ranks = [rank for rank, _ in answers.values()]
-        if len(set(ranks)) > 1:
-            kept.append(Ranking(key[0], list(answers), whole_ranks(ranks), *key[1:]))
+        levels = [rank for rank, _ in answers.values()]
+        if len(set(levels)) > 1:
+            kept.append(Ranking(key[0], list(answers), whole_ranks(levels), *key[1:]))
         else:
-            left_out[key] = "no rank" if not ranks else "only one answer" if len(ranks) == 1 else "only ties"
+            left_out[key] = "no rank" if not levels else "only one answer" if len(levels) == 1 else "only ties"
     if not kept:
         raise TableError([_nothing_ranked(table, list(found))])
     return Rankings(table.source, table.sha256, len(table.records), kept, left_out, duplicates, unranked, table)
@@ -178,27 +174,23 @@ def _problems_of(texts: list[Any], given: str, rank: float | None) -> Iterator[s
 
 
 def _nothing_ranked(table: Table, found: list[Key]) -> str:
-    where, groups = "", ""
-    if any(any(key[1:]) for key in found):
-        where, groups = " in one group", f", {counted(len(found), 'ranking')}"
-    rows, prompts = counted(len(table.records), "row"), counted(len({prompt for prompt, *_ in found}), "prompt")
-    what = f"no prompt has two answers with different ranks{where}: {rows}, {prompts}{groups}"
+    has_groups = any(any(key[1:]) for key in found)
+    where = " in one group" * has_groups
+    counts = [counted(len(table.records), "row"), counted(len({prompt for prompt, *_ in found}), "prompt")]
+    counts += [counted(len(found), "ranking")] * has_groups
+    what = f"no prompt has two answers with different ranks{where}: {', '.join(counts)}"
     return f"{table.top}: {what}; rank at least two answers to one prompt{where}"
 
 
 def _other_data(table: Table, missing: TableError) -> InputError:
-    """Return the error to raise for a table that lacks columns: where it holds other people's data, what converts
-    it."""
+    """Return the error to raise for a table that lacks columns; where it holds other people's data, with a remedy."""
     from preference.data.comparisons import read_comparisons
 
-    if "no column" not in str(missing):  # one stands there twice
-        return missing
-    try:
-        roles, _ = read_comparisons(table)
-    except InputError:
-        return missing
-    what = f"not rows of prompt, answer and rank, but {roles.in_words()}"
-    return InputError(f"{table.top}: {what}; convert it first: {_conversion_of(table.source)}")
+    with contextlib.suppress(InputError):
+        if "no column" in str(missing):  # otherwise one stands there twice
+            what = f"not rows of prompt, answer and rank, but {read_comparisons(table)[0].in_words()}"
+            return InputError(f"{table.top}: {what}; convert it first: {_conversion_of(table.source)}")
+    return missing
 
 
 def _conversion_of(source: str) -> str:
@@ -218,8 +210,7 @@ def parse_rank(text: str) -> float | None:
 
 
 def whole_ranks(ranks: Sequence[float]) -> list[int]:
-    """Return ranks as they are where all are whole numbers from 1; other ones, as from 0 or of 1.5, become
-    `dense_ranks`."""
+    """Return ranks as they are where all are whole numbers from 1; of others, as 0 or 1.5, the `dense_ranks`."""
     whole = [rank for rank in ranks if isinstance(rank, int) and rank > 0]
     return whole if len(whole) == len(ranks) else dense_ranks(ranks)
 
@@ -250,19 +241,16 @@ def ranking_of(pairs: Sequence[Sequence[str]]) -> tuple[list[str], list[int]] | 
     lost = Counter(worse for _, worse in pairs)
     levels = sorted({lost[answer] for answer in answers})
     ranks = {answer: levels.index(lost[answer]) + 1 for answer in answers}
-    untied = {(a, b) if ranks[a] < ranks[b] else (b, a) for a, b in combinations(answers, 2) if ranks[a] != ranks[b]}
-    if len(untied) != len(pairs) or untied != {(better, worse) for better, worse in pairs}:
-        return None
-    return answers, [ranks[answer] for answer in answers]
+    untied = [(a, b) for a, b in permutations(answers, 2) if ranks[a] < ranks[b]]
+    is_whole = sorted(untied) == sorted((better, worse) for better, worse in pairs)
+    return (answers, [ranks[answer] for answer in answers]) if is_whole else None
 
 
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
-    """Write `rankings` as a new CSV, atomically, with columns `group` and `rater` if any has one; an existing file is
-    replaced.
+    """Write `rankings` as a CSV, atomically, with columns `group` and `rater` if any has one.
 
     Raises:
-        InputError: reading would join two of the rankings; or a text holds what no CSV can hold. The file stays as it
-            was.
+        InputError: reading would join two of the rankings; or a text holds what no CSV can hold. The file stays.
     """
     keys = [tuple(text.strip() for text in ranking.identity) for ranking in rankings]
     if twice := [key for key, count in Counter(keys).items() if count > 1]:
@@ -278,8 +266,7 @@ def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
 
 def name_of(prompt: str, group: str, rater: str) -> str:
     """Name a ranking in messages."""
-    apart = named_apart(group, rater)
-    return shorten(prompt) + (f" ({apart})" if apart else "")
+    return shorten(prompt) + (f" ({named_apart(group, rater)})" if group or rater else "")
 
 
 def named_apart(group: str, rater: str) -> str:

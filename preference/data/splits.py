@@ -48,8 +48,7 @@ class Fold(NamedTuple):
 
 
 def split_by_prompt(rankings: Sequence["Ranking"], fraction: float, seed: int) -> Parts:
-    """Hold out the rounded `fraction` of the prompts for validation, with all their rankings; at least one is left to
-    train on.
+    """Hold out the rounded `fraction` of the prompts for validation, with all their rankings, but never all of them.
 
     Which prompts follows from their texts and `seed`: after rows were sorted, added or removed, most of them are held
     out again, so that two models can be compared on them.

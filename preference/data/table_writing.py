@@ -10,6 +10,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from preference.durable_files import write_atomically
@@ -26,19 +27,13 @@ _CELL_LIMIT, _ROW_LIMIT = 32_767, 1_048_576  # characters in a cell of a sheet, 
 
 @dataclass(frozen=True)
 class Form:
-    """How a CSV is written, so that it can be written again the same way.
-
-    Attributes:
-        mark: whether it begins with a byte-order mark.
-        above: what stands above the header, with its line ends: `sep=;`, a title.
-        names: the names of columns as they were typed, where their keys differ: columns without a name, or of one name.
-    """
+    """How a CSV is written, so that it can be written again the same way."""
 
     separator: str = ","
-    mark: bool = False
+    mark: bool = False  # whether it begins with a byte-order mark
     line_end: str = "\n"
-    above: str = ""
-    names: dict[str, str] = field(default_factory=dict)
+    above: str = ""  # what stands above the header, with its line ends: `sep=;`, a title
+    names: dict[str, str] = field(default_factory=dict)  # as typed, where columns have no name, or the same one
 
 
 def first_line(error: Exception) -> str:
@@ -169,16 +164,10 @@ def format_rows(rows: Iterable[Sequence[Any]], *, line_end: str = "\n", separato
     >>> format_rows([["a, b", "two\\nlines", 1]])
     '"a, b","two\\nlines",1\\n'
     """
-    lines = _Lines()
+    lines: list[str] = []  # one call of `write` per row
     # The module quotes only those line ends that it writes itself.
-    csv.writer(lines, delimiter=separator, lineterminator="\r\n").writerows(rows)
+    csv.writer(SimpleNamespace(write=lines.append), delimiter=separator, lineterminator="\r\n").writerows(rows)
     return "".join(line.removesuffix("\r\n") + line_end for line in lines)
-
-
-class _Lines(list[str]):
-    """A list as the file that `csv.writer` writes to, one call per row."""
-
-    write = list.append
 
 
 def format_csv(

@@ -54,37 +54,23 @@ class TableError(InputError):
 
 @dataclass
 class Table:
-    """The records of one source.
+    """The records of one source."""
 
-    Attributes:
-        source: the name of the file, for messages; "standard input" for "-".
-        kind: csv, jsonl, json, parquet or xlsx.
-        numbers: the line on which each record starts (csv, jsonl), or its row.
-        rows: of a CSV, the row of each record in a spreadsheet, which lines within cells make differ from the line.
-        header: the line or row that names the columns.
-        places: the key of the column in each place of a row; "" where there is neither a name nor content.
-        filled: the columns of a record (by its index) whose value stands in a row above, as in merged cells.
-        sheet: the title of the one that was read.
-        schema: the types of a Parquet file's columns (a `pyarrow.Schema`).
-        cut_short: the place of a last line of JSONL that was cut short and left out; "" where there is none.
-        notes: sentences on how the table was read, to be shown.
-    """
-
-    source: str
-    kind: str
+    source: str  # the name of the file, for messages; "standard input" for "-"
+    kind: str  # csv, jsonl, json, parquet or xlsx
     columns: list[str]
     records: list[dict[str, Any]]
-    numbers: list[int]
-    rows: list[int] = field(default_factory=list)
-    header: int = 1
+    numbers: list[int]  # the line on which each record starts (csv, jsonl), or its row
+    rows: list[int] = field(default_factory=list)  # in a spreadsheet: lines within cells make them differ from the line
+    header: int = 1  # the line or row that names the columns
     form: Form = field(default_factory=Form)
-    places: list[str] = field(default_factory=list)
-    filled: dict[int, list[str]] = field(default_factory=dict)
-    sheet: str = ""
-    schema: Any = None
+    places: list[str] = field(default_factory=list)  # the columns as they stand; "" for one without name and content
+    filled: dict[int, list[str]] = field(default_factory=dict)  # columns of a record that stand above, as merged cells
+    sheet: str = ""  # the title of the one that was read
+    schema: Any = None  # the types of a Parquet file's columns (a `pyarrow.Schema`)
     sha256: str = ""
-    cut_short: str = ""
-    notes: list[str] = field(default_factory=list)
+    cut_short: str = ""  # the place of a last line of JSONL that was cut short and left out
+    notes: list[str] = field(default_factory=list)  # sentences on how the table was read, to be shown
 
     def at(self, i: int) -> str:
         """Name the place of record `i`, with its row and its prompt where a spreadsheet does not show its line.
@@ -92,12 +78,12 @@ class Table:
         >>> Table("a.csv", "csv", ["prompt"], [{"prompt": "Why?"}], [7], rows=[3]).at(0)
         "a.csv:7 (row 3, prompt 'Why?')"
         """
-        row, place = self.rows[i] if self.rows else self.numbers[i], self._place(self.numbers[i])
-        if row == self.numbers[i] and self.kind != "xlsx":
-            return place
-        prompts = (str(value) for name, value in self.records[i].items() if name.casefold() in PROMPTS and value)
-        beside = [f"row {row}"] * (self.kind == "csv")
-        beside += [f"prompt {shorten(prompt.strip(), 40)}" for prompt in [*prompts][:1]]
+        place, beside = self._place(self.numbers[i]), list[str]()
+        if self.kind == "csv" and self.rows and self.rows[i] != self.numbers[i]:
+            beside = [f"row {self.rows[i]}"]
+        if beside or self.kind == "xlsx":
+            prompts = [value for name, value in self.records[i].items() if name.casefold() in PROMPTS and value]
+            beside += [f"prompt {shorten(str(prompt).strip(), 40)}" for prompt in prompts[:1]]
         return f"{place} ({', '.join(beside)})" if beside else place
 
     @property
@@ -110,16 +96,11 @@ class Table:
         """What `numbers` count."""
         return "line" if self.kind in ("csv", "jsonl") else "row"
 
-    @property
-    def merged(self) -> bool:
-        """Whether a prompt stands only in the first of its rows."""
-        return bool(self.filled)
-
     def _place(self, number: int) -> str:
         return f"{self.source}:{number}" if self.unit == "line" else f"{self.source}, row {number}"
 
     def find(self, *names: str) -> str | None:
-        """Return the column with the first of these names that there is, in any case; TableError if two have it."""
+        """Return the column with the first of these names that there is, in any case; two raise TableError."""
         for name in names:
             found = [column for column in self.columns if self.form.names.get(column, column).casefold() == name]
             if len(found) > 1:
@@ -132,12 +113,12 @@ class Table:
         """Return the columns that have these names, in any case; raise TableError if one is missing or there twice."""
         if not self.columns:
             raise TableError([f"{self.top}: the file is empty; its first line must be {','.join(names)}"])
-        found = {name: self.find(name) for name in names}
+        found = {name: column for name in names if (column := self.find(name)) is not None}
         header = shorten(",".join(self.form.names.get(column, column) for column in self.columns))
         must = f"in the header {header}; it must name {', '.join(names)}"
-        if missing := [f"{self.top}: no column {name!r} {must}" for name, column in found.items() if column is None]:
+        if missing := [f"{self.top}: no column {name!r} {must}" for name in names if name not in found]:
             raise TableError(missing)
-        return [column for column in found.values() if column is not None]
+        return list(found.values())
 
     def none_found(self, remedy: str) -> InputError:
         """Return the error to raise where there is no record."""
@@ -157,16 +138,14 @@ def read_table(source: str | Path, kind: str | None = None, *, whole: bool = Fal
         source: a file, or "-" for standard input.
         whole: whether a last line of JSONL that was cut short is an error, too.
     """
-    name, data = "standard input" if str(source) == STREAM else str(source), read_bytes(source)
-    sha256, data = hashlib.sha256(data).hexdigest(), unzipped(name, data)
+    name, found = "standard input" if str(source) == STREAM else str(source), read_bytes(source)
+    data = unzipped(name, found)
     kind = _kind_of(data, kind or kind_of(source))
-    if kind == "jsonl":
-        table = _read_jsonl(name, data, whole)
-    else:
-        table = {"csv": _read_csv, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx}[kind](name, data)
+    readers = {"csv": _read_csv, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx}
+    table = _read_jsonl(name, data, whole) if kind == "jsonl" else readers[kind](name, data)
     if kind in ("csv", "xlsx"):
         _fill_down(table)
-    return replace(table, sha256=sha256)
+    return replace(table, sha256=hashlib.sha256(found).hexdigest())
 
 
 def kind_of(path: str | Path, default: str = "") -> str:
@@ -303,8 +282,8 @@ def _from_rows(name: str, kind: str, rows: list[_Row], form: Form, problem: str 
             found = f"{counted(len(cells), 'cell')} where the header has {len(header)}"
             remedy = "give every column a cell" if len(cells) < last else quote
             problems.append(f"{name}:{line}: {found}: {shorten(form.separator.join(cells))}; {remedy}")
-    if problem or problems:
-        raise TableError([*problems, *filter(None, [problem])])
+    if problems := [*problems, *filter(None, [problem])]:
+        raise TableError(problems)
     return table
 
 
@@ -322,10 +301,9 @@ def _fill_down(table: Table) -> None:
             table.filled[i] = [column for column in with_it if not record[column].strip()]
             record.update({column: above[column] for column in table.filled[i]})
     if table.filled:
-        number, start = len(table.filled), table.rows[next(iter(table.filled))]
-        belong = ("belongs", "it") if number == 1 else ("belong", "them")
-        what = "{} without a prompt {} to the prompt above {}".format(counted(number, "row"), *belong)
-        table.notes.append(f"{table.source}: {what}, from row {start} on")
+        rows, start = counted(len(table.filled), "row"), table.rows[min(table.filled)]
+        what = "belongs to the prompt above it" if len(table.filled) == 1 else "belong to the prompt above them"
+        table.notes.append(f"{table.source}: {rows} without a prompt {what}, from row {start} on")
 
 
 def _read_xlsx(name: str, data: bytes) -> Table:
@@ -362,44 +340,43 @@ def as_typed(value: Any) -> str:
 
 
 def _read_jsonl(name: str, data: bytes, whole: bool) -> Table:
-    records, numbers, cut_short = [], [], ""
+    records, cut_short = dict[int, dict](), ""
     for number, line in enumerate(io.StringIO(decode(name, data), newline=""), 1):
         if not line.strip():
             continue
-        place, shown = f"{name}:{number}", shorten(line.rstrip())
+        place, shown, remedy = f"{name}:{number}", shorten(line.rstrip()), "write one object per line"
         try:
-            record = _load(place, line)
+            records[number] = _load(place, line)
         except (json.JSONDecodeError, RecursionError):
             if number > 1 and not whole and not line.endswith(("\n", "\r", "}")):
                 cut_short = place
                 break
-            over_lines = "an object over several lines; write each on one line, or all as a list"
-            remedy = over_lines if line.strip() == "{" else "write one object per line"
+            if line.strip() == "{":
+                remedy = "an object over several lines; write each on one line, or all as a list"
             raise InputError(f"{place}: not JSON: {shown}; {remedy}{', or delete the line' * whole}") from None
-        if not isinstance(record, dict):
-            raise InputError(f"{place}: not a JSON object: {shown}; write one object per line")
-        records.append(record)
-        numbers.append(number)
-    return Table(name, "jsonl", keys_of(records), records, numbers, cut_short=cut_short)
+        if not isinstance(records[number], dict):
+            raise InputError(f"{place}: not a JSON object: {shown}; {remedy}")
+    found = list(records.values())
+    return Table(name, "jsonl", keys_of(found), found, list(records), cut_short=cut_short)
 
 
 def _read_json(name: str, data: bytes) -> Table:
-    text = decode(name, data)
+    text, remedy = decode(name, data), "write [{...}, {...}]"
     try:
         found = _load(name, text)
     except RecursionError:
-        raise InputError(f"{name}: not JSON: nested too deeply; write [{{...}}, {{...}}]") from None
+        raise InputError(f"{name}: not JSON: nested too deeply; {remedy}") from None
     except json.JSONDecodeError as error:
         why = f"{error.msg} at {shorten(text[error.pos : error.pos + 60])}"
-        raise InputError(f"{name}:{error.lineno}: not JSON: {why}; write [{{...}}, {{...}}]") from None
+        raise InputError(f"{name}:{error.lineno}: not JSON: {why}; {remedy}") from None
     if not isinstance(found, list):
-        raise InputError(f"{name}: not a list of objects: {shorten(text.strip())}; write [{{...}}, {{...}}]")
+        raise InputError(f"{name}: not a list of objects: {shorten(text.strip())}; {remedy}")
     if all(isinstance(one, str) for one in found):
         found = [{"prompt": prompt} for prompt in found]
     for number, record in enumerate(found, 1):
         if not isinstance(record, dict):
-            shown = shorten(json.dumps(record))
-            raise InputError(f"{name}, row {number}: not a JSON object: {shown}; write a list of objects")
+            what = f"not a JSON object: {shorten(json.dumps(record))}"
+            raise InputError(f"{name}, row {number}: {what}; write a list of objects")
     return Table(name, "json", keys_of(found), found, list(range(1, len(found) + 1)))
 
 

@@ -200,7 +200,7 @@ class RankingStore:
         self._read()
         names, key, above, rows = self._table.need(*COLUMNS), (prompt.strip(), "", ""), self._last_prompt, []
         for rank, answer in sorted(zip(ranks, answers, strict=True)):
-            merged, above = self._table.merged and above == key[0], key[0]
+            merged, above = self._table.filled and above == key[0], key[0]
             rows.append(dict(zip(names, ("" if merged else prompt, answer, rank), strict=True)))
         restore = self._append(rows) if self._takes_lines else self._rewrite(self._fresh(), {}, added=rows)
         self._note(restore, "ranked", key, answers=list(answers), ranks=list(ranks), seconds=seconds)

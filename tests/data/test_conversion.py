@@ -1,6 +1,6 @@
 import pytest
 
-from preference.data.conversion import TARGETS, pairs_of
+from preference.data.conversion import pairs_of, records_of
 from preference.data.rankings import Ranking
 
 TIED = Ranking("p", ["a", "b", "c", "d"], [2, 1, 2, 9])
@@ -41,4 +41,4 @@ def test_best_and_worst_are_the_first_of_their_ties():
     ],
 )
 def test_each_target(name, records):
-    assert TARGETS[name][1](TIED, [("b", "d")]) == records
+    assert records_of(TIED, name, [("b", "d")]) == records
