@@ -30,7 +30,7 @@ class Answers:
     notes: list[str]  # sentences on what was understood
 
 
-def read_answers(table: Table, named: Mapping[str, str] | None = None) -> Answers:
+def read_answers(table: Table, named: Mapping[str, str] = {}) -> Answers:
     """Return what there is to score in a table; `named` are columns that flags name for a role, see `roles.FLAGS`.
 
     Without flags, what it says of the answers is left aside where it cannot be read.

@@ -40,7 +40,7 @@ class Comparison:
 
 
 def read_comparisons(
-    table: Table, named: Mapping[str, str] | None = None, *, labelled: bool = True
+    table: Table, named: Mapping[str, str] = {}, *, labelled: bool = True
 ) -> tuple[Roles, list[Comparison]]:
     """Return the roles of a table's columns, and what its records compare, in their order.
 
@@ -54,7 +54,7 @@ def read_comparisons(
         raise InputError(f"{table.source}: {what}") from None
     records = [record for _, record in unfolded]
     try:
-        roles = find_roles(keys_of(records), records, named or {}, labelled)
+        roles = find_roles(keys_of(records), records, named, labelled)
     except (InputError, Unreadable) as problem:
         raise InputError(f"{table.source}: {problem}") from None
     found, problems = [], []

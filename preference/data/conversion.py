@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.error import HTTPError
@@ -45,25 +45,22 @@ class Target:
 
 def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, force: bool) -> Target:
     """Return what is written where; raise InputError if it is not clear, or cannot be written."""
-    is_csv = to in (None, "csv")
-    kind = kind or (("csv" if is_csv else "jsonl") if path == STREAM else kind_of(path))
+    is_stream = path == STREAM
+    kind = kind or (("csv" if to in (None, "csv") else "jsonl") if is_stream else kind_of(path))
     if not kind:
-        kinds = f"use one of {', '.join(KINDS)}, or --kind"
-        raise InputError(f"{path}: unrecognised file ending; {kinds}")
-    if to is None and path != STREAM and kind not in ("csv", "xlsx"):
+        raise InputError(f"{path}: unrecognised file ending; use one of {', '.join(KINDS)}, or --kind")
+    if to is None and not is_stream and kind not in ("csv", "xlsx"):
         raise InputError(f"{path}: choose with --to what to write: {', '.join(TARGETS)}")
     to = to or "csv"
     if kind in ("csv", "xlsx") and to in ("trl-conversational", "lists"):
         raise InputError(f"{path}: a CSV cannot hold the lists of --to {to}; write .jsonl, .json or .parquet")
     if pairs != ALL and to not in PAIRED:
         raise InputError(f"--pairs {pairs}: --to {to} writes no pairs; use one of {', '.join(PAIRED)}")
-    if path != STREAM:
-        if os.path.isdir(path) or not Path(path).resolve().parent.is_dir():
-            what = "a folder" if os.path.isdir(path) else "its folder does not exist"
-            raise InputError(f"{path}: {what}; name a file")
-        if os.path.isfile(path) and not force:
-            ways = "choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"
-            raise InputError(f"{path}: exists; {ways}")
+    if not is_stream and (os.path.isdir(path) or not Path(path).resolve().parent.is_dir()):
+        raise InputError(f"{path}: {'a folder' if os.path.isdir(path) else 'its folder does not exist'}; name a file")
+    if not is_stream and os.path.isfile(path) and not force:
+        ways = "choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"
+        raise InputError(f"{path}: exists; {ways}")
     return Target(path, to, kind, pairs)
 
 
@@ -170,26 +167,24 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-# What is written: the CSV and labelled lists hold every comparison and tie; pairs of one ranking share its `group`, by
-# which the ranking is made of them again.
+def pairs_of(ranking: Ranking, which: str = ALL) -> list[Pair]:
+    """Return all untied pairs of a ranking, or its best answer with its worst (the first of each where there are ties).
 
-
-def pairs_of(ranking: Ranking, which: str = ALL) -> Iterator[Pair]:
-    """Give all untied pairs of a ranking, or its best answer with its worst (the first of each where there are ties).
-
-    >>> list(pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 2])))
+    >>> pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 2]))
     [('b', 'a'), ('b', 'c')]
     """
     by_rank = sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda one: one[0])
     if which == BEST_WORST:
-        yield by_rank[0][1], next(answer for rank, answer in by_rank if rank == by_rank[-1][0])
-    else:
-        pairs = itertools.combinations(by_rank, 2)
-        yield from ((better, worse) for (rank, better), (other, worse) in pairs if rank < other)
+        return [(by_rank[0][1], next(answer for rank, answer in by_rank if rank == by_rank[-1][0]))]
+    pairs = itertools.combinations(by_rank, 2)
+    return [(better, worse) for (rank, better), (other, worse) in pairs if rank < other]
 
 
 def records_of(ranking: Ranking, target: str, pairs: Iterable[Pair] = ()) -> list[Record]:
     """Return what is written of a ranking, or of its pairs, as one of TARGETS.
+
+    The CSV and labelled lists hold every comparison and tie; pairs of one ranking share its `group`, by which the
+    ranking is made of them again.
 
     Pairs are those of https://huggingface.co/docs/trl/dataset_formats#preference, which RewardBench reads, too; in the
     conversational ones, a prompt that was made of a chat becomes that chat again (see `dialogues`). Labelled lists are
@@ -206,11 +201,11 @@ def records_of(ranking: Ranking, target: str, pairs: Iterable[Pair] = ()) -> lis
     if target != "trl-conversational":
         return records
 
-    def messages(text: str, alone: str) -> list[Record]:
-        return [{"role": turn.role, "content": turn.text} for turn in as_turns(text, alone)]
+    def messages(name: str, text: str) -> list[Record]:
+        turns = as_turns(text, USER if name == "prompt" else ASSISTANT)
+        return [{"role": turn.role, "content": turn.text} for turn in turns]
 
-    roles = {"prompt": USER, "chosen": ASSISTANT, "rejected": ASSISTANT}
-    return [{name: messages(record[name], alone) for name, alone in roles.items()} for record in records]
+    return [{name: messages(name, text) for name, text in record.items()} for record in records]
 
 
 # Data sets of the Hub, read through `datasets`, which runs no code of a data set.
@@ -236,8 +231,8 @@ def is_dataset_name(source: str) -> bool:
     >>> is_dataset_name("nvidia/HelpSteer2"), is_dataset_name("data/pairs.jsonl")
     (True, False)
     """
-    is_name = bool(_DATASET.fullmatch(source)) and not kind_of(source)
-    return is_name and not Path(source).exists() and not Path(source).parent.is_dir()
+    is_file = kind_of(source) or Path(source).exists() or Path(source).parent.is_dir()
+    return bool(_DATASET.fullmatch(source)) and not is_file
 
 
 def read_dataset(name: str, config: str | None, split: str | None, limit: int | None) -> Table:
@@ -257,9 +252,8 @@ def read_dataset(name: str, config: str | None, split: str | None, limit: int | 
     huggingface_hub.logging.set_verbosity_error()
     streaming = limit is not None and not offline and not unreachable
     try:
-        found = datasets.load_dataset(
-            f"{owner}/{repository}", config, data_dir=next(iter(folder), None), split=split, streaming=streaming
-        )
+        where = {"data_dir": next(iter(folder), None), "split": split, "streaming": streaming}
+        found = datasets.load_dataset(f"{owner}/{repository}", config, **where)
         splits = {} if split else found
         records = list(itertools.islice(next(iter(splits.values()), found), limit)) if len(splits) < 2 else []
     except Exception as error:  # many kinds: of datasets, of huggingface_hub, of HTTP, of the formats
@@ -278,9 +272,8 @@ def _try_to_reach(endpoint: str) -> str:
     """Say why the Hub cannot be reached; "" where it can. The libraries would try for a minute."""
     try:
         urlopen(Request(endpoint, method="HEAD"), timeout=5).close()
-    except HTTPError:  # it answers
-        return ""
     except OSError as error:
-        why = f"{endpoint} cannot be reached ({getattr(error, 'reason', error)})"
-        return f"no such file here, and {why}; try again, or download the files and name one"
+        if not isinstance(error, HTTPError):  # with that it answers
+            why = f"{endpoint} cannot be reached ({getattr(error, 'reason', error)})"
+            return f"no such file here, and {why}; try again, or download the files and name one"
     return ""

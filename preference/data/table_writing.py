@@ -69,7 +69,7 @@ def write_table(
 
 
 def save_table(
-    path: str | Path, table: "Table", *, changed: Mapping[int, dict[str, Any]] | None = None,
+    path: str | Path, table: "Table", *, changed: Mapping[int, dict[str, Any]] = {},
     removed: Collection[int] = (), added: Sequence[dict[str, Any]] = (),
 ) -> None:  # fmt: skip
     """Write a table that was read from `path` back in its form, with changes.
@@ -83,32 +83,27 @@ def save_table(
         removed: the indices of the records that go.
         added: records that come at the end.
     """
-    records: list[dict[str, Any]] = []
-    above: dict[str, Any] = {}
-    different = {*(changed or ())}
-    for i, record in enumerate(table.records):
-        record = record | (changed or {}).get(i, {})
-        same = {column for column in table.filled.get(i, ()) if record[column] == above.get(column)}
-        different |= {i} if len(same) < len(table.filled.get(i, ())) else set()
-        records.append({key: "" if key in same else value for key, value in record.items()})
-        above = above if i in removed else record
-    if table.kind == "xlsx":
-        _put(path, str(path), _edited(Path(path).read_bytes(), table, records, removed, added))
-    elif table.kind in ("csv", "jsonl"):
-        _put(path, str(path), _with_lines(Path(path).read_bytes(), table, records, different, removed, added))
-    else:
-        kept = [record for i, record in enumerate(records) if i not in removed]
-        write_table(path, table.kind, table.columns, [*kept, *added], schema=table.schema)
-
-
-def _with_lines(
-    data: bytes, table: "Table", records: Sequence[dict], different: Collection[int], removed: Collection[int],
-    added: Sequence[dict],
-) -> bytes:  # fmt: skip
-    """Return a file of lines with other ones for different records, without those removed and with those added."""
     from preference.data.tables import unzipped
 
-    text, end = unzipped(table.source, data).decode(), table.form.line_end
+    kept: dict[int, dict[str, Any]] = {}
+    above: dict[str, Any] = {}
+    different = {*changed}
+    for i, record in enumerate(table.records):
+        if i not in removed:
+            record, filled = record | changed.get(i, {}), table.filled.get(i, [])
+            same = [column for column in filled if record[column] == above.get(column)]
+            different |= {i} if same != filled else set()
+            kept[i], above = {key: "" if key in same else value for key, value in record.items()}, record
+    if table.kind in ("json", "parquet"):
+        write_table(path, table.kind, table.columns, [*kept.values(), *added], schema=table.schema)
+    else:
+        edit, data = _with_cells if table.kind == "xlsx" else _with_lines, unzipped(str(path), Path(path).read_bytes())
+        _put(path, str(path), edit(data, table, kept, different, added))
+
+
+def _with_lines(data: bytes, table: "Table", kept: dict[int, dict], changed: set[int], added: Sequence[dict]) -> bytes:
+    """Return a file with the lines of the records kept, other ones for those changed, and those added."""
+    text, end = data.decode(), table.form.line_end
     lines = list(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     starts = [number - 1 for number in table.numbers] + [len(lines)]
     texts = ["\ufeff"] * text.startswith("\ufeff") + ["".join(lines[: starts[0]])]
@@ -118,14 +113,39 @@ def _with_lines(
             return _as_json(record).decode()
         return format_csv(table.source, table.places, [record], table.form, header=False).decode().removesuffix(end)
 
-    for i, record in enumerate(records):
+    for i, record in kept.items():
         text = "".join(lines[starts[i] : starts[i + 1]])
-        if i in different:
-            text = line_of(record) + text[len(text.rstrip("\r\n")) :]
-        texts += [text] * (i not in removed)
+        texts.append(line_of(record) + text[len(text.rstrip("\r\n")) :] if i in changed else text)
     for record in added:
         texts += [end] * (texts[-1] != "" and not texts[-1].endswith(("\n", "\r"))) + [line_of(record) + end]
     return "".join(texts).encode()
+
+
+def _with_cells(data: bytes, table: "Table", kept: dict[int, dict], changed: set[int], added: Sequence[dict]) -> bytes:
+    """Return a workbook with the changed cells of its table, without the rows not kept, and with those added."""
+    import openpyxl
+
+    from preference.data.tables import as_typed
+
+    book = openpyxl.load_workbook(io.BytesIO(data), rich_text=True)
+    shown = openpyxl.load_workbook(io.BytesIO(data), data_only=True)
+    sheet, values = book[table.sheet], shown[table.sheet]
+    if any(cell.data_type == "f" for row in sheet for cell in row):  # openpyxl saves no results
+        raise InputError(f"{table.source}: has formulas, whose results would be lost; paste the column as values")
+    gone = [number for i, number in enumerate(table.numbers) if i not in kept]
+    new_rows = range(max([table.header, *table.numbers]) + 1, sys.maxsize)
+    # Deleting a row would not move merged cells, and those that reach below the table take no new rows.
+    changed_from = table.header + 1 if gone else new_rows.start if added else sys.maxsize
+    for merged in [cells for cells in sheet.merged_cells.ranges if cells.max_row >= changed_from]:
+        sheet.unmerge_cells(str(merged))
+    for row, record in [*((table.numbers[i], kept[i]) for i in sorted(changed & kept.keys())), *zip(new_rows, added)]:
+        for column, key in enumerate(table.places, 1):
+            if key and _cell(record.get(key)) != as_typed(values.cell(row, column).value):
+                _set_cell(f"{table.source}, row {row}", sheet.cell(row, column), record.get(key))
+    for row in reversed(gone):
+        sheet.delete_rows(row)
+    book.save(file := io.BytesIO())
+    return file.getvalue()
 
 
 def _put(target: str | Path, name: str, data: bytes, is_text: bool = False) -> None:
@@ -242,33 +262,3 @@ def _set_cell(place: str, cell: Any, value: Any) -> None:
         raise InputError(f"{place}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead")
     if not is_number:
         cell.data_type = "s"  # also where a text begins with "=": it is no formula
-
-
-def _edited(
-    data: bytes, table: "Table", records: Sequence[dict[str, Any]], removed: Collection[int], added: Sequence[dict]
-) -> bytes:
-    """Return a workbook with the changed cells of its table, without the rows removed and with those added."""
-    import openpyxl
-
-    from preference.data.tables import as_typed, unzipped
-
-    data = unzipped(table.source, data)
-    book = openpyxl.load_workbook(io.BytesIO(data), rich_text=True)
-    shown = openpyxl.load_workbook(io.BytesIO(data), data_only=True)
-    sheet, values = book[table.sheet], shown[table.sheet]
-    if any(cell.data_type == "f" for row in sheet for cell in row):  # openpyxl saves no results
-        raise InputError(f"{table.source}: has formulas, whose results would be lost; paste the column as values")
-    gone = sorted((table.numbers[i] for i in removed), reverse=True)
-    new_rows = range(max([table.header, *table.numbers]) + 1, sys.maxsize)
-    # Deleting a row would not move merged cells, and those that reach below the table take no new rows.
-    changed_from = table.header + 1 if gone else new_rows.start if added else sys.maxsize
-    for merged in [cells for cells in sheet.merged_cells.ranges if cells.max_row >= changed_from]:
-        sheet.unmerge_cells(str(merged))
-    for row, record in [*zip(table.numbers, records, strict=True), *zip(new_rows, added)]:
-        for column, key in enumerate(table.places, 1):
-            if key and _cell(record.get(key)) != as_typed(values.cell(row, column).value):
-                _set_cell(f"{table.source}, row {row}", sheet.cell(row, column), record.get(key))
-    for row in gone:
-        sheet.delete_rows(row)
-    book.save(file := io.BytesIO())
-    return file.getvalue()
