@@ -95,13 +95,10 @@ def _generalisation(rankings: Sequence[Ranking], rewards: np.ndarray, seed: int)
     name, other = max(rules.items(), key=lambda item: item[1].accuracy())
     low, high = lead_interval(own.right, other.right, own.pairs, seed=seed)
     few = len(own.pairs) < LEAST_PROMPTS
-    return Check(
-        GENERALISATION,
-        None if few or low <= 0 <= high else low > 0,
-        f"accuracy leads the {name}-answer rule by {own.accuracy() - other.accuracy():+.3f}, 95 % interval {low:+.3f}"
-        f" to {high:+.3f}, on {counted(len(own.pairs), 'unseen prompt')}"
-        + (f", too few to tell (at least {LEAST_PROMPTS})" if few else ""),
-    )
+    lead = f"accuracy leads the {name}-answer rule by {own.accuracy() - other.accuracy():+.3f}"
+    prompts = counted(len(own.pairs), "unseen prompt") + f", too few to tell (at least {LEAST_PROMPTS})" * few
+    evidence = f"{lead}, 95 % interval {low:+.3f} to {high:+.3f}, on {prompts}"
+    return Check(GENERALISATION, None if few or low <= 0 <= high else low > 0, evidence)
 
 
 def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:

@@ -47,8 +47,7 @@ class LearningCurve:
     def predict(self, at: float) -> Prediction:
         """Return the accuracy, on unseen prompts of the same kind, of a model that learned from `at` ranked prompts.
 
-        The interval holds the uncertainty from which prompts happened to be ranked, not the noise of those on which the
-        prediction is checked later (about 0.22 / √prompts), nor a change of the kind of prompts or of the person.
+        The interval is of the chance which prompts were ranked, not of those on which the prediction is checked later.
         """
         return self._prediction(np.array([1.0, at**-0.5]), 0.0)
 
@@ -70,25 +69,20 @@ def fit_curve(measured: Measured, *, seed: int = 0) -> LearningCurve:
     solve = np.linalg.pinv(np.stack([np.ones(len(measured.sizes)), measured.sizes**-0.5], axis=1)).T  # (sizes, 2)
     typical = np.full((1, len(measured.sizes)), measured.pairs.mean())
     right = np.concatenate([measured.right, typical, 0 * typical])
-    pairs = np.concatenate([measured.pairs, typical[0, :1], typical[0, :1]])
-    chances = np.full(len(pairs), 1 / len(pairs))
-    drawn = np.random.default_rng(seed).multinomial(len(pairs), chances, size=BOOTSTRAP_SAMPLES)
+    pairs = np.append(measured.pairs, [measured.pairs.mean()] * 2)
+    drawn = np.random.default_rng(seed).multinomial(len(pairs), [1 / len(pairs)] * len(pairs), size=BOOTSTRAP_SAMPLES)
     return LearningCurve(measured.accuracies() @ solve, (drawn @ right) / (drawn @ pairs)[:, None] @ solve)
 
 
 def describe_gain(curve: LearningCurve, prompts: int) -> str:
-    """Say in one sentence whether more than `prompts` rankings are likely to help, by how much, and how sure that is.
-
-    They are likely to help where a gain of `WORTHWHILE` has a probability of at least 0.8, and unlikely to help much
-    where it has at most 0.2; in between they are likely to help a little where any gain has a probability of 0.9.
-    """
+    """Say in one sentence whether more than `prompts` rankings are likely to help, by how much, and how surely."""
     gain = curve.gain(prompts, 2 * prompts)
-    spread = (gain.high - gain.low) / 2 / NORMAL_80
-    if gain.mean - WORTHWHILE > LIKELY * spread:
+    margin = LIKELY * (gain.high - gain.low) / 2 / NORMAL_80
+    if gain.mean - margin > WORTHWHILE:  # a gain of so much has a probability of at least 0.8
         outlook = "are likely to help"
-    elif gain.mean < WORTHWHILE - LIKELY * spread:
+    elif gain.mean + margin < WORTHWHILE:  # at most 0.2
         outlook = "are unlikely to help much"
-    elif gain.low > 0:
+    elif gain.low > 0:  # any gain has a probability of 0.9
         outlook = "are likely to help a little"
     else:
         outlook = "may help, but these cannot tell"

@@ -152,14 +152,9 @@ def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:
 
 
 def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rank each reward among those of its prompt, 1 is the highest; equal rewards share the better rank.
+    """Rank each reward among those of its prompt, equal ones alike; also tell which is the prompt's first best.
 
-    Args:
-        prompts: a number for each prompt: shape (answers,), as are all others.
-        answers: a number for each answer to a prompt; one that several people ranked counts once.
-
-    Returns:
-        The ranks, and whether each is the prompt's best (of equal ones the first).
+    `prompts` numbers the prompts, `answers` the answers to them, of which each counts once: all of shape (answers,).
 
     >>> ranks, best = rank_within(np.array([7, 8, 7, 7]), np.array([0.9, 0.1, 0.9, 0.5]), np.array([1, 2, 1, 3]))
     >>> ranks.tolist(), best.tolist()
@@ -175,9 +170,8 @@ def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray) -
 def self_agreement(twice: Sequence[tuple[Ranking, Sequence[int]]]) -> Agreement | None:
     """Return how often people ordered two answers the same way again; None where no two answers were told apart.
 
-    Args:
-        twice: first rankings, and the ranks that the same answers got the second time. Two that tied the first time do
-            not count; a tie the second time counts half, as equal rewards do in accuracy.
+    Of each first ranking there are the ranks that the same answers got the second time. Two that tied the first time do
+    not count; a tie the second time counts half, as equal rewards do in accuracy.
     """
     if not (untied := [(first, second) for first, second in twice if len(set(first.ranks)) > 1]):
         return None
@@ -252,16 +246,10 @@ def ordinal_alpha(counts: np.ndarray) -> float:
 def rankings_to_judge_by(
     items: Sequence[Comparison], roles: Roles, was_seen: Callable[[str], bool]
 ) -> tuple[list[Ranking], list[str]]:
-    """Return the rankings of prompts that a model was not trained on, and sentences on what else there is.
-
-    Args:
-        was_seen: whether the model was trained on a prompt.
-    """
-    gathered, kept, seen, notes = gather(items, roles), list[Ranking](), set[str](), list[str]()
-    for ranking in gathered.rankings:
-        if was_seen(ranking.prompt):
-            seen.add(ranking.key)
-            continue
+    """Return the rankings of prompts that a model was not trained on, and sentences on what else there is."""
+    gathered, kept, notes = gather(items, roles), list[Ranking](), list[str]()
+    seen = {ranking.key for ranking in gathered.rankings if was_seen(ranking.prompt)}
+    for ranking in [ranking for ranking in gathered.rankings if ranking.key not in seen]:
         if (count := len(ranking.answers)) > MOST_ANSWERS:
             of = f"{count:,} answers to {shorten(ranking.prompt)}"
             notes.append(f"judged by {MOST_ANSWERS:,} of the {of}, drawn at random")
@@ -272,7 +260,5 @@ def rankings_to_judge_by(
     left_out += [f"{counted(gathered.unranked, 'answer')} without a rank or score"] * bool(gathered.unranked)
     left_out += [f"{counted(len(seen), 'prompt')} that the model was trained on"] * bool(seen)
     notes += [f"scored, but not judged: {', '.join(left_out)}"] * bool(left_out)
-    if not kept:
-        need = "need a prompt that the model was not trained on, with two answers of different ranks"
-        notes.append(f"no agreement table: {need}")
-    return kept, notes
+    need = "need a prompt that the model was not trained on, with two answers of different ranks"
+    return kept, notes + [f"no agreement table: {need}"] * (not kept)

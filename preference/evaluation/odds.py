@@ -24,8 +24,7 @@ _PRIOR = (0.2, 10.0)  # as if 10 rankings had been seen before, 0.2 of them reve
 def calibrate(parts: Sequence[np.ndarray]) -> Calibration:
     """Fit the temperature on the margins of chosen over rejected answers, and measure its error.
 
-    Args:
-        parts: two or more, each with unseen prompts of its own: it is scaled by the temperature of the others.
+    The two or more parts have unseen prompts of their own: each is scaled by the temperature of the others.
     """
     together = np.concatenate(parts)
     scaled = [own / fit_temperature(np.concatenate([*parts[:i], *parts[i + 1 :]])) for i, own in enumerate(parts)]
@@ -68,9 +67,7 @@ def disputes_of(rankings: Sequence[Ranking], rewards: np.ndarray) -> np.ndarray:
     return np.asarray([np.maximum(-pair_margins(r, values), 0.0).sum() for r, values in by_ranking(rankings, rewards)])
 
 
-def chance_disputes(
-    rankings: Sequence[Ranking], rewards: np.ndarray, temperature: float, *, seed: int = 0
-) -> np.ndarray:
+def chance_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, temperature: float, seed: int = 0) -> np.ndarray:
     """Return the disputes of people whose orders follow the rewards' own odds: shape (draws, rankings).
 
     Orders are drawn from the Plackett-Luce model: rewards with Gumbel noise, sorted, with the ranking's own ties.
@@ -89,10 +86,7 @@ def find_reversed(rankings: Sequence[Ranking], rewards: np.ndarray) -> list[int]
 
     Each ranking is taken to follow the rewards' odds (Plackett-Luce), either as it stands or turned round. The share of
     turned ones and the temperature are found by expectation maximisation (Dempster et al. 1977): a few wrong pairs are
-    not enough.
-
-    Args:
-        rewards: of models that never saw the rankings' prompts, for all answers in order: shape (answers,).
+    not enough. The rewards are of models that never saw the prompts, for all answers in order: shape (answers,).
     """
     parts = by_ranking(rankings, rewards)
     margins = [pair_margins(ranking, values) for ranking, values in parts]

@@ -87,8 +87,7 @@ def plot_learning_curve(
 ) -> None:
     """Draw the accuracy over the number of ranked prompts: measured with 95 % intervals, expected with an 80 % band.
 
-    Args:
-        again: how well the person agrees with themselves: a line beside it, as are the length rules and the raters.
+    Lines beside it are the length rules, how well raters agree, and people with themselves (`again`).
     """
     rules = {"longest answer is best": evaluation.longest, "shortest answer is best": evaluation.shortest}
     marks = {name: rule.pairwise_accuracy for name, rule in rules.items()}

@@ -49,39 +49,27 @@ def why_no_odds(temperature: float, prompts: int) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """The entries of metrics.json. What nobody kept from a model, or could not find out, is None.
+    """The entries of metrics.json. What nobody kept from a model, or could not find out, is None."""
 
-    Attributes:
-        data: what the model was trained and tested on; its `raters` ranked the same answers.
-        training: `Trained.record`.
-        validation, test: `Metrics` and spread of that part of the unseen prompts; cross_validation: of a review, with
-            its `folds`.
-        baselines: part -> what `longest_answer` and `shortest_answer` get there.
-        no_odds: why there is no `calibration`.
-        reward_quantiles: the 0th to 100th percentile of the rewards of `reward_quantiles_answers` training answers.
-        seen_prompts: digests of the prompts that the model, and the one that it started from, was trained on.
-        files: those that the trainer wrote into the folder.
-    """
-
-    data: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None  # what it was trained and tested on; its `raters` ranked the same answers
     base_model: dict[str, str] = field(default_factory=dict)  # asked, used, source
-    training: dict[str, Any] = field(default_factory=dict)
-    validation: dict[str, Any] | None = None
-    test: dict[str, Any] | None = None
-    cross_validation: dict[str, Any] | None = None
-    baselines: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)  # see Trained.record
+    validation: dict[str, Any] | None = None  # metrics and spread of that part of the unseen prompts
+    test: dict[str, Any] | None = None  # likewise
+    cross_validation: dict[str, Any] | None = None  # metrics of a review, and its `folds`
+    baselines: dict[str, Any] = field(default_factory=dict)  # part -> what longest_answer and shortest_answer get there
     rater_agreement: dict[str, Any] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
     verdict: str = ""
     calibration: Calibration | None = None
-    no_odds: str | None = None
-    reward_quantiles: list[float] | None = None
-    reward_quantiles_answers: int = 0
+    no_odds: str | None = None  # why there is no calibration
+    reward_quantiles: list[float] | None = None  # the 0th to 100th percentile of training answers' rewards,
+    reward_quantiles_answers: int = 0  # of so many
     machine: dict[str, Any] = field(default_factory=dict)
-    seen_prompts: list[str] | None = None
+    seen_prompts: list[str] | None = None  # digests; also of what the model that it started from was trained on
     versions: dict[str, str] = field(default_factory=dict)
     written_by: str = ""  # WRITER
-    files: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)  # that the trainer wrote into the folder
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -97,11 +85,7 @@ class Record:
         return np.rint(np.interp(rewards, self.reward_quantiles, np.arange(101))).astype(int).tolist()
 
     def probability(self, margin: float) -> float | None:
-        """Return the probability that a person prefers the answer whose reward is higher by `margin`.
-
-        >>> round(Record(calibration=Calibration(temperature=0.8)).probability(1.0), 2)
-        0.78
-        """
+        """Return the probability that a person prefers the answer whose reward is higher by `margin`."""
         return float(expit(margin / self.calibration.temperature)) if self.calibration else None
 
 
@@ -118,21 +102,13 @@ def read_record(folder: str | Path) -> Record:
 
     seen, temperature = known.get("seen_prompts"), entry("calibration", dict).get("temperature")
     fits = isinstance(temperature, (int, float)) and np.isfinite(temperature) and temperature > 0
+    quantiles = [value for value in entry("reward_quantiles", list) if isinstance(value, float) and np.isfinite(value)]
     return Record(
         base_model={name: text for name, text in entry("base_model", dict).items() if isinstance(text, str)},
         calibration=Calibration(float(temperature)) if fits else None,
         no_odds=entry("no_odds", str) or None,
-        reward_quantiles=_quantiles(known.get("reward_quantiles")),
+        reward_quantiles=quantiles if len(quantiles) == 101 and quantiles == sorted(quantiles) else None,
         seen_prompts=seen if isinstance(seen, list) and all(isinstance(digest, str) for digest in seen) else None,
         written_by=entry("written_by", str),
         files=entry("files", list),
     )
-
-
-def _quantiles(value: object) -> list[float] | None:
-    try:
-        quantiles = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    right = quantiles.shape == (101,) and np.isfinite(quantiles).all() and (np.diff(quantiles) >= 0).all()
-    return quantiles.tolist() if right else None

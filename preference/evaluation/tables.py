@@ -18,11 +18,7 @@ LABELS_WIDTH, CELL_WIDTH, GAP = 33, 20, 3  # columns in the table of agreement
 
 
 def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, again: Agreement | None = None) -> None:
-    """Print the rewards of the first part's answers, if wanted, the metrics of all parts, the checks and the verdict.
-
-    Args:
-        again: see `agreement_table`.
-    """
+    """Print the rewards of the first part's answers, if wanted, the metrics of all parts, checks and verdict."""
     first = evaluations[0]
     if answers:
         print_answers(first, MOST_ANSWERS)
@@ -41,10 +37,9 @@ def print_report(evaluations: Sequence[Evaluation], *, answers: bool = True, aga
 
 
 def agreement_table(unseen: Sequence[Evaluation], *, again: Agreement | None = None) -> Table:
-    """Return a table of the metrics of the unseen parts, a column each, beside the length baselines.
+    """Return a table of the metrics of the unseen parts, a column each, beside length rules and what people reach.
 
-    Args:
-        again: how well the person agrees with themselves, where prompts were shown twice.
+    `again` is how well the person agrees with themselves, where prompts were shown twice.
     """
     title = "Agreement with the rankings"
     table = Table("", title=title, box=box.SIMPLE_HEAD, title_justify="left", show_edge=False, pad_edge=False)
@@ -93,8 +88,7 @@ def print_answers(evaluation: Evaluation, most: int) -> None:
            1          1   +1.021  7
     """
     say(f"\nRewards of the {evaluation.part} answers ({'unseen' if evaluation.unseen else 'seen'} prompts)\n")
-    say("true  predicted\nrank       rank   reward  answer")
-    say("─" * width())
+    say(f"true  predicted\nrank       rank   reward  answer\n{'─' * width()}")
     shown = 0
     for ranking, values in by_ranking(evaluation.rankings, evaluation.rewards):
         if shown >= most:
@@ -120,11 +114,9 @@ def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> Non
 def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
     """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round.
 
-    First the one that the person ranked higher, then the one that the models prefer, each with its rank:
-
-         1.30  Name a prime number (group ann)
-               [1] Bananas are yellow.
-               [3] 7
+    1.30  Name a prime number (group ann)
+          [1] Bananas are yellow.
+          [3] 7
     """
     order = "the answer that you ranked higher, then the one that the models prefer"
     say(f"Most disputed of {counted(len(rankings), 'ranking')}: {order}")
