@@ -16,11 +16,18 @@ from preference.evaluation.plots import plot_rewards
 from preference.evaluation.tables import print_report
 from preference.jobs.material import Material, TrainingFiles, say
 from preference.machine import PROCESS
-from preference.training.model_card import model_card
 from preference.training.model_folder import last_checkpoint, previous_folder, remove_run, save_model, unfinished_folder
 from preference.training.probe import Review, review_states, split_states
 from preference.training.ranking_trainer import ShowProgress
-from preference.training.report import REWARDS, Report, compare_with_earlier, judged_by, make_record, rewards_csv
+from preference.training.report import (
+    REWARDS,
+    Report,
+    compare_with_earlier,
+    judged_by,
+    make_record,
+    model_card,
+    rewards_csv,
+)
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained, train
 from preference.wording import as_command, counted, plain
@@ -130,14 +137,12 @@ def write_picture(path: Path, picture: bytes) -> None:
         say(f"warning: {path}: the picture could not be written ({error.strerror})")
 
 
-def print_all(
-    files: TrainingFiles, report: Report, material: Material, compared: list[str], previous: Path | None
-) -> None:
+def print_all(files: TrainingFiles, report: Report, material: Material, compared: str, previous: Path | None) -> None:
     """Print what is known of the model, how it compares with the one before, and where everything is."""
     say(judged_by(report) + "\n")
     print_report(report.shown)
     if compared:
-        say("\n" + "\n".join(compared))
+        say("\n" + compared)
     if previous:
         say("The previous model is kept until the next training; to restore it:")
         say(f"  {restore_command(files.output_dir)}", wrap=False)

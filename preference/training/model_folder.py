@@ -29,14 +29,12 @@ def check_ours(folder: Path) -> None:
     if not os.path.lexists(folder):
         return
     names, record = sorted(os.listdir(folder)) if folder.is_dir() else [""], read_record(folder)
+    found = [folder / name for name in names if name not in record.files]
     if not folder.is_dir() or (names and record.written_by != WRITER):
-        found: Path | None = folder
-    else:
-        found = next((folder / name for name in names if name not in record.files), None)
+        found = [folder]
     if found:
-        raise InputError(
-            f"{found}: was not written by this trainer, and would be replaced; move it, or choose another --output-dir"
-        )
+        why = "was not written by this trainer, and would be replaced; move it, or choose another --output-dir"
+        raise InputError(f"{found[0]}: {why}")
 
 
 def previous_folder(output_dir: Path) -> Path:
@@ -106,19 +104,21 @@ def save_model(
     """Write the model's folder, and give it its name when its rewards, loaded again, are the same; see `put_in_place`.
 
     Args:
-        record: for `metrics.json`.
         files: further files of the folder, name -> content.
         evaluation: holds rewards that the model in memory gave.
 
     Raises:
         RuntimeError: the saved model's rewards differ; it is left in the folder of the unfinished run.
     """
+    from preference.model.loading import quiet_transformers
+
     new = unfinished_folder(output_dir) / "model"
     shutil.rmtree(new, ignore_errors=True)
     try:
-        with writing_to(new):
-            _write_model(model, new, record, files)
-        difference = difference_when_loaded(new, evaluation)
+        with quiet_transformers():
+            with writing_to(new):
+                _write_model(model, new, record, files)
+            difference = difference_when_loaded(new, evaluation)
     except (KeyboardInterrupt, InputError):
         shutil.rmtree(new, ignore_errors=True)
         raise
@@ -128,11 +128,8 @@ def save_model(
 
 
 def _write_model(model: "RewardModel", folder: Path, record: Record, files: dict[str, str | bytes]) -> None:
-    from preference.model.loading import quiet_transformers
-
-    with quiet_transformers():
-        model.model.save_pretrained(folder)
-        model.tokenizer.save_pretrained(folder)
+    model.model.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["num_labels"] = 1  # transformers leaves it out where id2label tells; other readers look for it
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -146,12 +143,10 @@ def difference_when_loaded(folder: Path, evaluation: "Evaluation") -> float:
     """Load `folder` with the plain Transformers classes; return how far its rewards lie from the evaluation's."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from preference.model.loading import quiet_transformers
     from preference.model.reward_model import RewardModel
 
-    with quiet_transformers():
-        loaded = AutoModelForSequenceClassification.from_pretrained(folder)
-        plain = RewardModel(loaded, AutoTokenizer.from_pretrained(folder))
+    loaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    plain = RewardModel(loaded, AutoTokenizer.from_pretrained(folder))
     rewards = plain.score_rankings(evaluation.rankings[:_RANKINGS_CHECKED])
     return float(np.abs(rewards - evaluation.rewards[: len(rewards)]).max())
 

@@ -29,9 +29,7 @@ def pad_rankings(ranks: Sequence[Sequence[int]], places: Tensor) -> tuple[Tensor
 
 
 def rank_targets(ranks: Tensor) -> Tensor:
-    """Map ranks to 1 for a prompt's best answer … 0 for its worst, in equal steps; ties share a value.
-
-    Gaps do not count: ranks 1, 2, 9 give the same targets as 1, 2, 3.
+    """Map ranks to 1 for a prompt's best answer … 0 for its worst, in equal steps; gaps do not count.
 
     >>> rank_targets(torch.tensor([[1, 2, 3], [1, 2, 2], [4, 9, 0]]))
     tensor([[1.0000, 0.5000, 0.0000],
@@ -55,7 +53,7 @@ def regression(rewards: Tensor, ranks: Tensor) -> Tensor:
     squared error of all pairwise reward differences.
     """
     present = (ranks > 0).to(rewards.dtype)
-    count = present.sum(dim=1, keepdim=True).clamp(min=1)
+    count = present.sum(dim=1, keepdim=True)
     error = (rewards - SPREAD * rank_targets(ranks).to(rewards.dtype)) * present
     error = (error - error.sum(dim=1, keepdim=True) / count) * present
     return (error.square().sum(dim=1) / count.squeeze(1)).mean()

@@ -4,6 +4,7 @@ Linear probing, then fine-tuning: Kumar et al. 2022, "Fine-Tuning can Distort Pr
 Out-of-Distribution" (arXiv 2202.10054). An objective of linear rewards is convex; L-BFGS finds its minimum.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -63,26 +64,16 @@ class Probe:
 
 @dataclass(frozen=True)
 class Start:
-    """What a training starts from: a base model, cut at a middle layer whose pooled states a linear head reads.
-
-    Attributes:
-        reward_model: on the device and in the precision of the settings.
-        layers: how many of the base's layers it keeps.
-        frozen: how many of these stay as pretrained; -1: not even the embeddings do.
-        pooled: its output layer reads pooled states of a middle layer, or is that of a reward model; else the
-            architecture is not known.
-        output: the output layer of a base that is a reward model itself: shape (width,).
-        key: stands for what decides the states.
-    """
+    """What a training starts from: a base model, cut at a middle layer whose pooled states a linear head reads."""
 
     reward_model: RewardModel
     base: BaseModel
     settings: TrainingSettings
-    layers: int
-    frozen: int
-    pooled: bool
-    output: np.ndarray | None
-    key: str
+    layers: int  # that it keeps of the base's
+    frozen: int  # how many of these stay as pretrained; -1: not even the embeddings do
+    pooled: bool  # a probe can be fitted; False: of this architecture it is not known how to pool the states
+    output: np.ndarray | None  # the output layer of a base that is a reward model itself: shape (width,)
+    key: str  # stands for what decides the states
 
     @property
     def model(self) -> PreTrainedModel:
@@ -177,7 +168,6 @@ def fit_probe(
     columns = torch.cat([inputs, inputs @ torch.from_numpy(free).double()], dim=1)
     positions, ranks = pad_rankings([ranking.ranks for ranking in rankings], torch.arange(len(states)))
     loss, penalty = LOSSES[objective], PENALTY[objective] / len(rankings)
-
     weights = torch.zeros(columns.shape[1], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weights], max_iter=_ITERATIONS, tolerance_change=1e-8, line_search_fn="strong_wolfe")
 
@@ -200,8 +190,7 @@ def cross_validate(
 ) -> np.ndarray:  # fmt: skip
     """Return the reward of each answer by a probe that never saw its prompt: shape (answers,), float32.
 
-    Each fold's rewards are on a scale of their own, on which those that it was fitted to have mean 0 and standard
-    deviation 1.
+    Each fold has a scale of its own: rewards that its probe was fitted to have mean 0 and standard deviation 1.
     """
     of_answer = np.repeat(np.arange(len(rankings)), [len(ranking.answers) for ranking in rankings])
     rewards = np.zeros(len(states), dtype=np.float32)
@@ -241,34 +230,32 @@ def measure_curve(
 
     Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.
     """
-    prompts = sorted({ranking.key for ranking in rankings})
-    held = -(-len(prompts) // 5)
-    sizes = sorted({round(SMALLEST_PART * 2 ** (i / 2)) for i in range(40)} | {len(prompts) - held})
-    sizes = [size for size in sizes if SMALLEST_PART <= size <= len(prompts) - held]
-    if len(prompts) < LEAST_FOR_CURVE:
+    of_prompt = defaultdict[str, list[tuple[np.ndarray, Ranking]]](list)
+    for own, ranking in zip(split_states(states, rankings), rankings, strict=True):
+        of_prompt[ranking.key].append((own, ranking))
+    prompts, count = sorted(of_prompt), len(of_prompt)
+    if count < LEAST_FOR_CURVE:
         return None
-    of_rankings = split_states(states, rankings)
-    of_prompt: dict[str, list[int]] = {prompt: [] for prompt in prompts}
-    for i, ranking in enumerate(rankings):
-        of_prompt[ranking.key].append(i)
+    held = -(-count // 5)
+    sizes = {round(SMALLEST_PART * 2 ** (i / 2)) for i in range(40)} & {*range(count - held)} | {count - held}
     generator = np.random.default_rng(seed)
-    right, pairs, times = np.zeros((len(prompts), len(sizes))), np.zeros(len(prompts)), np.zeros(len(prompts))
+    right, pairs, times = np.zeros((count, len(sizes))), np.zeros(count), np.zeros(count)
 
     def chosen(numbers: np.ndarray) -> tuple[np.ndarray, list[Ranking]]:
-        those = [i for number in numbers for i in of_prompt[prompts[number]]]
-        return np.concatenate([of_rankings[i] for i in those]), [rankings[i] for i in those]
+        own, those = zip(*(both for number in numbers for both in of_prompt[prompts[number]]), strict=True)
+        return np.concatenate(own), [*those]
 
     for _ in range(max(_FITS // len(sizes), 5)):
-        order = generator.permutation(len(prompts))
+        order = generator.permutation(count)
         others, unseen = chosen(order[:held])
         times[order[:held]] += 1
-        for column, size in enumerate(sizes):
+        for column, size in enumerate(sorted(sizes)):
             learned, known = chosen(order[held : held + size])
             counts = count_pairs(unseen, fit_probe(learned, known, objective, start=start).rewards(others))
             right[order[:held], column] += counts.right
             pairs[order[:held]] = counts.pairs
     kept = times > 0
-    return Measured(np.array(sizes), right[kept] / times[kept, None], pairs[kept])
+    return Measured(np.array(sorted(sizes)), right[kept] / times[kept, None], pairs[kept])
 
 
 def split_states(states: np.ndarray, rankings: Sequence[Ranking]) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ padding: the answers are encoded in chunks of like length, and the rewards put b
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -129,8 +130,8 @@ class Best:
 class RankingTrainer(Trainer):
     """Trains a model with one output on encoded rankings, and keeps the weights that did best on the validation part.
 
-    The best weights are kept in memory and in every checkpoint, so that evaluations can be more frequent than these.
-    Under torchrun a step's rankings are shared out whole, and the gradient is that of one process.
+    These are in memory and in every checkpoint, so that evaluations can be more frequent than checkpoints. Under
+    torchrun a step's rankings are shared out whole, and the gradient is that of one process.
 
     Args:
         rows: of all rankings: see `encode_rankings`; or `ranks` and `states`, without a tokenizer.
@@ -152,7 +153,7 @@ class RankingTrainer(Trainer):
         self.validation_rankings = [rankings[i] for i in parts.validation]
         self.head_learning_rate = settings.head_learning_rate if new_output else settings.learning_rate
         self.collator = RankingCollator(tokenizer, chunk_cost_of(str(args.device)))
-        sizes, share = [len(rankings[i].answers) for i in parts.training], (args.world_size, args.process_index)
+        sizes, share = [len(row["ranks"]) for row in train], (args.world_size, args.process_index)
         self.batch_sampler = RankingBatchSampler(sizes, settings.batch_size, args.seed, *share)
         self.best: Best | None = None
         self.best_weights: dict[str, Tensor] = {}
@@ -168,10 +169,8 @@ class RankingTrainer(Trainer):
         return loader
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
-        if self.optimizer is None:
-            learning_rate, decay = self.settings.learning_rate, self.settings.weight_decay
-            groups = parameter_groups(self.model, learning_rate, self.head_learning_rate, decay)
-            self.optimizer = torch.optim.AdamW(groups, fused=True)
+        rates = self.settings.learning_rate, self.head_learning_rate
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, *rates, self.settings.weight_decay), fused=True)
         return self.optimizer
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -275,28 +274,22 @@ class RankingTrainer(Trainer):
         self.best_weights = load_file(Path(resume_from_checkpoint, _BEST_WEIGHTS))
 
 
-def parameter_groups(
-    model: nn.Module, learning_rate: float, head_learning_rate: float, weight_decay: float
-) -> list[dict]:
+def parameter_groups(model: nn.Module, rate: float, head_rate: float, weight_decay: float) -> list[dict]:
     """Group the parameters for the optimiser: output layer or not, with weight decay (matrices) or without."""
-    head = {id(parameter) for parameter in output_layer(model).parameters()}
-    groups: dict[tuple[float, float], list] = {}
+    head = {*output_layer(model).parameters()}
+    groups = defaultdict[tuple[float, float], list](list)
     for parameter in model.parameters():
         if parameter.requires_grad:
-            rate = head_learning_rate if id(parameter) in head else learning_rate
-            groups.setdefault((rate, weight_decay * (parameter.ndim > 1)), []).append(parameter)
+            groups[head_rate if parameter in head else rate, weight_decay * (parameter.ndim > 1)].append(parameter)
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
 
 
-def objective_value(
-    objective: Callable[[Tensor, Tensor], Tensor], rankings: Sequence[Ranking], rewards: np.ndarray
-) -> float:
+def objective_value(objective: Callable[..., Tensor], rankings: Sequence[Ranking], rewards: np.ndarray) -> float:
     """Return the mean of `objective` over rankings of any size."""
-    values = [
-        objective(torch.from_numpy(part)[None].float(), torch.tensor(ranking.ranks)[None]).item()
-        for ranking, part in by_ranking(rankings, rewards)
+    pairs = [
+        (torch.from_numpy(part)[None].float(), torch.tensor([r.ranks])) for r, part in by_ranking(rankings, rewards)
     ]
-    return float(np.mean(values))
+    return float(np.mean([objective(*pair).item() for pair in pairs]))
 
 
 class ShowProgress(TrainerCallback):

@@ -1,32 +1,42 @@
-"""What is known of a trained model: its evaluations, its odds, its record for metrics.json, and the model before it."""
+"""What is known of a trained model, for programs (metrics.json, rewards.csv) and for strangers (the model card)."""
 
 import csv
 import importlib.metadata
 import platform
 import random
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from preference.data.rankings import Ranking, Rankings
 from preference.data.splits import prompt_digest, prompt_key
 from preference.data.table_writing import format_rows
-from preference.evaluation.evaluation import UNSEEN, Evaluation, compare
-from preference.evaluation.metrics import pair_margins, predicted_ranks, split_rewards
+from preference.evaluation.evaluation import GENERALISATION, UNSEEN, Evaluation, compare
+from preference.evaluation.metrics import by_ranking, pair_margins, predicted_ranks
 from preference.evaluation.odds import calibrate
 from preference.evaluation.record import LEAST_PROMPTS, Calibration, Record, read_record, why_no_odds
+from preference.model.base_models import MINILM, REWARD_MODEL_DEFAULT, SMOLLM2, BaseModel
+from preference.model.layers import output_layer
 from preference.training.probe import Review
 from preference.training.train import Trained
-from preference.wording import counted, shorten
+from preference.wording import counted, plain, shorten
 
+CARD = Path(__file__).with_name("model_card.md")  # its template
 REWARDS = "rewards.csv"
 REWARD_COLUMNS = ["part", "prompt", "answer", "rank", "reward", "predicted_rank"]
 QUANTILE_ANSWERS = 60  # a percentile is then within 7 points of that among all answers in two of three cases
 _PARTS = 10  # the prompts are dealt to so many parts, each judged by the temperature of the others
 _PACKAGES = ("torch", "transformers", "datasets", "accelerate", "pandas", "numpy", "scipy")
+# Of models whose files may come without a card; any other's licence stands in the card of its folder.
+_LICENCES = dict.fromkeys((REWARD_MODEL_DEFAULT, MINILM.hub_name, SMOLLM2.hub_name), "apache-2.0")
+_MARKDOWN = re.compile("[" + re.escape("\\`*_{}[]<>()#+|~&$:@!") + "]")  # what would format, link or embed
 
 
 @dataclass(frozen=True)
@@ -80,21 +90,24 @@ def judged_by(report: Report) -> str:
     return f"Judged by the {counted(first.metrics.prompts, f'{first.part} prompt')} {example}."
 
 
+def _by_ranking(evaluations: Sequence[Evaluation]) -> list[tuple[str, Ranking, np.ndarray]]:
+    """Return each ranking with its part and the rewards of its answers."""
+    return [(e.part, *both) for e in evaluations for both in by_ranking(e.rankings, e.rewards)]
+
+
 def find_calibration(report: Report) -> tuple[Calibration | None, str]:
     """Return the odds, of the review or of unseen parts where these have more prompts; or None and why."""
     review, kept = report.review, [e for e in report.evaluations if e.unseen]
     if review and review.evaluation.metrics.prompts >= sum(e.metrics.prompts for e in kept):
         fitted, prompts, fitted_on = review.calibration, review.evaluation.metrics.prompts, "cross-validation"
     else:
-        by_prompt: dict[str, list[np.ndarray]] = {}
-        for e in kept:
-            for ranking, values in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True):
-                by_prompt.setdefault(ranking.key, []).append(pair_margins(ranking, values))
-        prompts, fitted_on = len(by_prompt), " and ".join(e.part for e in kept)
+        margins = defaultdict[str, list[float]](list)  # of each prompt
+        for _, ranking, rewards in _by_ranking(kept):
+            margins[ranking.key] += pair_margins(ranking, rewards).tolist()
+        prompts, fitted_on = len(margins), " and ".join(e.part for e in kept)
         if prompts < LEAST_PROMPTS:
             return None, why_no_odds(1.0, prompts)
-        margins = [np.concatenate(parts) for parts in by_prompt.values()]
-        fitted = calibrate([np.concatenate(margins[number::_PARTS]) for number in range(_PARTS)])
+        fitted = calibrate([np.concatenate([*margins.values()][number::_PARTS]) for number in range(_PARTS)])
     why = why_no_odds(fitted.temperature, prompts)
     return (None, why) if why else (replace(fitted, prompts=prompts, fitted_on=fitted_on), "")
 
@@ -132,8 +145,7 @@ def make_record(report: Report) -> Record:
         ),
         base_model={"asked": trained.base.asked, "used": trained.base.used, "source": trained.base.source},
         training=trained.record(),
-        validation=metrics.get("validation"),
-        test=metrics.get("test"),
+        validation=metrics.get("validation"), test=metrics.get("test"),
         cross_validation=asdict(review.evaluation.metrics) | {"folds": review.models} if review else None,
         baselines={
             e.part.replace("-", "_"): {"longest_answer": asdict(e.longest), "shortest_answer": asdict(e.shortest)}
@@ -141,12 +153,8 @@ def make_record(report: Report) -> Record:
         },
         rater_agreement={e.part: asdict(e.raters) for e in report.evaluations if e.raters},
         checks=[asdict(check) | {"result": check.result} for check in report.first.checks],
-        verdict=report.first.verdict,
-        calibration=odds,
-        no_odds=no_odds or None,
-        reward_quantiles=quantiles,
-        reward_quantiles_answers=scored,
-        machine=machine_record(trained.settings.device),
+        verdict=report.first.verdict, calibration=odds, no_odds=no_odds or None,
+        reward_quantiles=quantiles, reward_quantiles_answers=scored, machine=machine_record(trained.settings.device),
         seen_prompts=sorted(training | set(read_record(trained.base.path).seen_prompts or ())),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     )  # fmt: skip
@@ -185,26 +193,18 @@ def machine_record(device: str) -> dict:
 
 def rewards_csv(evaluations: Sequence[Evaluation]) -> str:
     """Return the rewards of all answers of the evaluated parts as CSV text, with the columns `REWARD_COLUMNS`."""
-    rows: list[list] = [
-        [e.part, ranking.prompt, answer, rank, f"{reward:.6f}", predicted]
-        for e in evaluations
-        for ranking, rewards in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True)
-        for answer, rank, reward, predicted in zip(
-            ranking.answers, ranking.ranks, rewards, predicted_ranks(rewards), strict=True
-        )
-    ]
-    return format_rows([REWARD_COLUMNS, *rows])
+    rows: list[list] = [REWARD_COLUMNS]
+    for part, ranking, rewards in _by_ranking(evaluations):
+        of_answers = zip(ranking.answers, ranking.ranks, map("{:.6f}".format, rewards), predicted_ranks(rewards))
+        rows += [[part, ranking.prompt, *of_answer] for of_answer in of_answers]
+    return format_rows(rows)
 
 
-def compare_with_earlier(report: Report, output_dir: Path) -> list[str]:
-    """Say how the rewards of unseen prompts compare with those that the training before kept in rewards.csv.
-
-    Args:
-        output_dir: what still holds the earlier model; without one there is nothing to say.
-    """
+def compare_with_earlier(report: Report, output_dir: Path) -> str:
+    """Say how the rewards of unseen prompts compare with those that the model before, in `output_dir`, gave them."""
     path, before = output_dir / REWARDS, {}
     if not path.exists():
-        return []
+        return ""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
@@ -213,30 +213,100 @@ def compare_with_earlier(report: Report, output_dir: Path) -> list[str]:
     except (OSError, ValueError, KeyError, csv.Error):  # a damaged file is no reason to lose the new model
         before = {}
     both = [
-        (e.part, ranking, rewards)
-        for e in report.unseen
-        for ranking, rewards in zip(e.rankings, split_rewards(e.rankings, e.rewards), strict=True)
+        (part, ranking, rewards)
+        for part, ranking, rewards in _by_ranking(report.unseen)
         if all((ranking.key, answer) in before for answer in ranking.answers)
     ]
     if not both:
-        return ["Not compared with the previous model: no prompt with the same answers was unseen in both trainings."]
-    comparison = compare(
+        return "Not compared with the previous model: no prompt with the same answers was unseen in both trainings."
+    return compare(
         [ranking for _, ranking, _ in both],
         np.array([before[ranking.key, answer] for _, ranking, _ in both for answer in ranking.answers]),
         np.concatenate([rewards for *_, rewards in both]),
         validation_prompts=len({ranking.key for part, ranking, _ in both if part == "validation"}),
-    )
-    return [comparison.in_words()]
+    ).in_words()
 
 
 def typical_pair(evaluation: Evaluation) -> tuple[float, str, str, str]:
     """Return the median difference of two answers' rewards, with the prompt and both answers, the higher first."""
     pairs = [
         (float(rewards[i] - rewards[j]), ranking.prompt, ranking.answers[i], ranking.answers[j])
-        for ranking, rewards in zip(
-            evaluation.rankings, split_rewards(evaluation.rankings, evaluation.rewards), strict=True
-        )
+        for ranking, rewards in by_ranking(evaluation.rankings, evaluation.rewards)
         for i, j in zip(*np.nonzero(rewards[:, None] > rewards[None, :]), strict=True)
         if ranking.ranks[i] != ranking.ranks[j]
     ]
     return sorted(pairs)[len(pairs) // 2]
+
+
+def model_card(report: Report, record: Record, *, folder: str, dataset: str | None, picture: str | None) -> str:
+    """Return the model card, a README.md for the model's folder: `CARD`, filled.
+
+    Args:
+        folder: the name that the model goes by.
+        dataset: the name of the rankings on the Hugging Face Hub, if they are there.
+        picture: the file beside the card, if it was drawn.
+    """
+    base, results = report.trained.base, [r for e in report.unseen for r in _results(e, report.source(e), dataset)]
+    card = _card_of(base)
+    names = card.get("base_model") if base.source == "folder" else base.used  # a folder has no name on the Hub
+    names = [name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str)]
+    licence = licence_of(base)
+    metadata = ModelCardData(
+        base_model=names[0] if len(names) == 1 else names or None, **licence,
+        library_name="transformers", pipeline_tag="text-classification", tags=["reward-model", "preference", "rlhf"],
+        datasets=[dataset] if dataset else None, metrics=["accuracy"] if results else None,
+        model_name=plain(folder) if results else None, eval_results=results or None,
+    )  # fmt: skip
+    return ModelCard.from_template(
+        metadata, str(CARD), text=text, counted=counted, report=report, trained=report.trained, record=record,
+        judged_by=judged_by(report), made_from=" and ".join(map(text, names)),
+        licence=licence.get("license", "unknown"),
+        centred=output_layer(report.trained.reward_model.model).bias is not None,  # that of most decoders has none
+        pair=typical_pair(report.evaluations[0]) if record.calibration else None,
+        generalises=any(check.name == GENERALISATION and check.passed for check in report.first.checks),
+        chats=bool(report.trained.reward_model.tokenizer.chat_template),  # a decoder
+        folder=folder, folder_quoted=f'"{folder}"' if re.fullmatch(r"[\w.-]+", folder) else repr(folder),
+        picture=picture,
+    ).content + "\n"  # fmt: skip
+
+
+def text(words: str, most: int = 200) -> str:
+    """Return text of unknown origin as Markdown that shows just it, on one line: nothing formats, links or embeds.
+
+    >>> text("*not* a [link](x) | nor a cell")
+    '\\\\*not\\\\* a \\\\[link\\\\]\\\\(x\\\\) \\\\| nor a cell'
+    """
+    line = " ".join(plain(words).split())
+    return _MARKDOWN.sub(r"\\\g<0>", line if len(line) <= most else line[: most - 2] + " …")
+
+
+def licence_of(base: BaseModel) -> dict[str, str]:
+    """Return what the base model's own card says of its `license`, for some also `license_name` and `license_link`."""
+    card = _card_of(base)
+    if not isinstance(card.get("license"), str):
+        card = {"license": _LICENCES.get(base.used)}
+    names = ("license", "license_name", "license_link")
+    return {name: plain(card[name]) for name in names if isinstance(card.get(name), str)}
+
+
+def _card_of(base: BaseModel) -> dict:
+    folder = base.path if base.path.is_dir() else base.path.parent
+    try:
+        return ModelCard((folder / "README.md").read_text(encoding="utf-8"), ignore_metadata_errors=True).data.to_dict()
+    except Exception:  # none, or whatever a stranger's YAML may raise: no reason to lose the model
+        return {}
+
+
+def _results(e: Evaluation, source: str, dataset: str | None) -> list[EvalResult]:
+    about: dict[str, Any] = {
+        "task_type": "text-classification", "task_name": "Ranking answers to a prompt", "metric_type": "accuracy",
+        "dataset_type": dataset or "csv", "dataset_split": e.part,
+        "dataset_name": plain(f"{source}, {e.part}, {counted(e.metrics.prompts, 'prompt')}"),
+    }  # fmt: skip
+    m, longest, shortest = e.metrics, e.longest.pairwise_accuracy, e.shortest.pairwise_accuracy
+    rules = f"the longer answer is better: {longest:.3f}; the shorter: {shortest:.3f}"
+    values = {
+        f"Pairwise accuracy ({rules})": m.pairwise_accuracy,
+        "Length-controlled pairwise accuracy (either rule: 0.500)": m.length_controlled_accuracy,
+    }
+    return [EvalResult(**about, metric_value=round(v, 4), metric_name=n) for n, v in values.items() if v is not None]

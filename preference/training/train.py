@@ -40,26 +40,22 @@ CHECKPOINTS_KEPT = 2
 class Trained:
     """A reward model, and how it was trained.
 
-    `reward_model` has the weights of `best_step`, where step 0 is the probe, and rewards with mean 0 and standard
-    deviation 1 on `scaled_on_answers` of the answers. `rewards` are those of all answers of the rankings, in order,
-    where they are known (the head alone was trained), shape (answers,); the model has then learned from all rankings,
-    the validation part too, and `states` and `start_output` are what its cross-validation takes.
-    `ranked_answers_per_second` counts the answers of the training part once per epoch, in the time of the steps, the
-    evaluations and the checkpoints.
+    Where the head alone was trained, the model has learned from all rankings, the validation part too; `rewards`, shape
+    (answers,), are those of all answers in order, and `states` and `start_output` are what a cross-validation takes.
     """
 
-    reward_model: RewardModel
+    reward_model: RewardModel  # with the weights of `best_step`
     base: BaseModel
     settings: TrainingSettings
     layers: int  # that the model keeps
     frozen_layers: int
     steps: int
-    best_step: int
+    best_step: int  # 0 is the probe
     epochs: float  # really trained, which --min-steps and --max-steps change
     truncated_answers: int
     scaled_on_answers: int  # on these, rewards have mean 0 and standard deviation 1
     seconds: float
-    ranked_answers_per_second: float
+    ranked_answers_per_second: float  # those of the training part once per epoch, with evaluations and checkpoints
     precision: str  # bf16 or fp32
     processes: int
     training_loss: float  # mean of all steps
@@ -101,8 +97,6 @@ def plan_schedule(train_answers: int, validation_answers: int, settings: Trainin
 
 @dataclass(frozen=True)
 class _Job:
-    """What is trained, on what, and how long; see `train`."""
-
     rankings: Sequence[Ranking]
     parts: Parts
     start: Start
@@ -171,11 +165,7 @@ def _in_words(job: _Job, train_answers: int) -> str:
 
 
 class StatesModel(nn.Module):
-    """The head alone, as a model for the Trainer: from standardised states, (answers, width), to rewards, (answers, 1).
-
-    Args:
-        weights: those of a probe, to start from: shape (width,).
-    """
+    """The head alone, as the Trainer takes it: standardised states, (answers, width), become rewards, (answers, 1)."""
 
     def __init__(self, weights: np.ndarray):
         super().__init__()
@@ -218,7 +208,7 @@ def _train_head(job: _Job) -> tuple[RankingTrainer, np.ndarray, np.ndarray]:
 
 
 def _train_layers(job: _Job, checkpoint: Path | None) -> tuple[RankingTrainer, np.ndarray, None]:
-    """Train the model's layers, from the probe's head where there is one, and keep the best weights.
+    """Train the model's layers, from the probe's head where there is one.
 
     Returns the trainer, and the rewards that were given mean 0 and standard deviation 1: of validation answers where
     there are enough, else of some training answers.

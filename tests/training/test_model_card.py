@@ -15,9 +15,8 @@ from preference.jobs.training import draw_picture
 from preference.model.base_models import BaseModel
 from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
-from preference.training.model_card import licence_of, model_card, text
 from preference.training.probe import Review
-from preference.training.report import Report, judged_by, make_record, rewards_csv
+from preference.training.report import Report, judged_by, licence_of, make_record, model_card, rewards_csv, text
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained
 from preference.wording import plain
