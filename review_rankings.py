@@ -16,7 +16,7 @@ from pathlib import Path
 
 from preference.machine import avoid_busy_waiting
 from preference.scripts import HelpFormatter, Parser, at_least, run_script, settings_from
-from preference.training.settings import TrainingSettings, add_probe_arguments
+from preference.training.settings import TrainingSettings, add_settings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=Path("learning_curve.png"),
         help="the picture of it; an earlier one is replaced",
     )
-    add_probe_arguments(parser)
+    add_settings(parser, "model", "machine")
     return parser
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from preference.machine import avoid_busy_waiting
 from preference.scripts import HelpFormatter, Parser, file_name, file_path, run_script, settings_from
-from preference.training.settings import TrainingSettings, add_training_arguments
+from preference.training.settings import TrainingSettings, add_settings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--dataset-name", metavar="USER/NAME", help="name of these rankings on the Hugging Face Hub, for the model card"
     )
     add("--resume", action="store_true", help="continue an interrupted run from its last checkpoint")
-    add_training_arguments(parser)
+    add_settings(parser, "model", "machine", "training")
     return parser
 
 

@@ -11,7 +11,7 @@ import review_rankings
 import reward_model_trainer
 from preference.data.table_writing import format_rows
 from preference.data.tables import COLUMNS
-from preference.jobs.review import LEAST_DISPUTE
+from preference.jobs.review import MIN_DISPUTE
 from preference.scripts import settings_from
 from preference.training.settings import TrainingSettings, training_words
 
@@ -93,7 +93,7 @@ def test_ten_prompts_give_odds_and_say_how_many_disputes_chance_alone_would_give
     sentence = r"chance alone would give about (\d+) disputes as strong as these (\d+), and about (\d\.\d) as strong as the first\."
     strong, disputes, first = re.search(sentence, " ".join(done.stdout.split())).groups()
     rows = read_csv(folder / "review.csv")
-    least = LEAST_DISPUTE * np.std([float(row["reward"]) for row in rows])
+    least = MIN_DISPUTE * np.std([float(row["reward"]) for row in rows])
     assert float(first) <= int(strong) and int(disputes) == sum(float(row["dispute"]) > least for row in rows) / 4
     assert {row["prompt"] for row in rows[:8]} == {"prompt 0", "prompt 10"}  # the turned ones
     done = review(folder, tiny_distilbert, "--top", 1)

@@ -23,11 +23,11 @@ from preference.model.base_models import BaseModel, find_base_model
 from preference.model.encoding import encode_rankings
 from preference.ranking.store import RankingLog
 from preference.scripts import command_line
-from preference.training.probe import LEAST_FOR_CURVE, Review, measure_curve, review_states, start_from
+from preference.training.probe import MIN_CURVE_PROMPTS, Review, measure_curve, review_states, start_from
 from preference.training.settings import TrainingSettings, training_words
 from preference.wording import counted, flag_with
 
-LEAST_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
+MIN_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def review_rankings(
     if learning_curve:
         draw_curve(files, states, review, settings, output, again)
     print_reversed(rankings, find_reversed(rankings, rewards))
-    top = min(top, int((disputes > LEAST_DISPUTE * rewards.std()).sum()))
+    top = min(top, int((disputes > MIN_DISPUTE * rewards.std()).sum()))
     if top:
         print_disputes(rankings, rewards, disputes, top)
         say_chance(review, disputes, top, settings.seed)
@@ -139,7 +139,7 @@ def draw_curve(
     evaluation, prompts = review.evaluation, review.evaluation.metrics.prompts
     measured = measure_curve(states, evaluation.rankings, settings.objective, seed=settings.seed, start=output)
     if measured is None:
-        say(f"warning: no learning curve: need at least {LEAST_FOR_CURVE} prompts, have {prompts}\n")
+        say(f"warning: no learning curve: need at least {MIN_CURVE_PROMPTS} prompts, have {prompts}\n")
         return
     curve = fit_curve(measured, seed=settings.seed)
     plot_learning_curve(measured, curve, evaluation, files.curve_plot, again=again)

@@ -18,7 +18,7 @@ IDENTITY = (
     "attention.attn.v", "attention.attn.o",  # MPNet
 )  # fmt: skip
 NEAR_ZERO = 1e-3  # tanh(x) = x within a millionth, relative to x
-SMALLEST_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
+MIN_STD = 0.01  # rewards that vary less are not scaled up: that would only magnify rounding errors
 
 
 def is_decoder(config: PretrainedConfig) -> bool:
@@ -159,11 +159,11 @@ def set_output(model: PreTrainedModel, weights: np.ndarray, bias: float) -> None
 def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> tuple[float, float]:
     """Change the output layer so that `rewards`, which the model gave, would have mean 0 and standard deviation 1.
 
-    An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `SMALLEST_STD` are only
+    An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `MIN_STD` are only
     centred. Returns the mean and the standard deviation that were taken out.
     """
     mean, std = float(rewards.mean()), float(rewards.std())
-    scale = std if std > SMALLEST_STD else 1.0
+    scale = std if std > MIN_STD else 1.0
     layer = output_layer(model)
     layer.weight.div_(scale)
     if layer.bias is not None:

@@ -32,7 +32,7 @@ from preference.training.settings import TrainingSettings, layers_to_freeze, lay
 # number of rankings. Chosen on 12 to 300 rankings, see docs/measurements.md.
 PENALTY = {"regression": 150.0, "bradley-terry": 25.0, "plackett-luce": 25.0}
 _ITERATIONS = 500
-SMALLEST_PART, LEAST_FOR_CURVE = 4, 10  # prompts
+SMALLEST_PART, MIN_CURVE_PROMPTS = 4, 10  # prompts
 _FITS = 200
 
 
@@ -228,13 +228,13 @@ def measure_curve(
 ) -> Measured | None:
     """Return how accurate probes of few to four fifths of the prompts are on the other fifth, at each size.
 
-    Each is the mean of as many random subsets as `_FITS` allows; below `LEAST_FOR_CURVE` prompts there is none.
+    Each is the mean of as many random subsets as `_FITS` allows; below `MIN_CURVE_PROMPTS` prompts there is none.
     """
     of_prompt = defaultdict[str, list[tuple[np.ndarray, Ranking]]](list)
     for own, ranking in zip(split_states(states, rankings), rankings, strict=True):
         of_prompt[ranking.key].append((own, ranking))
     prompts, count = sorted(of_prompt), len(of_prompt)
-    if count < LEAST_FOR_CURVE:
+    if count < MIN_CURVE_PROMPTS:
         return None
     held = -(-count // 5)
     sizes = {round(SMALLEST_PART * 2 ** (i / 2)) for i in range(40)} & {*range(count - held)} | {count - held}

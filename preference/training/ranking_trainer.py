@@ -8,9 +8,9 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,16 +117,6 @@ class RankingCollator:
         return {"chunks": inputs, "positions": positions, "ranks": ranks}
 
 
-@dataclass(frozen=True)
-class Best:
-    """The evaluation that did best so far, and the rewards that it found."""
-
-    step: int
-    accuracy: float
-    loss: float
-    rewards: list[float]  # of the validation answers, in order
-
-
 class RankingTrainer(Trainer):
     """Trains a model with one output on encoded rankings, and keeps the weights that did best on the validation part.
 
@@ -155,9 +145,9 @@ class RankingTrainer(Trainer):
         self.collator = RankingCollator(tokenizer, chunk_cost_of(str(args.device)))
         sizes, share = [len(row["ranks"]) for row in train], (args.world_size, args.process_index)
         self.batch_sampler = RankingBatchSampler(sizes, settings.batch_size, args.seed, *share)
-        self.best: Best | None = None
+        self.history: list[dict] = []  # one entry per evaluation: step, pairwise_accuracy, loss
+        self.best: dict[str, Any] | None = None  # the best of these, and the rewards of the validation answers
         self.best_weights: dict[str, Tensor] = {}
-        self.history: list[dict] = []  # one entry per evaluation: step, accuracy, loss
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
         for callback in callbacks if PROCESS == 0 else ():
@@ -178,10 +168,9 @@ class RankingTrainer(Trainer):
             rewards = rewards_of_chunks(model, inputs["chunks"])
         loss = self.objective(rewards[inputs["positions"]], inputs["ranks"])
         own = torch.tensor([len(inputs["ranks"]), not torch.isfinite(loss)], dtype=torch.float32, device=loss.device)
-        several = self.args.world_size > 1
-        all_rankings, diverged = self.accelerator.reduce(own) if several else own  # all stop where one diverged
-        if several:  # processes average their gradients: weight each by its share of the step's rankings
-            loss = loss * own[0] * self.args.world_size / all_rankings
+        all_rankings, diverged = self.accelerator.reduce(own)  # all processes stop where one diverged
+        # They average their gradients: weight each by its share of the step's rankings.
+        loss = loss * (own[0] * self.args.world_size / all_rankings)
         if diverged:
             raise self._diverged(self.state.global_step + 1, "the loss is not a finite number")
         return (loss, rewards) if return_outputs else loss
@@ -195,11 +184,11 @@ class RankingTrainer(Trainer):
             raise self._diverged(step, "the rewards of the validation part are not finite numbers")
         accuracy = count_pairs(self.validation_rankings, rewards).accuracy()
         loss = objective_value(self.objective, self.validation_rankings, rewards)
-        # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
-        if self.best is None or (accuracy, -loss) > (self.best.accuracy, -self.best.loss):
-            self.best = Best(step, accuracy, loss, rewards.tolist())
-            self.best_weights = {name: t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
         self.history.append({"step": step, "pairwise_accuracy": accuracy, "loss": loss})
+        # Few prompts give few distinct accuracies; among equals the lower loss is the better model.
+        if self.best is None or (accuracy, -loss) > (self.best["pairwise_accuracy"], -self.best["loss"]):
+            self.best = self.history[-1] | {"rewards": rewards.tolist()}
+            self.best_weights = {name: t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
         metrics = {"eval_pairwise_accuracy": accuracy, "eval_loss": loss}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -217,12 +206,12 @@ class RankingTrainer(Trainer):
             with torch.inference_mode(), self.accelerator.autocast():
                 values = rewards_of_chunks(self.model, inputs["chunks"])[inputs["positions"]]
                 rewards[np.isin(of_row, at_once)] = values[inputs["ranks"] > 0]
-        return (self.accelerator.reduce(rewards) if self.args.world_size > 1 else rewards).cpu().numpy()
+        return self.accelerator.reduce(rewards).cpu().numpy()
 
     @property
     def best_step(self) -> int:
         """The step whose weights `restore_best` gives."""
-        return self.best.step if self.best else self.state.global_step
+        return self.best["step"] if self.best else self.state.global_step
 
     def restore_best(self) -> None:
         """Put the best weights into the model, in fp32 and without the Trainer's wrappers."""
@@ -259,7 +248,7 @@ class RankingTrainer(Trainer):
             with writing_to(folder):
                 if self.args.should_save:
                     folder.mkdir(parents=True, exist_ok=True)
-                    kept = {"best": self.best and asdict(self.best), "history": self.history}
+                    kept = {"best": self.best, "history": self.history}
                     (folder / _BEST).write_text(json.dumps(kept), encoding="utf-8")
                     save_file(self.best_weights, folder / _BEST_WEIGHTS)
                 super()._save_checkpoint(model, trial)
@@ -270,7 +259,7 @@ class RankingTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         kept = json.loads(Path(resume_from_checkpoint, _BEST).read_text(encoding="utf-8"))
-        self.history, self.best = kept["history"], Best(**kept["best"]) if kept["best"] else None
+        self.history, self.best = kept["history"], kept["best"]
         self.best_weights = load_file(Path(resume_from_checkpoint, _BEST_WEIGHTS))
 
 

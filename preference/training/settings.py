@@ -13,7 +13,7 @@ OBJECTIVES = ("regression", "bradley-terry", "plackett-luce")  # see preference.
 PRECISIONS = ("auto", "bf16", "fp32")
 MIDDLE_RANKINGS = 100  # from here on, three layers of six did better than two
 FEW_RANKINGS = 400  # with fewer, training the layers below the head lost to the head alone where measured
-LEAST_TOKENS = 8  # a prompt and an answer of two tokens each, and up to four between and around them
+MIN_TOKENS = 8  # a prompt and an answer of two tokens each, and up to four between and around them
 
 
 def _setting(default: Any, kind: Callable | None, help_text: str, *, group: str = "training", **options: Any) -> Any:
@@ -44,7 +44,7 @@ class TrainingSettings:
         None, at_least(-1), "keep the embeddings and the N lowest layers as pretrained; -1 trains everything (default:"
         f" all that are kept, so that the head alone is trained; 0 from {FEW_RANKINGS} rankings on)", metavar="N"
     )  # fmt: skip
-    max_length: int = _setting(512, at_least(LEAST_TOKENS), "tokens of prompt and answer together", group="model")
+    max_length: int = _setting(512, at_least(MIN_TOKENS), "tokens of prompt and answer together", group="model")
     validation_fraction: float = _setting(
         0.2, from_to(0, 1, below=True), "share of the prompts held out to choose the best weights"
     )
@@ -55,27 +55,16 @@ class TrainingSettings:
     precision: str = _setting("auto", None, "auto: bf16 where it is faster", group="machine", choices=PRECISIONS)
 
 
-def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--base-model` and what decides a probe: the settings of the groups model and machine."""
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--base-model", type=file_name, default=REWARD_MODEL_DEFAULT,
-        help="a folder, a GGUF file, or a name on the Hugging Face Hub",
-    )  # fmt: skip
-    _add_settings(model, "model")
-    _add_settings(parser.add_argument_group("machine"), "machine")
-
-
-def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--base-model` and all settings of a training to `parser`."""
-    add_probe_arguments(parser)
-    _add_settings(parser.add_argument_group("training"), "training")
-
-
-def _add_settings(arguments: argparse._ArgumentGroup, group: str) -> None:
-    for setting in fields(TrainingSettings):
-        if setting.metadata.get("group") == group:
-            arguments.add_argument(_flag(setting.name), default=setting.default, **setting.metadata["argument"])
+def add_settings(parser: argparse.ArgumentParser, *groups: str) -> None:
+    """Add the settings of some groups to `parser`: `model`, with `--base-model`, and `machine` decide a probe."""
+    for group in groups:
+        add = parser.add_argument_group(group).add_argument
+        if group == "model":
+            where = "a folder, a GGUF file, or a name on the Hugging Face Hub"
+            add("--base-model", type=file_name, default=REWARD_MODEL_DEFAULT, help=where)
+        for setting in fields(TrainingSettings):
+            if setting.metadata.get("group") == group:
+                add(_flag(setting.name), default=setting.default, **setting.metadata["argument"])
 
 
 def _flag(name: str) -> str:

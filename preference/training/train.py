@@ -224,7 +224,7 @@ def _train_layers(job: _Job, checkpoint: Path | None) -> tuple[RankingTrainer, n
         )
     trainer = _fine_tune(job, start.model, job.encoded, checkpoint)
     if trainer.best and len(job.parts.validation) >= SCALE_RANKINGS:
-        rewards = np.asarray(trainer.best.rewards)
+        rewards = np.asarray(trainer.best["rewards"])
     else:
         drawn = np.random.default_rng(start.settings.seed).permutation(training)[:SCALE_RANKINGS]
         rewards = start.reward_model.score_encoded([pair for i in sorted(drawn) for pair in job.encoded[i]["pairs"]])

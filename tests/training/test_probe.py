@@ -7,7 +7,7 @@ from preference.data.rankings import Ranking
 from preference.data.splits import folds_by_prompt
 from preference.evaluation.metrics import count_pairs
 from preference.training.objectives import LOSSES
-from preference.training.probe import LEAST_FOR_CURVE, PENALTY, cross_validate, fit_probe, measure_curve
+from preference.training.probe import MIN_CURVE_PROMPTS, PENALTY, cross_validate, fit_probe, measure_curve
 
 WIDTH = 12
 
@@ -88,8 +88,8 @@ def test_the_curve_rises_with_what_is_learned_from():
 
 
 def test_a_curve_takes_ten_prompts():
-    assert measure_curve(*made_up(LEAST_FOR_CURVE - 1), "regression", seed=0) is None
-    assert len(measure_curve(*made_up(LEAST_FOR_CURVE), "regression", seed=0).sizes) > 1
+    assert measure_curve(*made_up(MIN_CURVE_PROMPTS - 1), "regression", seed=0) is None
+    assert len(measure_curve(*made_up(MIN_CURVE_PROMPTS), "regression", seed=0).sizes) > 1
 
 
 def test_without_a_bias_the_mean_state_gets_no_reward_and_hardly_anything_is_lost():
