@@ -369,6 +369,11 @@ def rewards_of(model: Path, rows: list) -> list[float]:
     return RewardModel.load(model).score([row[0] for row in rows], [row[1] for row in rows]).tolist()
 
 
+def score_one_by_one(model, prompts, answers) -> np.ndarray:
+    """Return the rewards of answers that a reward model encodes each alone."""
+    return np.concatenate([model.score([prompt], [answer]) for prompt, answer in zip(prompts, answers, strict=True)])
+
+
 def join_sample(folder: Path) -> None:
     """Write the sample's training and test data as both.csv, and remove test_data.csv, which the trainer would find."""
     test_rows = (folder / "test_data.csv").read_bytes().split(b"\n", 1)[1]

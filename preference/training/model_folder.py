@@ -71,15 +71,12 @@ def remove_run(folder: Path) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Return the newest complete checkpoint in `folder`: the Trainer writes the file of its state last."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_whole(path)]
+    complete = []
+    for path in folder.glob("checkpoint-*/trainer_state.json"):
+        with contextlib.suppress(ValueError):  # it was cut short
+            json.loads(path.read_text(encoding="utf-8"))
+            complete.append(path.parent)
     return max(complete, key=steps_done, default=None)
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-    except ValueError:
-        return False
 
 
 def steps_done(checkpoint: Path | None) -> int:

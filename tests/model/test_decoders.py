@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import run_script
+from conftest import run_script, score_one_by_one
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -112,7 +112,7 @@ def test_every_kind_reads_the_reward_at_the_last_token_saves_and_reloads(decoder
         hidden = model.base_model(input_ids=torch.tensor([ids])).last_hidden_state
         expected = output_layer(model)(hidden[0, -1]).item()
     assert rewards[0] == pytest.approx(expected, abs=1e-5)
-    np.testing.assert_allclose(ours.score(PROMPTS, ANSWERS, one_by_one=True), rewards, atol=1e-4)
+    np.testing.assert_allclose(score_one_by_one(ours, PROMPTS, ANSWERS), rewards, atol=1e-4)
 
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)

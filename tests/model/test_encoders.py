@@ -4,7 +4,7 @@ scored."""
 import numpy as np
 import pytest
 import torch
-from conftest import read_csv, run_script
+from conftest import read_csv, run_script, score_one_by_one
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from preference.model.layers import freeze_lower_layers, output_layer
@@ -71,7 +71,7 @@ def test_it_trains_saves_reloads_and_scores_alike_in_any_batch_and_library(train
         model.score([row["prompt"] for row in rows], [row["answer"] for row in rows]), written, atol=1e-4
     )
     together = model.score(PROMPTS, ANSWERS)
-    np.testing.assert_allclose(model.score(PROMPTS, ANSWERS, one_by_one=True), together, atol=1e-4)
+    np.testing.assert_allclose(score_one_by_one(model, PROMPTS, ANSWERS), together, atol=1e-4)
     classify = pipeline("text-classification", model=str(trained), device="cpu")
     answers = [answer.strip() for answer in ANSWERS]
     theirs = [

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from conftest import score_one_by_one
 from safetensors.torch import load_file, save_file
 from transformers import (
     DistilBertConfig,
@@ -34,7 +35,7 @@ def test_scores_keep_their_order_and_do_not_depend_on_the_batch(tiny_reward_mode
     scored = []
     together = model.score(PROMPTS, ANSWERS, on_progress=scored.append)
     assert together.shape == (4,) and together.dtype == np.float32 and sum(scored) == 4
-    np.testing.assert_allclose(model.score(PROMPTS, ANSWERS, one_by_one=True), together, atol=1e-5)
+    np.testing.assert_allclose(score_one_by_one(model, PROMPTS, ANSWERS), together, atol=1e-5)
     for i in range(4):
         np.testing.assert_allclose(model.score(PROMPTS[i : i + 1], ANSWERS[i : i + 1]), together[i], atol=1e-5)
     np.testing.assert_allclose(model.score(PROMPTS[::-1], ANSWERS[::-1])[::-1], together, atol=1e-5)
@@ -43,7 +44,7 @@ def test_scores_keep_their_order_and_do_not_depend_on_the_batch(tiny_reward_mode
 
 def test_bf16_stays_within_a_thousandth_of_itself_in_any_batch(tiny_reward_model):
     model = RewardModel.load(tiny_reward_model, precision="bf16")
-    np.testing.assert_allclose(model.score(PROMPTS, ANSWERS, one_by_one=True), model.score(PROMPTS, ANSWERS), atol=1e-3)
+    np.testing.assert_allclose(score_one_by_one(model, PROMPTS, ANSWERS), model.score(PROMPTS, ANSWERS), atol=1e-3)
 
 
 def test_other_loaders_give_the_raw_reward(tiny_reward_model):
@@ -293,5 +294,5 @@ def test_real_weights_give_the_same_rewards_in_any_batch():
     standardise_rewards(base, model.score(prompts, answers))
     together = model.score(prompts, answers)
     assert together.std() == pytest.approx(1, abs=0.02)
-    np.testing.assert_allclose(model.score(prompts, answers, one_by_one=True), together, atol=1e-5)
+    np.testing.assert_allclose(score_one_by_one(model, prompts, answers), together, atol=1e-5)
     np.testing.assert_allclose(model.score(prompts[:7], answers[:7]), together[:7], atol=1e-5)
