@@ -5,7 +5,6 @@ import errno
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from preference.wording import plain
@@ -85,22 +84,12 @@ def make_bar(title: str) -> "Progress":
     return Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
 
 
-@contextlib.contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int], object]]:
-    """Show a progress bar; give the function that moves it on."""
-    with make_bar(title) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.advance(task, done)
-
-
 def lose_output(error: OSError) -> None:
     """Send standard output to nowhere from now on: its reader is gone, or its disk is full."""
     _lost.append(error)
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no file
         descriptor = sys.stdout.fileno()
-    except (OSError, ValueError):  # no file
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def output_lost() -> OSError | None:

@@ -72,10 +72,8 @@ def _sync_folder(folder: Path) -> None:
     """Make a new name in `folder` durable, where folders can be opened (not on Windows)."""
     with contextlib.suppress(PermissionError):
         descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        os.fsync(descriptor)
+        os.close(descriptor)
 
 
 def back_up(path: str | Path) -> Path:

@@ -76,37 +76,35 @@ def file_path(text: str) -> Path:
     return Path(file_name(text))
 
 
-def _ranged(read: Callable[[str], Any], name: str, *ranges: tuple[Callable[[Any], bool], str]) -> Callable[[str], Any]:
-    """Return an argparse type that reads a number within all `ranges`; argparse says `name` of what is no number."""
+def _ranged(kind: type, ranges: dict[str, Callable[[Any], bool]]) -> Callable[[str], Any]:
+    """Return an argparse type that reads a number, and refuses one outside a range in its words."""
 
     def check(text: str) -> Any:
         """Read the number."""
-        number = read(text)
-        for holds, words in ranges:
+        number = kind(text)
+        for words, holds in ranges.items():
             if not holds(number):
                 raise argparse.ArgumentTypeError(f"must be {words}, not {text}")
         return number
 
-    check.__name__ = name
+    check.__name__ = "whole number" if kind is int else "number"  # argparse says it of what is none
     return check
 
 
 def at_least(least: int, most: int = MOST) -> Callable[[str], int]:
     """Return an argparse type: a whole number from `least` to `most`."""
-    ranges = (lambda number: number >= least, f"at least {least}"), (lambda number: number <= most, f"at most {most}")
-    return _ranged(int, "whole number", *ranges)
+    return _ranged(int, {f"at least {least}": lambda n: n >= least, f"at most {most}": lambda n: n <= most})
 
 
 def above(limit: float, most: float = MOST) -> Callable[[str], float]:
     """Return an argparse type: a number above `limit`, and at most `most`."""
-    ranges = (lambda number: number > limit, f"above {limit:g}"), (lambda number: number <= most, f"at most {most:g}")
-    return _ranged(float, "number", *ranges)
+    return _ranged(float, {f"above {limit:g}": lambda n: n > limit, f"at most {most:g}": lambda n: n <= most})
 
 
 def from_to(least: float, most: float, *, below: bool = False) -> Callable[[str], float]:
     """Return an argparse type: a number from `least` to `most`, or to below `most`."""
     words = f"from {least:g} to {'below ' if below else ''}{most:g}"
-    return _ranged(float, "number", (lambda number: least <= number <= most and not (below and number == most), words))
+    return _ranged(float, {words: lambda n: least <= n <= most and not (below and n == most)})
 
 
 random_seed = at_least(0, 2**32 - 1)  # what NumPy takes
@@ -179,9 +177,8 @@ def fail(message: str, status: int = FAILED) -> int:
 def _say_stopped(why: str) -> int:
     text, _, command = why.partition("\n")
     fail(f"\nstopped; {text}" if text else "\nstopped")
-    if command:
-        print(plain(command), file=sys.stderr)  # to be copied: it is not broken
     with contextlib.suppress(OSError):
+        if command:
+            print(plain(command), file=sys.stderr, flush=True)  # to be copied: it is not broken
         sys.stdout.flush()
-        sys.stderr.flush()
     return INTERRUPTED

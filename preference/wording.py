@@ -54,11 +54,7 @@ def as_command(words: Iterable[str]) -> str:
 
 
 def flag_with(name: str, value: object) -> list[str]:
-    """Return a flag and its value as words of a command; a value that looks like a flag is joined to its own.
-
-    >>> flag_with("--data", "my.csv"), flag_with("--data", "-my.csv")
-    (['--data', 'my.csv'], ['--data=-my.csv'])
-    """
+    """Return a flag and its value as words of a command; one that looks like a flag is joined, as in --data=-my.csv."""
     return [f"{name}={value}"] if str(value).startswith("-") else [name, str(value)]
 
 

@@ -19,8 +19,8 @@ from preference.evaluation.metrics import (
 from preference.statistics import lead_interval
 from preference.wording import counted
 
-LEAST_PROMPTS = 6  # below, even a lead on every prompt is chance too often: 2 ** -5 is more than 2.5 %
-LEAST_VARIATION = 0.1  # of rewards whose standard deviation on ranked answers is 1
+MIN_PROMPTS = 6  # below, even a lead on every prompt is chance too often: 2 ** -5 is more than 2.5 %
+MIN_VARIATION = 0.1  # of rewards whose standard deviation on ranked answers is 1
 GENERALISATION = "generalisation"  # the check that can be unable to tell
 UNSEEN = ("test", "validation", "cross-validation")
 
@@ -67,9 +67,9 @@ def evaluate(part: str, rankings: Sequence[Ranking], rewards: np.ndarray, *, see
     spread, checks = measure_spread(rankings, rewards), []
     if part in UNSEEN:
         variation, tau = spread["reward_std"], metrics.kendall_tau
-        evidence = f"rewards have standard deviation {variation:.2f} (at least {LEAST_VARIATION})"
+        evidence = f"rewards have standard deviation {variation:.2f} (at least {MIN_VARIATION})"
         checks = [
-            Check("score variation", variation >= LEAST_VARIATION, evidence),
+            Check("score variation", variation >= MIN_VARIATION, evidence),
             _quality_sensitivity(rankings, rewards),
             Check("ranking ability", tau > 0, f"Kendall tau {tau:.2f} (above 0)"),
             _generalisation(rankings, rewards, seed),
@@ -94,9 +94,9 @@ def _generalisation(rankings: Sequence[Ranking], rewards: np.ndarray, seed: int)
     rules = {"longest": count_pairs(rankings, lengths), "shortest": count_pairs(rankings, -lengths)}
     name, other = max(rules.items(), key=lambda item: item[1].accuracy())
     low, high = lead_interval(own.right, other.right, own.pairs, seed=seed)
-    few = len(own.pairs) < LEAST_PROMPTS
+    few = len(own.pairs) < MIN_PROMPTS
     lead = f"accuracy leads the {name}-answer rule by {own.accuracy() - other.accuracy():+.3f}"
-    prompts = counted(len(own.pairs), "unseen prompt") + f", too few to tell (at least {LEAST_PROMPTS})" * few
+    prompts = counted(len(own.pairs), "unseen prompt") + f", too few to tell (at least {MIN_PROMPTS})" * few
     evidence = f"{lead}, 95 % interval {low:+.3f} to {high:+.3f}, on {prompts}"
     return Check(GENERALISATION, None if few or low <= 0 <= high else low > 0, evidence)
 
@@ -138,11 +138,11 @@ class Change:
     validation_prompts: int  # of the prompts, those that chose the new model's weights
 
     def in_words(self) -> str:
-        """Say in one sentence whether the new model is better; below `LEAST_PROMPTS` prompts nothing can tell."""
+        """Say in one sentence whether the new model is better; below `MIN_PROMPTS` prompts nothing can tell."""
         low, high = self.difference_95
-        if self.prompts < LEAST_PROMPTS:
+        if self.prompts < MIN_PROMPTS:
             outcome = "Too few prompts to tell the new model from the previous one"
-            why = f"at least {LEAST_PROMPTS} are needed)"
+            why = f"at least {MIN_PROMPTS} are needed)"
         else:
             which = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
             outcome = f"The new model is {which} the previous one"

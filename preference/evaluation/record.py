@@ -11,7 +11,7 @@ from scipy.special import expit
 
 FILE = "metrics.json"
 WRITER = "reward_model_trainer.py"
-LEAST_PROMPTS = 10  # unseen; of fewer, a temperature says nothing
+MIN_PROMPTS = 10  # unseen; of fewer, a temperature says nothing
 TEMPERATURES = (0.01, 100.0)  # the range in which one is looked for
 
 
@@ -40,8 +40,8 @@ def why_no_odds(temperature: float, prompts: int) -> str:
     >>> why_no_odds(0.8, prompts=4)
     'need at least 10 prompts, have 4'
     """
-    if prompts < LEAST_PROMPTS:
-        return f"need at least {LEAST_PROMPTS} prompts, have {prompts}"
+    if prompts < MIN_PROMPTS:
+        return f"need at least {MIN_PROMPTS} prompts, have {prompts}"
     if 2 * TEMPERATURES[0] <= temperature <= TEMPERATURES[1] / 2:  # else it was not found: the range stopped it
         return ""
     return f"so {'few' if temperature < 1 else 'many'} pairs are ordered wrongly that no temperature fits"

@@ -27,9 +27,9 @@ from preference.training.probe import cross_validate, fit_probe, start_from
 from preference.training.settings import TrainingSettings
 from preference.wording import counted
 
-LEAST = 2  # rankings to learn from before others are judged
+MIN_OTHERS = 2  # rankings to learn from before others are judged
 RECENT = 20  # rankings
-DISPUTES, LEAST_FOR_DISPUTES = 3, 10  # prompts that are named; prompts with fewer of which none is
+DISPUTES, MIN_FOR_DISPUTES = 3, 10  # prompts that are named; prompts with fewer of which none is
 NO_BASE = "there is no base model on this computer yet; the first training downloads one"
 
 
@@ -65,7 +65,7 @@ class Learner:
         rankings = [ranking for ranking in rankings if len(set(ranking.ranks)) > 1]
         prompts = {ranking.key for ranking in rankings}
         others = [ranking for ranking in self.rankings.values() if ranking.key not in prompts]
-        if rankings and len(others) >= LEAST:
+        if rankings and len(others) >= MIN_OTHERS:
             rewards = fit_probe(self.states(others), others, self.settings.objective).rewards(self.states(rankings))
             self.tests |= {test[0].identity: test for test in by_ranking(rankings, rewards)}
         self.rankings |= {ranking.identity: ranking for ranking in rankings}
@@ -78,7 +78,7 @@ class Learner:
     def dispute(self) -> None:
         """Find the rankings that a cross-validation disputes most."""
         rankings, self.disputes = list(self.rankings.values()), {}
-        if len({ranking.key for ranking in rankings}) >= LEAST_FOR_DISPUTES:
+        if len({ranking.key for ranking in rankings}) >= MIN_FOR_DISPUTES:
             folds = folds_by_prompt(rankings, self.settings.seed)
             rewards = cross_validate(self.states(rankings), rankings, folds, self.settings.objective)
             strengths = disputes_of(rankings, rewards)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from preference.model.generator import Generator
 
 PROMPTS_AT_ONCE = 8  # sampled together; their candidates are saved together
-LEAST_FOR_POSITION = 10  # rankings to say whether position mattered
+MIN_FOR_POSITION = 10  # rankings to say whether position mattered
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def print_agreement(log: RankingLog) -> None:
 def print_position(standing: Sequence[Event]) -> None:
     """Say how often the answer shown first was ranked best, beside chance; rankings of equal answers say nothing."""
     rankings = [event.ranks for event in standing if not event.recheck and len(set(event.ranks)) > 1]
-    if len(rankings) < LEAST_FOR_POSITION:
+    if len(rankings) < MIN_FOR_POSITION:
         return
     import numpy as np
 

@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from preference.console import progress_bar, say
+from preference.console import make_bar, say
 from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.splits import prompt_digest
 from preference.data.tables import read_table
@@ -127,8 +128,8 @@ def read_answers(
         raise InputError(f"--base-model {base.asked}: {known}; use another base model")
     rows = encode_rankings(rankings, start.tokenizer, settings.max_length, say)
     pairs = [pair for row in rows for pair in row["pairs"]]
-    with progress_bar("reading answers", len(pairs)) as advance:
-        return start.states(pairs, advance), start.output
+    with make_bar("reading answers") as bar:
+        return start.states(pairs, partial(bar.advance, bar.add_task("", total=len(pairs)))), start.output
 
 
 def draw_curve(

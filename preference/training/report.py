@@ -21,7 +21,7 @@ from preference.data.table_writing import format_rows
 from preference.evaluation.evaluation import GENERALISATION, UNSEEN, Evaluation, compare
 from preference.evaluation.metrics import by_ranking, pair_margins, predicted_ranks
 from preference.evaluation.odds import calibrate
-from preference.evaluation.record import LEAST_PROMPTS, Calibration, Record, read_record, why_no_odds
+from preference.evaluation.record import MIN_PROMPTS, Calibration, Record, read_record, why_no_odds
 from preference.model.base_models import MINILM, REWARD_MODEL_DEFAULT, SMOLLM2, BaseModel
 from preference.model.layers import output_layer
 from preference.training.probe import Review
@@ -105,7 +105,7 @@ def find_calibration(report: Report) -> tuple[Calibration | None, str]:
         for _, ranking, rewards in _by_ranking(kept):
             margins[ranking.key] += pair_margins(ranking, rewards).tolist()
         prompts, fitted_on = len(margins), " and ".join(e.part for e in kept)
-        if prompts < LEAST_PROMPTS:
+        if prompts < MIN_PROMPTS:
             return None, why_no_odds(1.0, prompts)
         fitted = calibrate([np.concatenate([*margins.values()][number::_PARTS]) for number in range(_PARTS)])
     why = why_no_odds(fitted.temperature, prompts)
