@@ -120,33 +120,28 @@ def rankings_of(table: Table) -> Rankings:
         InputError: the table holds other data; rows are wrong, a line for each; or no ranking has two distinct ranks.
     """
     try:
-        columns = table.need(*COLUMNS)
+        rows, problems = rows_of(table)
     except TableError as error:
         raise _other_data(table, error) from None
-    problems: list[str] = []
     duplicates: list[int] = []
     unranked: list[int] = []
     found: dict[Key, dict[str, tuple[float, int]]] = {}  # answer -> (rank, number)
-    for i, (record, identity, number) in enumerate(zip(table.records, identities(table), table.numbers, strict=True)):
-        texts: list[Any] = ["" if record.get(column) is None else record[column] for column in columns[:2]]
-        rank = parse_rank(given := text_of(record.get(columns[2])))
-        if wrong := [f"{table.at(i)}: {problem}" for problem in _problems_of(texts, given, rank)]:
-            problems += wrong
-            continue
-        answers, answer = found.setdefault(identity, {}), texts[1].strip()
+    for i, (identity, answer, rank) in enumerate(rows):
+        answers, number = found.setdefault(identity, {}), table.numbers[i]
         if rank is None:
             unranked.append(number)
             continue
         other, first = answers.setdefault(answer, (rank, number))
-        if other != rank:
+        if other != rank and answer:
             words = zip(("in group", "by rater"), identity[1:])
             of = "".join(f" {word} {shorten(name)}" for word, name in words if name)
             ranks = f"rank {rank} here and rank {other} on {table.unit} {first}: {shorten(answer)}"
-            problems.append(f"{table.at(i)}: the same answer to one prompt{of} has {ranks}; keep one of the two rows")
+            problem = f"{table.at(i)}: the same answer to one prompt{of} has {ranks}; keep one of the two rows"
+            problems.setdefault(i, []).append(problem)
         elif first != number:
             duplicates.append(number)
     if problems:
-        raise TableError(problems)
+        raise TableError([problem for i in sorted(problems) for problem in problems[i]])
     kept, left_out = [], {}
     for key, answers in found.items():
         levels = [rank for rank, _ in answers.values()]
@@ -157,6 +152,22 @@ def rankings_of(table: Table) -> Rankings:
     if not kept:
         raise TableError([_nothing_ranked(table, list(found))])
     return Rankings(table.source, table.sha256, len(table.records), kept, left_out, duplicates, unranked, table)
+
+
+def rows_of(table: Table) -> tuple[list[tuple[Key, str, float | None]], dict[int, list[str]]]:
+    """Return the ranking, the answer and the rank, if any, of each record; and what is wrong with some, by their index.
+
+    Raises:
+        TableError: a column is missing.
+    """
+    columns, rows, problems = table.need(*COLUMNS), [], dict[int, list[str]]()
+    for i, (record, identity) in enumerate(zip(table.records, identities(table), strict=True)):
+        texts: list[Any] = ["" if record.get(column) is None else record[column] for column in columns[:2]]
+        rank = parse_rank(given := text_of(record.get(columns[2])))
+        if wrong := [f"{table.at(i)}: {problem}" for problem in _problems_of(texts, given, rank)]:
+            problems[i] = wrong
+        rows.append((identity, text_of(texts[1]), rank))
+    return rows, problems
 
 
 def _problems_of(texts: list[Any], given: str, rank: float | None) -> Iterator[str]:

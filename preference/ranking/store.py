@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
-from preference.data.rankings import Key, Ranking, identities, parse_rank, whole_ranks
+from preference.data.rankings import Key, Ranking, rows_of, whole_ranks
 from preference.data.table_writing import Form, find_unwritable, format_rows, save_table, write_table
-from preference.data.tables import COLUMNS, GZIP, Table, kind_of, read_table
+from preference.data.tables import COLUMNS, GZIP, Table, TableError, kind_of, read_table
 from preference.data.values import text_of
 from preference.durable_files import append_durably, locked, prepare_file, write_atomically
 from preference.errors import InputError
@@ -302,10 +302,11 @@ class RankingStore:
 
 
 def _contents(table: Table) -> list[tuple[Key, str, float | None]]:
-    """Return the ranking that each record is part of, its answer and its rank."""
-    _, answer, rank = table.need(*COLUMNS)
-    texts = [(text_of(record.get(answer)), text_of(record.get(rank))) for record in table.records]
-    return [(key, text, parse_rank(given)) for key, (text, given) in zip(identities(table), texts, strict=True)]
+    """Return the ranking that each record is part of, its answer and its rank; a wrong row is told, as in training."""
+    rows, problems = rows_of(table)
+    if problems:
+        raise TableError([problem for of_row in problems.values() for problem in of_row])
+    return rows
 
 
 def _own_rows(table: Table, ranked: Event) -> list[int]:

@@ -192,6 +192,13 @@ def test_a_wrong_csv_is_refused_before_anything_is_ranked(path):
     path.write_text("prompt;answer;score\n")
     with pytest.raises(InputError, match="no column 'rank' in the header 'prompt,answer,score'"):
         open_store(path)
+    path.write_text("prompt,answer,rank\np,a,1\np,b,first\nq,,2\n")
+    with pytest.raises(InputError) as caught:
+        open_store(path)
+    assert str(caught.value) == (
+        f"{path}:3: rank must be a number, not 'first'; write 1 for the best answer, 2 for the next\n"
+        f"{path}:4: empty answer: ''; write the text or delete the row"
+    )
 
 
 @pytest.mark.parametrize("name", SPREADSHEETS)
