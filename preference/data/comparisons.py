@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from os.path import commonprefix
@@ -74,7 +74,7 @@ def _read(index: int, record: Record, roles: Roles) -> Comparison:
     prompt, answers, ranks, left_out = "", list[str](), list[float | None](), ""
     try:
         context = _context(record, roles)
-        values, names = _values(record, roles)
+        values, names = (_pair if roles.how == "chosen" else _values)(record, roles)
         prompt, answers = _prompt_and_answers(context, values, record, roles)
         if len(answers) == 2 and answers[0].strip() == answers[1].strip() != "":
             raise NoComparison("identical answers")
@@ -144,10 +144,7 @@ def _texts_of_turns(value: Any) -> list[str]:
 
 
 def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
-    """Return the answers of a record, and what a vote calls them; of a pair, whether they are chosen or rejected."""
-    if roles.how == "chosen":
-        sides = [_side(record, columns, roles.as_json) for columns in (roles.answers, roles.rejected)]
-        return [*sides[0], *sides[1]], ["chosen"] * len(sides[0]) + ["rejected"] * len(sides[1])
+    """Return the answers of a record, and what a vote calls them."""
     if len(roles.answers) > 1 or roles.layout == "rows":
         return [_given(record, column) for column in roles.answers], list(roles.names)
     texts, listed = [], _list(record, roles.answers[0])
@@ -165,15 +162,17 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
 
 
-def _side(record: Record, columns: Sequence[str], as_json: bool) -> list[Any]:
-    """Return the answers of one side of a pair, which are several where a column lists them."""
-    found: list[Any] = []
-    for column in columns:
-        if len(columns) == 1 or not says_nothing(record.get(column)):  # negative_3 of a record that has two
-            value = opened(_given(record, column)) if as_json else _given(record, column)
-            is_list = isinstance(value, list) and value and not any(isinstance(one, dict) for one in value)
-            found += value if is_list else [value]
-    return found
+def _pair(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
+    """Return the better and the worse answers, several where a column lists them, and on which side each is."""
+    texts, sides = list[Any](), list[str]()
+    for side, columns in ("chosen", roles.answers), ("rejected", roles.rejected):
+        for column in columns:
+            if len(columns) == 1 or not says_nothing(record.get(column)):  # negative_3 of a record that has two
+                value = opened(_given(record, column)) if roles.as_json else _given(record, column)
+                is_list = isinstance(value, list) and value and not any(isinstance(one, dict) for one in value)
+                texts += value if is_list else [value]
+                sides += [side] * (len(texts) - len(sides))
+    return texts, sides
 
 
 def _prompt_and_answers(context: list[Turn], values: list[Any], record: Record, roles: Roles) -> tuple[str, list[str]]:
@@ -207,16 +206,15 @@ def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles:
 
 def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> tuple[list[Turn], list[list[Turn]]]:
     """Divide chats into the turns with which all begin, and the rest of each; some may be only the end of others."""
-    whole = [any(t.role == USER for t in chat) for chat in chats]
-    before = context or chats[whole.index(True)][:-1]
-    chats = [chat if is_whole else [*before, *chat] for chat, is_whole in zip(chats, whole, strict=True)]
+    asked_at = lambda chat: [i for i, turn in enumerate(chat) if turn.role == USER]
+    before = context or next(chat[:-1] for chat in chats if asked_at(chat))
+    chats = [chat if asked_at(chat) else [*before, *chat] for chat in chats]
     if turn.isdecimal():  # how many were judged
-        asked_at = [[i for i, t in enumerate(chat) if t.role == USER] for chat in chats]
-        chats = [chat[: (*at, None)[min(int(turn), len(at))]] for chat, at in zip(chats, asked_at, strict=True)]
+        chats = [chat[: (*at, None)[min(int(turn), len(at))]] for chat, at in zip(chats, map(asked_at, chats))]
     if start := common_turns(chats):
         system = [t for t in context[:1] if t.role == "system" and chats[0][0].role != "system"]
         return [*system, *chats[0][:start]], [chat[start:] for chat in chats]
-    last = [max((i for i, t in enumerate(chat) if t.role == USER), default=-1) for chat in chats]
+    last = [max(asked_at(chat), default=-1) for chat in chats]
     asked = {chat[i].text.strip() if i >= 0 else None for chat, i in zip(chats, last, strict=True)}
     ends = [chat[i + 1 :] for chat, i in zip(chats, last, strict=True)]
     if context and asked == {context[-1].text.strip()} and all(ends):
@@ -247,8 +245,7 @@ def common_words(one: str, other: str) -> int:
 def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
     if len(texts) != 2:
         raise NoComparison("no prompt")
-    start = common_words(*texts)
-    if start == 0 and all(text.strip() for text in texts):
+    if (start := common_words(*texts)) == 0 and all(text.strip() for text in texts):
         none = "no common beginning that could be the prompt"
         raise NoComparison("identical answers" if texts[0] == texts[1] else none)
     return texts[0][:start], [text[start:] for text in texts]
@@ -288,8 +285,7 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
 
 
 def _number(value: Any, name: str) -> float | None:
-    found = number(value)
-    if found is None and not says_nothing(value):
+    if (found := number(value)) is None and not says_nothing(value):
         raise Unreadable(f"{name!r} is not a number: {shorten(str(value))}; write a number")
     return found
 
@@ -352,9 +348,6 @@ def _winner(text: str, roles: Roles, names: list[str], models: list[str], answer
     raise Unreadable(f"{roles.said[0]} is {shorten(text)}; write one of {', '.join(names)}, tie")
 
 
-# Rankings
-
-
 @dataclass
 class Gathered:
     """The rankings of all records, those of one prompt together, and what each has in the column `subset`."""
@@ -395,27 +388,22 @@ def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -
     found: dict[Any, tuple[dict[str, int], str]] = {}
     for part in [said] if roles.layout == "rows" else [[one] for one in said]:
         ranked = [(a.strip(), rank) for one in part for a, rank in zip(one.answers, one.ranks, strict=True)]
-        try:
-            ranks, twice = distinct_ranks(ranked)
-        except NoComparison as reason:
-            left_out[str(reason)] += 1
-            continue
-        key = part[0].subset, frozenset(ranks.items())
-        left_out.update([TWO_PLACES] * twice + ["an exact duplicate"] * (key in found))
-        found.setdefault(key, (ranks, part[0].subset))
+        if ranks := distinct_ranks(ranked, left_out):
+            key = part[0].subset, frozenset(ranks.items())
+            left_out.update(["an exact duplicate"] * (key in found))
+            found.setdefault(key, (ranks, part[0].subset))
     pairs = [list(ranks) for ranks, _ in found.values()]
     are_pairs = len(pairs) > 1 and roles.how == "chosen" and roles.group and all(len(pair) == 2 for pair in pairs)
-    if are_pairs and (whole := ranking_of(pairs)):
-        return [(dict(zip(*whole)), said[0].subset)]
-    return list(found.values())
+    whole = ranking_of(pairs) if are_pairs else None
+    return [(whole, said[0].subset)] if whole else list(found.values())
 
 
-def distinct_ranks(ranked: Iterable[tuple[str, float | None]]) -> tuple[dict[str, int], bool]:
-    """Return ranks from 1 without gaps, without empty answers, those without a rank and those with two; and whether any
-    had two. Raises NoComparison where nothing is compared by what is left.
+def distinct_ranks(ranked: Sequence[tuple[str, float | None]], left_out: Counter[str]) -> dict[str, int]:
+    """Return ranks from 1 without gaps, without empty answers, those without a rank and those with two, which are
+    counted as left out; none where what is left compares nothing.
 
-    >>> distinct_ranks([("a", 2), ("b", 5), ("a", 2), ("c", 1), ("c", 3)])
-    ({'a': 1, 'b': 2}, True)
+    >>> distinct_ranks([("a", 2), ("b", 5), ("a", 2), ("c", 1), ("c", 3)], Counter())
+    {'a': 1, 'b': 2}
     """
     given: dict[str, set[float]] = {}
     for answer, rank in ranked:
@@ -423,7 +411,9 @@ def distinct_ranks(ranked: Iterable[tuple[str, float | None]]) -> tuple[dict[str
             given.setdefault(answer, set()).add(rank)
     kept = {answer: min(ranks) for answer, ranks in given.items() if answer and len(ranks) == 1}
     twice = any(len(ranks) > 1 for answer, ranks in given.items() if answer)
+    why = TWO_PLACES if twice else "only ties" if len(kept) > 1 else "only one answer"
     if len(set(kept.values())) < 2:
-        why = TWO_PLACES if twice else "only ties" if len(kept) > 1 else "only one answer"
-        raise NoComparison("no ranks" if not given else "an empty text" if "" in given else why)
-    return dict(zip(kept, dense_ranks([*kept.values()]))), twice
+        left_out["no ranks" if not given else "an empty text" if "" in given else why] += 1
+        return {}
+    left_out.update([TWO_PLACES] * twice)
+    return dict(zip(kept, dense_ranks([*kept.values()])))

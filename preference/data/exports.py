@@ -61,15 +61,13 @@ def _trees(numbered: Iterable[Numbered]) -> list[Numbered]:
     found: dict[str, Numbered] = {}
     for i, message in messages:
         parent = message.get("parent_id") or ""
-        if message.get("role") != "assistant" or message.get("rank") is None or parent not in by_id:
-            continue
-        if parent not in found:
+        if message.get("role") == "assistant" and message.get("rank") is not None and parent in by_id:
             path, at = list[Record](), by_id.get(parent)
-            while at and len(path) < len(by_id):  # no circle
+            while parent not in found and at and len(path) < len(by_id):  # no circle
                 path.insert(0, {"role": at["role"], "content": at["text"]})
                 at = by_id.get(at.get("parent_id") or "")
-            found[parent] = (i, {"prompt": path, "answers": []})
-        found[parent][1]["answers"].append({"text": message["text"], "rank": message["rank"]})
+            _, made = found.setdefault(parent, (i, {"prompt": path, "answers": []}))
+            made["answers"].append({"text": message["text"], "rank": message["rank"]})
     return list(found.values())
 
 

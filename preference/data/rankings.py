@@ -242,19 +242,17 @@ def dense_ranks(levels: Sequence[float]) -> list[int]:
     return [position[level] for level in levels]
 
 
-def ranking_of(pairs: Sequence[Sequence[str]]) -> tuple[list[str], list[int]] | None:
-    """Return the ranking whose untied pairs are exactly these (better, worse), or None where there is none.
+def ranking_of(pairs: Sequence[Sequence[str]]) -> dict[str, int] | None:
+    """Return the ranks by answer whose untied pairs are exactly these (better, worse), or None where there are none.
 
     >>> ranking_of([["a", "b"], ["a", "c"], ["d", "b"], ["d", "c"]])
-    (['a', 'b', 'c', 'd'], [1, 2, 2, 1])
+    {'a': 1, 'b': 2, 'c': 2, 'd': 1}
     """
-    answers = list(dict.fromkeys(answer for pair in pairs for answer in pair))
     lost = Counter(worse for _, worse in pairs)
-    levels = sorted({lost[answer] for answer in answers})
-    ranks = {answer: levels.index(lost[answer]) + 1 for answer in answers}
+    answers = list(dict.fromkeys(answer for pair in pairs for answer in pair))
+    ranks = dict(zip(answers, dense_ranks([lost[answer] for answer in answers])))
     untied = [(a, b) for a, b in permutations(answers, 2) if ranks[a] < ranks[b]]
-    is_whole = sorted(untied) == sorted((better, worse) for better, worse in pairs)
-    return (answers, [ranks[answer] for answer in answers]) if is_whole else None
+    return ranks if sorted(untied) == sorted((better, worse) for better, worse in pairs) else None
 
 
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:

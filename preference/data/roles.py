@@ -187,8 +187,7 @@ class _Columns:
         """Return the columns of a role, one for each side; or none."""
         if role in self.named:
             return tuple(self.named[role]) if len(self.named[role]) == len(sides) else ()
-        family = self.families[role]
-        return tuple(family[side] for side in sides) if {*sides} <= family.keys() else ()
+        return tuple(self.families[role][side] for side in sides) if {*sides} <= self.families[role].keys() else ()
 
     def values(self, column: str, most: int | None = None) -> list[Any]:
         return [value for record in self.records[:most] if (value := record.get(column)) is not None and value != ""]
@@ -215,7 +214,7 @@ def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping
 
 
 def _find_answers(table: _Columns, labelled: bool) -> Roles:
-    """Find the answers and what was said of them."""
+    """Find the answers and what was said of them: the first of all guesses, or answers of which nothing was said."""
     readings = [_pair] if {"chosen", "rejected"} & table.named.keys() else [_listed, _side_by_side, _pair, _single]
     unlabelled = None
     for found in (found for reading in readings for found in reading(table)):
@@ -236,9 +235,6 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
         remedy = f"name the column of scores with --score, one of: {', '.join(numbers)}"
         raise InputError(f"answers without ranks; {remedy if numbers else 'there is no column of numbers; add one'}")
     return unlabelled
-
-
-# The ways to read a table: each gives what the answers and what was said of them could be, the best guess first.
 
 
 def _listed(table: _Columns) -> Iterator[Roles]:
@@ -270,7 +266,7 @@ def _side_by_side(table: _Columns) -> Iterator[Roles]:
     """A column for each answer, and a vote, or ranks or scores in as many columns."""
     family = table.families["answers"]
     if named := table.named.get("answers", []):
-        words = [reversed(plain_name(column).split("_")) for column in named]
+        words = [plain_name(column).split("_")[::-1] for column in named]
         sides = [next((w for w in some if w in SIDES or w.isdecimal()), str(i)) for i, some in enumerate(words, 1)]
         family = dict(zip(sides, named, strict=True))
     if len(family) < 2:

@@ -1,5 +1,6 @@
 """The values of other people's records, however a table writes them: numbers, lists, messages, names."""
 
+import contextlib
 import json
 import math
 import re
@@ -35,8 +36,8 @@ def number(value: Any) -> float | None:
         return float(match[1].replace(",", ".")) if match else _WORDS.get(text)
     try:
         found = float(value) if hasattr(value, "__float__") else math.nan
-    except OverflowError:
-        found = math.copysign(math.inf, value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
     return None if math.isnan(found) else found
 
 
@@ -54,10 +55,9 @@ def opened(value: Any, *, is_list: bool = True) -> Any:
     """
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
-    try:
+    found = None
+    with contextlib.suppress(ValueError, RecursionError):
         found = json.loads(value)
-    except (ValueError, RecursionError):
-        found = None
     if is_chat(found) or (is_list and isinstance(found, list)):
         return found
     if (python := _PYTHONS.match(value)) and (is_list or not python[1]):
