@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from preference.data.comparisons import Comparison, read_comparisons
 from preference.data.rankings import dense_ranks
+from preference.data.records import Record
 from preference.data.roles import ROLES, Roles, plain_name
 from preference.data.tables import Table, TableError
-from preference.data.values import Record
 from preference.errors import InputError
 
 ADDED = {

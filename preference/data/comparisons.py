@@ -9,12 +9,11 @@ from os.path import commonprefix
 from typing import Any
 
 from preference.data.dialogues import ASSISTANT, USER, Turn, as_text, as_turns, is_chat, read_dialogue, read_messages
-from preference.data.exports import unfold
 from preference.data.rankings import Ranking, dense_ranks, ranking_of
+from preference.data.records import NoComparison, Record, Unreadable, number, opened, says_nothing, text_of, unfold
 from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
 from preference.data.table_writing import find_unwritable, first_line
 from preference.data.tables import Table, TableError, keys_of
-from preference.data.values import NoComparison, Record, Unreadable, flat, number, opened, says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import shorten
 
@@ -48,7 +47,7 @@ def read_comparisons(
     said of the answers, they are `labelled`; otherwise they may be answers to be scored.
     """
     try:
-        unfolded = [(i, flat(record)) for i, record in unfold(table.records)]
+        unfolded = unfold(table.records)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"looks like a tool's export, but is not in its format: {first_line(error)}"
         raise InputError(f"{table.source}: {what}") from None

@@ -15,10 +15,10 @@ from preference.console import filled, make_console, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.dialogues import ASSISTANT, USER, as_turns
 from preference.data.rankings import GROUP, Ranking, identities, rankings_of
+from preference.data.records import Record, text_of
 from preference.data.roles import Roles
 from preference.data.table_writing import STREAM, first_line, write_table
 from preference.data.tables import COLUMNS, KINDS, RATERS, Table, keys_of, kind_of, read_table
-from preference.data.values import Record, text_of
 from preference.durable_files import back_up
 from preference.errors import InputError
 from preference.wording import plain, shorten

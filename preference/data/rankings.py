@@ -14,10 +14,10 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from preference.data.records import says_nothing, text_of
 from preference.data.splits import prompt_key
 from preference.data.table_writing import find_unwritable, write_table
 from preference.data.tables import COLUMNS, RATERS, Table, TableError, read_table
-from preference.data.values import says_nothing, text_of
 from preference.errors import InputError
 from preference.wording import as_command, counted, name_some, shorten
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from preference.data.dialogues import is_chat, read_dialogue
-from preference.data.values import Record, number, opened
+from preference.data.records import Record, number, opened
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 

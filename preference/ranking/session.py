@@ -12,8 +12,8 @@ from pathlib import Path
 
 from preference.data.candidates import Candidates, distinct
 from preference.data.rankings import Key, identities, parse_rank, rankings_of
+from preference.data.records import number, text_of
 from preference.data.tables import COLUMNS, TableError, read_table
-from preference.data.values import number, text_of
 from preference.errors import InputError
 from preference.ranking.growing import GrowingModel
 from preference.ranking.store import Event, RankingStore
