@@ -88,9 +88,6 @@ def _read(index: int, record: Record, roles: Roles) -> Comparison:
     return Comparison(index, prompt, answers, ranks, rater, group, subset, left_out)
 
 
-# The prompt
-
-
 def _given(record: Record, name: str) -> Any:
     if name not in record:
         raise Unreadable(f"no {name!r}; give every record one")
@@ -112,11 +109,9 @@ def _text(value: Any, what: str = "not a text", remedy: str = "write a text") ->
 
 def _context(record: Record, roles: Roles) -> list[Turn]:
     """Return the turns before the answers: system, history, prompt."""
-    turns: list[Turn] = []
     history = opened(record.get(roles.history)) or []
-    if is_chat(history):
-        turns, history = read_messages(history), []
-    for exchange in history if isinstance(history, list) else [history]:
+    turns, exchanges = (read_messages(history), []) if is_chat(history) else ([], history)
+    for exchange in exchanges if isinstance(exchanges, list) else [exchanges]:
         if not isinstance(exchange, list) or len(exchange) != 2:
             raise Unreadable(f'{roles.history} has {shorten(str(exchange))}; write [["question", "answer"], ...]')
         turns += [Turn(role, _text(said)) for role, said in zip((USER, ASSISTANT), exchange)]
@@ -139,9 +134,6 @@ def _texts_of_turns(value: Any) -> list[str]:
     return [text or "" for text in value] if are_texts else []
 
 
-# The answers
-
-
 def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
     """Return the answers of a record, and what a vote calls them."""
     if len(roles.answers) > 1 or roles.layout == "rows":
@@ -151,11 +143,11 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
         raise NoComparison("no answers")
     for one in listed:
         if isinstance(one, dict) and not is_chat(one):
-            known = (key for wanted in (*ROLES["answer"], "content") for key in one if plain_name(key) == wanted)
-            if (key := next(known, None)) is None:
+            found = [one[key] for name in (*ROLES["answer"], "content") for key in one if plain_name(key) == name]
+            if not found:
                 write = 'write [{"answer": "...", "rank": 1}, ...]'
                 raise Unreadable(f"{roles.answers[0]} has {shorten(str(one))}; {write}")
-            one = one[key]
+            one = found[0]
         texts.append(one)
     ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
@@ -250,9 +242,6 @@ def _common_beginning(texts: Sequence[str]) -> tuple[str, list[str]]:
     return texts[0][:start], [text[start:] for text in texts]
 
 
-# What was said of them
-
-
 def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -> list[float | None]:
     """Return a rank for each answer, of any numbers: lower is better."""
     if roles.how == "chosen":
@@ -290,10 +279,8 @@ def _number(value: Any, name: str) -> float | None:
 
 
 def _by_position(ranks: list[float | None], answers: list[str], record: Record) -> list[float | None]:
-    """Return the rank of each answer; OpenHermesPreferences writes their positions from best to worst, from 0, instead.
-
-    Where the two differ, `chosen` and `rejected` of the same record tell.
-    """
+    """Return the rank of each answer; OpenHermesPreferences writes their positions from best to worst, from 0, instead:
+    where the two differ, `chosen` and `rejected` of the same record tell."""
     ends = [opened(record.get(side), is_list=False) for side in ("chosen", "rejected")]
     if not all(ends) or {*ranks} != {*range(len(answers))}:
         return ranks
@@ -316,9 +303,8 @@ def _ranks_of_vote(record: Record, roles: Roles, names: list[str], answers: list
         if not low <= given <= high:
             raise Unreadable(f"{said} is {shorten(str(value))}; it must be from {low:g} to {high:g}")
         return [*(abs(given - end) for end in roles.ends)]
-    models = [text_of(record.get(column)) for column in roles.models]
-    votes = map(text_of, won if isinstance(won, list) else [value])
-    winners = {_winner(vote, roles, names, models, answers) for vote in votes}
+    models, votes = [text_of(record.get(column)) for column in roles.models], won if isinstance(won, list) else [value]
+    winners = {_winner(text_of(vote), roles, names, models, answers) for vote in votes}
     return [1.0 if i in winners or -1 in winners else 2.0 for i in range(len(answers))]
 
 

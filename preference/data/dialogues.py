@@ -56,22 +56,19 @@ class Turn(NamedTuple):
 def as_text(turns: list[Turn], alone: str = USER) -> str:
     """Return a chat as one text, by the rule above; a message of the role `alone` needs no label if it stands alone.
 
-    >>> as_text([Turn("user", "Name a prime.")])
-    'Name a prime.'
     >>> as_text([Turn("user", "Name a prime."), Turn("assistant", "7"), Turn("user", "Another?")])
     'User: Name a prime.\\n\\nAssistant: 7\\n\\nUser: Another?'
     """
     if len(turns) != 1 or turns[0].role != alone:
         return _labelled(turns)
-    return "\\" * _reads_like_a_chat(turns[0].text.lstrip("\\"), alone) + turns[0].text
+    return "\\" * bool(_turns_of(turns[0].text.lstrip("\\"), alone)) + turns[0].text
 
 
 def as_turns(text: str, alone: str = USER) -> list[Turn]:
     """Return the chat that `as_text` made a text of; any other text is one message. `as_text` undoes it, always."""
     bare = text.lstrip("\\")
-    if not _reads_like_a_chat(bare, alone):
-        return [Turn(alone, text)]
-    return _split(text) if bare == text else [Turn(alone, text[1:])]
+    turns = _turns_of(bare, alone)
+    return turns if turns and bare == text else [Turn(alone, text[1:] if turns else text)]
 
 
 def read_messages(value: Any) -> list[Turn]:
@@ -131,16 +128,11 @@ def _labelled(turns: list[Turn]) -> str:
     return "\n\n".join(f"{turn.role.capitalize()}: " + _LIKE_A_TURN.sub(r"\\", turn.text) for turn in turns)
 
 
-def _split(text: str) -> list[Turn]:
-    """Undo `_labelled`."""
-    _, *pieces = _TURN.split(text)
-    return [Turn(label[:-2].lower(), _ESCAPED.sub("", said)) for label, said in zip(pieces[::2], pieces[1::2])]
-
-
-def _reads_like_a_chat(text: str, alone: str) -> bool:
-    """Whether `as_text` writes this text for a chat that is more than one message of the role `alone`."""
-    turns = _split(text) if _TURN.match(text) else []
-    if any(turn.role == "system" and not turn.text.strip() for turn in turns):  # `read_messages` drops it
-        return False
+def _turns_of(text: str, alone: str) -> list[Turn]:
+    """Return the chat that is written as this text, if that is more than one message of the role `alone`; else none."""
+    _, *pieces = _TURN.split(text) if _TURN.match(text) else [""]
+    turns = [Turn(label[:-2].lower(), _ESCAPED.sub("", said)) for label, said in zip(pieces[::2], pieces[1::2])]
     is_more = len(turns) > 1 or [turn.role for turn in turns] == ["system"]
-    return is_more and turns[0].role in _BEGINS[alone] and _labelled(turns) == text
+    if any(turn.role == "system" and not turn.text.strip() for turn in turns):  # `read_messages` drops it
+        return []
+    return turns if is_more and turns[0].role in _BEGINS[alone] and _labelled(turns) == text else []

@@ -176,9 +176,8 @@ def _label_studio(record: Record) -> Iterator[Record]:
 
 def _are_argillas(column: tuple[str, Any]) -> bool:
     name, value = column
-    return name.endswith(".responses") or (
-        _are_objects(value) and all("value" in one and ({"user_id", "status"} & one.keys()) for one in value)
-    )
+    is_tools = lambda one: "value" in one and {"user_id", "status"} & one.keys()
+    return name.endswith(".responses") or (_are_objects(value) and all(map(is_tools, value)))
 
 
 def _argilla(record: Record) -> Iterator[Record]:

@@ -206,11 +206,10 @@ class _Columns:
 def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str], labelled: bool) -> Roles:
     """Return the roles of the columns of a table, from all its records, flat; see `comparisons.read_comparisons`."""
     table = _Columns(columns, records, named)
-    found = _find_answers(table, labelled)
-    prompt, history = _find_prompt(table, found)
+    found = _with_prompt(table, _find_answers(table, labelled))
     about = {role: table.one(role) for role in ("system", "rater", "group", "subset")}
     turn = table.one("turn") if found.layout == "lists" else ""
-    return replace(found, prompt=prompt, history=history, turn=turn, first=table.first, **about)  # type: ignore[arg-type]
+    return replace(found, turn=turn, first=table.first, **about)  # type: ignore[arg-type]
 
 
 def _find_answers(table: _Columns, labelled: bool) -> Roles:
@@ -328,8 +327,8 @@ def _single(table: _Columns) -> Iterator[Roles]:
         yield found
 
 
-def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
-    """Return the columns of the prompt, and the one of the turns before it."""
+def _with_prompt(table: _Columns, found: Roles) -> Roles:
+    """Find the columns of the prompt, and the one of the turns before it."""
     used = (*found.answers, *found.rejected, *found.said)
     history, prompts = table.one("history", *used), table.named.get("prompt", [])
     if not prompts:
@@ -347,7 +346,7 @@ def _find_prompt(table: _Columns, found: Roles) -> tuple[tuple[str, ...], str]:
         if not whole_chats and (texts or found.how != "chosen"):
             one_of = f", one of: {name_some(texts or others, 9)}" if others else ""
             raise InputError(f"found no column for the prompt; name it with --prompt{one_of}")
-    return tuple(prompts), "" if history in prompts else history
+    return replace(found, prompt=tuple(prompts), history="" if history in prompts else history)
 
 
 def _without_repeated(table: _Columns, prompts: list[str]) -> list[str]:
