@@ -29,7 +29,7 @@ from preference.wording import counted
 
 MIN_OTHERS = 2  # rankings to learn from before others are judged
 RECENT = 20  # rankings
-DISPUTES, MIN_FOR_DISPUTES = 3, 10  # prompts that are named; prompts with fewer of which none is
+DISPUTES, MIN_FOR_DISPUTES = 3, 10  # prompts that are named; ranked prompts, with fewer of which none is
 NO_BASE = "there is no base model on this computer yet; the first training downloads one"
 
 

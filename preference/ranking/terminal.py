@@ -27,7 +27,7 @@ PASTED = "That came faster than anyone types, so it was ignored. Only w accepts 
 
 
 class EndOfInput(Exception):
-    """Ctrl-D, or the end of a pipe."""
+    """Ctrl-D, q, or the end of a pipe."""
 
 
 def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
@@ -38,10 +38,9 @@ def show_prompt(shown: Shown, counts: SessionCounts, notice: str = "") -> None:
     """
     terminal, notice = make_console(least=NARROWEST), plain(notice)
     screen, prompt = terminal.is_terminal and not terminal.is_dumb_terminal, _wrap(terminal, shown.prompt)
-    answers = [_wrap(terminal, answer, BOX) for answer in shown.answers]
-    lengths, prompt_lines = [len(lines) for lines in answers], len(prompt)
+    lengths, prompt_lines = [len(_wrap(terminal, answer, BOX)) for answer in shown.answers], len(prompt)
     # Two lines are for the counts and the input, two of each box for its frame.
-    free = terminal.height - 2 - 2 * len(answers) - len(_wrap(terminal, notice)) * bool(notice)
+    free = terminal.height - 2 - 2 * len(lengths) - len(_wrap(terminal, notice)) * bool(notice)
     if folded := screen and prompt_lines + sum(lengths) > free:
         prompt_lines = min(prompt_lines, PROMPT_LINES)
         lengths = share_lines(lengths, free - prompt_lines - min(len(prompt), REMINDER_LINES))
