@@ -22,11 +22,11 @@ PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """What is read and written. `dataset_name` is the name of the data on the Hub, if it is there."""
+    """What is read and written."""
 
     data: str
     test_data: str | None  # None: see read_data
-    dataset_name: str | None
+    dataset_name: str | None  # of the data on the Hub, if it is there
     output_dir: Path
     plot: Path | None  # None: no picture is drawn
     log_dir: Path
@@ -34,20 +34,14 @@ class TrainingFiles:
 
 @dataclass(frozen=True)
 class Material:
-    """What there is to learn from, and to be judged by.
-
-    Attributes:
-        usable: the rankings whose prompts are not the test's.
-        parts: positions in `usable`.
-        known: keys of the prompts that the base model was trained on.
-    """
+    """What there is to learn from, and to be judged by."""
 
     data: Rankings
     tests: Rankings | None
-    usable: list[Ranking]
-    parts: Parts
+    usable: list[Ranking]  # those whose prompts are not the test's
+    parts: Parts  # positions in `usable`
     base: BaseModel
-    known: set[str]
+    known: set[str]  # keys of the prompts that the base model was trained on
 
     def is_unseen(self, ranking: Ranking) -> bool:
         """Return whether the base model was not trained on a ranking's prompt."""
@@ -82,9 +76,8 @@ def read_material(files: TrainingFiles, base_model: str, settings: TrainingSetti
 def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | None]:
     """Read the training and the test CSV; say what is left out, as are prompts of the test in training.
 
-    Args:
-        test_data: None is `TEST_DATA`, where that exists and all prompts of `data` are the sample's: it holds the
-            sample's test prompts, as a rule, and says nothing of anybody's own rankings.
+    Without `test_data`, `TEST_DATA` is taken if it exists and all prompts of `data` are the sample's: as a rule it
+    holds the sample's test prompts, and says nothing of anybody's own rankings.
     """
     rankings = read_rankings(data)
     prompts = {ranking.key for ranking in rankings.rankings}
@@ -92,19 +85,15 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
         if prompts <= set(map(prompt_key, TRAINING_SAMPLE)):
             test_data = str(TEST_DATA)
         else:
-            say(
-                f"{TEST_DATA} is not used: {data} is not the sample; to judge the model by it,"
-                f" give --test-data {TEST_DATA}"
-            )
+            remedy = f"to judge the model by it, give --test-data {TEST_DATA}"
+            say(f"{TEST_DATA} is not used: {data} is not the sample; {remedy}")
     tests = read_rankings(test_data) if test_data else None
     for warning in rankings.warnings() + (tests.warnings() if tests else []):
         say(f"warning: {warning}")
     shared = prompts & {ranking.key for ranking in tests.rankings} if tests else set()
     if shared:
-        say(
-            f"warning: {data} shares {counted(len(shared), 'prompt')} with {test_data}: left out of training, so that"
-            " the test prompts are unseen"
-        )
+        said = f"{data} shares {counted(len(shared), 'prompt')} with {test_data}"
+        say(f"warning: {said}: left out of training, so that the test prompts are unseen")
     if shared == prompts:
         raise InputError(f"{data}: every prompt is also in {test_data}; nothing is left to train on")
     return rankings, tests
@@ -117,9 +106,8 @@ def check_outputs(files: TrainingFiles) -> None:
         raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
     whole = output_dir.resolve()
     if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
-        raise InputError(
-            f"--output-dir {output_dir}: this folder cannot be replaced by a model; choose a new folder inside it"
-        )
+        remedy = "choose a new folder inside it"
+        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; {remedy}")
     for flag, path in (("--plot", plot), ("--log-dir", files.log_dir)):
         if path and whole in (path.resolve(), *path.resolve().parents):
             raise InputError(f"{flag} {path}: lies in --output-dir, which each training replaces; choose another place")
@@ -130,8 +118,8 @@ def check_outputs(files: TrainingFiles) -> None:
         raise InputError(f"--log-dir {files.log_dir}: not a folder; choose another one")
     if files.dataset_name and not re.fullmatch(r"[\w.-]+/[\w.-]+", files.dataset_name, re.ASCII):
         raise InputError(f"--dataset-name {files.dataset_name}: not a name on the Hugging Face Hub; write USER/NAME")
-    try:
-        if plot:
+    if plot:
+        try:
             plot.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--plot {plot}: its folder cannot be created ({error.strerror})") from error
+        except OSError as error:
+            raise InputError(f"--plot {plot}: its folder cannot be created ({error.strerror})") from error

@@ -24,7 +24,7 @@ from preference.model.base_models import BaseModel, find_base_model
 from preference.model.encoding import encode_rankings
 from preference.ranking.store import RankingLog
 from preference.scripts import command_line
-from preference.training.probe import MIN_CURVE_PROMPTS, Review, measure_curve, review_states, start_from
+from preference.training.probe import MIN_CURVE_PROMPTS, Review, Start, measure_curve, review_states, start_from
 from preference.training.settings import TrainingSettings, training_words
 from preference.wording import counted, flag_with
 
@@ -46,9 +46,7 @@ def review_rankings(
 ) -> None:
     """Read, cross-validate, write review.csv, and say what the rankings can be trusted with.
 
-    Args:
-        top: how many of the most disputed rankings to print.
-        learning_curve: also learn from fewer rankings, to tell whether more would help.
+    `top` of the most disputed rankings are printed; `learning_curve` learns from fewer too, to tell if more would help.
     """
     read = read_data(files, draws=learning_curve)
     rankings, log = read.rankings, files.log or Path(files.data).with_name("ranking_log.jsonl")
@@ -57,8 +55,8 @@ def review_rankings(
     base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
     check_unseen(rankings, base)
-    states, output = read_answers(rankings, base, settings)
-    review = review_states(states, rankings, settings.objective, seed=settings.seed, start=output)
+    start, states = read_answers(rankings, base, settings)
+    review = review_states(states, rankings, settings.objective, seed=settings.seed, start=start.output)
     assert review is not None
     rewards = review.evaluation.rewards
     disputes = disputes_of(rankings, rewards)
@@ -71,7 +69,7 @@ def review_rankings(
     )
     say(review.calibration.in_words(review.evaluation.metrics.prompts) + "\n")
     if learning_curve:
-        draw_curve(files, states, review, settings, output, again)
+        draw_curve(files, start, states, review, again)
     print_reversed(rankings, find_reversed(rankings, rewards))
     top = min(top, int((disputes > MIN_DISPUTE * rewards.std()).sum()))
     if top:
@@ -81,11 +79,7 @@ def review_rankings(
 
 
 def read_data(files: ReviewFiles, *, draws: bool) -> Rankings:
-    """Read the rankings, and say what is left out; before any work, refuse what cannot be reviewed or written.
-
-    Raises:
-        InputError: too few rankings; a place to write to that holds something else; a picture that cannot be drawn.
-    """
+    """Read the rankings, and say what is left out; before any work, refuse what cannot be reviewed or written."""
     read = read_rankings(files.data)
     for warning in read.warnings():
         say(f"warning: {warning}")
@@ -105,8 +99,7 @@ def read_data(files: ReviewFiles, *, draws: bool) -> Rankings:
 def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
     """Raise InputError if `base` is a reward model that was trained on a prompt of `rankings`, as no review may be."""
     seen, prompts = set(read_record(base.path).seen_prompts or ()), {ranking.key for ranking in rankings}
-    known = sum(prompt_digest(prompt) in seen for prompt in prompts)
-    if known:
+    if known := sum(prompt_digest(prompt) in seen for prompt in prompts):
         raise InputError(
             f"--base-model {base.asked}: was trained on {known} of the {counted(len(prompts), 'prompt')} of these"
             " rankings, so no probe of it can be asked about prompts that it never saw; review with the base model that"
@@ -114,14 +107,8 @@ def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
         )
 
 
-def read_answers(
-    rankings: list[Ranking], base: BaseModel, settings: TrainingSettings
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the states of all answers, shape (answers, width), and the output layer of a base that is a reward model.
-
-    Raises:
-        InputError: the base model is of an architecture of which no probe is known.
-    """
+def read_answers(rankings: list[Ranking], base: BaseModel, settings: TrainingSettings) -> tuple[Start, np.ndarray]:
+    """Return the base model as probes take it, and its states of all answers: shape (answers, width)."""
     start = start_from(base, settings, rankings)
     if not start.pooled:
         known = "a review reads the middle layers of BERT and its relatives or of decoders"
@@ -129,16 +116,13 @@ def read_answers(
     rows = encode_rankings(rankings, start.tokenizer, settings.max_length, say)
     pairs = [pair for row in rows for pair in row["pairs"]]
     with make_bar("reading answers") as bar:
-        return start.states(pairs, partial(bar.advance, bar.add_task("", total=len(pairs)))), start.output
+        return start, start.states(pairs, partial(bar.advance, bar.add_task("", total=len(pairs))))
 
 
-def draw_curve(
-    files: ReviewFiles, states: np.ndarray, review: Review, settings: TrainingSettings, output: np.ndarray | None,
-    again: Agreement | None,
-) -> None:  # fmt: skip
+def draw_curve(files: ReviewFiles, start: Start, states: np.ndarray, review: Review, again: Agreement | None) -> None:
     """Measure the learning curve, draw it, and say what it means."""
-    evaluation, prompts = review.evaluation, review.evaluation.metrics.prompts
-    measured = measure_curve(states, evaluation.rankings, settings.objective, seed=settings.seed, start=output)
+    evaluation, prompts, settings = review.evaluation, review.evaluation.metrics.prompts, start.settings
+    measured = measure_curve(states, evaluation.rankings, settings.objective, seed=settings.seed, start=start.output)
     if measured is None:
         say(f"warning: no learning curve: need at least {MIN_CURVE_PROMPTS} prompts, have {prompts}\n")
         return

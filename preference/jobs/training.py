@@ -17,7 +17,7 @@ from preference.evaluation.tables import print_report
 from preference.jobs.material import Material, TrainingFiles, say
 from preference.machine import PROCESS
 from preference.training.model_folder import last_checkpoint, previous_folder, remove_run, save_model, unfinished_folder
-from preference.training.probe import Review, review_states, split_states
+from preference.training.probe import Review, review_states
 from preference.training.ranking_trainer import ShowProgress
 from preference.training.report import (
     REWARDS,
@@ -75,15 +75,12 @@ def log_to(folder: Path) -> TensorBoardCallback:
 
 def make_report(material: Material, trained: Trained) -> Report:
     """Evaluate the model on all that it has not seen, or else on some of what it has."""
-    usable, seed, review = material.usable, trained.settings.seed, None
-    held_out = material.parts.validation
-    learned = [usable[i] for i in material.parts.training]
+    seed, review = trained.settings.seed, None
+    learned, held_out = ([material.usable[i] for i in part] for part in material.parts)
     if trained.states is not None:  # the head alone was trained, in the end on all
-        learned, held_out, review = usable, [], review_of(trained, material, trained.states)
-    unseen = {
-        "test": [r for r in material.tests.rankings if material.is_unseen(r)] if material.tests else [],
-        "validation": [usable[i] for i in held_out],
-    }
+        learned, held_out, review = material.usable, [], review_of(trained, material, trained.states)
+    tests = material.tests.rankings if material.tests else []
+    unseen = {"test": [ranking for ranking in tests if material.is_unseen(ranking)], "validation": held_out}
 
     def evaluated(part: str, rankings: list[Ranking]) -> Evaluation:
         return evaluate(part, rankings, trained.reward_model.score_rankings(rankings), seed=seed)
@@ -98,11 +95,9 @@ def make_report(material: Material, trained: Trained) -> Report:
 
 def review_of(trained: Trained, material: Material, states: np.ndarray) -> Review | None:
     """Cross-validate the rankings that the head was fitted to, without prompts that the base model had seen."""
-    of_rankings = zip(material.usable, split_states(states, material.usable), strict=True)
-    kept = [(ranking, own) for ranking, own in of_rankings if material.is_unseen(ranking)]
-    rankings, chosen = [ranking for ranking, _ in kept], np.concatenate([states[:0], *(own for _, own in kept)])
-    settings = trained.settings
-    return review_states(chosen, rankings, settings.objective, seed=settings.seed, start=trained.start_output)
+    rankings, settings = [ranking for ranking in material.usable if material.is_unseen(ranking)], trained.settings
+    kept = np.concatenate([[material.is_unseen(ranking)] * len(ranking.answers) for ranking in material.usable])
+    return review_states(states[kept], rankings, settings.objective, seed=settings.seed, start=trained.start_output)
 
 
 def draw_picture(report: Report, kind: str) -> bytes:

@@ -25,9 +25,6 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], ans
     Returns:
         A list with one dict of model inputs per pair, without the attention mask, and a list that says of each pair
         whether it was cut at `max_length` tokens.
-
-    Raises:
-        InputError: the chat template alone is longer than `max_length`.
     """
     if tokenizer.chat_template:
         ids = _token_ids(tokenizer, write_chats(tokenizer, prompts, answers))

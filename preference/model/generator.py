@@ -53,11 +53,8 @@ class Generator:
     ) -> list[list[str]]:  # fmt: skip
         """Return up to `settings.num_candidates` distinct, non-empty candidates for each prompt.
 
-        Empty and repeated ones are sampled again a few times; a prompt may still end up with fewer.
-
-        Args:
-            attempt: another number gives other candidates.
-            on_token: called after each step of the model.
+        Empty and repeated ones are sampled again a few times; a prompt may still end up with fewer. Another `attempt`
+        gives other candidates; `on_token` is called after each step of the model.
         """
         found: list[list[str]] = [[] for _ in prompts]
         for round_number in range(ROUNDS):

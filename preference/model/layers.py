@@ -87,33 +87,30 @@ def pool_at(model: PreTrainedModel, layers: int) -> None:
     if kind in FAMILIES:
         for name, module in pooling.named_modules():
             if isinstance(module, nn.LayerNorm):
-                module.weight.fill_(1.0)
-                module.bias.zero_()
+                module.reset_parameters()
             elif isinstance(module, nn.Linear):
-                module.weight.copy_(torch.eye(len(module.weight)) if name in IDENTITY else module.weight * 0)
-                module.bias.zero_()
+                _let_multiply(module, float(name in IDENTITY))
         stack.append(pooling)
-        if kind == "distilbert":
-            dense = model.pre_classifier
-        else:
-            dense = model.bert.pooler.dense if kind == "bert" else model.classifier.dense
-        dense.weight.copy_(torch.eye(dense.in_features))
         if kind in ("distilbert", "electra"):  # no number of a normalised state is below -sqrt(width); GELU(6) = 6
-            dense.bias.fill_(model.config.hidden_size**0.5 + 6)
+            dense = model.pre_classifier if kind == "distilbert" else model.classifier.dense
+            _let_multiply(dense, 1.0, model.config.hidden_size**0.5 + 6)
         else:
-            dense.weight.mul_(NEAR_ZERO)
-            dense.bias.zero_()
+            _let_multiply(model.bert.pooler.dense if kind == "bert" else model.classifier.dense, NEAR_ZERO)
     elif kind == "modernbert":
         model.config.classifier_pooling, model.config.classifier_activation = "mean", "linear"
         model.head.act = nn.Identity()
-        model.head.dense.weight.copy_(torch.eye(model.head.dense.in_features))
-        if model.head.dense.bias is not None:
-            model.head.dense.bias.zero_()
+        _let_multiply(model.head.dense, 1.0)
         model.head.norm.reset_parameters()
     config = model.config.get_text_config()
     config.num_hidden_layers = len(stack)
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[: len(stack)]
+
+
+def _let_multiply(layer: nn.Linear, factor: float, bias: float = 0.0) -> None:
+    layer.weight.copy_(factor * torch.eye(*layer.weight.shape))
+    if layer.bias is not None:
+        layer.bias.fill_(bias)
 
 
 def spare_pooling(model: PreTrainedModel) -> None:

@@ -100,8 +100,7 @@ def read_model(
 def check_loaded(folder: str | Path, model, tokenizer, missing: Iterable[str], remedy: str) -> None:
     """Raise InputError unless a model and a tokenizer, both from `folder`, are whole and fit together.
 
-    Args:
-        missing: the weights that the folder lacks, or has in another shape, and that it should have.
+    `missing` are the weights that the folder should have, and lacks or has in another shape.
     """
     problem, missing = "", sorted(missing)
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
@@ -129,11 +128,7 @@ def longest_input(model) -> int | None:
 
 
 def converted_gguf(path: Path, remedy: str) -> Path:
-    """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder.
-
-    Raises:
-        InputError: the file cannot be read; the message ends with `remedy`.
-    """
+    """Return a folder with the GGUF file's weights in fp32, converted once and kept in the cache folder."""
     with open(path, "rb") as file:
         folder = cache_folder("gguf") / hashlib.file_digest(file, "sha256").hexdigest()
     if (folder / "config.json").exists():
@@ -170,8 +165,7 @@ def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, Pr
         for name, value in config.to_dict().items():
             if isinstance(value, float) and ("dropout" in name or name.endswith("pdrop")):
                 setattr(config, name, 0.0)
-        config.num_labels = 1
-        config.problem_type = "regression"
+        config.num_labels, config.problem_type = 1, "regression"
         config.id2label, config.label2id = {0: "reward"}, {"reward": 0}
     torch.manual_seed(seed)  # the new output's weights
     model, tokenizer, missing = read_model(folder, remedy, config=config, dtype=torch.float32)
@@ -197,11 +191,7 @@ def load_base_model(path: str | Path, *, seed: int) -> tuple[PreTrainedModel, Pr
 
 
 def give_chat_template(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Give the tokenizer the one template in which it writes a prompt and an answer: its own, or `PLAIN_TEMPLATE`.
-
-    Raises:
-        ValueError: the template is not for a prompt and an answer, or the tokenizer lacks what `PLAIN_TEMPLATE` needs.
-    """
+    """Give the tokenizer its own template for a prompt and an answer or `PLAIN_TEMPLATE`, or raise ValueError."""
     if tokenizer.chat_template:
         template = tokenizer.get_chat_template()  # of several the default
         dated = "strftime_now" in template and FIXED_DATE not in template

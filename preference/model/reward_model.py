@@ -48,11 +48,7 @@ class RewardModel:
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", precision: str = "fp32") -> "RewardModel":
-        """Load a folder that `reward_model_trainer.py` wrote, or any sequence-classification model with one output.
-
-        Raises:
-            InputError: the folder is not such a model.
-        """
+        """Load a folder that `reward_model_trainer.py` wrote, or any sequence-classification model with one output."""
         check_device(device)
         path, train = Path(folder), "train one with `python reward_model_trainer.py`"
         if not path.is_dir():
@@ -76,8 +72,7 @@ class RewardModel:
     ) -> np.ndarray:  # fmt: skip
         """Return the reward of each answer to its prompt, white space around both left out: shape (answers,), float32.
 
-        Args:
-            cut: gets the positions of the pairs that were cut, by the token ids that are left of them.
+        `cut` gets the positions of the pairs that were cut, by the token ids that are left of them.
         """
         if len(prompts) != len(answers):
             raise ValueError(f"{len(prompts)} prompts for {len(answers)} answers")
@@ -150,8 +145,7 @@ def states_of(
 ) -> np.ndarray:
     """Return the states of encoded pairs, see `RewardModel.read_states`; only what the cache folder lacks is computed.
 
-    Args:
-        key: stands for the model's weights.
+    `key` stands for the model's weights.
     """
     name = hashlib.sha256(f"{key} {model.precision}".encode()).hexdigest()[:32]
     path, known = cache_folder("states") / f"{name}.npz", dict[str, np.ndarray]()

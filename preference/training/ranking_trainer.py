@@ -143,7 +143,7 @@ class RankingTrainer(Trainer):
         self.validation_rankings = [rankings[i] for i in parts.validation]
         self.head_learning_rate = settings.head_learning_rate if new_output else settings.learning_rate
         self.collator = RankingCollator(tokenizer, chunk_cost_of(str(args.device)))
-        sizes, share = [len(row["ranks"]) for row in train], (args.world_size, args.process_index)
+        sizes, share = [len(rankings[i].ranks) for i in parts.training], (args.world_size, args.process_index)
         self.batch_sampler = RankingBatchSampler(sizes, settings.batch_size, args.seed, *share)
         self.history: list[dict] = []  # one entry per evaluation: step, pairwise_accuracy, loss
         self.best: dict[str, Any] | None = None  # the best of these, and the rewards of the validation answers
@@ -195,9 +195,9 @@ class RankingTrainer(Trainer):
         return metrics
 
     def rewards(self, rows: list[dict]) -> np.ndarray:
-        """Return the rewards of all answers of `rows`, in order: shape (answers,). Processes share the work."""
+        """Return the rewards of all validation answers, in order: shape (answers,). Processes share the work."""
         self.model.eval()
-        of_row = np.repeat(np.arange(len(rows)), [len(row["ranks"]) for row in rows])
+        of_row = np.repeat(np.arange(len(rows)), [len(ranking.ranks) for ranking in self.validation_rankings])
         rewards = torch.zeros(len(of_row), device=self.args.device)
         own = range(self.args.process_index, len(rows), self.args.world_size)
         for first in range(0, len(own), _RANKINGS_AT_ONCE):

@@ -122,9 +122,6 @@ def train(
         checkpoints: the folder of the unfinished run, which `resume` continues; the caller removes it at the end.
         on_message: called with each warning and with what is about to be trained.
         callbacks: the Trainer's, for process 0: a progress bar, a log.
-
-    Raises:
-        TrainingDiverged: a loss or a reward is not a finite number, or all rewards are equal.
     """
     start = start_from(base, settings, rankings, on_message=on_message)
     encoded = encode_rankings(rankings, start.tokenizer, settings.max_length, on_message)
