@@ -127,8 +127,8 @@ def tiny_gpt2(tmp_path_factory) -> Path:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=len(vocabulary), n_positions=128, n_embd=32, n_layer=2, n_head=2, eos_token_id=len(alphabet), bos_token_id=len(alphabet),
-        initializer_range=0.3,
+        vocab_size=len(vocabulary), n_positions=128, n_embd=32, n_layer=2, n_head=2, eos_token_id=len(alphabet),
+        bos_token_id=len(alphabet), initializer_range=0.3,
     )  # fmt: skip
     GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
@@ -227,7 +227,8 @@ def tiny_reward_model(tiny_distilbert, sample_folder) -> Path:
     """A reward model trained for 20 steps from the tiny DistilBERT."""
     run_script(
         "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 20,
-        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--output-dir", "tiny_reward_model", "--no-plot", cwd=sample_folder,
+        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--output-dir", "tiny_reward_model",
+        "--no-plot", cwd=sample_folder,
     )  # fmt: skip
     return sample_folder / "tiny_reward_model"
 

@@ -219,7 +219,8 @@ def test_trl_is_given_the_tokens_that_it_trained_on(few, tiny_distilbert):
 
 
 def test_layers_in_words():
-    assert [layers_in_words(figures) for figures in ({"layers": 2, "frozen_layers": 2}, {"layers": 4, "frozen_layers": -1}, {})] == [
+    assert [layers_in_words(figures)
+            for figures in ({"layers": 2, "frozen_layers": 2}, {"layers": 4, "frozen_layers": -1}, {})] == [
         "2, head alone", "4, 4 trained", "–",
     ]  # fmt: skip
 
@@ -240,7 +241,10 @@ def test_no_number_gives_way_on_80_columns(part):
         for name in (peers.OURS, "SmolLM2-135M-Instruct")
     ]
     about = {"date": "2026-01-01", "machine": "a processor", "data": "x.csv", "unseen_prompts": 205, "rows": rows}
-    program = f"import tables; tables.print_part({part!r}, {about | {'longest_answer': {'accuracy': 0.735, 'length_controlled': 0.5}}!r})"
+    program = (
+        f"import tables; tables.print_part({part!r}, "
+        f"{about | {'longest_answer': {'accuracy': 0.735, 'length_controlled': 0.5}}!r})"
+    )
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
     child = pexpect.spawn(
         sys.executable, ["-c", program], env=environment, dimensions=(24, 80), encoding="utf-8", timeout=120

@@ -55,19 +55,23 @@ def test_what_others_have_becomes_rankings(tmp_path, name, kind):
     [
         (
             "TRL, standard, implicit prompt",
-            "prompt: the common beginning of both answers; better: chosen; worse: rejected first: 'The sky is': 'blue.'",
+            "prompt: the common beginning of both answers; better: chosen; "
+            "worse: rejected first: 'The sky is': 'blue.'",
         ),
         (
             "LLaMA-Factory, alpaca",
-            "prompt: system, history, instruction, input; better: chosen; worse: rejected first: 'Add.\\n1 + 1': '2' is above '3'",
+            "prompt: system, history, instruction, input; better: chosen; "
+            "worse: rejected first: 'Add.\\n1 + 1': '2' is above '3'",
         ),
         (
             "HelpSteer3",
-            "answers: response1, response2; vote: overall_preference (-3: the first, 3: the second) first: 'p': 'a' is above 'b'",
+            "answers: response1, response2; vote: overall_preference (-3: the first, 3: the second) first: 'p': "
+            "'a' is above 'b'",
         ),
         (
             "SHP",
-            "prompt: history; answers: human_ref_A, human_ref_B; scores, higher is better: score_A, score_B first: 'How long?': 'Short.'",
+            "prompt: history; answers: human_ref_A, human_ref_B; scores, higher is better: score_A, score_B first: "
+            "'How long?': 'Short.'",
         ),
         (
             "RewardBench 2",
@@ -75,7 +79,8 @@ def test_what_others_have_becomes_rankings(tmp_path, name, kind):
         ),
         (
             "arena",
-            "answers: conversation_a, conversation_b; vote: winner; turn: turn; rater: judge first: 'What color is the sky?': 'It is green.'",
+            "answers: conversation_a, conversation_b; vote: winner; turn: turn; "
+            "rater: judge first: 'What color is the sky?': 'It is green.'",
         ),
     ],
 )
@@ -87,16 +92,21 @@ def test_what_was_understood_is_said_with_the_first_record(tmp_path, name, under
 @pytest.mark.parametrize(
     "record, flags, expected",
     [
-        ({"frage": "p q", "gut": "a", "schlecht": "b"}, ["--prompt", "frage", "--chosen", "gut", "--rejected", "schlecht"], ("p q", "", "a", "b")),
-        ({"q1": "p", "x": "a", "y": "b", "w": "y"}, ["--prompt", "q1", "--answers", "x,y", "--vote", "w", "--first", "x"], ("p", "", "b", "a")),
+        ({"frage": "p q", "gut": "a", "schlecht": "b"},
+         ["--prompt", "frage", "--chosen", "gut", "--rejected", "schlecht"], ("p q", "", "a", "b")),
+        ({"q1": "p", "x": "a", "y": "b", "w": "y"},
+         ["--prompt", "q1", "--answers", "x,y", "--vote", "w", "--first", "x"], ("p", "", "b", "a")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 1}, ["--first", "1"], ("p", "", "a", "b")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "label": 0.3}, ["--first", "1"], ("p", "", "b", "a")),
         ({"prompt": "p", "response_a": "a", "response_b": "b", "vote": -2}, ["--first", "1"], ("p", "", "b", "a")),
-        ({"prompt": "p", "response_0": "a", "response_1": "b", "better_response_id": 0, "safer_response_id": 1}, ["--vote", "safer_response_id"],
+        ({"prompt": "p", "response_0": "a", "response_1": "b", "better_response_id": 0, "safer_response_id": 1},
+         ["--vote", "safer_response_id"], ("p", "", "b", "a")),
+        ({"title": "p", "body_text": "q", "chosen": "a", "rejected": "b"}, ["--prompt", "title,body_text"],
+         ("p\nq", "", "a", "b")),
+        ({"prompt": "p", "answers": [{"text": "a", "votes": 1}, {"text": "b", "votes": 2}]}, ["--score", "votes"],
          ("p", "", "b", "a")),
-        ({"title": "p", "body_text": "q", "chosen": "a", "rejected": "b"}, ["--prompt", "title,body_text"], ("p\nq", "", "a", "b")),
-        ({"prompt": "p", "answers": [{"text": "a", "votes": 1}, {"text": "b", "votes": 2}]}, ["--score", "votes"], ("p", "", "b", "a")),
-        ({"prompt": "p", "one": "a", "two": "b", "s1": 1, "s2": 2}, ["--answers", "one,two", "--score", "s1,s2"], ("p", "", "b", "a")),
+        ({"prompt": "p", "one": "a", "two": "b", "s1": 1, "s2": 2}, ["--answers", "one,two", "--score", "s1,s2"],
+         ("p", "", "b", "a")),
     ],
 )  # fmt: skip
 def test_a_flag_names_a_column_for_a_role(tmp_path, record, flags, expected):
@@ -291,7 +301,8 @@ def test_pairs_of_one_prompt_stay_pairs_and_raters_stay_apart(tmp_path):
 def test_rows_that_compare_nothing_are_counted(tmp_path):
     same = "\n\nHuman: Hi!\n\nAssistant: Hello."
     rows = [
-        (same, same), (same, "\n\nHuman: Bye!\n\nAssistant: Hello."), (same, "\n\nHuman: Hi!\n\nAssistant: "), (same, same), (same, same + "!"),
+        (same, same), (same, "\n\nHuman: Bye!\n\nAssistant: Hello."), (same, "\n\nHuman: Hi!\n\nAssistant: "),
+        (same, same), (same, same + "!"),
     ]  # fmt: skip
     write(tmp_path / "hh.jsonl", [{"chosen": chosen, "rejected": rejected} for chosen, rejected in rows])
     done = run_script("convert_rankings.py", "hh.jsonl", "out.csv", cwd=tmp_path)
@@ -397,7 +408,8 @@ def test_the_contract_is_checked_wherever_its_rows_come_from(tmp_path):
     ]
     write(tmp_path / "data.json", [{"prompt": prompt, "answer": answer, "rank": rank} for prompt, answer, rank in rows])
     assert error_of(tmp_path, "data.json", "out.csv") == (
-        "error: data.json, row 2: the same answer to one prompt has rank 2 here and rank 1 on row 1: 'a'; keep one of the two rows\n"
+        "error: data.json, row 2: the same answer to one prompt has rank 2 here and rank 1 on row 1: 'a'; "
+        "keep one of the two rows\n"
         "data.json, row 3: empty answer: ''; write the text or delete the row\n"
         "data.json, row 4: answer is not a text: '3'; write a text\n"
         "data.json, row 6: a NUL character in 'c\\x00'; remove it\n"
@@ -412,7 +424,8 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
     )
     write(tmp_path / "candidates.jsonl", [{"prompt": "p", "answers": ["a", "b"]}])
     assert error_of(tmp_path, "candidates.jsonl", "out.csv") == (
-        "error: candidates.jsonl: candidates without ranks; rank them: python generate_data.py --candidates FILE, or name what"
+        "error: candidates.jsonl: candidates without ranks; rank them: python generate_data.py --candidates FILE, "
+        "or name what"
         " was said of them: --vote, --score or --rank NAME\n"
     )
 
@@ -440,7 +453,8 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
         ([".", "--kind", "csv"], ".: a folder; name a file"),
         (
             ["data.csv"],
-            "data.csv: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a backup)",
+            "data.csv: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a "
+            "backup)",
         ),
     ],
 )
@@ -535,7 +549,8 @@ def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path, hub, arguments
 def test_a_hub_that_cannot_be_reached_is_noticed_at_once(tmp_path, hub):
     done = from_hub(tmp_path, hub, "someone/prefs", "out.csv", status=2, HF_ENDPOINT="http://127.0.0.1:9")
     assert done.stderr == (
-        "error: someone/prefs: no such file here, and http://127.0.0.1:9 cannot be reached ([Errno 111] Connection refused); try again, or"
+        "error: someone/prefs: no such file here, and http://127.0.0.1:9 cannot be reached ([Errno 111] Connection "
+        "refused); try again, or"
         " download the files and name one\n"
     )
 

@@ -85,7 +85,10 @@ def test_it_loads_nothing_heavy(tmp_path):
 
     from conftest import ROOT
 
-    program = "import sys, create_sample_data; create_sample_data.main([]); print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
+    program = (
+        "import sys, create_sample_data; create_sample_data.main([]); "
+        "print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
+    )
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True

@@ -93,7 +93,10 @@ def test_backups_do_not_overwrite_each_other(tmp_path):
 
 
 def test_a_folder_that_is_taken_is_refused_and_the_lock_leaves_nothing(tmp_path):
-    program = "import sys; from preference.durable_files import locked\nwith locked(sys.argv[1], 'taken'): print('held', flush=True); input()"
+    program = (
+        "import sys; from preference.durable_files import locked\n"
+        "with locked(sys.argv[1], 'taken'): print('held', flush=True); input()"
+    )
     holder = subprocess.Popen(
         [sys.executable, "-c", program, tmp_path / "model"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

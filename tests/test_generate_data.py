@@ -25,9 +25,10 @@ def test_the_command_to_continue_goes_on_with_the_same_prompts_and_files(folder)
     write_candidates(folder, [f"Other prompt {i}" for i in range(3)] + PROMPTS)
     (folder / "my prompts (few).txt").write_text("\n".join(PROMPTS[:4]))
     (folder / "-own.txt").write_text("Be strict.")
-    flags = ["--prompts", "my prompts (few).txt", "--candidates", "c.jsonl", "--data", "it's mine.csv", "--log", "my log.jsonl",
-             "--guidelines=-own.txt", "--seed", "7", "--recheck", "0.25", "--num-candidates", "5", "--temperature", "0.5",
-             "--no-model", "--top-p", "0.8", "--max-new-tokens", "9", "--generator", "some/model", "--device", "cuda"]  # fmt: skip
+    flags = ["--prompts", "my prompts (few).txt", "--candidates", "c.jsonl", "--data", "it's mine.csv",
+             "--log", "my log.jsonl", "--guidelines=-own.txt", "--seed", "7", "--recheck", "0.25",
+             "--num-candidates", "5", "--temperature", "0.5", "--no-model", "--top-p", "0.8", "--max-new-tokens", "9",
+             "--generator", "some/model", "--device", "cuda"]  # fmt: skip
     done = run_script("generate_data.py", *flags, cwd=folder, stdin="1 2 3 4\n\n1 2 3 4\n\n")
     again = told(done.stdout, "continue")
     assert vars(generate_data.build_parser().parse_args(again[1:])) == vars(
@@ -50,7 +51,8 @@ def test_when_all_is_ranked_it_says_what_to_do(folder):
     run_script("create_sample_data.py", cwd=folder)
     done = run_script("generate_data.py", cwd=folder, stdin="")
     assert " ".join(done.stdout.split()) == (
-        "All prompts are ranked in training_data.csv or were discarded. Use --prompts FILE for other prompts, or --data FILE for another CSV."
+        "All prompts are ranked in training_data.csv or were discarded. "
+        "Use --prompts FILE for other prompts, or --data FILE for another CSV."
     )
     assert not (folder / "candidates.jsonl").exists()
 

@@ -21,7 +21,10 @@ def test_auto_follows_the_rates_that_it_measures(monkeypatch, bf16_rate, expecte
     assert choose_precision("auto", "cpu") == expected
 
 
-AVOID = "import os; from preference.machine import avoid_busy_waiting; avoid_busy_waiting(); print(os.environ.get('OMP_WAIT_POLICY'))"
+AVOID = (
+    "import os; from preference.machine import avoid_busy_waiting; avoid_busy_waiting(); "
+    "print(os.environ.get('OMP_WAIT_POLICY'))"
+)
 
 
 def policy(**environment) -> str:

@@ -21,8 +21,9 @@ def threads(number: int):
 def train(folder, tiny_distilbert, name: str, *more) -> dict[str, bytes]:
     """Train for 8 steps; return the weights and the rewards that were written."""
     run_script(
-        "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 8, "--precision", "fp32",
-        "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--validation-fraction", 0, "--output-dir", name, "--no-plot", *more, cwd=folder,
+        "reward_model_trainer.py", "--base-model", tiny_distilbert, "--max-length", 64, "--max-steps", 8,
+        "--precision", "fp32", "--learning-rate", 1e-3, "--head-learning-rate", 1e-2, "--validation-fraction", 0,
+        "--output-dir", name, "--no-plot", *more, cwd=folder,
     )  # fmt: skip
     return {file: (folder / name / file).read_bytes() for file in ("model.safetensors", "rewards.csv")}
 
@@ -75,8 +76,8 @@ def test_candidates_are_the_same_each_time(tmp_path, tiny_gpt2):
     made = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run_script(
-            "generate_data.py", "--generator", tiny_gpt2, "--prompts", "prompts.txt", "--candidates", f"{name}.jsonl", "--generate-only",
-            "--max-new-tokens", 8, "--seed", seed, cwd=tmp_path,
+            "generate_data.py", "--generator", tiny_gpt2, "--prompts", "prompts.txt", "--candidates", f"{name}.jsonl",
+            "--generate-only", "--max-new-tokens", 8, "--seed", seed, cwd=tmp_path,
         )  # fmt: skip
         made.append((tmp_path / f"{name}.jsonl").read_bytes())
     assert made[0] == made[1] != made[2]

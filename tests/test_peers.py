@@ -18,7 +18,10 @@ from preference.model.reward_model import RewardModel
 
 PROMPTS = ["Name a prime number", "Name a prime number", "Tell me a funny joke about programming"]
 ANSWERS = ["7", "Bananas are yellow.", "Code code code."]
-CHAT = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+CHAT = (
+    "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
 POLICY = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the recipes train; here a tiny model in a folder of that name
 
 
@@ -85,8 +88,8 @@ def encoder(tiny_reward_model, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def decoder(tiny_llama, sample_folder, tmp_path_factory) -> Path:
     run_script(
-        "reward_model_trainer.py", "--base-model", tiny_llama, "--max-length", 128, "--max-steps", 1, "--no-plot", "--output-dir", "peers_decoder",
-        cwd=sample_folder,
+        "reward_model_trainer.py", "--base-model", tiny_llama, "--max-length", 128, "--max-steps", 1, "--no-plot",
+        "--output-dir", "peers_decoder", cwd=sample_folder,
     )  # fmt: skip
     return sharpen(sample_folder / "peers_decoder", tmp_path_factory.mktemp("peers") / "decoder")
 
@@ -156,9 +159,10 @@ def test_the_lines_of_the_readme(beside, kind, encoder, decoder):
     chats = Dataset.from_list([{"prompt": prompt} for prompt in prompts])
     pairs = Dataset.from_list([{"chosen": prompts[0] + completions[0], "rejected": prompts[0] + completions[1]}])
     names = {
-        "pipeline": pipeline, "CrossEncoder": CrossEncoder, "RewardModel": RewardModel, "policy": POLICY, "prompts": chats, "chats": chats,
-        "pairs": pairs,
-        "GRPOTrainer": partial(GRPOTrainer, args=grpo), "RewardTrainer": partial(RewardTrainer, args=RewardConfig("trained_on", **cpu)),
+        "pipeline": pipeline, "CrossEncoder": CrossEncoder, "RewardModel": RewardModel, "policy": POLICY,
+        "prompts": chats, "chats": chats, "pairs": pairs,
+        "GRPOTrainer": partial(GRPOTrainer, args=grpo),
+        "RewardTrainer": partial(RewardTrainer, args=RewardConfig("trained_on", **cpu)),
     }  # fmt: skip
     ours = RewardModel.load("reward_model_final").score(PROMPTS, ANSWERS)
     np.testing.assert_allclose(rewards_in(eval(function, names), prompts, completions), ours, atol=1e-4)
@@ -311,7 +315,8 @@ def test_ray_data_scores_as_one_process_does(beside, encoder, tmp_path):
     answers.to_parquet(tmp_path / "answers.parquet")
     (tmp_path / "score_many.py").write_text(recipe("Millions of answers with Ray Data"), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "score_many.py"], cwd=tmp_path, env=PYTHONPATH | {"RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=600,
+        [sys.executable, "score_many.py"], cwd=tmp_path, env=PYTHONPATH | {"RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run_script("score_answers.py", "answers.parquet", "--output", "one.parquet", "--precision", "fp32", cwd=tmp_path)

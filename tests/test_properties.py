@@ -118,7 +118,8 @@ def test_cells_read_back_to_the_letter(tmp_path, rows, line_end, mark):
 
 
 _PIECES = [
-    b"prompt,answer,rank", b"group", b",", b",", b"\n", b"\n", b"\r", b'"', b"p", b"q", b"1", b"2", b"0", b" ", b";", b"\xef\xbb\xbf", b"\0", b"\xe9",
+    b"prompt,answer,rank", b"group", b",", b",", b"\n", b"\n", b"\r", b'"', b"p", b"q", b"1", b"2", b"0", b" ", b";",
+    b"\xef\xbb\xbf", b"\0", b"\xe9",
 ]  # fmt: skip
 _ROWS = [
     b"p,a,1\n",

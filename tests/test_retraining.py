@@ -99,8 +99,8 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
         json.loads((folder / "reward_model_final" / "metrics.json").read_text()),
     )
     assert (
-        "Judged by all 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: this model has"
-        in printed
+        "Judged by all 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: "
+        "this model has" in printed
     )
     assert (
         "Rewards of the cross-validation answers (unseen prompts)" in printed
@@ -113,8 +113,8 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
         and f"> {metrics['verdict']}" in (folder / "reward_model_final" / "README.md").read_text()
     )
     assert metrics["no_odds"] == "need at least 10 prompts, have 8" and metrics["reward_quantiles_answers"] == 32
-    reviewed = run_script("review_rankings.py", "--data", "both.csv", "--base-model", tiny_distilbert, "--precision", "fp32", "--max-length", 64,
-                          cwd=folder).stdout  # fmt: skip
+    reviewed = run_script("review_rankings.py", "--data", "both.csv", "--base-model", tiny_distilbert,
+                          "--precision", "fp32", "--max-length", 64, cwd=folder).stdout  # fmt: skip
     assert metrics["verdict"] in " ".join(reviewed.split())  # the same cross-validation
     kept = {(row["prompt"], row["answer"]): row["reward"] for row in read_csv(folder / "review.csv")}
     for row in read_csv(folder / "reward_model_final" / "rewards.csv"):
@@ -137,8 +137,8 @@ def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, 
     for data in ("mine.csv", "training_data.csv"):
         printed = " ".join(train(folder, *arguments, "--data", data).stdout.split())
         assert (
-            f"test_data.csv is not used: {data} is not the sample; to judge the model by it, give --test-data test_data.csv"
-            in printed
+            f"test_data.csv is not used: {data} is not the sample; to judge the model by it, "
+            "give --test-data test_data.csv" in printed
         )
         assert f"Judged by all 5 prompts of {data}, such as 'My own question 0', in a cross-validation" in printed
         card = (folder / "reward_model_final" / "README.md").read_text()

@@ -90,7 +90,10 @@ def test_ten_prompts_give_odds_and_say_how_many_disputes_chance_alone_would_give
     ranked_by_length(folder, 20)
     done = review(folder, tiny_distilbert)
     assert "P(preferred) = sigmoid(margin / " in done.stdout
-    sentence = r"chance alone would give about (\d+) disputes as strong as these (\d+), and about (\d\.\d) as strong as the first\."
+    sentence = (
+        r"chance alone would give about (\d+) disputes as strong as these (\d+), "
+        r"and about (\d\.\d) as strong as the first\."
+    )
     strong, disputes, first = re.search(sentence, " ".join(done.stdout.split())).groups()
     rows = read_csv(folder / "review.csv")
     least = MIN_DISPUTE * np.std([float(row["reward"]) for row in rows])
@@ -184,7 +187,8 @@ def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_work(folde
     with counting_texts() as counted:
         done = review(folder, tiny_distilbert, "--base-model", tiny_reward_model, status=2)
     assert done.stderr == (
-        f"error: --base-model {tiny_reward_model}: was trained on 5 of the 8 prompts of these rankings, so no probe of it can be asked about prompts"
+        f"error: --base-model {tiny_reward_model}: was trained on 5 of the 8 prompts of these rankings, "
+        "so no probe of it can be asked about prompts"
         " that it never saw; review with the base model that it started from, or review rankings that it has not seen\n"
     )
     assert counted == [0] and not (folder / "review.csv").exists()
@@ -234,7 +238,8 @@ def test_a_learning_curve_says_whether_more_would_help(folder, tiny_distilbert):
     (folder / "ranking_log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log))
     done = review(folder, tiny_distilbert, "--learning-curve")
     assert re.search(
-        r"ore rankings .*: accuracy \d\.\d\d now \(by many random splits\), \d\.\d\d with twice as many \(32; 80 % interval \d",
+        r"ore rankings .*: accuracy \d\.\d\d now \(by many random splits\), \d\.\d\d with twice as many \(32; "
+        r"80 % interval \d",
         " ".join(done.stdout.split()),
     )
     assert "picture     learning_curve.png\n" in done.stdout and (folder / "learning_curve.png").stat().st_size > 20_000
@@ -282,7 +287,8 @@ def test_the_log_that_was_given_is_given_again(folder, tiny_distilbert):
 def test_every_setting_of_a_review_is_one_of_the_trainer_and_reaches_the_command_that_trains():
     reviews, trains = review_rankings.build_parser(), reward_model_trainer.build_parser()
     words = shlex.split(
-        "--data d.csv --base-model b --objective bradley-terry --layers 3 --max-length 9 --seed 3 --device mps --precision fp32"
+        "--data d.csv --base-model b --objective bradley-terry --layers 3 --max-length 9 --seed 3 --device mps "
+        "--precision fp32"
     )
     settings = settings_from(TrainingSettings, reviews.parse_args(words))
     flags = {action.dest for action in reviews._actions}

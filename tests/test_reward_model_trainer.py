@@ -91,8 +91,9 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     folder, _ = packaged_run
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert set(metrics) == {
-        "data", "base_model", "training", "validation", "test", "cross_validation", "baselines", "rater_agreement", "checks", "verdict",
-        "calibration", "no_odds", "reward_quantiles", "reward_quantiles_answers", "machine", "seen_prompts", "versions", "written_by", "files",
+        "data", "base_model", "training", "validation", "test", "cross_validation", "baselines", "rater_agreement",
+        "checks", "verdict", "calibration", "no_odds", "reward_quantiles", "reward_quantiles_answers", "machine",
+        "seen_prompts", "versions", "written_by", "files",
     }  # fmt: skip
     assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0
     assert len(metrics["data"]["sha256"]) == 64
@@ -169,7 +170,8 @@ def test_a_killed_run_resumes_to_the_same_model(folder, tiny_distilbert):
 
     done = train(folder, *arguments, "--output-dir", "killed", "--learning-rate", 2e-3, "--resume", status=2)
     assert done.stderr == (
-        "error: --resume: the unfinished run in .killed.unfinished was started with different --learning-rate; give the same"
+        "error: --resume: the unfinished run in .killed.unfinished was started with different --learning-rate; "
+        "give the same"
         " arguments and the same CSV, or leave out --resume to start over\n"
     )
     train(folder, *arguments, "--output-dir", "killed", "--resume")
@@ -428,7 +430,8 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
     save_file(weights, huge / "model.safetensors", metadata={"format": "pt"})
     done = train(folder, "--base-model", huge, "--freeze-layers", 0, status=2)
     assert done.stderr == (
-        "error: training failed at step 0 of 60: the rewards of the validation part are not finite numbers; lower --learning-rate (now 0.001)"
+        "error: training failed at step 0 of 60: the rewards of the validation part are not finite numbers; "
+        "lower --learning-rate (now 0.001)"
         " or --head-learning-rate (now 0.001). No model was saved\n"
     )
     assert {path: path.read_bytes() for path in (folder / "reward_model_final").iterdir()} == before
@@ -446,7 +449,8 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         ),
         (
             ["--output-dir", "mine"],
-            "error: mine: was not written by this trainer, and would be replaced; move it, or choose another --output-dir",
+            "error: mine: was not written by this trainer, and would be replaced; "
+            "move it, or choose another --output-dir",
         ),
         (
             ["--output-dir", "training_data.csv/model"],

@@ -44,8 +44,9 @@ def test_the_commands_are_what_a_person_would_type():
 
 def test_the_steps_are_announced_around_the_commands_with_their_signs(watched):
     wanted = [
-        "📝 Step 1: Creating sample training data...", "$ python create_sample_data.py --keep-existing", "✅ Sample data created successfully!",
-        "🚀 Step 2: Training the reward model...", "$ python reward_model_trainer.py", "✅ Model training completed successfully!",
+        "📝 Step 1: Creating sample training data...", "$ python create_sample_data.py --keep-existing",
+        "✅ Sample data created successfully!", "🚀 Step 2: Training the reward model...",
+        "$ python reward_model_trainer.py", "✅ Model training completed successfully!",
         "🎉 Demo completed successfully!",
     ]  # fmt: skip
     assert [line for line in watched["printed"].splitlines() if line in wanted] == wanted

@@ -393,15 +393,20 @@ def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_pa
         ("a.csv", "", "a.csv:1: the file is empty; its first line must name the columns"),
         ("a.jsonl", "", "a.jsonl: has no records; write one per prompt or per answer"),
         ("a.csv", "prompt,answer\n", "a.csv: has no records; write one per prompt or per answer"),
-        ("a.csv", "id,date\n1,2\n", "a.csv: no answers were found in the columns 'id, date'; name them: --chosen NAME --rejected NAME, or"
+        ("a.csv", "id,date\n1,2\n",
+         "a.csv: no answers were found in the columns 'id, date'; name them: --chosen NAME --rejected NAME, or"
          " --answers NAME,NAME --vote NAME, or --answers NAME --score NAME (or --rank NAME)"),
-        ("a.csv", 'prompt,chosen,rejected\n"[{\'role\': \'user\', \'content\': \'Hi\'}]",a,b\n', "a.csv:2: a list in Python's notation, not in JSON:"
+        ("a.csv", 'prompt,chosen,rejected\n"[{\'role\': \'user\', \'content\': \'Hi\'}]",a,b\n',
+         "a.csv:2: a list in Python's notation, not in JSON:"
          " \"[{'role': 'user', 'content': 'Hi'}]\"; write the data as JSONL or Parquet instead"),
         ("a.jsonl", '{"query": "q", "docs": ["a", "b"], "labels": [1, 0], "answer": "gold"}\n',
          "a.jsonl: 'answer' exists already; rename or delete it"),
-        ("a.jsonl", '{"prompt": "\\ud83d", "answer": "a"}\n', "a.jsonl:1: half of a surrogate pair in '\\ud83d'; remove it"),
-        ("a.jsonl", '\n{"prompt": "p', "a.jsonl: has no records; line 2 was cut short; write one per prompt or per answer"),
-        ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b",}', "a.jsonl:2: not JSON: '{\"prompt\": \"p\", \"answer\":"
+        ("a.jsonl", '{"prompt": "\\ud83d", "answer": "a"}\n',
+         "a.jsonl:1: half of a surrogate pair in '\\ud83d'; remove it"),
+        ("a.jsonl", '\n{"prompt": "p',
+         "a.jsonl: has no records; line 2 was cut short; write one per prompt or per answer"),
+        ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b",}',
+         "a.jsonl:2: not JSON: '{\"prompt\": \"p\", \"answer\":"
          " \"b\",}'; write one object per line"),
     ],
 )  # fmt: skip

@@ -20,7 +20,10 @@ SCRIPTS = [
     "score_answers",
     "convert_rankings",
 ]
-LONG = "Seven is a number without divisors but itself and one, as are two, three, five, eleven, thirteen and infinitely many others"
+LONG = (
+    "Seven is a number without divisors but itself and one, as are two, three, five, eleven, "
+    "thirteen and infinitely many others"
+)
 BY_HAND = ["--prompt", "Name a prime number", "--answer", LONG, "--answer", "Bananas"]
 QUICK, STEPS = ["--max-length", "48", "--precision", "fp32"], ["--max-steps", "3", "--no-plot"]
 RUNS = {  # what is typed one after the other, in one folder

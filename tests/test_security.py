@@ -19,10 +19,14 @@ from safetensors.torch import load_file
 from preference.data.table_writing import format_rows
 from preference.wording import as_command, plain
 
-ESCAPES = "\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x1b]8;;\x1b\\\x1b]52;c;eA==\x07\x9b2J\x9d0;title\x9c\b\x7f\u202ertl\u202c\u2066\u2028\u200bend"
+ESCAPES = (
+    "\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x1b]8;;\x1b\\\x1b]52;c;eA==\x07\x9b2J\x9d0;title\x9c\b\x7f"
+    "\u202ertl\u202c\u2066\u2028\u200bend"
+)
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x","y")', "=cmd|' /C calc'!A0", "--data", "'=1"]
 ANSWERS = [ESCAPES, "a\rb", *FORMULAS]
-NAME = '-x --data=y it\'s "mine" $(touch ran) `touch ran`; *\ntwo\x1b[31m\x1b]0;t\x07\x9b2J\u202eb\r\x7f'  # of every file and folder
+# The name of every file and folder:
+NAME = '-x --data=y it\'s "mine" $(touch ran) `touch ran`; *\ntwo\x1b[31m\x1b]0;t\x07\x9b2J\u202eb\r\x7f'
 SMALL = ["--max-length", 64, "--precision", "fp32"]
 
 
@@ -246,7 +250,10 @@ def test_a_call_or_a_pickle_would_be_seen(tmp_path):
         "    try: socket.create_connection(('hub', 443))\n"
         "    except OSError: return 0\n"
     )
-    program = f"import sys; sys.path[:0] = ['.', {str(ROOT / 'tests')!r}]; import watch; watch.main('report.json', '[[\"calls\"]]')"
+    program = (
+        f"import sys; sys.path[:0] = ['.', {str(ROOT / 'tests')!r}]; import watch; "
+        "watch.main('report.json', '[[\"calls\"]]')"
+    )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     report = json.loads((tmp_path / "report.json").read_text())
     assert "'hub', 443" in report["calls"][0] and report["unpickled"]
@@ -254,10 +261,14 @@ def test_a_call_or_a_pickle_would_be_seen(tmp_path):
 
 def test_online_only_the_hub_is_called(tmp_path):
     """Looking for a model that is nowhere on this disk; the watched process has no network."""
-    program = f"import sys; sys.path[:0] = ['.', {str(ROOT)!r}, {str(ROOT / 'tests')!r}]; import watch; watch.main('report.json', '[[\"finds\"]]')"
+    program = (
+        f"import sys; sys.path[:0] = ['.', {str(ROOT)!r}, {str(ROOT / 'tests')!r}]; import watch; "
+        "watch.main('report.json', '[[\"finds\"]]')"
+    )
     (tmp_path / "finds.py").write_text(
         "from preference.model.base_models import find_base_model\n"
-        "def main(arguments):\n    try: find_base_model('someone/model')\n    except ValueError as error: return str(error)\n"
+        "def main(arguments):\n    try: find_base_model('someone/model')\n    except ValueError as error: "
+        "return str(error)\n"
     )
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("HF_") and "proxy" not in name.lower()

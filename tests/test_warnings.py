@@ -20,6 +20,9 @@ def test_a_warning_of_our_code_would_be_seen(tmp_path):
     (tmp_path / "warns.py").write_text(
         "import pathlib\ndef main(arguments):\n    pathlib.Path(__file__).read_text()\n    return 0\n"
     )
-    program = f"import sys; sys.path[:0] = ['.', {str(ROOT / 'tests')!r}]; import watch; watch.main('report.json', '[[\"warns\"]]')"
+    program = (
+        f"import sys; sys.path[:0] = ['.', {str(ROOT / 'tests')!r}]; import watch; "
+        "watch.main('report.json', '[[\"warns\"]]')"
+    )
     subprocess.run([sys.executable, "-X", "warn_default_encoding", "-c", program], cwd=tmp_path, check=True)
     assert "EncodingWarning" in (tmp_path / "report.json").read_text()

@@ -28,7 +28,7 @@ def test_margins_that_are_never_wrong_end_at_the_lowest_temperature():
 def test_calibration_error_by_hand():
     half = 0.0  # equal rewards: half right
     three_quarters = np.log(3)  # sigmoid is 0.75
-    # the shares right in two bins, 0.5 and 0.5, do not fall; in three, 0.5, 1 and 0, they do: both pairs of 0.75 share a bin
+    # shares right in two bins, 0.5 and 0.5, do not fall; in three, 0.5, 1 and 0, they do: both pairs of 0.75 share one
     assert calibration_error(np.array([three_quarters, -three_quarters, half, half])) == pytest.approx(
         (2 * 0.25 + 0) / 4
     )
