@@ -63,10 +63,8 @@ def review_rankings(
     write_atomically(files.output, review_csv(read.table, rankings, rewards, disputes))
 
     print_report([review.evaluation], answers=False, again=again)
-    say(
-        f"Each answer was scored by one of {review.models} models, which never saw its prompt and learned from fewer"
-        " prompts than your final model will, so the accuracy is, if anything, an underestimate.\n"
-    )
+    scored = f"scored by one of {review.models} models, which never saw its prompt and learned from fewer prompts"
+    say(f"Each answer was {scored} than your final model will, so the accuracy is, if anything, an underestimate.\n")
     say(review.calibration.in_words(review.evaluation.metrics.prompts) + "\n")
     if learning_curve:
         draw_curve(files, start, states, review, again)

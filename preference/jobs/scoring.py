@@ -117,10 +117,8 @@ def _added_names(answers: Answers, reward: str, flat: bool) -> list[str]:
 def _score(answers: Answers, settings: ScoringSettings) -> tuple[pd.DataFrame, Record]:
     """Score and rank all answers; say what the model's folder does not know, what was not scored, and what was cut.
 
-    Returns:
-        One row per answer: `place`, `prompt`, `answer`, `reward`, `rank` among the answers to the prompt,
-        `percentile`, and `best`: whether it is the prompt's (of equal ones the first). An empty answer has none of
-        them.
+    Returns one row per answer: `place`, `prompt`, `answer`, and, unless it is empty, `reward`, `rank` among the answers
+    to the prompt, `percentile`, and `best`: whether it is the prompt's (of equal ones the first).
     """
     from preference.model.reward_model import RewardModel
 

@@ -19,15 +19,7 @@ from preference.machine import PROCESS
 from preference.training.model_folder import last_checkpoint, previous_folder, remove_run, save_model, unfinished_folder
 from preference.training.probe import Review, review_states
 from preference.training.ranking_trainer import ShowProgress
-from preference.training.report import (
-    REWARDS,
-    Report,
-    compare_with_earlier,
-    judged_by,
-    make_record,
-    model_card,
-    rewards_csv,
-)
+from preference.training.report import REWARDS, Report, compare_with_earlier, make_record, model_card, rewards_csv
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained, train
 from preference.wording import as_command, counted, plain
@@ -134,7 +126,7 @@ def write_picture(path: Path, picture: bytes) -> None:
 
 def print_all(files: TrainingFiles, report: Report, material: Material, compared: str, previous: Path | None) -> None:
     """Print what is known of the model, how it compares with the one before, and where everything is."""
-    say(judged_by(report) + "\n")
+    say(report.judged_by() + "\n")
     print_report(report.shown)
     if compared:
         say("\n" + compared)

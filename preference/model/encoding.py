@@ -62,10 +62,9 @@ def encode_rankings(
 
 def write_chats(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], answers: Sequence[str]) -> list[str]:
     """Write each prompt and answer as a chat of two messages, in the tokenizer's template."""
-    chats = [
-        [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-        for prompt, answer in zip(prompts, answers, strict=True)
-    ]
+    chats = []
+    for prompt, answer in zip(prompts, answers, strict=True):
+        chats.append([{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}])
     return tokenizer.apply_chat_template(chats, tokenize=False)
 
 

@@ -23,12 +23,9 @@ MIN_STD = 0.01  # rewards that vary less are not scaled up: that would only magn
 
 def is_decoder(config: PretrainedConfig) -> bool:
     """Return whether such a model reads a text from left to right, so that only its last token has seen all of it."""
-    return (
-        type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
-        and type(config) not in MODEL_FOR_MASKED_LM_MAPPING  # BERT and its like can be made decoders too
-        and not config.is_encoder_decoder
-        and config.model_type != "xlnet"
-    )
+    kind, masked = type(config), MODEL_FOR_MASKED_LM_MAPPING  # BERT and its like can be made decoders too
+    causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in masked and not config.is_encoder_decoder
+    return causal and config.model_type != "xlnet"
 
 
 def layer_stack(model: PreTrainedModel) -> nn.ModuleList | list:
@@ -48,9 +45,8 @@ def freeze_lower_layers(model: PreTrainedModel, layers: int | None = None) -> in
     if layers is None:
         layers = len(stack) // 3 if stack else -1
     if layers >= len(stack):
-        raise InputError(
-            f"--freeze-layers {layers}: the base model has {len(stack)} layers; leave at least one to train"
-        )
+        too_many = f"the base model has {len(stack)} layers; leave at least one to train"
+        raise InputError(f"--freeze-layers {layers}: {too_many}")
     if layers >= 0:
         first_trained = next(stack[layers].parameters())
         for parameter in takewhile(lambda parameter: parameter is not first_trained, model.parameters()):

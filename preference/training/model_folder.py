@@ -89,10 +89,9 @@ def check_same_run(folder: Path, run: dict) -> None:
     started = json.loads((folder / RUN).read_text(encoding="utf-8"))
     different = [_FLAGS.get(key, "--" + key.replace("_", "-")) for key in run if started.get(key) != run[key]]
     if different:
-        raise InputError(
-            f"--resume: the unfinished run in {folder} was started with different {', '.join(dict.fromkeys(different))}"
-            "; give the same arguments and the same CSV, or leave out --resume to start over"
-        )
+        started = f"was started with different {', '.join(dict.fromkeys(different))}"
+        remedy = "give the same arguments and the same CSV, or leave out --resume to start over"
+        raise InputError(f"--resume: the unfinished run in {folder} {started}; {remedy}")
 
 
 def save_model(

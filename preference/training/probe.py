@@ -110,9 +110,8 @@ def start_from(
     model, tokenizer, is_reward_model = load_base_model(base.path, seed=settings.seed)
     most = longest_input(model)
     if most and settings.max_length > most:
-        raise InputError(
-            f"--max-length {settings.max_length}: {base.used} takes at most {most} tokens; give --max-length {most}"
-        )
+        takes = f"{base.used} takes at most {most} tokens; give --max-length {most}"
+        raise InputError(f"--max-length {settings.max_length}: {takes}")
     tokenizer.model_max_length = settings.max_length  # saved, so that every loader truncates as training did
     kept = depth = len(layer_stack(model))
     pooled, output = is_reward_model or can_pool(model), None

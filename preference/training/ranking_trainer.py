@@ -226,19 +226,16 @@ class RankingTrainer(Trainer):
         if np.ptp(rewards) > _ROUNDING * np.abs(rewards).max():
             return
         if self.best_step == 0:  # no learning rate has done anything yet
-            raise TrainingDiverged(
-                "these rankings teach no order: they contradict each other, or their answers differ only beyond"
-                " --max-length tokens. No model was saved"
-            )
+            why = "they contradict each other, or their answers differ only beyond --max-length tokens"
+            raise TrainingDiverged(f"these rankings teach no order: {why}. No model was saved")
         raise self._diverged(self.best_step, f"the model gives every answer the same reward ({rewards[0]:.4g})")
 
     def _diverged(self, step: int, why: str) -> TrainingDiverged:
         kept = last_checkpoint(Path(self.args.output_dir))
-        return TrainingDiverged(
-            f"training failed at step {step} of {self.args.max_steps}: {why}; lower --learning-rate (now"
-            f" {self.settings.learning_rate:g}) or --head-learning-rate (now {self.head_learning_rate:g})."
-            " No model was saved" + (f"; the last good checkpoint is {kept}" if kept else "")
-        )
+        rate, head_rate = self.settings.learning_rate, self.head_learning_rate
+        remedy = f"lower --learning-rate (now {rate:g}) or --head-learning-rate (now {head_rate:g})"
+        saved = "No model was saved" + (f"; the last good checkpoint is {kept}" if kept else "")
+        return TrainingDiverged(f"training failed at step {step} of {self.args.max_steps}: {why}; {remedy}. {saved}")
 
     def _save_checkpoint(self, model, trial) -> None:
         if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
@@ -275,10 +272,9 @@ def parameter_groups(model: nn.Module, rate: float, head_rate: float, weight_dec
 
 def objective_value(objective: Callable[..., Tensor], rankings: Sequence[Ranking], rewards: np.ndarray) -> float:
     """Return the mean of `objective` over rankings of any size."""
-    pairs = [
-        (torch.from_numpy(part)[None].float(), torch.tensor([r.ranks])) for r, part in by_ranking(rankings, rewards)
-    ]
-    return float(np.mean([objective(*pair).item() for pair in pairs]))
+    both = by_ranking(rankings, rewards)
+    values = [objective(torch.from_numpy(own)[None].float(), torch.tensor([r.ranks])).item() for r, own in both]
+    return float(np.mean(values))
 
 
 class ShowProgress(TrainerCallback):

@@ -73,21 +73,19 @@ class Report:
         """Return the name of the file that an evaluation's rankings are from."""
         return Path(self.tests.path if self.tests and evaluation.part == "test" else self.data.path).name
 
-
-def judged_by(report: Report) -> str:
-    """Return in one sentence whose prompts the model is judged by, and name one of them."""
-    first = report.first
-    example = f"of {report.source(first)}, such as {shorten(first.rankings[0].prompt)}"
-    if first.part == "training":
-        trained_on = len({ranking.key for ranking in report.training_part})
-        was = "was" if trained_on == 1 else "were"
-        return f"Judged by no prompt: the {counted(trained_on, 'prompt')} {example}, {was} all trained on."
-    if report.review and first is report.review.evaluation:
-        return (
-            f"Judged by all {counted(first.metrics.prompts, 'prompt')} {example}, in a cross-validation: this model has"
-            f" learned from all of them, but {report.review.models} models each learned without some, and scored those."
-        )
-    return f"Judged by the {counted(first.metrics.prompts, f'{first.part} prompt')} {example}."
+    def judged_by(self) -> str:
+        """Return in one sentence whose prompts the model is judged by, and name one of them."""
+        first, prompts = self.first, self.first.metrics.prompts
+        example = f"of {self.source(first)}, such as {shorten(first.rankings[0].prompt)}"
+        if first.part == "training":
+            trained_on = len({ranking.key for ranking in self.training_part})
+            was = "was" if trained_on == 1 else "were"
+            return f"Judged by no prompt: the {counted(trained_on, 'prompt')} {example}, {was} all trained on."
+        if self.review and first is self.review.evaluation:
+            others = f"{self.review.models} models each learned without some, and scored those"
+            how = f"in a cross-validation: this model has learned from all of them, but {others}"
+            return f"Judged by all {counted(prompts, 'prompt')} {example}, {how}."
+        return f"Judged by the {counted(prompts, f'{first.part} prompt')} {example}."
 
 
 def _by_ranking(evaluations: Sequence[Evaluation]) -> list[tuple[str, Ranking, np.ndarray]]:
@@ -259,7 +257,7 @@ def model_card(report: Report, record: Record, *, folder: str, dataset: str | No
     )  # fmt: skip
     return ModelCard.from_template(
         metadata, str(CARD), text=text, counted=counted, report=report, trained=report.trained, record=record,
-        judged_by=judged_by(report), made_from=" and ".join(map(text, names)),
+        made_from=" and ".join(map(text, names)),
         licence=licence.get("license", "unknown"),
         centred=output_layer(report.trained.reward_model.model).bias is not None,  # that of most decoders has none
         pair=typical_pair(report.evaluations[0]) if record.calibration else None,

@@ -215,10 +215,8 @@ def _train_layers(job: _Job, checkpoint: Path | None) -> tuple[RankingTrainer, n
         set_output(start.model, *start.fit(job.states(training), [job.rankings[i] for i in training]).output())
     trained = sum(p.numel() * 4 for p in start.model.parameters() if p.requires_grad)
     if (needed := 3 * trained) > (free := psutil.virtual_memory().available):  # the gradients and Adam's two averages
-        job.on_message(
-            f"warning: training takes more than {as_size(needed)} of memory, and {as_size(free)} is free;"
-            " raise --freeze-layers"
-        )
+        takes = f"training takes more than {as_size(needed)} of memory, and {as_size(free)} is free"
+        job.on_message(f"warning: {takes}; raise --freeze-layers")
     trainer = _fine_tune(job, start.model, job.encoded, checkpoint)
     if trainer.best and len(job.parts.validation) >= SCALE_RANKINGS:
         rewards = np.asarray(trainer.best["rewards"])

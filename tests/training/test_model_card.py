@@ -16,7 +16,7 @@ from preference.model.base_models import BaseModel
 from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
 from preference.training.probe import Review
-from preference.training.report import Report, judged_by, licence_of, make_record, model_card, rewards_csv, text
+from preference.training.report import Report, licence_of, make_record, model_card, rewards_csv, text
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained
 from preference.wording import plain
@@ -187,23 +187,23 @@ def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(report_of, tm
         "this model has learned from all of them, but 5"
         " models each learned without some, and scored those."
     )
-    assert judged_by(report) == said and text(said, 400) in content
+    assert report.judged_by() == said and text(said, 400) in content
     assert [line.split(",")[0] for line in rewards_csv(report.shown).splitlines()[1:]] == ["cross-validation"] * 24
     assert draw_picture(report, ".png") != draw_picture(report_of([], None), ".png")
 
 
 def test_it_is_said_whose_prompts_judge(report_of):
     assert (
-        judged_by(report_of(review=REVIEW))
+        report_of(review=REVIEW).judged_by()
         == "Judged by the 12 test prompts of test.csv, such as 'why is the sky blue 0'."
     )
     assert (
-        judged_by(report_of([], None))
+        report_of([], None).judged_by()
         == "Judged by no prompt: the 2 prompts of mine.csv, such as 'make coffee', were all trained on."
     )
     mine = report_of(path="folder/mine.csv")
     mine = replace(mine, tests=None, evaluations=[replace(mine.first, part="validation")])
-    assert judged_by(mine) == "Judged by the 12 validation prompts of mine.csv, such as 'why is the sky blue 0'."
+    assert mine.judged_by() == "Judged by the 12 validation prompts of mine.csv, such as 'why is the sky blue 0'."
 
 
 @pytest.mark.parametrize(
