@@ -141,15 +141,15 @@ def _values(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
     texts, listed = [], _list(record, roles.answers[0])
     if not listed:
         raise NoComparison("no answers")
-    for one in listed:
-        if isinstance(one, dict) and not is_chat(one):
-            found = [one[key] for name in (*ROLES["answer"], "content") for key in one if plain_name(key) == name]
+    for item in listed:
+        if isinstance(item, dict) and not is_chat(item):
+            found = [item[key] for name in (*ROLES["answer"], "content") for key in item if plain_name(key) == name]
             if not found:
                 write = 'write [{"answer": "...", "rank": 1}, ...]'
-                raise Unreadable(f"{roles.answers[0]} has {shorten(str(one))}; {write}")
-            one = found[0]
-        texts.append(one)
-    ids = [text_of(one.get("id")) if isinstance(one, dict) else "" for one in listed]
+                raise Unreadable(f"{roles.answers[0]} has {shorten(str(item))}; {write}")
+            item = found[0]
+        texts.append(item)
+    ids = [text_of(item.get("id")) if isinstance(item, dict) else "" for item in listed]
     return texts, ids if all(ids) else [str(i) for i in range(len(listed))]
 
 
@@ -160,7 +160,7 @@ def _pair(record: Record, roles: Roles) -> tuple[list[Any], list[str]]:
         for column in columns:
             if len(columns) == 1 or not says_nothing(record.get(column)):  # negative_3 of a record that has two
                 value = opened(_given(record, column)) if roles.as_json else _given(record, column)
-                is_list = isinstance(value, list) and value and not any(isinstance(one, dict) for one in value)
+                is_list = isinstance(value, list) and value and not any(isinstance(item, dict) for item in value)
                 texts += value if is_list else [value]
                 sides += [side] * (len(texts) - len(sides))
     return texts, sides
@@ -192,7 +192,7 @@ def _turn_by_turn(context: list[Turn], values: list[Any], record: Record, roles:
         return []
     system = [turn for turn in context[:1] if turn.role == "system"]
     turns = (USER, ASSISTANT)
-    return [[*system, *(Turn(*one) for pair in zip(asked, texts) for one in zip(turns, pair))] for texts in said]
+    return [[*system, *(Turn(*turn) for pair in zip(asked, texts) for turn in zip(turns, pair))] for texts in said]
 
 
 def _without_prompt(context: list[Turn], chats: list[list[Turn]], turn: str) -> tuple[list[Turn], list[list[Turn]]]:
@@ -261,9 +261,9 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
         given = [(value, said) for value in _list(record, said)]
     else:
         listed = _list(record, column)
-        if not all(isinstance(one, dict) and said in one for one in listed):
+        if not all(isinstance(item, dict) and said in item for item in listed):
             raise Unreadable(f'{column} has {shorten(str(listed))}; write [{{"answer": "...", "{said}": 1}}, ...]')
-        given = [(one[said], said) for one in listed]
+        given = [(item[said], said) for item in listed]
     numbers = [_number(value, name) for value, name in given]
     if len(numbers) != len(answers):
         raise Unreadable(f"{len(numbers)} {said} for {len(answers)} {column}; give each of them one")
@@ -351,12 +351,12 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
     """
     found = Gathered()
     by_prompt: dict[str, dict[tuple[str, str], list[Comparison]]] = {}
-    for one in comparisons:
-        if one.left_out or not one.prompt.strip():
-            found.left_out[one.left_out or "an empty text"] += 1
+    for record in comparisons:
+        if record.left_out or not record.prompt.strip():
+            found.left_out[record.left_out or "an empty text"] += 1
         else:
-            by_prompt.setdefault(one.prompt.strip(), {}).setdefault((one.rater, one.group), []).append(one)
-            found.unranked += one.ranks.count(None)
+            by_prompt.setdefault(record.prompt.strip(), {}).setdefault((record.rater, record.group), []).append(record)
+            found.unranked += record.ranks.count(None)
     for prompt, by_rater in by_prompt.items():
         for (rater, group), said in by_rater.items():
             rankings = _rankings_of(said, roles, found.left_out)
@@ -371,8 +371,8 @@ def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
 def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[tuple[dict[str, int], str]]:
     """Return one rater's rankings of a prompt in one group, as ranks by answer, each with its subset."""
     found: dict[Any, tuple[dict[str, int], str]] = {}
-    for part in [said] if roles.layout == "rows" else [[one] for one in said]:
-        ranked = [(a.strip(), rank) for one in part for a, rank in zip(one.answers, one.ranks, strict=True)]
+    for part in [said] if roles.layout == "rows" else [[record] for record in said]:
+        ranked = [(text.strip(), rank) for record in part for text, rank in zip(record.answers, record.ranks)]
         if ranks := distinct_ranks(ranked, left_out):
             key = part[0].subset, frozenset(ranks.items())
             left_out.update(["an exact duplicate"] * (key in found))

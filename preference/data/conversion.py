@@ -76,7 +76,14 @@ def convert(
         limit: how many records are read.
     """
     with make_console(stderr=True).status(f"reading {plain(source)}"):  # seen in a terminal only
-        table = _read(source, config, split, limit)
+        if is_dataset_name(source):
+            table = read_dataset(source, config, split, limit)
+        elif config or split:
+            what = "--config and --split are for data sets of the Hub, as nvidia/HelpSteer2"
+            raise InputError(f"{source}: {what}; this is no name of one, or a file here")
+        else:
+            table = read_table(source)
+            table.records = table.records[:limit]
         if not table.records:
             raise table.none_found("write one per ranking, or per answer")
         if not named and all(table.find(name) for name in COLUMNS):
@@ -102,16 +109,6 @@ def convert(
         _report(f"left out: {reasons}", target)
     if backup:
         _report(f"the earlier {target.path} is kept as {backup}", target)
-
-
-def _read(source: str, config: str | None, split: str | None, limit: int | None) -> Table:
-    if is_dataset_name(source):
-        return read_dataset(source, config, split, limit)
-    if config or split:
-        what = "--config and --split are for data sets of the Hub, as nvidia/HelpSteer2"
-        raise InputError(f"{source}: {what}; this is no name of one, or a file here")
-    table = read_table(source)
-    return replace(table, records=table.records[:limit])
 
 
 def _read_contract(table: Table) -> tuple[Roles, Gathered]:
@@ -152,7 +149,7 @@ def _shown(ranking: Ranking) -> str:
     "'Name a prime.': '7' is above '8' = '9'"
     """
     levels: dict[int, list[str]] = {}
-    for rank, answer in sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda one: one[0]):
+    for rank, answer in sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda pair: pair[0]):
         levels.setdefault(rank, []).append(shorten(answer, 40))
     parts = [" = ".join(level[:2]) + " = ..." * (len(level) > 2) for level in levels.values()]
     return f"{shorten(ranking.prompt)}: {' is above '.join([*parts[:3], *['...'] * (len(parts) > 3)])}"
@@ -173,7 +170,7 @@ def pairs_of(ranking: Ranking, which: str = ALL) -> list[Pair]:
     >>> pairs_of(Ranking("p", ["a", "b", "c"], [2, 1, 2]))
     [('b', 'a'), ('b', 'c')]
     """
-    by_rank = sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda one: one[0])
+    by_rank = sorted(zip(ranking.ranks, ranking.answers, strict=True), key=lambda pair: pair[0])
     if which == BEST_WORST:
         return [(by_rank[0][1], next(answer for rank, answer in by_rank if rank == by_rank[-1][0]))]
     pairs = itertools.combinations(by_rank, 2)

@@ -101,8 +101,8 @@ def read_messages(value: Any) -> list[Turn]:
 def is_chat(value: Any) -> bool:
     """Say whether a value is a list of messages, or one message, with roles that `read_messages` knows."""
     messages = value if isinstance(value, list) else [value]
-    dicts = [one for one in messages if isinstance(one, dict) and ("content" in one or "value" in one)]
-    roles = {str(one.get("role", one.get("from"))).lower() for one in dicts}
+    dicts = [item for item in messages if isinstance(item, dict) and ("content" in item or "value" in item)]
+    roles = {str(item.get("role", item.get("from"))).lower() for item in dicts}
     return 0 < len(messages) == len(dicts) and roles <= _ROLES.keys()
 
 

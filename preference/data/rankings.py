@@ -90,10 +90,10 @@ class Rankings:
         for reason in sorted(set(self.left_out.values())):
             names = [name_of(*key) for key, why in self.left_out.items() if why == reason]
             lines.append(f"{counted(len(names), noun)} with {reason}: {name_some(names)}")
-        rows = (self.duplicate_rows, "exact duplicate row", ""), (self.unranked_rows, "row", " without a rank")
-        for numbers, what, why in (some for some in rows if some[0]):
+        kinds = ("exact duplicate row", "", self.duplicate_rows), ("row", " without a rank", self.unranked_rows)
+        for what, why, numbers in kinds:
             where = f"{self.table.unit}{'s' * (len(numbers) > 1)} {name_some(map(str, numbers))}"
-            lines.append(f"{counted(len(numbers), what)}{why}: {where}")
+            lines += [f"{counted(len(numbers), what)}{why}: {where}"] * bool(numbers)
         return self.table.notes + [f"{self.path}: left out {line}" for line in lines]
 
 
@@ -123,21 +123,19 @@ def rankings_of(table: Table) -> Rankings:
         rows, problems = rows_of(table)
     except TableError as error:
         raise _other_data(table, error) from None
-    duplicates: list[int] = []
-    unranked: list[int] = []
+    duplicates, unranked = list[int](), list[int]()
     found: dict[Key, dict[str, tuple[float, int]]] = {}  # answer -> (rank, number)
     for i, (identity, answer, rank) in enumerate(rows):
         answers, number = found.setdefault(identity, {}), table.numbers[i]
-        if rank is None:
+        if rank is None or i in problems:
             unranked.append(number)
             continue
         other, first = answers.setdefault(answer, (rank, number))
-        if other != rank and answer:
-            words = zip(("in group", "by rater"), identity[1:])
-            of = "".join(f" {word} {shorten(name)}" for word, name in words if name)
+        if other != rank:
+            words = zip((" in group ", " by rater "), identity[1:])
+            what = "the same answer to one prompt" + "".join(word + shorten(name) for word, name in words if name)
             ranks = f"rank {rank} here and rank {other} on {table.unit} {first}: {shorten(answer)}"
-            problem = f"{table.at(i)}: the same answer to one prompt{of} has {ranks}; keep one of the two rows"
-            problems.setdefault(i, []).append(problem)
+            problems.setdefault(i, []).append(f"{table.at(i)}: {what} has {ranks}; keep one of the two rows")
         elif first != number:
             duplicates.append(number)
     if problems:
@@ -155,11 +153,7 @@ def rankings_of(table: Table) -> Rankings:
 
 
 def rows_of(table: Table) -> tuple[list[tuple[Key, str, float | None]], dict[int, list[str]]]:
-    """Return the ranking, the answer and the rank, if any, of each record; and what is wrong with some, by their index.
-
-    Raises:
-        TableError: a column is missing.
-    """
+    """Return the ranking, the answer and the rank, if any, of each record; and what is wrong with those of an index."""
     columns, rows, problems = table.need(*COLUMNS), [], dict[int, list[str]]()
     for i, (record, identity) in enumerate(zip(table.records, identities(table), strict=True)):
         texts: list[Any] = ["" if record.get(column) is None else record[column] for column in columns[:2]]

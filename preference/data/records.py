@@ -125,7 +125,7 @@ def unfold(records: Sequence[Record]) -> list[Numbered]:
 
 
 def _are_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _messages_of(message: Record, parent: str | None) -> Iterator[Record]:
@@ -209,7 +209,7 @@ def _ranked_fields(fields: Record, value: Any) -> list[Record]:
     if isinstance(value, dict):
         ranks = dict(zip(value.get("value", []), value.get("rank", [])))
     else:
-        are_ranked = all(isinstance(one, dict) for one in value)
+        are_ranked = all(isinstance(item, dict) for item in value)
         ranks = {one.get("value"): one.get("rank") for one in value} if are_ranked else dict(zip(value, count()))
     texts = {name.replace("-", "_"): text for name, text in fields.items()}
     return [{"text": texts.get(str(name).replace("-", "_"), ""), "rank": rank} for name, rank in ranks.items()]

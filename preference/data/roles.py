@@ -199,8 +199,8 @@ class _Columns:
     def inner_keys(self, columns: Sequence[str], most: int | None = None) -> list[str]:
         """Return the keys of the objects in lists."""
         lists = [opened(value) for column in columns for value in self.values(column, most)]
-        objects = [one for found in lists if isinstance(found, list) and not is_chat(found) for one in found]
-        return list(dict.fromkeys(key for one in objects if isinstance(one, dict) for key in one))
+        items = [item for found in lists if isinstance(found, list) and not is_chat(found) for item in found]
+        return list(dict.fromkeys(key for item in items if isinstance(item, dict) for key in item))
 
 
 def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str], labelled: bool) -> Roles:
@@ -310,9 +310,9 @@ def _pair(table: _Columns) -> Iterator[Roles]:
     # RewardBench 2 as CSV has lists of answers, which are not to be taken for answers that are JSON.
     may_be_json = table.one("subset") and all(isinstance(value, str) for value in values)
     lists = list(map(opened, values)) if may_be_json else [""]
-    are_lists = all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
-    as_json = are_lists and any(len(one) > 1 for one in lists)
-    listed = as_json or len(rejected) > 1 or any(isinstance(one, list) and not is_chat(one) for one in values)
+    are_lists = all(isinstance(found, list) and all(isinstance(text, str) for text in found) for found in lists)
+    as_json = are_lists and any(len(found) > 1 for found in lists)
+    listed = as_json or len(rejected) > 1 or any(isinstance(value, list) and not is_chat(value) for value in values)
     found = Roles(answers=(chosen,), rejected=tuple(rejected), how="chosen", as_json=as_json)
     yield replace(found, layout="lists" if listed else "pairs", scores=tuple(scores) if all(scores) else ())
 

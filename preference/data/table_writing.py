@@ -76,12 +76,7 @@ def save_table(
 
     Titles, separators and types stay; a prompt that stood only in the first of its rows does so again. Of a CSV or of
     JSONL, what was not changed stays byte for byte. A workbook keeps its other sheets, its formats, and the cells that
-    were not changed.
-
-    Args:
-        changed: what records have now in some of their columns, by their index.
-        removed: the indices of the records that go.
-        added: records that come at the end.
+    were not changed. `changed` is what records have now in some of their columns, by their index.
     """
     from preference.data.tables import unzipped
 

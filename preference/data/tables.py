@@ -129,14 +129,11 @@ class Table:
 
 
 def read_table(source: str | Path, kind: str | None = None, *, whole: bool = False) -> Table:
-    """Read a table whole. The kind is told by the first bytes, or else by the ending of the name.
+    """Read a file, or standard input ("-"). The kind is told by the first bytes, or else by the ending of the name.
 
     Rows of empty cells are skipped, and so is what stands above the header: `sep=;`, a title. Columns without name and
-    content are left out. Where a prompt stands only in the first of its rows, the rows below it get it, too.
-
-    Args:
-        source: a file, or "-" for standard input.
-        whole: whether a last line of JSONL that was cut short is an error, too.
+    content are left out. Where a prompt stands only in the first of its rows, the rows below it get it, too. A last
+    line of JSONL that was cut short is left out, or an error where the table must be `whole`.
     """
     name, found = "standard input" if str(source) == STREAM else str(source), read_bytes(source)
     data = unzipped(name, found)
@@ -159,10 +156,8 @@ def kind_of(path: str | Path, default: str = "") -> str:
 
 def _kind_of(data: bytes, kind: str) -> str:
     """Tell the kind by the first bytes, which know better than the name: a file called .json often holds JSON lines."""
-    if data.startswith(b"PAR1"):
-        return "parquet"
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        return "xlsx"
+    if data.startswith((b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return "parquet" if data.startswith(b"PAR1") else "xlsx"
     start = data.removeprefix(codecs.BOM_UTF8).lstrip()[:200].replace(b" ", b"")
     if kind in ("parquet", "xlsx") or (kind == "csv" and not start.startswith((b'{"', b'[{"', b"{\n", b"[\n"))):
         return kind
@@ -402,15 +397,12 @@ def _read_parquet(name: str, data: bytes) -> Table:
     what, remedy, values = "not a Parquet file, or a damaged one", "make it again", []
     try:
         found = parquet.ParquetFile(io.BytesIO(data)).read()
-        columns = found.schema.names
-        if twice := [column for column, count in Counter(columns).items() if count > 1]:
-            raise InputError(f"{name}: two columns are named {twice[0]!r}; rename or delete one")
-        for column in columns:
+        for column, cells in zip(columns := found.schema.names, found.columns, strict=True):
             what, remedy = f"the column {column!r} holds what cannot be read", "convert or drop it"
-            values.append(found[column].to_pylist())
+            values.append(cells.to_pylist())
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # as a time beyond the year 9999
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{name}: {what} ({first_line(error)}); {remedy}") from None
+    if twice := [column for column, count in Counter(columns).items() if count > 1]:
+        raise InputError(f"{name}: two columns are named {twice[0]!r}; rename or delete one")
     records = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
     return Table(name, "parquet", columns, records, list(range(1, len(records) + 1)), schema=found.schema)
