@@ -47,8 +47,7 @@ class Candidates:
 def read_prompts(path: str | Path) -> list[str]:
     """Read prompts, each once: one per line, or the column `prompt` of a table, or a JSON list of texts.
 
-    Raises:
-        InputError: the file cannot be read, has no prompts, or one that cannot be saved in a CSV.
+    Raises InputError where there are none, or one cannot be saved in a CSV.
     """
     if kind_of(path):
         table = read_table(path)
@@ -73,10 +72,8 @@ def read_prompts(path: str | Path) -> list[str]:
 def read_candidates(path: str | Path) -> list[Candidates]:
     """Read a candidates file in order; several records of one prompt are joined. Other keys are kept.
 
-    Answers stay as they are, with their indentation; see `distinct` for those that are dropped.
-
-    Raises:
-        InputError: a record lacks a `prompt` or a list of texts `answers`, or a CSV cannot hold one of the texts.
+    Answers stay as they are, with their indentation; see `distinct` for those that are dropped. Raises InputError where
+    a record lacks a `prompt` or a list of texts `answers`, or a CSV cannot hold one of the texts.
     """
     found: dict[str, Candidates] = {}
     table = read_table(path, whole=True)

@@ -68,12 +68,10 @@ def convert(
     source: str, target: Target, named: Mapping[str, str], *,
     config: str | None = None, split: str | None = None, limit: int | None = None,
 ) -> None:  # fmt: skip
-    """Read and check all of a source, say how it was understood, then write it.
+    """Read and check all of a source, or its first `limit` records, say how it was understood, then write it.
 
-    Args:
-        source: a file, "-", or the name of a data set of the Hub, of which `config` and `split` name a part.
-        named: columns that flags name for a role, see `roles.FLAGS`.
-        limit: how many records are read.
+    It is a file, "-", or the name of a data set of the Hub, of which `config` and `split` name a part. `named` are
+    columns that flags name for a role, see `roles.FLAGS`.
     """
     with make_console(stderr=True).status(f"reading {plain(source)}"):  # seen in a terminal only
         if is_dataset_name(source):
@@ -181,11 +179,9 @@ def records_of(ranking: Ranking, target: str, pairs: Iterable[Pair] = ()) -> lis
     """Return what is written of a ranking, or of its pairs, as one of TARGETS.
 
     The CSV and labelled lists hold every comparison and tie; pairs of one ranking share its `group`, by which the
-    ranking is made of them again.
-
-    Pairs are those of https://huggingface.co/docs/trl/dataset_formats#preference, which RewardBench reads, too; in the
-    conversational ones, a prompt that was made of a chat becomes that chat again (see `dialogues`). Labelled lists are
-    those of https://sbert.net/docs/cross_encoder/loss_overview.html.
+    ranking is made of them again. In conversational pairs, a prompt that was made of a chat becomes that chat again.
+    https://huggingface.co/docs/trl/dataset_formats#preference, which RewardBench reads, too;
+    https://sbert.net/docs/cross_encoder/loss_overview.html for lists, which allow no further column.
     """
     if target == "csv":
         ranked = zip(ranking.answers, ranking.ranks, strict=True)
@@ -254,7 +250,7 @@ def read_dataset(name: str, config: str | None, split: str | None, limit: int | 
         splits = {} if split else found
         records = list(itertools.islice(next(iter(splits.values()), found), limit)) if len(splits) < 2 else []
     except Exception as error:  # many kinds: of datasets, of huggingface_hub, of HTTP, of the formats
-        kinds = [type(one).__mro__ for one in (error, error.__cause__, error.__context__) if one]
+        kinds = [type(cause).__mro__ for cause in (error, error.__cause__, error.__context__) if cause]
         said, whole = first_line(error), " ".join(str(error).split())[:300]
         described = f"{whole} {' '.join(kind.__name__ for mro in kinds for kind in mro)}".lower()
         remedy = next(remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, described))

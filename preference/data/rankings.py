@@ -114,10 +114,8 @@ def read_rankings(path: str | Path) -> Rankings:
 def rankings_of(table: Table) -> Rankings:
     """Make one ranking of each prompt, group and rater of a table, in the order of first appearance.
 
-    White space around a cell does not count. Answers without a rank are left out.
-
-    Raises:
-        InputError: the table holds other data; rows are wrong, a line for each; or no ranking has two distinct ranks.
+    White space around a cell does not count. Answers without a rank are left out. Raises InputError where the table
+    holds other data, where rows are wrong, with a line for each, and where no ranking has two distinct ranks.
     """
     try:
         rows, problems = rows_of(table)
@@ -252,8 +250,7 @@ def ranking_of(pairs: Sequence[Sequence[str]]) -> dict[str, int] | None:
 def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
     """Write `rankings` as a CSV, atomically, with columns `group` and `rater` if any has one.
 
-    Raises:
-        InputError: reading would join two of the rankings; or a text holds what no CSV can hold. The file stays.
+    Raises InputError where reading would join two of the rankings, or no CSV can hold a text. The file stays.
     """
     keys = [tuple(text.strip() for text in ranking.identity) for ranking in rankings]
     if twice := [key for key, count in Counter(keys).items() if count > 1]:

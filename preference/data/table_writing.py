@@ -47,10 +47,8 @@ def write_table(
 ) -> None:  # fmt: skip
     """Write records to a file, which appears whole or not at all, or to standard output ("-").
 
-    Args:
-        kind: csv, jsonl, json, parquet or xlsx (see `kind_of`); a name that ends in .gz is compressed, too.
-        form: how a CSV is written (`Table.form` of the one that was read).
-        schema: the types of Parquet columns that are known (`Table.schema`).
+    `kind` is one of `tables.KINDS`; a name that ends in .gz is compressed, too. `form` and `schema` are those of the
+    `Table` that was read.
     """
     name, records, form = "standard output" if str(target) == STREAM else str(target), list(records), form or Form()
     if form.separator != "\t" and str(target).lower().removesuffix(".gz").endswith((".tsv", ".tab")):
@@ -188,8 +186,7 @@ def format_rows(rows: Iterable[Sequence[Any]], *, line_end: str = "\n", separato
 def format_csv(
     name: str, columns: Sequence[str], records: Sequence[dict[str, Any]], form: Form, *, header: bool = True
 ) -> bytes:
-    """Return a CSV, or its rows without the header; raise InputError, which begins with `name`, where no CSV can hold a
-    value."""
+    """Return a CSV, or its rows without the header; an InputError begins with `name`."""
     rows = [[_cell(record.get(column)) for column in columns] for record in records]
     rows[:0] = [[form.names.get(column, column) for column in columns]] * header
     text = format_rows(rows, line_end=form.line_end, separator=form.separator)
@@ -253,7 +250,7 @@ def _set_cell(place: str, cell: Any, value: Any) -> None:
         cell.value = value if is_number else _cell(value)
     except (IllegalCharacterError, ValueError):
         raise InputError(f"{place}: a sheet cannot hold {shorten(str(value))}; write CSV instead") from None
-    if not is_number and len(_cell(value)) > _CELL_LIMIT:
-        raise InputError(f"{place}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead")
     if not is_number:
         cell.data_type = "s"  # also where a text begins with "=": it is no formula
+        if len(_cell(value)) > _CELL_LIMIT:
+            raise InputError(f"{place}: a cell of a sheet holds {_CELL_LIMIT:,} characters; write CSV instead")
