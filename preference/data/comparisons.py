@@ -220,15 +220,15 @@ def common_turns(chats: Sequence[list[Turn]]) -> int:
     return min(len(commonprefix(chats)), max(min(map(len, chats)) - 1, 0))
 
 
-def common_words(one: str, other: str) -> int:
+def common_words(text: str, other: str) -> int:
     """Return where the common beginning of two texts ends, between words; each text keeps at least a word.
 
     >>> common_words("The sky is blue.", "The sky is black.")
     10
     """
-    most = min(len(one.rstrip()), len(other.rstrip())) - 1
-    end = max(min(len(commonprefix([one, other])), most), 0)
-    while end and not (one[end].isspace() and other[end].isspace()):
+    most = min(len(text.rstrip()), len(other.rstrip())) - 1
+    end = max(min(len(commonprefix([text, other])), most), 0)
+    while end and not (text[end].isspace() and other[end].isspace()):
         end -= 1
     return end
 
@@ -324,8 +324,8 @@ def _winner(text: str, roles: Roles, names: list[str], models: list[str], answer
     if is_tie:
         return -1
     if compared := _COMPARED.fullmatch(text):
-        one, sign, other = compared.groups()
-        return -1 if "=" in sign else _winner(one if ">" in sign else other, roles, names, models, answers)
+        left, sign, right = compared.groups()
+        return -1 if "=" in sign else _winner(left if ">" in sign else right, roles, names, models, answers)
     words = plain_name(text).split("_")
     named = {names.index(word) for word in words if word in names} or {SIDES[word] for word in words if word in SIDES}
     if len(named) == 1 and (found := named.pop()) < len(answers):

@@ -81,7 +81,7 @@ def flat(record: Record) -> Record:
     found: Record = {}
     for name, value in record.items():
         if isinstance(value, dict) and not is_chat(value):
-            found |= {f"{name}.{inner}": one for inner, one in flat(value).items()}
+            found |= {f"{name}.{key}": inner for key, inner in flat(value).items()}
         else:
             found[name] = value
     return found
@@ -163,10 +163,10 @@ def _label_studio(record: Record) -> Iterator[Record]:
             value = result.get("value", {})
             if isinstance(order := value.get("ranker"), dict):
                 ids: list[Any] = order.get("rank") or next((ids for name, ids in order.items() if name != "_"), [])
-                ranks = {str(one): rank for rank, one in enumerate(ids)}
+                ranks = {str(name): rank for rank, name in enumerate(ids)}
                 for name, listed in record["data"].items():
-                    if _are_objects(listed) and all("id" in one for one in listed):
-                        made[name] = [{**one, "rank": ranks.get(str(one["id"]))} for one in listed]
+                    if _are_objects(listed) and all("id" in item for item in listed):
+                        made[name] = [{**item, "rank": ranks.get(str(item["id"]))} for item in listed]
             for kind in {"selected", "choices", "rating"} & value.keys():
                 said = value[kind]
                 name = "vote" if kind != "rating" else result.get("from_name", kind)
@@ -176,8 +176,8 @@ def _label_studio(record: Record) -> Iterator[Record]:
 
 def _are_argillas(column: tuple[str, Any]) -> bool:
     name, value = column
-    is_tools = lambda one: "value" in one and {"user_id", "status"} & one.keys()
-    return name.endswith(".responses") or (_are_objects(value) and all(map(is_tools, value)))
+    is_answer = lambda item: "value" in item and {"user_id", "status"} & item.keys()
+    return name.endswith(".responses") or (_are_objects(value) and all(map(is_answer, value)))
 
 
 def _argilla(record: Record) -> Iterator[Record]:
@@ -191,11 +191,11 @@ def _argilla(record: Record) -> Iterator[Record]:
     for question, answers in questions.items():
         if question.endswith(".responses"):  # on the Hub
             columns = (record.get(question + more) or [] for more in ("", ".users", ".status"))
-            answers = [dict(zip(("value", "user_id", "status"), one)) for one in zip(*columns)]
+            answers = [dict(zip(("value", "user_id", "status"), values)) for values in zip(*columns)]
             question = question.removesuffix(".responses")
-        for one in answers or []:
-            if one.get("status", "submitted") == "submitted":
-                value, user = one["value"], one.get("user_id")
+        for answer in answers or []:
+            if answer.get("status", "submitted") == "submitted":
+                value, user = answer["value"], answer.get("user_id")
                 made = by_user.setdefault(str(user), {**fields, "rater": user})
                 if isinstance(value, (list, dict)):
                     made["answers"] = _ranked_fields(fields, value)
@@ -210,7 +210,7 @@ def _ranked_fields(fields: Record, value: Any) -> list[Record]:
         ranks = dict(zip(value.get("value", []), value.get("rank", [])))
     else:
         are_ranked = all(isinstance(item, dict) for item in value)
-        ranks = {one.get("value"): one.get("rank") for one in value} if are_ranked else dict(zip(value, count()))
+        ranks = {item.get("value"): item.get("rank") for item in value} if are_ranked else dict(zip(value, count()))
     texts = {name.replace("-", "_"): text for name, text in fields.items()}
     return [{"text": texts.get(str(name).replace("-", "_"), ""), "rank": rank} for name, rank in ranks.items()]
 

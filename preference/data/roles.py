@@ -266,7 +266,7 @@ def _side_by_side(table: _Columns) -> Iterator[Roles]:
     family = table.families["answers"]
     if named := table.named.get("answers", []):
         words = [plain_name(column).split("_")[::-1] for column in named]
-        sides = [next((w for w in some if w in SIDES or w.isdecimal()), str(i)) for i, some in enumerate(words, 1)]
+        sides = [next((w for w in name if w in SIDES or w.isdecimal()), str(i)) for i, name in enumerate(words, 1)]
         family = dict(zip(sides, named, strict=True))
     if len(family) < 2:
         return
@@ -291,9 +291,9 @@ def _ends_of(table: _Columns, vote: str, sides: Sequence[str]) -> tuple[float, f
     if wins is not None:
         most = max(-low, high) * (1 if wins > 0 else -1)
         return (most, -most) if low < 0 else (wins, (3 if high > 1 else 1) - wins)
-    one, two = (float(side) for side in sides) if all(map(str.isdecimal, sides)) else (1, 2)
-    if (one <= low and high <= two) or (two == 2 and {*values} == {0, 1, 2}):  # AlpacaFarm: 0 is a tie
-        return one, two
+    first, second = (float(side) for side in sides) if all(map(str.isdecimal, sides)) else (1, 2)
+    if (first <= low and high <= second) or (second == 2 and {*values} == {0, 1, 2}):  # AlpacaFarm: 0 is a tie
+        return first, second
     what = f"{vote} has numbers from {low:g} to {high:g}, which could be read in two ways"
     raise InputError(f"{what}; say with --first which of them means the first answer")
 
@@ -334,9 +334,9 @@ def _with_prompt(table: _Columns, found: Roles) -> Roles:
     if not prompts:
         prompts = _without_repeated(table, [column for column in table.of("prompt", *used) if table.values(column)])
         if len(prompts) > 1 and [*map(plain_name, prompts)] != ["instruction", "input"]:
-            one, other = prompts[:2]
-            ways = f"say which with --prompt {one}, or join them: --prompt {one},{other}"
-            raise InputError(f"{one} and {other} could both be the prompt; {ways}")
+            first, second = prompts[:2]
+            ways = f"say which with --prompt {first}, or join them: --prompt {first},{second}"
+            raise InputError(f"{first} and {second} could both be the prompt; {ways}")
     prompts = prompts or [column for column in table.of("chat", *used) if table.values(column)][:1]
     if not prompts:
         answers = [opened(value, is_list=False) for column in found.answers for value in table.values(column, SAMPLE)]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from preference.data.rankings import Ranking
 
 FOLDS = 5
-LEAST_PROMPTS = 10  # with fewer, each prompt is a fold of its own
+MIN_PROMPTS = 10  # with fewer, each prompt is a fold of its own
 
 
 def prompt_key(prompt: str) -> str:
@@ -77,7 +77,7 @@ def train_on_seen(rankings: Sequence["Ranking"], parts: Parts, was_seen: Callabl
 
 
 def folds_by_prompt(rankings: Sequence["Ranking"], seed: int) -> list[Fold]:
-    """Hold out every prompt once, with all its rankings: in `FOLDS` folds, or one by one below `LEAST_PROMPTS` prompts.
+    """Hold out every prompt once, with all its rankings: in `FOLDS` folds, or one by one below `MIN_PROMPTS` prompts.
 
     Which prompts share a fold follows from their texts and `seed`, not from their order in the file.
 
@@ -89,5 +89,5 @@ def folds_by_prompt(rankings: Sequence["Ranking"], seed: int) -> list[Fold]:
     if len(prompts) < 2:
         raise ValueError("cross-validation needs at least two prompts")
     random.Random(seed).shuffle(prompts)
-    count = FOLDS if len(prompts) >= LEAST_PROMPTS else len(prompts)
+    count = FOLDS if len(prompts) >= MIN_PROMPTS else len(prompts)
     return [Fold(*_apart(rankings, set(prompts[number::count]))) for number in range(count)]

@@ -216,7 +216,7 @@ def _read_csv(name: str, data: bytes) -> Table:
     lines = list(io.StringIO(text, newline=""))  # they keep their LF, CR LF or CR
     named = re.fullmatch(r'"?sep=(.)"?', lines[0].rstrip("\r\n"), re.I) if lines else None
     skipped = 1 if named else 0  # a line that no spreadsheet shows
-    separator = named[1] if named else max(",;\t|", key=lambda one: _fits(lines[:20], one))
+    separator = named[1] if named else max(",;\t|", key=lambda mark: _fits(lines[:20], mark))
     reader, rows, start, problem = csv.reader(lines[skipped:], delimiter=separator, strict=True), [], 1 + skipped, ""
     try:
         for row, cells in enumerate(reader, 1):
@@ -366,7 +366,7 @@ def _read_json(name: str, data: bytes) -> Table:
         raise InputError(f"{name}:{error.lineno}: not JSON: {why}; {remedy}") from None
     if not isinstance(found, list):
         raise InputError(f"{name}: not a list of objects: {shorten(text.strip())}; {remedy}")
-    if all(isinstance(one, str) for one in found):
+    if all(isinstance(item, str) for item in found):
         found = [{"prompt": prompt} for prompt in found]
     for number, record in enumerate(found, 1):
         if not isinstance(record, dict):
