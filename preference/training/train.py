@@ -249,7 +249,7 @@ def _start_or_resume(job: _Job, resume: bool) -> Path | None:
     return None
 
 
-def _fine_tune(job: _Job, model: nn.Module, rows: list[dict], checkpoint: Path | None = None) -> RankingTrainer:
+def _fine_tune(job: _Job, model: nn.Module, rows: Sequence[dict], checkpoint: Path | None = None) -> RankingTrainer:
     """Fine-tune `model` on the training part of `rows`, and give it the weights that do best on the validation part."""
     start, settings, schedule = job.start, job.start.settings, job.schedule
     arguments = TrainingArguments(
