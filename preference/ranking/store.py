@@ -176,6 +176,8 @@ class RankingStore:
             until_closed.enter_context(locked(self.path, TAKEN))
             self.log = RankingLog(log, path)
             self._read()
+            if problems := rows_of(self._fresh())[1]:  # later on, what is edited by hand may be wrong for a while
+                raise TableError([problem for of_row in problems.values() for problem in of_row])
             self._lock = until_closed.pop_all()
 
     def close(self) -> None:
@@ -230,7 +232,7 @@ class RankingStore:
         if self.ranks(key) != dict(zip(answers, old_ranks, strict=True)):
             raise InputError(f"{self.path}: the rows of {shorten(key[0])} have been changed since; press s to continue")
         table, new = self._fresh(), dict(zip(answers, ranks, strict=True))
-        rows = enumerate(_contents(table)) if list(ranks) != list(old_ranks) else ()
+        rows = enumerate(rows_of(table)[0]) if list(ranks) != list(old_ranks) else ()
         changes = {i: new[text] for i, (of, text, rank) in rows if of == key and rank not in (None, new.get(text))}
         restore = self._rewrite(table, changes) if changes else None
         self._note(restore, kind, key, answers=list(answers), ranks=list(ranks), old_ranks=list(old_ranks), **details)
@@ -285,7 +287,7 @@ class RankingStore:
                 compressed = file.read(2) == GZIP
         self._last_prompt, self._takes_lines = "", table.kind == "csv" and not compressed
         found: dict[Key, dict[str, float]] = {}
-        for key, answer, rank in _contents(table):
+        for key, answer, rank in rows_of(table)[0]:
             self._last_prompt = key[0]
             if rank is not None:
                 found.setdefault(key, {})[answer] = rank
@@ -301,18 +303,10 @@ class RankingStore:
         return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) if status.st_size else None
 
 
-def _contents(table: Table) -> list[tuple[Key, str, float | None]]:
-    """Return the ranking that each record is part of, its answer and its rank; a wrong row is told, as in training."""
-    rows, problems = rows_of(table)
-    if problems:
-        raise TableError([problem for of_row in problems.values() for problem in of_row])
-    return rows
-
-
 def _own_rows(table: Table, ranked: Event) -> list[int]:
     """Return which records are a ranking's, if all are as `add` writes them: without a group, or anything else."""
     wanted, found = set(zip(map(str.strip, ranked.answers), ranked.ranks, strict=True)), {}
-    for i, (key, answer, rank) in enumerate(_contents(table)):
+    for i, (key, answer, rank) in enumerate(rows_of(table)[0]):
         filled = sum(bool(text_of(value)) for value in table.records[i].values())
         if key == ranked.key and (answer, rank) in wanted and filled == len(COLUMNS):
             found[answer, rank] = i
