@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     if (args.data is None) != bool(args.answer) or (args.answer and (args.prompt is None or args.output != "-")):
-        parser.error("give either a file, or --prompt with --answer and without --output")
+        parser.error("give either a file, or --prompt and --answer, and then no --output")
     avoid_busy_waiting()
     from preference.jobs.scoring import ScoringSettings, score_by_hand, score_file
 

@@ -89,6 +89,27 @@ def test_what_was_understood_is_said_with_the_first_record(tmp_path, name, under
     assert understood in unwrapped(run_script("convert_rankings.py", "data.jsonl", "out.csv", cwd=tmp_path).stdout)
 
 
+def test_a_vote_has_one_value_for_each_side_and_words_for_a_tie(tmp_path):
+    """With the value for the first named, any other one might be a typing error, or a tie in another language."""
+    flags = ["--prompt", "frage", "--answers", "x,y", "--vote", "urteil", "--first"]
+
+    def records(*votes: str) -> None:
+        write(
+            tmp_path / "data.jsonl", [{"frage": f"p {i}", "x": "a", "y": "b", "urteil": v} for i, v in enumerate(votes)]
+        )
+
+    records("links", "rechts", "tie", "Links", "")
+    run_script("convert_rankings.py", "data.jsonl", "out.csv", *flags, "links", cwd=tmp_path)
+    assert [ranking.ranks for ranking in read_rankings(tmp_path / "out.csv").rankings] == [[1, 2], [2, 1], [1, 2]]
+    several = "one value may mean the second answer, and tie means a tie"
+    records("links", "rechts", "gleich")
+    error = error_of(tmp_path, "data.jsonl", "no.csv", *flags, "links")
+    assert f"beside --first links, urteil holds 'gleich', 'rechts'; {several}" in error
+    error = error_of(tmp_path, "data.jsonl", "no.csv", *flags, "lnks")
+    assert f"beside --first lnks, urteil holds 'gleich', 'links', 'rechts'; {several}" in error
+    assert not (tmp_path / "no.csv").exists()
+
+
 @pytest.mark.parametrize(
     "record, flags, expected",
     [

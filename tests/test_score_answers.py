@@ -435,7 +435,10 @@ def test_places_that_cannot_be_read_or_written(answers, tmp_path):
 
 def test_a_folder_that_is_no_reward_model(answers, tmp_path):
     done = run_script("score_answers.py", "--model", "nowhere", answers, cwd=tmp_path, status=2)
-    assert done.stderr.strip() == "error: nowhere: no such folder; train one with `python reward_model_trainer.py`"
+    assert (
+        done.stderr.strip()
+        == "error: nowhere: no such folder; check the name, or train one with `python reward_model_trainer.py`"
+    )
 
 
 def test_arguments_that_do_not_fit_together(tmp_path):

@@ -88,8 +88,8 @@ def read_candidates(path: str | Path) -> list[Candidates]:
             with contextlib.suppress(ValueError):
                 listed = json.loads(listed)
         if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-            what = f'"answers" is not a list of texts: {shorten(str(listed))}'
-            raise InputError(f'{table.at(i)}: {what}; write ["one", "two"]')
+            wrong = "missing" if listed is None else f"not a list of texts: {shorten(str(listed))}"
+            raise InputError(f'{table.at(i)}: "answers" is {wrong}; write ["one", "two"]')
         for name, item in [("prompt", text), *(("answers", item) for item in listed)]:
             if what := find_unwritable(item):
                 raise InputError(f'{table.at(i)}: "{name}": {what} in {shorten(item)}; remove it')

@@ -15,7 +15,7 @@ from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
 from preference.data.table_writing import find_unwritable, first_line
 from preference.data.tables import Table, TableError, keys_of
 from preference.errors import InputError
-from preference.wording import shorten
+from preference.wording import name_some, shorten
 
 Ranked = tuple[list[str], list[int], str]  # answers, ranks, subset
 
@@ -56,6 +56,12 @@ def read_comparisons(
         roles = find_roles(keys_of(records), records, named, labelled)
     except (InputError, Unreadable) as problem:
         raise InputError(f"{table.source}: {problem}") from None
+    if roles.first and roles.how == "vote" and not roles.ends:
+        votes = {text for record in records if not says_nothing(text := text_of(record.get(roles.said[0])))}
+        others = sorted(t for t in votes if t.casefold() != roles.first.casefold() and not _TIES.match(plain_name(t)))
+        if len(others) > 1:
+            what = f"beside --first {roles.first}, {roles.said[0]} holds {name_some(map(shorten, others))}"
+            raise InputError(f"{table.source}: {what}; one value may mean the second answer, and tie means a tie")
     found, problems = [], []
     for i, record in unfolded:
         try:
@@ -330,7 +336,8 @@ def _winner(text: str, roles: Roles, names: list[str], models: list[str], answer
     named = {names.index(word) for word in words if word in names} or {SIDES[word] for word in words if word in SIDES}
     if len(named) == 1 and (found := named.pop()) < len(answers):
         return found
-    raise Unreadable(f"{roles.said[0]} is {shorten(text)}; write one of {', '.join(names)}, tie")
+    other = ", or say with --first which value means the first answer" if len(answers) == 2 else ""
+    raise Unreadable(f"{roles.said[0]} is {shorten(text)}; write one of {', '.join(names)}, tie{other}")
 
 
 @dataclass

@@ -62,7 +62,7 @@ FLAGS = {
     "rejected": "the column of the worse answer",
     "answers": "the columns of the answers, separated by commas, or the one that lists or holds them",
     "vote": "the column that says which of the answers is better",
-    "first": "the value of the vote that means the first answer is better",
+    "first": "the value of the vote that means the first answer is better; the other one means the second",
     "rank": "the column of ranks, 1 for the best answer, or one for each of the answers",
     "score": "the column of scores, or one for each of the answers; higher is better, equal is a tie",
     "rater": "the column that says who ranked",
@@ -231,8 +231,9 @@ def _find_answers(table: _Columns, labelled: bool) -> Roles:
     if labelled:
         others = [column for column in table.free if column not in (*unlabelled.answers, *table.of("prompt"))]
         numbers = [c for c in others if all(number(value) is not None for value in table.values(c, SAMPLE))]
-        remedy = f"name the column of scores with --score, one of: {', '.join(numbers)}"
-        raise InputError(f"answers without ranks; {remedy if numbers else 'there is no column of numbers; add one'}")
+        scores = f"the column of scores with --score, one of: {', '.join(numbers)}"
+        what = scores if numbers else "what says which is better with --vote, --score or --rank"
+        raise InputError(f"answers without ranks; name {what}")
     return unlabelled
 
 

@@ -52,7 +52,7 @@ class RewardModel:
         check_device(device)
         path, train = Path(folder), "train one with `python reward_model_trainer.py`"
         if not path.is_dir():
-            raise InputError(f"{folder}: no such folder; {train}")
+            raise InputError(f"{folder}: no such folder; check the name, or {train}")
         check_folder(folder, path, "reward model", train)
         with one_thread():
             model, tokenizer, missing = read_model(folder, "train it again")

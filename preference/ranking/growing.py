@@ -69,7 +69,7 @@ class GrowingModel:
             return f"no model learns as you rank: {reason}"
         if not self.found:
             return "the model that learns as you rank is still loading"
-        untested = "has not been tested yet: it needs two rankings to learn from first"
+        untested = "has not been tested yet: the first test is on the ranking after it has learned from two"
         return self.found["words"] or f"the model that learns as you rank {untested}"
 
     def _write(self, worker: subprocess.Popen) -> None:

@@ -60,7 +60,7 @@ def parse_order(line: str, count: int) -> list[int]:
             if number not in map(str, range(1, count + 1)):
                 raise InputError(f"no answer {shorten(number)[1:-1]}; answers are numbered 1 to {count}")
             if number in ranks:
-                raise InputError(f"answer {number} is listed twice; name every answer once")
+                raise InputError(f"answer {number} is listed twice; name an answer only once")
             ranks[number] = rank
     return [ranks.get(str(n), len(groups) + 1) for n in range(1, count + 1)]
 

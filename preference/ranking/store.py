@@ -74,7 +74,9 @@ class RankingLog:
 
     def __init__(self, path: str | Path, data: str | Path):
         self.path = Path(path)
-        self.data = Path(os.path.relpath(os.path.realpath(data), self.path.resolve().parent)).as_posix()
+        self.data = Path(data).resolve().as_posix()
+        with contextlib.suppress(ValueError):  # Windows: it lies on another drive
+            self.data = Path(os.path.relpath(self.data, self.path.resolve().parent)).as_posix()
         self.events: list[Event] = []
         self.undoable: list[Event] = []
         self.looked_at: list[Event] = []

@@ -80,6 +80,9 @@ def test_another_programs_file(tmp_path):
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": "a"}\n')
     with pytest.raises(InputError, match=r':1: "answers" is not a list of texts'):
         read_candidates(tmp_path / "c.jsonl")
+    (tmp_path / "c.jsonl").write_text('{"prompt": "p", "candidates": ["a"]}\n')
+    with pytest.raises(InputError, match=r':1: "answers" is missing; write \["one", "two"\]'):
+        read_candidates(tmp_path / "c.jsonl")
 
 
 @pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\udc80", "half of a surrogate pair")])

@@ -130,7 +130,7 @@ def test_many_answers_to_one_prompt_are_judged_by_some_of_them(tmp_path):
 
 def judge_file(path, named=None):
     """Judge a model whose rewards are those of chance, but the same for the same texts."""
-    answers = read_answers(read_table(path), named)
+    answers = read_answers(read_table(path), named or {})
     texts = [f"{item.prompt.strip()}\n{answer.strip()}" for item in answers.items for answer in item.answers]
     return judge(
         answers.items,

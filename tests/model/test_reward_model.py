@@ -118,7 +118,7 @@ def test_layers_are_found_in_other_architectures(tiny_distilbert):
 
 def test_what_is_no_reward_model_gets_one_plain_message(tmp_path, tiny_distilbert, tiny_reward_model):
     for folder, message in (
-        (tmp_path / "none", "no such folder; train one with `python reward_model_trainer.py`"),
+        (tmp_path / "none", "no such folder; check the name, or train one with `python reward_model_trainer.py`"),
         (
             tmp_path,
             "this folder is not a reward model (no config.json); train one with `python reward_model_trainer.py`",

@@ -41,7 +41,7 @@ def test_a_wrong_line_says_what_is_wrong_and_asks_again(folder):
     for line, message in (
         ("best", "'best' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
         ("2 1 4 5", "no answer 5; answers are numbered 1 to 4"),
-        ("2 2 1 3", "answer 2 is listed twice; name every answer once"),
+        ("2 2 1 3", "answer 2 is listed twice; name an answer only once"),
         ("1 2=", "write '=' between two numbers that tie, like 1=2"),
         ("e 9", "e needs the number of an answer, 1 to 4, like e 2"),
     ):

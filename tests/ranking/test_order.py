@@ -41,7 +41,7 @@ def test_what_is_understood(line, count, ranks):
         ("2 -1 3", "'2 -1 3' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
         ("2 1 5 3", "no answer 5; answers are numbered 1 to 4"),
         ("0", "no answer 0; answers are numbered 1 to 4"),
-        ("2 1 1 3", "answer 1 is listed twice; name every answer once"),
+        ("2 1 1 3", "answer 1 is listed twice; name an answer only once"),
         ("9" * 5000, "no answer 9; answers are numbered 1 to 4"),
         ("=1 2", "write '=' between two numbers that tie, like 1=2"),
         ("²", "'²' is not a ranking: write the numbers best first, like 2 3 4 1, or ? for help"),
