@@ -98,9 +98,14 @@ def test_a_vote_has_one_value_for_each_side_and_words_for_a_tie(tmp_path):
             tmp_path / "data.jsonl", [{"frage": f"p {i}", "x": "a", "y": "b", "urteil": v} for i, v in enumerate(votes)]
         )
 
-    records("links", "rechts", "tie", "Links", "")
+    records("links", "rechts", "tie", "Links", "", "RECHTS")
     run_script("convert_rankings.py", "data.jsonl", "out.csv", *flags, "links", cwd=tmp_path)
-    assert [ranking.ranks for ranking in read_rankings(tmp_path / "out.csv").rankings] == [[1, 2], [2, 1], [1, 2]]
+    assert [ranking.ranks for ranking in read_rankings(tmp_path / "out.csv").rankings] == [
+        [1, 2],
+        [2, 1],
+        [1, 2],
+        [2, 1],
+    ]
     several = "one value may mean the second answer, and tie means a tie"
     records("links", "rechts", "gleich")
     error = error_of(tmp_path, "data.jsonl", "no.csv", *flags, "links")

@@ -17,8 +17,6 @@ from preference.data.tables import Table, TableError, keys_of
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 
-Ranked = tuple[list[str], list[int], str]  # answers, ranks, subset
-
 TWO_PLACES = "answers listed twice with different ranks"
 _TIES = re.compile(r"(tie|tied|both|bothbad|equal|equally|same|draw|neither|none|even|no_preference)(_|$)")
 _COMPARED = re.compile(r"\W*(\w+)\s*(>+|<+|=+)\s*(\w+)\W*")  # A>B
@@ -57,8 +55,8 @@ def read_comparisons(
     except (InputError, Unreadable) as problem:
         raise InputError(f"{table.source}: {problem}") from None
     if roles.first and roles.how == "vote" and not roles.ends:
-        votes = {text for record in records if not says_nothing(text := text_of(record.get(roles.said[0])))}
-        others = sorted(t for t in votes if t.casefold() != roles.first.casefold() and not _TIES.match(plain_name(t)))
+        votes = {text_of(record.get(roles.said[0])).casefold() for record in records} - {roles.first.casefold()}
+        others = sorted(text for text in votes if not (says_nothing(text) or _TIES.match(plain_name(text))))
         if len(others) > 1:
             what = f"beside --first {roles.first}, {roles.said[0]} holds {name_some(map(shorten, others))}"
             raise InputError(f"{table.source}: {what}; one value may mean the second answer, and tie means a tie")
@@ -254,8 +252,7 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
         better, worse = [_number(record.get(column), column) for column in roles.scores] or (None, None)
         if better is not None and worse is not None and better < worse:
             raise NoComparison("scores that contradict chosen and rejected")
-        are_equal = better is not None and better == worse
-        return [1.0 if name == "chosen" or are_equal else 2.0 for name in names]
+        return [1.0 if name == "chosen" or (better is not None and better == worse) else 2.0 for name in names]
     if roles.how == "vote":
         return _ranks_of_vote(record, roles, names, answers)
     if roles.how in ("order", ""):
@@ -315,10 +312,7 @@ def _ranks_of_vote(record: Record, roles: Roles, names: list[str], answers: list
 
 
 def _winner(text: str, roles: Roles, names: list[str], models: list[str], answers: list[str]) -> int:
-    """Return the position of the answer that a vote names, or -1 for a tie.
-
-    It names an answer by its number, letter, side or id, by its column or model, by its text, or says `A>B`.
-    """
+    """Return which answer a vote names (by number, letter, side, id, column, model or text), or -1 for a tie."""
     is_tie = bool(_TIES.match(plain_name(text)))
     if roles.first and len(answers) == 2 and not is_tie:
         return int(text.casefold() != roles.first.casefold())

@@ -186,7 +186,9 @@ def test_ways_to_vote(winner, ranks):
 
 
 def test_a_vote_for_nobody_known_is_an_error_with_its_place():
-    with pytest.raises(InputError, match=r"^a\.jsonl:2: winner is 'me'; write one of a, b, tie$"):
+    with pytest.raises(
+        InputError, match=r"^a\.jsonl:2: winner is 'me'; write one of a, b, tie, or say with --first which"
+    ):
         read(*({"prompt": "p", "response_a": "x", "response_b": "y", "winner": winner} for winner in ("a", "me")))
 
 
