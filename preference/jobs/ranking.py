@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from preference.data.tables import read_text
 from preference.durable_files import prepare_file
 from preference.errors import InputError
 from preference.machine import avoid_busy_waiting, check_device
-from preference.model.base_models import find_base_model
+from preference.model.base_models import BaseModel, find_base_model, in_thread
 from preference.ranking.growing import GrowingModel
 from preference.ranking.loop import GUIDELINES, Loop
 from preference.ranking.session import AgainSession, Outcome, RankingSession, SessionCounts, read_review
@@ -95,15 +95,18 @@ class Sampler:
             base = find_base_model(self.name)
         say(base.note or f"generator: {base.used} ({base.source})")
         with make_console(stderr=True).status("loading the generator …", spinner="line"):
-            import torch
-
-            from preference.model.generator import Generator
-
-            check_device(self.device)
-            loaded = Generator(base, self.device)
-        if self.device == "cpu" and torch.cuda.is_available():
+            loaded, has_gpu = in_thread(partial(self._load, base))  # Ctrl-C within the import of PyTorch would abort it
+        if self.device == "cpu" and has_gpu:
             say("PyTorch sees a GPU here: --device cuda samples on it")
         return loaded
+
+    def _load(self, base: BaseModel) -> tuple["Generator", bool]:
+        import torch
+
+        from preference.model.generator import Generator
+
+        check_device(self.device)
+        return Generator(base, self.device), torch.cuda.is_available()
 
     def sample_again(self, prompt: str, attempt: int) -> list[str]:
         """Return new candidates for one prompt."""

@@ -196,7 +196,7 @@ def _download(name: str) -> Path:
     if PROCESS != 0 or not sys.stderr.isatty():
         disable_progress_bars()
     with _errors_in_words(name, Path(constants.HF_HUB_CACHE)):
-        info = _in_thread(lambda: HfApi().model_info(name, timeout=HUB_SECONDS), HUB_SECONDS)
+        info = in_thread(lambda: HfApi().model_info(name, timeout=HUB_SECONDS), HUB_SECONDS)
         files = [file.rfilename for file in info.siblings if "/" not in file.rfilename]
         weights = next((pattern for pattern in _WEIGHTS if any(fnmatch(file, pattern) for file in files)), None)
         lacks = f"{name}: its repository on {HUB} has no"
@@ -205,11 +205,11 @@ def _download(name: str) -> Path:
         if not weights:
             raise BaseModelError(f"{lacks} weights to load (*.safetensors or pytorch_model*.bin); name another model")
         get = partial(snapshot_download, name, ignore_patterns="*/*", tqdm_class=OneBar)
-        _in_thread(partial(get, allow_patterns=_BESIDE_WEIGHTS))
-        return Path(_in_thread(partial(get, allow_patterns=weights)))
+        in_thread(partial(get, allow_patterns=_BESIDE_WEIGHTS))
+        return Path(in_thread(partial(get, allow_patterns=weights)))
 
 
-def _in_thread(work: Callable[[], Any], seconds: float | None = None) -> Any:
+def in_thread(work: Callable[[], Any], seconds: float | None = None) -> Any:
     """Return what `work` returns: Ctrl-C ends the process at once, and after `seconds` no server is waited for."""
     outcome: Future = Future()
 
