@@ -6,7 +6,9 @@ import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -164,6 +166,20 @@ def interrupt_in(error: BaseException | None) -> KeyboardInterrupt | None:
             return error
         error = error.__cause__ or error.__context__
     return KeyboardInterrupt() if _stops else None  # what C code was importing says something else
+
+
+def in_thread(work: Callable[[], Any], seconds: float | None = None) -> Any:
+    """Return what `work` returns, at most after `seconds`; Ctrl-C ends the waiting, and breaks nothing in between."""
+    outcome: Future = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # handed to the caller
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result(timeout=seconds)
 
 
 def fail(message: str, status: int = FAILED) -> int:

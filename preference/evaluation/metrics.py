@@ -58,17 +58,17 @@ class Agreement:
     alpha: float | None = None  # of raters: Krippendorff's, ordinal; 1 where all agree, 0 for chance
 
 
-def split_rewards(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> list[np.ndarray]:
-    """Split the rewards of all answers, in order, into one array per ranking."""
+def split_answers(values: np.ndarray, rankings: Sequence[Ranking]) -> list[np.ndarray]:
+    """Split what all answers have, in order (rewards, or states as rows), into one array per ranking."""
     ends = np.cumsum([0, *(len(ranking.answers) for ranking in rankings)])
-    if len(rewards) != ends[-1]:
-        raise ValueError(f"{len(rewards)} rewards for {ends[-1]} answers")
-    return np.split(np.asarray(rewards, dtype=np.float64), ends[1:-1])
+    if len(values) != ends[-1]:
+        raise ValueError(f"{len(values)} values for {ends[-1]} answers")
+    return np.split(values, ends[1:-1])
 
 
 def by_ranking(rankings: Sequence[Ranking], rewards: Sequence[float] | np.ndarray) -> list[tuple[Ranking, np.ndarray]]:
     """Return each ranking with the rewards of its answers."""
-    return list(zip(rankings, split_rewards(rankings, rewards), strict=True))
+    return list(zip(rankings, split_answers(np.asarray(rewards, dtype=np.float64), rankings), strict=True))
 
 
 def answer_lengths(rankings: Sequence[Ranking]) -> np.ndarray:

@@ -15,7 +15,7 @@ from preference.data.tables import Table
 from preference.evaluation.metrics import by_ranking, pair_margins, predicted_ranks
 from preference.evaluation.record import TEMPERATURES, Calibration
 
-ADDED = ["reward", "predicted_rank", "dispute"]  # columns of review.csv
+REVIEW_COLUMNS = ["reward", "predicted_rank", "dispute"]  # that review.csv adds
 CERTAIN = 0.9  # probability from which a ranking is called reversed
 _ROUNDS, _DRAWS = 20, 200
 _PRIOR = (0.2, 10.0)  # as if 10 rankings had been seen before, 0.2 of them reversed
@@ -119,7 +119,7 @@ def order_likelihood(values: np.ndarray, ranks: np.ndarray) -> float:
 def review_csv(table: Table, rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray) -> bytes:
     """Return the rows of `table` that are part of one of its `rankings`, most disputed first, as `table` was written.
 
-    The columns `ADDED` are new; where the table has them already, being an earlier review, they are replaced.
+    The columns `REVIEW_COLUMNS` are new; where the table has them already, being an earlier review, they are replaced.
     """
     places = np.argsort(np.argsort(-disputes, kind="stable"))
     scores = {
@@ -127,10 +127,10 @@ def review_csv(table: Table, rankings: Sequence[Ranking], rewards: np.ndarray, d
         for (ranking, values), place, dispute in zip(by_ranking(rankings, rewards), places, disputes, strict=True)
         for answer, reward, rank in zip(ranking.answers, values, predicted_ranks(values), strict=True)
     }
-    kept, (answer,), rows = [name for name in table.columns if name not in ADDED], table.need("answer"), []
+    kept, (answer,), rows = [name for name in table.columns if name not in REVIEW_COLUMNS], table.need("answer"), []
     for key, record in zip(identities(table), table.records, strict=True):
         if score := scores.get((key, record[answer].strip())):  # an answer without a rank has none
-            row = {name: record.get(name) for name in kept} | dict(zip(ADDED, score[1:], strict=True))
+            row = {name: record.get(name) for name in kept} | dict(zip(REVIEW_COLUMNS, score[1:], strict=True))
             rows.append((score[0], row))
     rows.sort(key=lambda row: row[0])
-    return format_csv(table.source, [*kept, *ADDED], [row for _, row in rows], table.form)
+    return format_csv(table.source, [*kept, *REVIEW_COLUMNS], [row for _, row in rows], table.form)

@@ -20,7 +20,6 @@ from preference.evaluation.learning_curve import LearningCurve, Measured
 from preference.evaluation.metrics import Agreement, by_ranking
 from preference.statistics import bootstrap_interval
 
-PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 MOST_ANSWERS = 40  # bars; more would be too many to read
 FURTHEST = 4  # times the rankings that there are
 NEAR = 0.1  # a mark further below everything else would make the rest small

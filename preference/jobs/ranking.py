@@ -24,12 +24,13 @@ from preference.data.tables import read_text
 from preference.durable_files import prepare_file
 from preference.errors import InputError
 from preference.machine import avoid_busy_waiting, check_device
-from preference.model.base_models import BaseModel, find_base_model, in_thread
+from preference.model.base_models import BaseModel, find_base_model
+from preference.ranking.again import AgainSession, Outcome, read_review
 from preference.ranking.growing import GrowingModel
 from preference.ranking.loop import GUIDELINES, Loop
-from preference.ranking.session import AgainSession, Outcome, RankingSession, SessionCounts, read_review
+from preference.ranking.session import RankingSession, SessionCounts
 from preference.ranking.store import Event, RankingLog, RankingStore
-from preference.scripts import INTERRUPTED
+from preference.scripts import INTERRUPTED, in_thread
 from preference.wording import counted, name_some, shorten
 
 if TYPE_CHECKING:

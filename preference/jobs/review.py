@@ -12,12 +12,12 @@ from preference.console import make_bar, say
 from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.splits import prompt_digest
 from preference.data.tables import read_table
-from preference.durable_files import write_atomically
+from preference.durable_files import check_picture, write_atomically
 from preference.errors import InputError
 from preference.evaluation.learning_curve import describe_gain, fit_curve
 from preference.evaluation.metrics import Agreement, self_agreement
-from preference.evaluation.odds import ADDED, chance_disputes, disputes_of, find_reversed, review_csv
-from preference.evaluation.plots import PICTURES, plot_learning_curve
+from preference.evaluation.odds import REVIEW_COLUMNS, chance_disputes, disputes_of, find_reversed, review_csv
+from preference.evaluation.plots import plot_learning_curve
 from preference.evaluation.record import read_record, why_no_odds
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.model.base_models import BaseModel, find_base_model
@@ -55,7 +55,7 @@ def review_rankings(
     base = find_base_model(base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
     check_unseen(rankings, base)
-    start, states = read_answers(rankings, base, settings)
+    start, states = read_states(rankings, base, settings)
     review = review_states(states, rankings, settings.objective, seed=settings.seed, start=start.output)
     assert review is not None
     rewards = review.evaluation.rewards
@@ -87,10 +87,10 @@ def read_data(files: ReviewFiles, *, draws: bool) -> Rankings:
         columns: list[str] = []
         with contextlib.suppress(InputError):
             columns = read_table(files.output).columns
-        if not set(ADDED) <= set(columns) or files.output.samefile(files.data):
+        if not set(REVIEW_COLUMNS) <= set(columns) or files.output.samefile(files.data):
             raise InputError(f"{files.output}: exists and is not a review; choose another --output")
-    if draws and files.curve_plot.suffix.lower() not in PICTURES:
-        raise InputError(f"--curve-plot {files.curve_plot}: unsupported image type; use {' '.join(PICTURES)}")
+    if draws:
+        check_picture(files.curve_plot, "--curve-plot")
     return read
 
 
@@ -105,7 +105,7 @@ def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
         )
 
 
-def read_answers(rankings: list[Ranking], base: BaseModel, settings: TrainingSettings) -> tuple[Start, np.ndarray]:
+def read_states(rankings: list[Ranking], base: BaseModel, settings: TrainingSettings) -> tuple[Start, np.ndarray]:
     """Return the base model as probes take it, and its states of all answers: shape (answers, width)."""
     start = start_from(base, settings, rankings)
     if not start.pooled:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich.progress import Progress
 
-from preference.console import make_console, say
+from preference.console import make_bar, say
 from preference.data.answers import Answers, names_of, per_answer, read_answers
 from preference.data.splits import prompt_digest
 from preference.data.table_writing import STREAM, write_table
@@ -145,10 +144,8 @@ def _score(answers: Answers, settings: ScoringSettings) -> tuple[pd.DataFrame, R
 def _rewards(model: "RewardModel", texts: pd.DataFrame) -> np.ndarray:
     """Score texts, and say which were cut; those that became identical by it get the same reward."""
     cut: dict[tuple[int, ...], list[int]] = {}
-    console = make_console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("scoring", total=len(texts))
-        advance = partial(progress.advance, task)
+    with make_bar("scoring") as bar:
+        advance = partial(bar.advance, bar.add_task("", total=len(texts)))
         rewards = model.score(list(texts["prompt"]), list(texts["answer"]), on_progress=advance, cut=cut)
     if cut:
         length, count = model.tokenizer.model_max_length, sum(map(len, cut.values()))

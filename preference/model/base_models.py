@@ -5,17 +5,15 @@ import hashlib
 import importlib.util
 import json
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from preference.errors import InputError
 from preference.machine import PROCESS
+from preference.scripts import in_thread
 
 HUB = "the Hugging Face Hub"
 HUB_SECONDS = 7  # an unreachable Hub is noticed within this time
@@ -207,20 +205,6 @@ def _download(name: str) -> Path:
         get = partial(snapshot_download, name, ignore_patterns="*/*", tqdm_class=OneBar)
         in_thread(partial(get, allow_patterns=_BESIDE_WEIGHTS))
         return Path(in_thread(partial(get, allow_patterns=weights)))
-
-
-def in_thread(work: Callable[[], Any], seconds: float | None = None) -> Any:
-    """Return what `work` returns: Ctrl-C ends the process at once, and after `seconds` no server is waited for."""
-    outcome: Future = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(work())
-        except BaseException as error:  # handed to the caller
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return outcome.result(timeout=seconds)
 
 
 @contextlib.contextmanager

@@ -109,12 +109,11 @@ def _let_multiply(layer: nn.Linear, factor: float, bias: float = 0.0) -> None:
         layer.bias.fill_(bias)
 
 
-def spare_pooling(model: PreTrainedModel) -> None:
-    """Let a pooling layer compute its feed-forward part for one token alone: it is zero for all, see `pool_at`."""
+def spare_last_layer(model: PreTrainedModel) -> None:
+    """Let the last layer compute its feed-forward part for the first token alone: the head reads no other."""
     if model.config.model_type in FAMILIES:
-        *_, inner, outer = [m for m in layer_stack(model)[-1].modules() if isinstance(m, nn.Linear)]
-        if not (outer.weight.any() or outer.bias.any()):
-            inner.register_forward_pre_hook(_first_token)
+        inner, _ = [m for m in layer_stack(model)[-1].modules() if isinstance(m, nn.Linear)][-2:]
+        inner.register_forward_pre_hook(_first_token)
 
 
 def _first_token(module: nn.Linear, inputs: tuple[Tensor]) -> Tensor:

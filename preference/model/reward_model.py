@@ -19,7 +19,7 @@ from preference.errors import InputError
 from preference.machine import cache_folder, check_device, choose_precision, one_thread
 from preference.model.base_models import check_folder
 from preference.model.encoding import chunk_cost_of, encode_pairs, pad_chunk, plan_chunks, rewards_of_chunks
-from preference.model.layers import keep_head_in_fp32, output_layer, spare_pooling
+from preference.model.layers import keep_head_in_fp32, output_layer, spare_last_layer
 from preference.model.loading import check_loaded, longest_input, read_model
 
 CACHE_DAYS = 30  # a file of states that was not used for so long is removed
@@ -44,7 +44,7 @@ class RewardModel:
     ):  # fmt: skip
         self.model, self.tokenizer = model.to(device).eval(), tokenizer
         self.device, self.precision = device, precision
-        spare_pooling(model)
+        spare_last_layer(model)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", precision: str = "fp32") -> "RewardModel":

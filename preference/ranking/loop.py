@@ -10,7 +10,8 @@ from preference.data.candidates import distinct
 from preference.data.table_writing import find_unwritable
 from preference.errors import InputError
 from preference.ranking import terminal
-from preference.ranking.session import AgainSession, RankingSession
+from preference.ranking.again import AgainSession
+from preference.ranking.session import RankingSession
 from preference.scripts import interrupt_in
 from preference.wording import counted, name_some, shorten
 

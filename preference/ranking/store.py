@@ -177,9 +177,8 @@ class RankingStore:
         with contextlib.ExitStack() as until_closed:
             until_closed.enter_context(locked(self.path, TAKEN))
             self.log = RankingLog(log, path)
-            self._read()
-            if problems := rows_of(self._fresh())[1]:  # later on, what is edited by hand may be wrong for a while
-                raise TableError([problem for of_row in problems.values() for problem in of_row])
+            if problems := self._read():  # later on, what is edited by hand may be wrong for a while
+                raise TableError(problems)
             self._lock = until_closed.pop_all()
 
     def close(self) -> None:
@@ -279,22 +278,24 @@ class RankingStore:
         table = read_table(self.path, whole=True)  # a line that was cut short would be lost
         return replace(table, columns=table.columns or COLUMNS) if table.kind in ("json", "jsonl") else table
 
-    def _read(self) -> None:
-        """Read the table, unless it is as it was left; of its records only the ranks are kept."""
+    def _read(self) -> list[str]:
+        """Read the table, unless it is as it was left: the ranks of its records; return what is wrong with these."""
         if (state := self._state()) == self._known:
-            return
+            return []
         table, compressed = self._fresh(), self.path.suffix.lower() == ".gz"
         if state:
             with open(self.path, "rb") as file:
                 compressed = file.read(2) == GZIP
         self._last_prompt, self._takes_lines = "", table.kind == "csv" and not compressed
         found: dict[Key, dict[str, float]] = {}
-        for key, answer, rank in rows_of(table)[0]:
+        rows, problems = rows_of(table)
+        for key, answer, rank in rows:
             self._last_prompt = key[0]
             if rank is not None:
                 found.setdefault(key, {})[answer] = rank
         self._ranks = {key: dict(zip(of, whole_ranks(list(of.values())), strict=True)) for key, of in found.items()}
         self._table, self._known = replace(table, records=[], numbers=[], rows=[]), state
+        return [problem for of_row in problems.values() for problem in of_row]
 
     def _state(self) -> tuple | None:
         """Return what tells whether the file was changed; None where it holds nothing."""

@@ -17,7 +17,7 @@ from preference.data.splits import Fold, folds_by_prompt
 from preference.errors import InputError
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.learning_curve import Measured
-from preference.evaluation.metrics import by_ranking, count_pairs, pair_margins
+from preference.evaluation.metrics import by_ranking, count_pairs, pair_margins, split_answers
 from preference.evaluation.odds import calibrate
 from preference.evaluation.record import Calibration
 from preference.machine import check_device, choose_precision, one_thread
@@ -230,7 +230,7 @@ def measure_curve(
     Each is the mean of as many random subsets as `_FITS` allows; below `MIN_CURVE_PROMPTS` prompts there is none.
     """
     of_prompt = defaultdict[str, list[tuple[np.ndarray, Ranking]]](list)
-    for own, ranking in zip(split_states(states, rankings), rankings, strict=True):
+    for own, ranking in zip(split_answers(states, rankings), rankings, strict=True):
         of_prompt[ranking.key].append((own, ranking))
     prompts, count = sorted(of_prompt), len(of_prompt)
     if count < MIN_CURVE_PROMPTS:
@@ -255,11 +255,6 @@ def measure_curve(
             pairs[order[:held]] = counts.pairs
     kept = times > 0
     return Measured(np.array(sorted(sizes)), right[kept] / times[kept, None], pairs[kept])
-
-
-def split_states(states: np.ndarray, rankings: Sequence[Ranking]) -> list[np.ndarray]:
-    """Split the states of all answers, in order, into one array per ranking: shape (its answers, width)."""
-    return np.split(states, np.cumsum([len(ranking.answers) for ranking in rankings])[:-1])
 
 
 def _unit(weights: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
+from preference.evaluation.metrics import split_answers
 from preference.machine import PROCESS, PROCESSES
 from preference.model.base_models import BaseModel
 from preference.model.encoding import encode_rankings
@@ -26,7 +27,7 @@ from preference.model.layers import set_output, standardise_rewards
 from preference.model.loading import quiet_transformers
 from preference.model.reward_model import RewardModel
 from preference.training.model_folder import begin_run, check_same_run, last_checkpoint, steps_done
-from preference.training.probe import Probe, Start, split_states, start_from
+from preference.training.probe import Probe, Start, start_from
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.settings import TrainingSettings
 from preference.wording import as_size, counted
@@ -181,7 +182,7 @@ def _train_head(job: _Job) -> tuple[RankingTrainer, np.ndarray, np.ndarray]:
     """
     rankings, start, everything = job.rankings, job.start, [*range(len(job.rankings))]
     states = job.states(everything)
-    of_rankings = split_states(states, rankings)
+    of_rankings = split_answers(states, rankings)
 
     def run(job: _Job) -> tuple[Probe, RankingTrainer]:
         training = job.parts.training

@@ -15,7 +15,7 @@ from preference.data.rankings import Ranking, named_apart, read_rankings, write_
 from preference.data.table_writing import format_rows
 from preference.errors import InputError
 from preference.evaluation.odds import review_csv
-from preference.ranking.session import AgainSession, Outcome, read_review
+from preference.ranking.again import AgainSession, Outcome, read_review
 from preference.ranking.store import RankingStore
 from ranking.spreadsheets import SPREADSHEETS
 
