@@ -23,7 +23,7 @@ from preference.evaluation.odds import disputes_of
 from preference.model.base_models import REWARD_MODEL_DEFAULT, BaseModelError, find_base_model
 from preference.model.encoding import encode_pairs
 from preference.statistics import bootstrap_interval
-from preference.training.probe import cross_validate, fit_probe, start_from
+from preference.training.probe import cross_validate, start_from
 from preference.training.settings import TrainingSettings
 from preference.wording import counted
 
@@ -66,7 +66,7 @@ class Learner:
         prompts = {ranking.key for ranking in rankings}
         others = [ranking for ranking in self.rankings.values() if ranking.key not in prompts]
         if rankings and len(others) >= MIN_OTHERS:
-            rewards = fit_probe(self.states(others), others, self.settings.objective).rewards(self.states(rankings))
+            rewards = self.start.fit(self.states(others), others).rewards(self.states(rankings))
             self.tests |= {test[0].identity: test for test in by_ranking(rankings, rewards)}
         self.rankings |= {ranking.identity: ranking for ranking in rankings}
 
@@ -80,7 +80,7 @@ class Learner:
         rankings, self.disputes = list(self.rankings.values()), {}
         if len({ranking.key for ranking in rankings}) >= MIN_FOR_DISPUTES:
             folds = folds_by_prompt(rankings, self.settings.seed)
-            rewards = cross_validate(self.states(rankings), rankings, folds, self.settings.objective)
+            rewards = cross_validate(self.start, self.states(rankings), rankings, folds)
             strengths = disputes_of(rankings, rewards)
             strongest = [i for i in np.argsort(-strengths)[:DISPUTES] if strengths[i] > rewards.std()]
             self.disputes = {rankings[i].identity: rankings[i].prompt for i in strongest}

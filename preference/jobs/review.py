@@ -56,7 +56,7 @@ def review_rankings(
     say(base.note or f"base model: {base.used} ({base.source})")
     check_unseen(rankings, base)
     start, states = read_states(rankings, base, settings)
-    review = review_states(states, rankings, settings.objective, seed=settings.seed, start=start.output)
+    review = review_states(start, states, rankings)
     assert review is not None
     rewards = review.evaluation.rewards
     disputes = disputes_of(rankings, rewards)
@@ -119,12 +119,12 @@ def read_states(rankings: list[Ranking], base: BaseModel, settings: TrainingSett
 
 def draw_curve(files: ReviewFiles, start: Start, states: np.ndarray, review: Review, again: Agreement | None) -> None:
     """Measure the learning curve, draw it, and say what it means."""
-    evaluation, prompts, settings = review.evaluation, review.evaluation.metrics.prompts, start.settings
-    measured = measure_curve(states, evaluation.rankings, settings.objective, seed=settings.seed, start=start.output)
+    evaluation, prompts = review.evaluation, review.evaluation.metrics.prompts
+    measured = measure_curve(start, states, evaluation.rankings)
     if measured is None:
         say(f"warning: no learning curve: need at least {MIN_CURVE_PROMPTS} prompts, have {prompts}\n")
         return
-    curve = fit_curve(measured, seed=settings.seed)
+    curve = fit_curve(measured, seed=start.settings.seed)
     plot_learning_curve(measured, curve, evaluation, files.curve_plot, again=again)
     say(describe_gain(curve, prompts))
     say(f"picture     {files.curve_plot}\n", wrap=False)

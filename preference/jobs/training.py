@@ -67,7 +67,7 @@ def log_to(folder: Path) -> TensorBoardCallback:
 
 def make_report(material: Material, trained: Trained) -> Report:
     """Evaluate the model on all that it has not seen, or else on some of what it has."""
-    seed, review = trained.settings.seed, None
+    seed, review = trained.start.settings.seed, None
     learned, held_out = ([material.usable[i] for i in part] for part in material.parts)
     if trained.states is not None:  # the head alone was trained, in the end on all
         learned, held_out, review = material.usable, [], review_of(trained, material, trained.states)
@@ -87,15 +87,15 @@ def make_report(material: Material, trained: Trained) -> Report:
 
 def review_of(trained: Trained, material: Material, states: np.ndarray) -> Review | None:
     """Cross-validate the rankings that the head was fitted to, without prompts that the base model had seen."""
-    rankings, settings = [ranking for ranking in material.usable if material.is_unseen(ranking)], trained.settings
+    rankings = [ranking for ranking in material.usable if material.is_unseen(ranking)]
     kept = np.concatenate([[material.is_unseen(ranking)] * len(ranking.answers) for ranking in material.usable])
-    return review_states(states[kept], rankings, settings.objective, seed=settings.seed, start=trained.start_output)
+    return review_states(trained.start, states[kept], rankings)
 
 
 def draw_picture(report: Report, kind: str) -> bytes:
     """Return the picture of the rewards as a file of a kind such as `.png`; empty, with a warning, on a full disk."""
-    trained, prompts = report.trained, len({ranking.key for ranking in report.training_part})
-    title = plain(f"{trained.base.used}, {trained.settings.objective}, {counted(prompts, 'training prompt')}")
+    start, prompts = report.trained.start, len({ranking.key for ranking in report.training_part})
+    title = plain(f"{start.base.used}, {start.settings.objective}, {counted(prompts, 'training prompt')}")
     try:
         with tempfile.TemporaryDirectory() as folder:
             drawn = Path(folder, f"plot{kind}")
@@ -156,7 +156,7 @@ def print_summary(trained: Trained, training: list[Ranking], validation: list[Ra
     for name, part in (("training", training), ("validation", validation)):
         answers = counted(sum(len(ranking.answers) for ranking in part), "ranked answer")
         prompts = counted(len({ranking.prompt for ranking in part}), "prompt")
-        after = " (learned from too, in the end)" if part is validation and part and trained.rewards is not None else ""
+        after = " (learned from too, in the end)" if part is validation and part and trained.start.head_only else ""
         say(f"{name + ' samples':20}{answers} to {prompts}{after}", hanging=20)
     speed = f"{trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s"
     say(f"{'training time':20}{counted(trained.steps, 'step')} in {speed}", hanging=20)

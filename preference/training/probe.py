@@ -183,10 +183,7 @@ def fit_probe(
     return Probe(mean, scale, total if bias else total - direction.numpy() * (total @ direction.numpy()))
 
 
-def cross_validate(
-    states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold], objective: str, *,
-    start: np.ndarray | None = None,
-) -> np.ndarray:  # fmt: skip
+def cross_validate(start: Start, states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold]) -> np.ndarray:
     """Return the reward of each answer by a probe that never saw its prompt: shape (answers,), float32.
 
     Each fold has a scale of its own: rewards that its probe was fitted to have mean 0 and standard deviation 1.
@@ -195,7 +192,7 @@ def cross_validate(
     rewards = np.zeros(len(states), dtype=np.float32)
     for fold in folds:
         learned, held_out = states[np.isin(of_answer, fold.training)], np.isin(of_answer, fold.held_out)
-        probe = fit_probe(learned, [rankings[i] for i in fold.training], objective, start=start)
+        probe = start.fit(learned, [rankings[i] for i in fold.training])
         rewards[held_out] = probe.standardised(probe.rewards(learned)).rewards(states[held_out])
     return rewards
 
@@ -209,22 +206,19 @@ class Review:
     models: int
 
 
-def review_states(
-    states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
-) -> Review | None:
+def review_states(start: Start, states: np.ndarray, rankings: Sequence[Ranking]) -> Review | None:
     """Cross-validate probes on the states of all answers, shape (answers, width); None if there is only one prompt."""
     if len({ranking.key for ranking in rankings}) < 2:
         return None
+    seed = start.settings.seed
     folds = folds_by_prompt(rankings, seed)
-    rewards = cross_validate(states, rankings, folds, objective, start=start)
+    rewards = cross_validate(start, states, rankings, folds)
     margins = [pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)]
     by_fold = [np.concatenate([margins[i] for i in fold.held_out]) for fold in folds]
     return Review(evaluate("cross-validation", rankings, rewards, seed=seed), calibrate(by_fold), len(folds))
 
 
-def measure_curve(
-    states: np.ndarray, rankings: Sequence[Ranking], objective: str, *, seed: int, start: np.ndarray | None = None
-) -> Measured | None:
+def measure_curve(start: Start, states: np.ndarray, rankings: Sequence[Ranking]) -> Measured | None:
     """Return how accurate probes of few to four fifths of the prompts are on the other fifth, at each size.
 
     Each is the mean of as many random subsets as `_FITS` allows; below `MIN_CURVE_PROMPTS` prompts there is none.
@@ -237,7 +231,7 @@ def measure_curve(
         return None
     held = -(-count // 5)
     sizes = {round(SMALLEST_PART * 2 ** (i / 2)) for i in range(40)} & {*range(count - held)} | {count - held}
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(start.settings.seed)
     right, pairs, times = np.zeros((count, len(sizes))), np.zeros(count), np.zeros(count)
 
     def chosen(numbers: np.ndarray) -> tuple[np.ndarray, list[Ranking]]:
@@ -250,7 +244,7 @@ def measure_curve(
         times[order[:held]] += 1
         for column, size in enumerate(sorted(sizes)):
             learned, known = chosen(order[held : held + size])
-            counts = count_pairs(unseen, fit_probe(learned, known, objective, start=start).rewards(others))
+            counts = count_pairs(unseen, start.fit(learned, known).rewards(others))
             right[order[:held], column] += counts.right
             pairs[order[:held]] = counts.pairs
     kept = times > 0

@@ -120,7 +120,7 @@ def reward_quantiles(report: Report) -> tuple[list[float], int]:
         missing = QUANTILE_ANSWERS - sum(map(len, known))
         if missing > 0 and report.unseen:
             pairs = [(ranking.prompt, answer) for ranking in report.training_part for answer in ranking.answers]
-            drawn = random.Random(trained.settings.seed).sample(pairs, min(missing, len(pairs)))
+            drawn = random.Random(trained.start.settings.seed).sample(pairs, min(missing, len(pairs)))
             known.append(trained.reward_model.score(*zip(*drawn, strict=True)))
     rewards = np.concatenate(known)
     return [round(float(value), 6) for value in np.percentile(rewards, range(101))], len(rewards)
@@ -128,7 +128,8 @@ def reward_quantiles(report: Report) -> tuple[list[float], int]:
 
 def make_record(report: Report) -> Record:
     """Return what `metrics.json` is to hold; of the prompts that the model was trained on it keeps digests."""
-    data, tests, trained, review = report.data, report.tests, report.trained, report.review
+    data, tests, review = report.data, report.tests, report.review
+    trained, base = report.trained, report.trained.start.base
     metrics = {e.part: asdict(e.metrics) | e.spread for e in report.unseen}
     shared = {r.key for r in data.rankings} & {r.key for r in tests.rankings} if tests else set()
     training = {prompt_digest(ranking.prompt) for ranking in report.training_part}
@@ -141,7 +142,7 @@ def make_record(report: Report) -> Record:
             duplicate_rows=len(data.duplicate_rows), sha256=data.sha256,
             test_path=tests.path if tests else None, test_sha256=tests.sha256 if tests else None,
         ),
-        base_model={"asked": trained.base.asked, "used": trained.base.used, "source": trained.base.source},
+        base_model={"asked": base.asked, "used": base.used, "source": base.source},
         training=trained.record(),
         validation=metrics.get("validation"), test=metrics.get("test"),
         cross_validation=asdict(review.evaluation.metrics) | {"folds": review.models} if review else None,
@@ -152,8 +153,9 @@ def make_record(report: Report) -> Record:
         rater_agreement={e.part: asdict(e.raters) for e in report.evaluations if e.raters},
         checks=[asdict(check) | {"result": check.result} for check in report.first.checks],
         verdict=report.first.verdict, calibration=odds, no_odds=no_odds or None,
-        reward_quantiles=quantiles, reward_quantiles_answers=scored, machine=machine_record(trained.settings.device),
-        seen_prompts=sorted(training | set(read_record(trained.base.path).seen_prompts or ())),
+        reward_quantiles=quantiles, reward_quantiles_answers=scored,
+        machine=machine_record(trained.start.settings.device),
+        seen_prompts=sorted(training | set(read_record(base.path).seen_prompts or ())),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     )  # fmt: skip
 
@@ -244,8 +246,8 @@ def model_card(report: Report, record: Record, *, folder: str, dataset: str | No
         dataset: the name of the rankings on the Hugging Face Hub, if they are there.
         picture: the file beside the card, if it was drawn.
     """
-    base, results = report.trained.base, [r for e in report.unseen for r in _results(e, report.source(e), dataset)]
-    card = _card_of(base)
+    base, card = report.trained.start.base, _card_of(report.trained.start.base)
+    results = [result for e in report.unseen for result in _results(e, report.source(e), dataset)]
     names = card.get("base_model") if base.source == "folder" else base.used  # a folder has no name on the Hub
     names = [name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str)]
     licence = licence_of(base)
@@ -257,6 +259,7 @@ def model_card(report: Report, record: Record, *, folder: str, dataset: str | No
     )  # fmt: skip
     return ModelCard.from_template(
         metadata, str(CARD), text=text, counted=counted, report=report, trained=report.trained, record=record,
+        start=report.trained.start,
         made_from=" and ".join(map(text, names)),
         licence=licence.get("license", "unknown"),
         centred=output_layer(report.trained.reward_model.model).bias is not None,  # that of most decoders has none

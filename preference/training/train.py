@@ -42,14 +42,11 @@ class Trained:
     """A reward model, and how it was trained.
 
     Where the head alone was trained, the model has learned from all rankings, the validation part too; `rewards`, shape
-    (answers,), are those of all answers in order, and `states` and `start_output` are what a cross-validation takes.
+    (answers,), are those of all answers in order, and `states` are what a cross-validation takes.
     """
 
+    start: Start
     reward_model: RewardModel  # with the weights of `best_step`
-    base: BaseModel
-    settings: TrainingSettings
-    layers: int  # that the model keeps
-    frozen_layers: int
     steps: int
     best_step: int  # 0 is the probe
     epochs: float  # really trained, which --min-steps and --max-steps change
@@ -57,19 +54,18 @@ class Trained:
     scaled_on_answers: int  # on these, rewards have mean 0 and standard deviation 1
     seconds: float
     ranked_answers_per_second: float  # those of the training part once per epoch, with evaluations and checkpoints
-    precision: str  # bf16 or fp32
     processes: int
     training_loss: float  # mean of all steps
     history: list[dict]  # evaluations of the validation part: step, pairwise_accuracy, loss
     rewards: np.ndarray | None = None
     states: np.ndarray | None = None
-    start_output: np.ndarray | None = None
 
     def record(self) -> dict:
         """Return all of it but models and arrays, as JSON can hold it; what was asked for stands under `settings`."""
-        left_out = ("reward_model", "base", "settings", "rewards", "states", "start_output")
+        start, left_out = self.start, ("start", "reward_model", "rewards", "states")
         facts = {name: value for name, value in vars(self).items() if name not in left_out}
-        return {"settings": asdict(self.settings), **facts}
+        facts |= {"layers": start.layers, "frozen_layers": start.frozen, "precision": start.reward_model.precision}
+        return {"settings": asdict(start.settings), **facts}
 
 
 class Schedule(NamedTuple):
@@ -138,13 +134,12 @@ def train(
         torch.distributed.barrier()  # a process that ended earlier would take the others down with it
         torch.distributed.destroy_process_group()
     return Trained(
-        RewardModel(start.model, start.tokenizer, device=settings.device), base, settings,
-        layers=start.layers, frozen_layers=start.frozen, steps=schedule.steps, best_step=trainer.best_step,
-        epochs=schedule.steps / schedule.steps_per_epoch, truncated_answers=sum(encoded["cut"]),
-        scaled_on_answers=len(rewards), seconds=round(seconds, 2), processes=PROCESSES,
-        ranked_answers_per_second=round(epochs * train_answers / seconds, 2), precision=start.reward_model.precision,
+        start, RewardModel(start.model, start.tokenizer, device=settings.device), steps=schedule.steps,
+        best_step=trainer.best_step, epochs=schedule.steps / schedule.steps_per_epoch,
+        truncated_answers=sum(encoded["cut"]), scaled_on_answers=len(rewards), seconds=round(seconds, 2),
+        ranked_answers_per_second=round(epochs * train_answers / seconds, 2), processes=PROCESSES,
         training_loss=float(np.mean([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])),
-        history=trainer.history, rewards=None if states is None else rewards, states=states, start_output=start.output,
+        history=trainer.history, rewards=None if states is None else rewards, states=states,
     )  # fmt: skip
 
 

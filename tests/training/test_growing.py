@@ -10,6 +10,7 @@ from preference.data.rankings import Ranking
 from preference.errors import InputError
 from preference.evaluation.metrics import count_pairs
 from preference.jobs.growing import Learner, work
+from preference.training.probe import fit_probe
 from preference.training.settings import TrainingSettings
 
 SETTINGS = TrainingSettings(max_length=64)
@@ -105,6 +106,16 @@ def test_rankings_that_are_known_are_tested_too(learner, capsys):
     assert list(learner.tests) == [*(ranking.identity for ranking in rankings[2:]), ("last", "", "")]
     assert said[0] == {"known": 0, "words": "", "disputes": []} and said[-1]["known"] == 1
     assert "of all 29 rankings" in said[-1]["words"]
+
+
+def test_a_reward_model_keeps_its_output_layer(tiny_reward_model):
+    learner, rankings = Learner(str(tiny_reward_model), SETTINGS), make_rankings(3)
+    learner.take(rankings[:2])
+    learner.take(rankings[2:])
+    kept = {"start": learner.start.output}
+    probe = fit_probe(learner.states(rankings[:2]), rankings[:2], SETTINGS.objective, **kept)
+    tested, rewards = learner.tests[rankings[2].identity]
+    np.testing.assert_allclose(rewards, probe.rewards(learner.states([tested])), atol=1e-5)
 
 
 def test_a_base_model_without_a_probe_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from preference.jobs.training import draw_picture
 from preference.model.base_models import BaseModel
 from preference.model.loading import load_base_model
 from preference.model.reward_model import RewardModel
-from preference.training.probe import Review
+from preference.training.probe import Review, Start
 from preference.training.report import Report, licence_of, make_record, model_card, rewards_csv, text
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained
@@ -51,9 +51,9 @@ def report_of(reward_model, tiny_distilbert):
             "distilbert-base-uncased", "sentence-transformers/all-MiniLM-L6-v2", "package", tiny_distilbert
         )
         trained = Trained(
-            reward_model=reward_model, base=base, settings=TrainingSettings(max_length=64), steps=60, best_step=40,
-            epochs=30.0, layers=2, frozen_layers=0, truncated_answers=0, scaled_on_answers=5, seconds=1.0,
-            ranked_answers_per_second=5.0, precision="fp32", processes=1, training_loss=0.5, history=[],
+            Start(reward_model, base, TrainingSettings(max_length=64), 2, 0, True, None, ""), reward_model,
+            steps=60, best_step=40, epochs=30.0, truncated_answers=0, scaled_on_answers=5, seconds=1.0,
+            ranked_answers_per_second=5.0, processes=1, training_loss=0.5, history=[],
         )  # fmt: skip
         data = Rankings(path, "0" * 64, 5, seen)
         evaluations = (

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,16 @@ from preference.data.rankings import Ranking
 from preference.data.splits import folds_by_prompt
 from preference.evaluation.metrics import count_pairs
 from preference.training.objectives import LOSSES
-from preference.training.probe import MIN_CURVE_PROMPTS, PENALTY, cross_validate, fit_probe, measure_curve
+from preference.training.probe import MIN_CURVE_PROMPTS, PENALTY, Start, cross_validate, fit_probe, measure_curve
+from preference.training.settings import TrainingSettings
 
 WIDTH = 12
+
+
+def start_of(objective: str, *, bias: bool = True) -> Start:
+    """A start that fits probes for an output layer of the width of `made_up`; there is no base model."""
+    model = SimpleNamespace(model=torch.nn.Sequential(torch.nn.Linear(WIDTH, 1, bias=bias)))
+    return Start(model, None, TrainingSettings(objective=objective, seed=0), 1, 1, True, None, "")
 
 
 def made_up(prompts: int, *, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, list[Ranking]]:
@@ -69,27 +78,39 @@ def test_the_output_layer_of_a_reward_model_is_where_it_starts():
 def test_no_probe_sees_the_prompt_that_it_scores():
     states, rankings = made_up(20)
     folds = folds_by_prompt(rankings, seed=1)
-    rewards = cross_validate(states, rankings, folds, "bradley-terry")
+    rewards = cross_validate(start_of("bradley-terry"), states, rankings, folds)
     reversed_one = [
         Ranking(r.prompt, r.answers, [5 - rank for rank in r.ranks]) if i == 7 else r for i, r in enumerate(rankings)
     ]
-    other = cross_validate(states, reversed_one, folds, "bradley-terry")
+    other = cross_validate(start_of("bradley-terry"), states, reversed_one, folds)
     held = next(fold.held_out for fold in folds if 7 in fold.held_out)
     own = np.concatenate([np.arange(4 * i, 4 * i + 4) for i in held])
     np.testing.assert_array_equal(rewards[own], other[own])
     assert np.abs(np.delete(rewards - other, own)).max() > 1e-3  # the others learned from it
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_probes_are_judged_as_the_output_layer_takes_them(bias):
+    states, rankings = made_up(20)
+    folds = folds_by_prompt(rankings, seed=1)
+    rewards = cross_validate(start_of("regression", bias=bias), states, rankings, folds)
+    for fold in folds:
+        learned, held = (np.concatenate([np.arange(4 * i, 4 * i + 4) for i in part]) for part in fold)
+        probe = fit_probe(states[learned], [rankings[i] for i in fold.training], "regression", bias=bias)
+        expected = probe.rewards(states[held]) / probe.rewards(states[learned]).std()
+        np.testing.assert_allclose(rewards[held], expected, atol=1e-5)
+
+
 def test_the_curve_rises_with_what_is_learned_from():
-    measured = measure_curve(*made_up(40, noise=1.0), "regression", seed=0)
+    measured = measure_curve(start_of("regression"), *made_up(40, noise=1.0))
     assert measured.sizes.tolist() == [4, 6, 8, 11, 16, 23, 32]
     assert measured.accuracies()[-1] > measured.accuracies()[0] + 0.05
     assert measured.right.shape == (40, 7) and len(measured.pairs) == 40  # every prompt was held out at times
 
 
 def test_a_curve_takes_ten_prompts():
-    assert measure_curve(*made_up(MIN_CURVE_PROMPTS - 1), "regression", seed=0) is None
-    assert len(measure_curve(*made_up(MIN_CURVE_PROMPTS), "regression", seed=0).sizes) > 1
+    assert measure_curve(start_of("regression"), *made_up(MIN_CURVE_PROMPTS - 1)) is None
+    assert len(measure_curve(start_of("regression"), *made_up(MIN_CURVE_PROMPTS)).sizes) > 1
 
 
 def test_without_a_bias_the_mean_state_gets_no_reward_and_hardly_anything_is_lost():

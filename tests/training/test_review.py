@@ -29,16 +29,17 @@ def trained(rankings, tiny_distilbert, tmp_path):
     )
 
 
-def test_every_prompt_is_scored_by_a_probe_that_never_saw_it(rankings):
+def test_every_prompt_is_scored_by_a_probe_that_never_saw_it(rankings, trained):
     states = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
-    review = review_states(states, rankings, "regression", seed=1)
+    start = trained.start
+    review = review_states(start, states, rankings)
     assert (
         review.models == 5 and review.evaluation.part == "cross-validation" and review.evaluation.rankings == rankings
     )
     turned = [replace(rankings[0], ranks=rankings[0].ranks[::-1]), *rankings[1:]]
-    other = review_states(states, turned, "regression", seed=1).evaluation.rewards
+    other = review_states(start, states, turned).evaluation.rewards
     assert (other[:4] == review.evaluation.rewards[:4]).all() and (other[4:] != review.evaluation.rewards[4:]).any()
-    assert review_states(states[:4], rankings[:1], "regression", seed=1) is None
+    assert review_states(start, states[:4], rankings[:1]) is None
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_training_prints_nothing_and_hands_its_messages_over(trained, capfd):
         == "training: 4 prompts, 16 answers, 3 steps of 8 answers, regression, fp32 on cpu; the head on layer 1; "
         f"{HELD}"
     )
-    assert found.steps == 3 and found.history[-1]["step"] == 3 and found.reward_model.precision == "fp32"
+    assert found.steps == 3 and found.history[-1]["step"] == 3 and found.start.reward_model.precision == "fp32"
     record = json.loads(json.dumps(found.record()))
     assert record["settings"]["epochs"] == 2.0 and record["epochs"] == 1.5  # asked for, and trained
     assert record["settings"]["weight_decay"] == 0.01 and record["precision"] == "fp32"
@@ -131,7 +131,7 @@ def test_layers_are_trained_where_the_user_says_so(trained, tiny_distilbert, lay
     )
     changed = {number for name, weights in after.items() if ".layer." in name for number in [int(name.split(".")[2])]
                if number < layers and not torch.equal(weights, before[name])}  # fmt: skip
-    assert (found.layers, found.frozen_layers, changed) == (layers, frozen, {*range(max(frozen, 0), layers)})
+    assert (found.start.layers, found.start.frozen, changed) == (layers, frozen, {*range(max(frozen, 0), layers)})
     embeddings = "embeddings.word_embeddings.weight"
     assert torch.equal(after[embeddings], before[embeddings]) == (frozen >= 0)
     assert found.rewards is found.states is None
@@ -161,7 +161,7 @@ def test_many_rankings_train_the_layers_too(trained, rankings, tmp_path, tiny_di
         for r in rankings
     ][:count]
     found = trained(replace(TINY, max_steps=1), Parts([*range(count)], []), some=some, base=tmp_path / "base")
-    assert (found.layers, found.frozen_layers, found.rewards is None) == (layers, frozen, not frozen)
+    assert (found.start.layers, found.start.frozen, found.rewards is None) == (layers, frozen, not frozen)
 
 
 def test_a_reward_model_as_base_keeps_its_layers_and_most_of_what_it_says(trained, tiny_reward_model, rankings, tests):
@@ -171,7 +171,7 @@ def test_a_reward_model_as_base_keeps_its_layers_and_most_of_what_it_says(traine
         found = trained(
             replace(HARDLY, freeze_layers=freeze), Parts([0], []), some=rankings[:1], base=tiny_reward_model
         )
-        assert found.layers == len(layer_stack(base.model)) and found.start_output is not None
+        assert found.start.layers == len(layer_stack(base.model)) and found.start.output is not None
         assert np.corrcoef(found.reward_model.score_rankings(tests), before)[0, 1] > 0.9
     new = trained(HARDLY, Parts([0], []), some=rankings[:1])
     assert np.corrcoef(new.reward_model.score_rankings(tests), before)[0, 1] < 0.9
@@ -185,7 +185,7 @@ def test_an_architecture_that_is_not_known_is_trained_from_a_new_output_layer(tr
         == f"{tiny_deberta}: no probe supports deberta-v2; fine-tuning the whole model from a new output layer"
     )
     assert messages[-1].endswith(f"; 2 of 3 layers; {HELD}")
-    assert (found.layers, found.frozen_layers, found.rewards) == (3, 1, None)
+    assert (found.start.layers, found.start.frozen, found.rewards) == (3, 1, None)
 
 
 def test_a_base_model_has_so_many_layers(trained, tiny_distilbert):
