@@ -12,7 +12,7 @@ from preference.wording import flag_with
 OBJECTIVES = ("regression", "bradley-terry", "plackett-luce")  # see preference.training.objectives
 PRECISIONS = ("auto", "bf16", "fp32")
 MIDDLE_RANKINGS = 100  # from here on, three layers of six did better than two
-FEW_RANKINGS = 400  # with fewer, training the layers below the head lost to the head alone where measured
+MANY_RANKINGS = 1000  # up to 500, the head alone did as well as trained layers, in seconds; beyond is extrapolation
 MIN_TOKENS = 8  # a prompt and an answer of two tokens each, and up to four between and around them
 
 
@@ -30,7 +30,7 @@ class TrainingSettings:
     )  # fmt: skip
     layers: int | None = _setting(
         None, at_least(1), "keep the N lowest layers of the base model (default: a third, at least 3 from"
-        f" {MIDDLE_RANKINGS} rankings on; two thirds from {FEW_RANKINGS} on)", group="model", metavar="N"
+        f" {MIDDLE_RANKINGS} rankings on; two thirds from {MANY_RANKINGS} on)", group="model", metavar="N"
     )  # fmt: skip
     epochs: float = _setting(2.0, above(0, 10_000), "passes over the training part")
     min_steps: int = _setting(60, at_least(0), "train at least this many steps, however few the rows")
@@ -42,7 +42,7 @@ class TrainingSettings:
     weight_decay: float = 0.01  # of matrices
     freeze_layers: int | None = _setting(
         None, at_least(-1), "keep the embeddings and the N lowest layers as pretrained; -1 trains everything (default:"
-        f" all that are kept, so that the head alone is trained; 0 from {FEW_RANKINGS} rankings on)", metavar="N"
+        f" all that are kept, so that the head alone is trained; 0 from {MANY_RANKINGS} rankings on)", metavar="N"
     )  # fmt: skip
     max_length: int = _setting(512, at_least(MIN_TOKENS), "tokens of prompt and answer together", group="model")
     validation_fraction: float = _setting(
@@ -85,21 +85,21 @@ def training_words(base_model: str, settings: TrainingSettings) -> list[str]:
 
 
 def layers_to_keep(settings: TrainingSettings, layers: int, rankings: int) -> int:
-    """Return how many of a base model's `layers` to keep: a third, but 3 from 100 rankings on; two thirds from 400.
+    """Return how many of a base model's `layers` to keep: a third, but 3 from 100 rankings on; two thirds from 1000.
 
-    >>> [layers_to_keep(TrainingSettings(), layers, rankings) for layers in (6, 12) for rankings in (99, 100, 400)]
+    >>> [layers_to_keep(TrainingSettings(), layers, rankings) for layers in (6, 12) for rankings in (99, 100, 1000)]
     [2, 3, 4, 4, 4, 8]
     """
     if settings.layers is not None:
         return settings.layers
     least = 3 if rankings >= MIDDLE_RANKINGS else 1
-    return min(layers, max(least, round(layers * (1 / 3 if rankings < FEW_RANKINGS else 2 / 3))))
+    return min(layers, max(least, round(layers * (1 / 3 if rankings < MANY_RANKINGS else 2 / 3))))
 
 
 def layers_to_freeze(settings: TrainingSettings, kept: int, rankings: int) -> int:
-    """Return how many of the `kept` layers to freeze: all, for the head alone to be trained, below 400 rankings.
+    """Return how many of the `kept` layers to freeze: all, for the head alone to be trained, below 1000 rankings.
 
-    >>> [layers_to_freeze(TrainingSettings(), 4, rankings) for rankings in (399, 400)]
+    >>> [layers_to_freeze(TrainingSettings(), 4, rankings) for rankings in (999, 1000)]
     [4, 0]
     """
-    return (kept if rankings < FEW_RANKINGS else 0) if settings.freeze_layers is None else settings.freeze_layers
+    return (kept if rankings < MANY_RANKINGS else 0) if settings.freeze_layers is None else settings.freeze_layers

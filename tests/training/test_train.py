@@ -147,7 +147,7 @@ def test_the_probe_stays_where_training_the_layers_does_not_help(trained, rankin
     assert np.corrcoef(rewards, probes)[0, 1] == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("count, layers, frozen", [(399, 3, 3), (400, 4, 0)])
+@pytest.mark.parametrize("count, layers, frozen", [(999, 3, 3), (1000, 4, 0)])
 def test_many_rankings_train_the_layers_too(trained, rankings, tmp_path, tiny_distilbert, count, layers, frozen):
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -157,7 +157,7 @@ def test_many_rankings_train_the_layers_too(trained, rankings, tmp_path, tiny_di
     AutoTokenizer.from_pretrained(tiny_distilbert).save_pretrained(tmp_path / "base")
     some = [
         Ranking(f"{i} {r.prompt[:9]}", [answer[:9] for answer in r.answers[:2]], [1, 2])
-        for i in range(80)
+        for i in range(200)
         for r in rankings
     ][:count]
     found = trained(replace(TINY, max_steps=1), Parts([*range(count)], []), some=some, base=tmp_path / "base")
