@@ -2,7 +2,7 @@
 """Score answers with a trained reward model.
 
     python score_answers.py answers.csv --output scored.csv
-    python score_answers.py --prompt "How do I boil an egg?" --answer "In boiling water." --answer "Eggs are round."
+    python score_answers.py --prompt "How do I boil an egg?" --answer "Eight minutes in boiling water." --answer "No."
 
 Reads CSV, JSONL, JSON, Parquet or .xlsx (each also as .gz), from a file or a pipe ("-"), and writes the same records
 in the same order and format, with
