@@ -11,13 +11,25 @@ confirmed is saved. With --again, shows what models dispute, by a review; a new 
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from preference.console import say
 from preference.data.candidates import DEFAULT_CANDIDATES, SamplingSettings
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT
-from preference.scripts import HelpFormatter, Parser, above, at_least, command_line, from_to, run_script, settings_from
+from preference.scripts import (
+    HelpFormatter,
+    Parser,
+    above,
+    at_least,
+    command_line,
+    from_to,
+    given,
+    random_seed,
+    run_script,
+    settings_from,
+)
 from preference.wording import flag_with
 
 
@@ -39,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-new-tokens", type=at_least(1), default=default.max_new_tokens, help="maximum answer length in tokens")
     add("--temperature", type=above(0), default=default.temperature, help="higher values give more varied answers")
     add("--top-p", type=from_to(1e-6, 1), default=default.top_p, help="sample from tokens that add up to this")
-    add("--seed", type=at_least(0, 2**32 - 1), default=default.seed, help="for sampling, and the order on the screen")
+    add("--seed", type=random_seed, default=default.seed, help="for sampling, and the order on the screen")
     add("--device", default="cpu", help="cpu, cuda or mps")
     add("--generate-only", action="store_true", help="stop after sampling; rank later")
     add = parser.add_argument_group("ranking").add_argument
@@ -50,19 +62,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def given(args: argparse.Namespace, *names: str) -> list[str]:
-    """Return every argument of `names` that differs from its default, as words of a command."""
-    parser, words = build_parser(), []
-    for name in names:
-        flag, value = "--" + name.replace("_", "-"), getattr(args, name)
-        if value != parser.get_default(name):
-            words += flag_with(flag, value) if not isinstance(value, bool) else [flag if value else f"--no-{flag[2:]}"]
-    return words
-
-
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
-    words = given(args, "prompts", "candidates", "recheck", "generate_only")
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    words_of = partial(given, parser, args)
+    words = words_of("prompts", "candidates", "recheck", "generate_only")
     others = [word.partition("=")[0] for word in words if word.startswith("--")]
     if args.again and others:
         raise InputError(f"--again shows rankings of --data again; leave out {' and '.join(others)}")
@@ -75,9 +79,9 @@ def main(argv: list[str] | None = None) -> int:
     names = of_again if args.again else [name for name in vars(args) if name != "generate_only"]
     output = flag_with("--output", args.again) if args.again and args.again != Path("review.csv") else []
     steps = {
-        "rank": command_line("generate_data.py", given(args, *names)),
-        "train": command_line("reward_model_trainer.py", given(args, "data")),
-        "review": command_line("review_rankings.py", [*given(args, "data"), *output, *given(args, "log")]),
+        "rank": command_line("generate_data.py", words_of(*names)),
+        "train": command_line("reward_model_trainer.py", words_of("data")),
+        "review": command_line("review_rankings.py", [*words_of("data"), *output, *words_of("log")]),
     }
     files = settings_from(Files, args)
     files.check()
@@ -89,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             return rank(files, sampler, steps, seed=args.seed, recheck=args.recheck, model=args.model)
         sampler.candidates(files.find_prompts(), set(), files.candidates_path)
     except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
-        again = command_line("generate_data.py", given(args, *vars(args)))
+        again = command_line("generate_data.py", words_of(*vars(args)))
         raise KeyboardInterrupt(f"what was done so far is saved\ncontinue:  {again}") from None
     say(f"rank them:  {steps['rank']}", wrap=False)
     return 0

@@ -12,11 +12,13 @@ rankings would help, and by how much, and draws learning_curve.png. Nothing in t
 
 import argparse
 import os
-from pathlib import Path
+from dataclasses import fields
 
+from preference.jobs.settings import ReviewSettings
 from preference.machine import avoid_busy_waiting
-from preference.scripts import HelpFormatter, Parser, at_least, run_script, settings_from
-from preference.training.settings import TrainingSettings, add_settings
+from preference.scripts import HelpFormatter, Parser, add_settings, command_line, given, run_script, settings_from
+from preference.training.settings import TrainingSettings
+from preference.wording import flag_with
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,44 +27,24 @@ def build_parser() -> argparse.ArgumentParser:
         description="Say how far your rankings can be trusted, and which to look at again.",
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("--data", default="training_data.csv", help="the rankings")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("review.csv"),
-        help="all rankings, most disputed first; an earlier review is replaced",
-    )
-    parser.add_argument("--top", type=at_least(0), default=10, help="how many of the most disputed rankings to print")
-    parser.add_argument(
-        "--log",
-        type=Path,
-        help="what was shown, and when, for the prompts shown twice (default: ranking_log.jsonl beside --data)",
-    )
-    curve = parser.add_argument_group("learning curve")
-    curve.add_argument(
-        "--learning-curve", action="store_true",
-        help="also learn from many smaller parts of the rankings, to tell whether more would help",
-    )  # fmt: skip
-    curve.add_argument(
-        "--curve-plot",
-        type=Path,
-        default=Path("learning_curve.png"),
-        help="the picture of it; an earlier one is replaced",
-    )
-    add_settings(parser, "model", "machine")
+    add_settings(parser, ReviewSettings, TrainingSettings, without="training")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     avoid_busy_waiting()
-    from preference.jobs.review import ReviewFiles, review_rankings
+    from preference.jobs.review import review_rankings
 
-    settings = settings_from(TrainingSettings, args)
-    review_rankings(
-        settings_from(ReviewFiles, args), args.base_model, settings, top=args.top, learning_curve=args.learning_curve
-    )
+    data, again = flag_with("--data", args.data), flag_with("--again", args.output)
+    of_model = ["base_model", *(each.name for each in fields(TrainingSettings) if each.name in args)]
+    steps = {
+        "look again": command_line("generate_data.py", [*data, *again, *given(parser, args, "log")]),
+        "train": command_line("reward_model_trainer.py", [*data, *given(parser, args, *of_model)]),
+    }
+    review_rankings(settings_from(ReviewSettings, args), settings_from(TrainingSettings, args), steps)
     return 0
 
 

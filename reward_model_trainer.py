@@ -12,11 +12,11 @@ for TensorBoard. Several processes: torchrun --nproc-per-node 2 reward_model_tra
 
 import argparse
 import os
-from pathlib import Path
 
+from preference.jobs.settings import TrainingFiles
 from preference.machine import avoid_busy_waiting
-from preference.scripts import HelpFormatter, Parser, file_name, file_path, run_script, settings_from
-from preference.training.settings import TrainingSettings, add_settings
+from preference.scripts import HelpFormatter, Parser, add_settings, run_script, settings_from
+from preference.training.settings import TrainingSettings
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,24 +24,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="reward_model_trainer.py", formatter_class=HelpFormatter,
         description="Fine-tune a reward model on ranked answers, evaluate it on unseen prompts, and plot its rewards.",
     )  # fmt: skip
-    add = parser.add_argument_group("files").add_argument
-    add("--data", type=file_name, default="training_data.csv", help="ranked answers to train on")
-    add(
-        "--test-data", type=file_name,
-        help="ranked answers to unseen prompts (default: test_data.csv, if all prompts of --data are the sample's)",
-    )  # fmt: skip
-    add(
-        "--output-dir", type=file_path, default=Path("reward_model_final"),
-        help="the model's folder; an earlier model there is replaced",
-    )  # fmt: skip
-    add("--plot", type=file_path, default=Path("reward_scores_plot.png"), help="the picture of the rewards")
-    add("--no-plot", dest="plot", action="store_const", const=None, help="draw no picture")
-    add("--log-dir", type=file_path, default=Path("logs"), help="folder for TensorBoard")
-    add(
-        "--dataset-name", metavar="USER/NAME", help="name of these rankings on the Hugging Face Hub, for the model card"
-    )
-    add("--resume", action="store_true", help="continue an interrupted run from its last checkpoint")
-    add_settings(parser, "model", "machine", "training")
+    add_settings(parser, TrainingFiles, TrainingSettings)
+    parser.add_argument("--no-plot", dest="plot", action="store_const", const=None, help="draw no picture")
     return parser
 
 
@@ -49,13 +33,13 @@ def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     avoid_busy_waiting()
-    from preference.jobs.material import TrainingFiles, read_material
+    from preference.jobs.material import read_material
 
     files, settings = settings_from(TrainingFiles, args), settings_from(TrainingSettings, args)
-    material = read_material(files, args.base_model, settings)  # a wrong CSV is told before the heavy imports
+    material = read_material(files, settings)  # a wrong CSV is told before the heavy imports
     from preference.jobs.training import train_and_report
 
-    train_and_report(files, material, settings, resume=args.resume)
+    train_and_report(files, material, settings)
     return 0
 
 

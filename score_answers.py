@@ -17,9 +17,9 @@ the columns that are understood.
 import argparse
 
 from preference.data.roles import add_role_arguments, named_roles
+from preference.jobs.settings import ScoringSettings
 from preference.machine import avoid_busy_waiting
-from preference.scripts import HelpFormatter, Parser, run_script
-from preference.training.settings import PRECISIONS
+from preference.scripts import HelpFormatter, Parser, add_settings, run_script, settings_from
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,15 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         "data", metavar="answers.csv", nargs="?",
         help="prompts with one answer, a list of answers, or chosen and rejected; - is standard input",
     )  # fmt: skip
-    parser.add_argument("--model", default="reward_model_final", help="the folder that reward_model_trainer.py wrote")
-    parser.add_argument(
-        "--output", default="-", help="where the scored records go, in the format of its ending; - is standard output"
-    )
-    parser.add_argument("--force", action="store_true", help="replace an existing --output")
-    parser.add_argument("--best", action="store_true", help="write only the best answer to each prompt")
-    parser.add_argument("--column", metavar="NAME", default="reward", help="name of the column of rewards")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="auto: bf16 where it is faster")
+    add_settings(parser, ScoringSettings)
     columns = parser.add_argument_group("columns with unrecognised names (also --prompt)")
     add_role_arguments(columns, "prompt")
     by_hand = parser.add_argument_group("scoring by hand")
@@ -53,11 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     if (args.data is None) != bool(args.answer) or (args.answer and (args.prompt is None or args.output != "-")):
         parser.error("give either a file, or --prompt and --answer, and then no --output")
     avoid_busy_waiting()
-    from preference.jobs.scoring import ScoringSettings, score_by_hand, score_file
+    from preference.jobs.scoring import score_by_hand, score_file
 
-    settings = ScoringSettings(
-        args.model, args.output, args.force, args.device, args.precision, args.best, args.column, named_roles(args)
-    )
+    settings = settings_from(ScoringSettings, args, named=named_roles(args))
     score_by_hand(args.prompt, args.answer, settings) if args.data is None else score_file(args.data, settings)
     return 0
 

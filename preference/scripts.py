@@ -9,13 +9,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from preference.console import filled, lose_output, output_lost, width
 from preference.errors import InputError
-from preference.wording import as_command, plain
+from preference.wording import as_command, flag_with, plain
 
 SCRIPTS = Path(__file__).resolve().parent.parent  # the folder in which they lie
 MOST = 10**9
@@ -55,10 +55,40 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default is None else super()._get_help_string(action)
 
 
-def settings_from(kind: type[Settings], args: argparse.Namespace) -> Settings:
+def setting(default: Any, kind: Callable | None, help_text: str, *, group: str = "", **options: Any) -> Any:
+    """Return a field of a settings dataclass that is a flag, too: its title in `--help`, and what argparse takes."""
+    options |= {"type": kind} if kind else {}
+    return field(default=default, metadata={"group": group, "argument": {"help": help_text, **options}})
+
+
+def add_settings(parser: argparse.ArgumentParser, *kinds: type, without: str = "") -> None:
+    """Add the flags of settings dataclasses to `parser`, each under the title of its group, but for one group."""
+    places: dict[str, Any] = {"": parser}
+    for each in [each for kind in kinds for each in fields(kind) if each.metadata]:
+        group = each.metadata["group"]
+        if not group or group != without:
+            place = places.get(group) or places.setdefault(group, parser.add_argument_group(group))
+            place.add_argument(_flag(each.name), default=each.default, **each.metadata["argument"])
+
+
+def settings_from(kind: type[Settings], args: argparse.Namespace, **others: Any) -> Settings:
     """Return a settings dataclass of type `kind`, each field from the argument of the same name, where there is one."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: getattr(args, name) for name in names if hasattr(args, name)})
+    names = [each.name for each in fields(kind) if each.name in args]  # type: ignore[arg-type]
+    return kind(**{name: getattr(args, name) for name in names}, **others)
+
+
+def given(parser: argparse.ArgumentParser, args: argparse.Namespace, *names: str) -> list[str]:
+    """Return the arguments of `names` that differ from their defaults, as words of a command."""
+    words = []
+    for name in names:
+        flag, value = _flag(name), getattr(args, name)
+        if value != parser.get_default(name):
+            words += flag_with(flag, value) if not isinstance(value, bool) else [flag if value else f"--no-{flag[2:]}"]
+    return words
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def command_line(script: str, words: Iterable[str]) -> str:

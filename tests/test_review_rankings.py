@@ -12,8 +12,8 @@ import reward_model_trainer
 from preference.data.table_writing import format_rows
 from preference.data.tables import COLUMNS
 from preference.jobs.review import MIN_DISPUTE
-from preference.scripts import settings_from
-from preference.training.settings import TrainingSettings, training_words
+from preference.scripts import given, settings_from
+from preference.training.settings import TrainingSettings
 
 TINY = ["--precision", "fp32", "--max-length", 64]
 
@@ -290,15 +290,14 @@ def test_every_setting_of_a_review_is_one_of_the_trainer_and_reaches_the_command
         "--data d.csv --base-model b --objective bradley-terry --layers 3 --max-length 9 --seed 3 --device mps "
         "--precision fp32"
     )
-    settings = settings_from(TrainingSettings, reviews.parse_args(words))
+    args = reviews.parse_args(words)
+    settings = settings_from(TrainingSettings, args)
     flags = {action.dest for action in reviews._actions}
     assert all(
         getattr(settings, field.name) != field.default for field in fields(TrainingSettings) if field.name in flags
     )
-    again = trains.parse_args(training_words("b", settings))
+    of_model = ["base_model", *(field.name for field in fields(TrainingSettings) if field.name in flags)]
+    again = trains.parse_args(given(reviews, args, *of_model))
     assert settings_from(TrainingSettings, again) == settings and again.base_model == "b"
     said = [{action.dest: action.help for action in parser._actions} for parser in (reviews, trains)]
-    assert all(
-        said[0][name] == said[1][name]
-        for name in ["base_model", *(field.name for field in fields(TrainingSettings) if field.name in flags)]
-    )
+    assert all(said[0][name] == said[1][name] for name in of_model)

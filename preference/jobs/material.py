@@ -11,6 +11,7 @@ from preference.data.splits import Parts, prompt_digest, prompt_key, split_by_pr
 from preference.durable_files import check_picture
 from preference.errors import InputError
 from preference.evaluation.record import read_record
+from preference.jobs.settings import TrainingFiles
 from preference.machine import PROCESS
 from preference.model.base_models import BaseModel, find_base_model
 from preference.training.model_folder import check_ours, previous_folder
@@ -18,18 +19,6 @@ from preference.training.settings import TrainingSettings
 from preference.wording import counted
 
 TEST_DATA = Path("test_data.csv")
-
-
-@dataclass(frozen=True)
-class TrainingFiles:
-    """What is read and written."""
-
-    data: str
-    test_data: str | None  # None: see read_data
-    dataset_name: str | None  # of the data on the Hub, if it is there
-    output_dir: Path
-    plot: Path | None  # None: no picture is drawn
-    log_dir: Path
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,7 @@ def say(text: str = "", *, wrap: bool = True, hanging: int = 0) -> None:
         console.say(text, wrap=wrap, hanging=hanging)
 
 
-def read_material(files: TrainingFiles, base_model: str, settings: TrainingSettings) -> Material:
+def read_material(files: TrainingFiles, settings: TrainingSettings) -> Material:
     """Read what there is to learn from, find the base model, and split by prompt; say what is left out, and why."""
     check_outputs(files)
     rankings, tests = read_data(files.data, files.test_data)
@@ -64,7 +53,7 @@ def read_material(files: TrainingFiles, base_model: str, settings: TrainingSetti
     if not parts.validation and settings.validation_fraction > 0:
         count = counted(len({ranking.key for ranking in usable}), "prompt")
         say(f"{count}: too few for a validation part of {settings.validation_fraction:.0%}; training on all of them")
-    base = find_base_model(base_model)
+    base = find_base_model(files.base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
     seen = set(read_record(base.path).seen_prompts or ())
     if known := {key for key in {*map(prompt_key, rankings.prompts), *test_prompts} if prompt_digest(key) in seen}:

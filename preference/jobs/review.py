@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,39 +19,24 @@ from preference.evaluation.odds import REVIEW_COLUMNS, chance_disputes, disputes
 from preference.evaluation.plots import plot_learning_curve
 from preference.evaluation.record import read_record, why_no_odds
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
+from preference.jobs.settings import ReviewSettings
 from preference.model.base_models import BaseModel, find_base_model
 from preference.model.encoding import encode_rankings
 from preference.ranking.store import RankingLog
-from preference.scripts import command_line
 from preference.training.probe import MIN_CURVE_PROMPTS, Review, Start, measure_curve, review_states, start_from
-from preference.training.settings import TrainingSettings, training_words
-from preference.wording import counted, flag_with
+from preference.training.settings import TrainingSettings
+from preference.wording import counted
 
 MIN_DISPUTE = 0.005  # standard deviations of the rewards; weaker ones are not printed
 
 
-@dataclass(frozen=True)
-class ReviewFiles:
-    """What is read and written; a `log` of None stands for the one beside `data`."""
-
-    data: str
-    log: Path | None
-    output: Path
-    curve_plot: Path
-
-
-def review_rankings(
-    files: ReviewFiles, base_model: str, settings: TrainingSettings, *, top: int, learning_curve: bool
-) -> None:
-    """Read, cross-validate, write review.csv, and say what the rankings can be trusted with.
-
-    `top` of the most disputed rankings are printed; `learning_curve` learns from fewer too, to tell if more would help.
-    """
-    read = read_data(files, draws=learning_curve)
-    rankings, log = read.rankings, files.log or Path(files.data).with_name("ranking_log.jsonl")
-    twice, known = RankingLog(log, files.data).shown_twice(), {ranking.key for ranking in rankings}
+def review_rankings(asked: ReviewSettings, settings: TrainingSettings, steps: dict[str, str]) -> None:
+    """Read, cross-validate, write review.csv, say what the rankings can be trusted with, and print the next `steps`."""
+    read = read_data(asked)
+    rankings, log = read.rankings, asked.log or Path(asked.data).with_name("ranking_log.jsonl")
+    twice, known = RankingLog(log, asked.data).shown_twice(), {ranking.key for ranking in rankings}
     again = self_agreement([(first, second) for first, second in twice if first.key in known])
-    base = find_base_model(base_model)
+    base = find_base_model(asked.base_model)
     say(base.note or f"base model: {base.used} ({base.source})")
     check_unseen(rankings, base)
     start, states = read_states(rankings, base, settings)
@@ -60,37 +44,39 @@ def review_rankings(
     assert review is not None
     rewards = review.evaluation.rewards
     disputes = disputes_of(rankings, rewards)
-    write_atomically(files.output, review_csv(read.table, rankings, rewards, disputes))
+    write_atomically(asked.output, review_csv(read.table, rankings, rewards, disputes))
 
     print_report([review.evaluation], answers=False, again=again)
     scored = f"scored by one of {review.models} models, which never saw its prompt and learned from fewer prompts"
     say(f"Each answer was {scored} than your final model will, so the accuracy is, if anything, an underestimate.\n")
     say(review.calibration.in_words(review.evaluation.metrics.prompts) + "\n")
-    if learning_curve:
-        draw_curve(files, start, states, review, again)
+    if asked.learning_curve:
+        draw_curve(asked, start, states, review, again)
     print_reversed(rankings, find_reversed(rankings, rewards))
-    top = min(top, int((disputes > MIN_DISPUTE * rewards.std()).sum()))
+    top = min(asked.top, int((disputes > MIN_DISPUTE * rewards.std()).sum()))
     if top:
         print_disputes(rankings, rewards, disputes, top)
         say_chance(review, disputes, top, settings.seed)
-    say_what_next(files, base_model, settings, look_again=bool(top))
+    say(f"\nreview      {asked.output}", wrap=False)
+    for name in ["look again"] * bool(top) + ["train"]:
+        say(f"{name:12}{steps[name]}", wrap=False)
 
 
-def read_data(files: ReviewFiles, *, draws: bool) -> Rankings:
+def read_data(asked: ReviewSettings) -> Rankings:
     """Read the rankings, and say what is left out; before any work, refuse what cannot be reviewed or written."""
-    read = read_rankings(files.data)
+    read = read_rankings(asked.data)
     for warning in read.warnings():
         say(f"warning: {warning}")
     if len(read.prompts) < 2:
-        raise InputError(f"{files.data}: only one prompt with a ranking; rank at least two to review them")
-    if files.output.exists():
+        raise InputError(f"{asked.data}: only one prompt with a ranking; rank at least two to review them")
+    if asked.output.exists():
         columns: list[str] = []
         with contextlib.suppress(InputError):
-            columns = read_table(files.output).columns
-        if not set(REVIEW_COLUMNS) <= set(columns) or files.output.samefile(files.data):
-            raise InputError(f"{files.output}: exists and is not a review; choose another --output")
-    if draws:
-        check_picture(files.curve_plot, "--curve-plot")
+            columns = read_table(asked.output).columns
+        if not set(REVIEW_COLUMNS) <= set(columns) or asked.output.samefile(asked.data):
+            raise InputError(f"{asked.output}: exists and is not a review; choose another --output")
+    if asked.learning_curve:
+        check_picture(asked.curve_plot, "--curve-plot")
     return read
 
 
@@ -117,7 +103,9 @@ def read_states(rankings: list[Ranking], base: BaseModel, settings: TrainingSett
         return start, start.states(pairs, partial(bar.advance, bar.add_task("", total=len(pairs))))
 
 
-def draw_curve(files: ReviewFiles, start: Start, states: np.ndarray, review: Review, again: Agreement | None) -> None:
+def draw_curve(
+    asked: ReviewSettings, start: Start, states: np.ndarray, review: Review, again: Agreement | None
+) -> None:
     """Measure the learning curve, draw it, and say what it means."""
     evaluation, prompts = review.evaluation, review.evaluation.metrics.prompts
     measured = measure_curve(start, states, evaluation.rankings)
@@ -125,9 +113,9 @@ def draw_curve(files: ReviewFiles, start: Start, states: np.ndarray, review: Rev
         say(f"warning: no learning curve: need at least {MIN_CURVE_PROMPTS} prompts, have {prompts}\n")
         return
     curve = fit_curve(measured, seed=start.settings.seed)
-    plot_learning_curve(measured, curve, evaluation, files.curve_plot, again=again)
+    plot_learning_curve(measured, curve, evaluation, asked.curve_plot, again=again)
     say(describe_gain(curve, prompts))
-    say(f"picture     {files.curve_plot}\n", wrap=False)
+    say(f"picture     {asked.curve_plot}\n", wrap=False)
 
 
 def say_chance(review: Review, disputes: np.ndarray, top: int, seed: int) -> None:
@@ -141,14 +129,3 @@ def say_chance(review: Review, disputes: np.ndarray, top: int, seed: int) -> Non
     first = f", and about {as_first:.1f} as strong as the first" if top > 1 else ""
     strong = f"{as_these:.0f} disputes as strong as these {top}{first}"
     say(f"By these probabilities, chance alone would give about {strong}.")
-
-
-def say_what_next(files: ReviewFiles, base_model: str, settings: TrainingSettings, *, look_again: bool) -> None:
-    """Say where the review is, and print the commands that rank again and train."""
-    data = flag_with("--data", files.data)
-    say(f"\nreview      {files.output}", wrap=False)
-    if look_again:
-        words = [*data, *flag_with("--again", files.output), *(flag_with("--log", files.log) if files.log else [])]
-        say(f"look again  {command_line('generate_data.py', words)}", wrap=False)
-    words = [*data, *training_words(base_model, settings)]
-    say(f"train       {command_line('reward_model_trainer.py', words)}", wrap=False)

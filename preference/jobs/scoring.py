@@ -2,8 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,26 +22,13 @@ from preference.evaluation.evaluation import evaluate
 from preference.evaluation.metrics import rank_within, rankings_to_judge_by
 from preference.evaluation.record import Record, read_record
 from preference.evaluation.tables import print_report
+from preference.jobs.settings import ScoringSettings
 from preference.wording import counted, name_some, plain, shorten
 
 if TYPE_CHECKING:
     from preference.model.reward_model import RewardModel
 
 FEW = 64  # answers; to score so few takes less time than to measure in which precision the processor is faster
-
-
-@dataclass(frozen=True)
-class ScoringSettings:
-    """With what answers are scored, and where the result goes."""
-
-    model: str = "reward_model_final"
-    output: str = STREAM
-    force: bool = False  # replace an existing output
-    device: str = "cpu"
-    precision: str = "auto"
-    best: bool = False  # write only each prompt's best answer
-    column: str = "reward"  # name of the column of rewards
-    named: Mapping[str, str] = field(default_factory=dict)  # columns that flags name for a role, see `roles.FLAGS`
 
 
 def score_file(source: str, settings: ScoringSettings) -> None:

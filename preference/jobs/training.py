@@ -14,7 +14,8 @@ from preference.durable_files import locked, write_atomically
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.plots import plot_rewards
 from preference.evaluation.tables import print_report
-from preference.jobs.material import Material, TrainingFiles, say
+from preference.jobs.material import Material, say
+from preference.jobs.settings import TrainingFiles
 from preference.machine import PROCESS
 from preference.training.model_folder import last_checkpoint, previous_folder, remove_run, save_model, unfinished_folder
 from preference.training.probe import Review, review_states
@@ -30,13 +31,13 @@ CHECKED_RANKINGS = 4  # scored where a review is shown instead: what is saved is
 TAKEN = "another training is writing to this folder; wait until it has ended, or choose another --output-dir"
 
 
-def train_and_report(files: TrainingFiles, material: Material, settings: TrainingSettings, *, resume: bool) -> None:
+def train_and_report(files: TrainingFiles, material: Material, settings: TrainingSettings) -> None:
     """Train, evaluate, save, plot and report."""
     checkpoints = unfinished_folder(files.output_dir)
     with locked(files.output_dir, TAKEN) if PROCESS == 0 else contextlib.nullcontext():
         try:
             trained = train(
-                material.usable, material.parts, material.base, settings, checkpoints=checkpoints, resume=resume,
+                material.usable, material.parts, material.base, settings, checkpoints=checkpoints, resume=files.resume,
                 on_message=say, callbacks=[ShowProgress(), log_to(files.log_dir)],
             )  # fmt: skip
             if PROCESS != 0:

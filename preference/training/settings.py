@@ -1,13 +1,9 @@
 """How a reward model is trained: every setting with its default, its range and its help, and the flags they become."""
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
-from preference.model.base_models import REWARD_MODEL_DEFAULT
-from preference.scripts import above, at_least, file_name, from_to, random_seed
-from preference.wording import flag_with
+from preference.scripts import above, at_least, from_to, random_seed, setting
 
 OBJECTIVES = ("regression", "bradley-terry", "plackett-luce")  # see preference.training.objectives
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -15,9 +11,7 @@ MIDDLE_RANKINGS = 100  # from here on, three layers of six did better than two
 MANY_RANKINGS = 1000  # up to 500, the head alone did as well as trained layers, in seconds; beyond is extrapolation
 MIN_TOKENS = 8  # a prompt and an answer of two tokens each, and up to four between and around them
 
-
-def _setting(default: Any, kind: Callable | None, help_text: str, *, group: str = "training", **options: Any) -> Any:
-    return field(default=default, metadata={"group": group, "argument": {"type": kind, "help": help_text, **options}})
+_setting = partial(setting, group="training")
 
 
 @dataclass(frozen=True)
@@ -53,35 +47,6 @@ class TrainingSettings:
     )
     device: str = _setting("cpu", None, "cpu, cuda or mps", group="machine")
     precision: str = _setting("auto", None, "auto: bf16 where it is faster", group="machine", choices=PRECISIONS)
-
-
-def add_settings(parser: argparse.ArgumentParser, *groups: str) -> None:
-    """Add the settings of some groups to `parser`: `model`, with `--base-model`, and `machine` decide a probe."""
-    for group in groups:
-        add = parser.add_argument_group(group).add_argument
-        if group == "model":
-            where = "a folder, a GGUF file, or a name on the Hugging Face Hub"
-            add("--base-model", type=file_name, default=REWARD_MODEL_DEFAULT, help=where)
-        for setting in fields(TrainingSettings):
-            if setting.metadata.get("group") == group:
-                add(_flag(setting.name), default=setting.default, **setting.metadata["argument"])
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def training_words(base_model: str, settings: TrainingSettings) -> list[str]:
-    """Return the arguments that differ from their defaults, as words of a command.
-
-    >>> training_words("distilbert-base-uncased", TrainingSettings(max_length=48))
-    ['--max-length', '48']
-    """
-    words = flag_with("--base-model", base_model) if base_model != REWARD_MODEL_DEFAULT else []
-    for setting in fields(settings):
-        if (value := getattr(settings, setting.name)) != setting.default:
-            words += flag_with(_flag(setting.name), value)
-    return words
 
 
 def layers_to_keep(settings: TrainingSettings, layers: int, rankings: int) -> int:
