@@ -11,9 +11,9 @@ import argparse
 from pathlib import Path
 
 from preference.console import say
+from preference.data.roles import COLUMNS
 from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
 from preference.data.table_writing import format_rows
-from preference.data.tables import COLUMNS
 from preference.durable_files import back_up, write_atomically
 from preference.errors import InputError
 from preference.scripts import HelpFormatter, Parser, file_path, run_script

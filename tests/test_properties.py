@@ -17,9 +17,10 @@ from known_formats import KNOWN, NESTED
 
 import convert_rankings
 from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.roles import COLUMNS
 from preference.data.splits import split_by_prompt
 from preference.data.table_writing import format_rows, write_table
-from preference.data.tables import COLUMNS, TableError, read_table
+from preference.data.tables import TableError, read_table
 from preference.errors import InputError
 from preference.ranking.loop import parse_order
 from preference.ranking.session import format_order

@@ -9,8 +9,8 @@ from conftest import ROOT, counting_texts, read_csv, run_script
 
 import review_rankings
 import reward_model_trainer
+from preference.data.roles import COLUMNS
 from preference.data.table_writing import format_rows
-from preference.data.tables import COLUMNS
 from preference.jobs.review import MIN_DISPUTE
 from preference.scripts import given, settings_from
 from preference.training.settings import TrainingSettings

@@ -9,7 +9,7 @@ from os.path import commonprefix
 from typing import Any
 
 from preference.data.dialogues import ASSISTANT, USER, Turn, as_text, as_turns, is_chat, read_dialogue, read_messages
-from preference.data.rankings import Ranking, dense_ranks, ranking_of
+from preference.data.rankings import Ranking, dense_ranks, ranking_of, rankings_of
 from preference.data.records import NoComparison, Record, Unreadable, number, opened, says_nothing, text_of, unfold
 from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
 from preference.data.table_writing import find_unwritable, first_line
@@ -54,6 +54,8 @@ def read_comparisons(
         roles = find_roles(keys_of(records), records, named, labelled)
     except (InputError, Unreadable) as problem:
         raise InputError(f"{table.source}: {problem}") from None
+    if roles.verbatim and labelled and {*roles.columns} <= {*table.columns}:  # not of records within a record
+        rankings_of(table)  # names what is wrong, as for the trainer
     if roles.first and roles.how == "vote" and not roles.ends:
         votes = {text_of(record.get(roles.said[0])).casefold() for record in records} - {roles.first.casefold()}
         others = sorted(text for text in votes if not (says_nothing(text) or _TIES.match(plain_name(text))))
@@ -74,11 +76,14 @@ def read_comparisons(
 def _read(index: int, record: Record, roles: Roles) -> Comparison:
     columns = roles.rater, roles.group, roles.subset
     rater, group, subset = (text_of(record.get(column)) if column else "" for column in columns)
-    prompt, answers, ranks, left_out = "", list[str](), list[float | None](), ""
+    prompt, answers, names, ranks, left_out = "", list[str](), list[str](), list[float | None](), ""
     try:
-        context = _context(record, roles)
-        values, names = (_pair if roles.how == "chosen" else _values)(record, roles)
-        prompt, answers = _prompt_and_answers(context, values, record, roles)
+        if typed := _as_typed(record, roles):
+            prompt, *answers = typed
+        else:
+            context = _context(record, roles)
+            values, names = (_pair if roles.how == "chosen" else _values)(record, roles)
+            prompt, answers = _prompt_and_answers(context, values, record, roles)
         if len(answers) == 2 and answers[0].strip() == answers[1].strip() != "":
             raise NoComparison("identical answers")
         if roles.layout == "rows" and not answers[0].strip():
@@ -90,6 +95,12 @@ def _read(index: int, record: Record, roles: Roles) -> Comparison:
         if what := find_unwritable(text):
             raise Unreadable(f"{what} in {shorten(text)}; remove it")
     return Comparison(index, prompt, answers, ranks, rater, group, subset, left_out)
+
+
+def _as_typed(record: Record, roles: Roles) -> list[str]:
+    """Return the prompt and the answer of one of this project's own tables; of another, or of messages, nothing."""
+    texts: list[Any] = [record.get(column) for column in (*roles.prompt, *roles.answers)]
+    return texts if roles.verbatim and all(isinstance(text, str) for text in texts) else []
 
 
 def _given(record: Record, name: str) -> Any:

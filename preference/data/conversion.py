@@ -4,9 +4,8 @@ import itertools
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -14,11 +13,10 @@ from urllib.request import Request, urlopen
 from preference.console import filled, make_console, width
 from preference.data.comparisons import Gathered, gather, read_comparisons
 from preference.data.dialogues import ASSISTANT, USER, as_turns
-from preference.data.rankings import GROUP, Ranking, identities, rankings_of
-from preference.data.records import Record, text_of
-from preference.data.roles import Roles
+from preference.data.rankings import Ranking
+from preference.data.records import Record
 from preference.data.table_writing import STREAM, first_line, write_table
-from preference.data.tables import COLUMNS, KINDS, RATERS, Table, keys_of, kind_of, read_table
+from preference.data.tables import KINDS, Table, keys_of, kind_of, read_table
 from preference.durable_files import back_up
 from preference.errors import InputError
 from preference.wording import plain, shorten
@@ -84,11 +82,8 @@ def convert(
             table.records = table.records[:limit]
         if not table.records:
             raise table.none_found("write one per ranking, or per answer")
-        if not named and all(table.find(name) for name in COLUMNS):
-            roles, gathered = _read_contract(table)
-        else:
-            roles, comparisons = read_comparisons(table, named)
-            gathered = gather(comparisons, roles)
+        roles, comparisons = read_comparisons(table, named)
+        gathered = gather(comparisons, roles)
     if table.cut_short:
         gathered.left_out[f"an end that was cut short ({table.cut_short})"] += 1
     rankings, read = gathered.rankings, _count(len(table.records), "record")
@@ -107,19 +102,6 @@ def convert(
         _report(f"left out: {reasons}", target)
     if backup:
         _report(f"the earlier {target.path} is kept as {backup}", target)
-
-
-def _read_contract(table: Table) -> tuple[Roles, Gathered]:
-    """Read rows of prompt, answer and rank, as the trainer does."""
-    ranked = rankings_of(table)
-    prompt, answer, rank = table.need(*COLUMNS)
-    group, rater, subset = (table.find(*names) or "" for names in ([GROUP], RATERS, ["subset"]))
-    subset_of = dict(zip(identities(table), (text_of(record.get(subset)) for record in table.records), strict=True))
-    subsets = [subset_of[ranking.identity] for ranking in ranked.rankings]
-    left_out = Counter(ranked.left_out.values()) + Counter({"an exact duplicate": len(ranked.duplicate_rows)})
-    found = Roles((prompt,), (answer,), how="rank", said=(rank,), layout="rows")
-    roles = replace(found, rater=rater, group=group, subset=subset)
-    return roles, Gathered(ranked.rankings, subsets, left_out, len(ranked.unranked_rows))
 
 
 def write_target(gathered: Gathered, target: Target) -> int:

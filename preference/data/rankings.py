@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from preference.data.records import says_nothing, text_of
+from preference.data.roles import COLUMNS, RATERS
 from preference.data.splits import prompt_key
 from preference.data.table_writing import find_unwritable, write_table
-from preference.data.tables import COLUMNS, RATERS, Table, TableError, read_table
+from preference.data.tables import Table, TableError, read_table
 from preference.errors import InputError
 from preference.wording import as_command, counted, name_some, shorten
 

@@ -15,6 +15,9 @@ from preference.data.records import Record, number, opened
 from preference.errors import InputError
 from preference.wording import name_some, shorten
 
+COLUMNS = ["prompt", "answer", "rank"]  # of this project's own tables
+RATERS = ["rater", "annotator", "annotator_id", "judge"]  # columns that say who ranked there
+
 # Names are compared in lower case, with _ for spaces, hyphens and dots; of `fields.prompt`, the last part counts, too.
 ROLES = {
     role: names.split()
@@ -85,6 +88,7 @@ class Roles:
     ends: tuple[float, float] | None = None  # the numbers of a vote for the first of two answers, and for the second
     first: str = ""  # the vote for the first of two answers
     as_json: bool = False  # whether chosen and rejected hold lists of answers as JSON text
+    verbatim: bool = False  # whether texts are taken as typed, even where one is written like a chat
     layout: str = "lists"  # or rows (one answer in a record), or pairs (one chosen and one rejected answer)
     system: str = ""
     history: str = ""
@@ -206,10 +210,24 @@ class _Columns:
 def find_roles(columns: Sequence[str], records: Sequence[Record], named: Mapping[str, str], labelled: bool) -> Roles:
     """Return the roles of the columns of a table, from all its records, flat; see `comparisons.read_comparisons`."""
     table = _Columns(columns, records, named)
+    if own := _own(table, labelled):
+        return own
     found = _with_prompt(table, _find_answers(table, labelled))
     about = {role: table.one(role) for role in ("system", "rater", "group", "subset")}
     turn = table.one("turn") if found.layout == "lists" else ""
     return replace(found, turn=turn, first=table.first, **about)  # type: ignore[arg-type]
+
+
+def _own(table: _Columns, labelled: bool) -> Roles | None:
+    """The columns of this project's own tables, which no further column and no text makes anything else."""
+    exact = lambda names: next((column for name in names for column in table.columns if column.casefold() == name), "")
+    prompt, answer, rank = (exact([name]) for name in COLUMNS)
+    if table.named or not prompt or not answer or (labelled and not rank):
+        return None
+    ranked = Roles(answers=(answer,), how="rank", said=(rank,), layout="rows")
+    found = ranked if rank else next(_single(table))
+    about = {"rater": exact(RATERS), "group": exact(["group"]), "subset": exact(["subset"])}
+    return replace(found, prompt=(prompt,), verbatim=True, **about)  # type: ignore[arg-type]
 
 
 def _find_answers(table: _Columns, labelled: bool) -> Roles:

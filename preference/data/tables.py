@@ -20,13 +20,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preference.data.roles import ROLES
+from preference.data.roles import RATERS, ROLES
 from preference.data.table_writing import STREAM, Form, first_line
 from preference.errors import InputError
 from preference.wording import counted, shorten
 
-COLUMNS = ["prompt", "answer", "rank"]
-RATERS = ["rater", "annotator", "annotator_id", "judge"]  # columns that say who ranked
 PROMPTS = {"prompt", "question", "query", "instruction"}
 ANSWERS = {"answer", "response", "completion", "output"}
 KINDS = {

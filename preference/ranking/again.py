@@ -7,7 +7,8 @@ from pathlib import Path
 
 from preference.data.rankings import Key, identities, parse_rank, rankings_of
 from preference.data.records import number, text_of
-from preference.data.tables import COLUMNS, TableError, read_table
+from preference.data.roles import COLUMNS
+from preference.data.tables import TableError, read_table
 from preference.errors import InputError
 from preference.ranking.session import Session, SessionCounts, format_order
 from preference.ranking.store import Event, RankingStore

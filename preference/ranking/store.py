@@ -12,8 +12,9 @@ from pathlib import Path
 
 from preference.data.rankings import Key, Ranking, rows_of, whole_ranks
 from preference.data.records import text_of
+from preference.data.roles import COLUMNS
 from preference.data.table_writing import Form, find_unwritable, format_rows, save_table, write_table
-from preference.data.tables import COLUMNS, GZIP, Table, TableError, kind_of, read_table
+from preference.data.tables import GZIP, Table, TableError, kind_of, read_table
 from preference.durable_files import append_durably, locked, prepare_file, write_atomically
 from preference.errors import InputError
 from preference.wording import shorten

@@ -2,6 +2,7 @@ from collections import Counter
 
 import pytest
 
+from preference.data.answers import read_answers
 from preference.data.comparisons import (
     Comparison,
     Gathered,
@@ -11,7 +12,7 @@ from preference.data.comparisons import (
     ranking_of,
     read_comparisons,
 )
-from preference.data.rankings import Ranking
+from preference.data.rankings import Ranking, rankings_of
 from preference.data.roles import Roles
 from preference.data.tables import Table
 from preference.errors import InputError
@@ -231,6 +232,37 @@ def test_answers_to_be_scored_need_no_label():
         table = Table("a.jsonl", "jsonl", list(record), [record], [1])
         roles, (one,) = read_comparisons(table, labelled=False)
         assert (roles.layout, roles.how, one.prompt, one.answers[0], one.ranks[0]) == (layout, "", "p", "a", None)
+
+
+@pytest.mark.parametrize(
+    "prompt, answer",
+    [
+        ("Human: Hi!\n\nAssistant:", "a"),
+        ('["a", "b"]', '["c", "d"]'),
+        ("p", '[{"role": "assistant", "content": "x"}]'),
+        ("[{'role': 'user', 'content': 'Hi'}]", "['a']"),
+    ],
+)
+@pytest.mark.parametrize(
+    "more", [{}, {"question": "q"}, {"position": "5"}, {"chosen": "c", "rejected": "d"}, {"Score": "x", "system": "s"}]
+)
+@pytest.mark.parametrize("rank", [{}, {"Rank": "1"}])
+def test_our_own_columns_are_taken_as_typed_whatever_they_hold_and_whatever_stands_beside_them(
+    prompt, answer, more, rank
+):
+    rows = [{"Prompt": prompt, "answer": text, **more, **rank} for text in (answer, "other")]
+    rows[1] |= {name: "2" for name in rank}
+    table = Table("a.csv", "csv", list(rows[0]), rows, [2, 3])
+    answers = read_answers(table)
+    assert [(item.prompt, item.answers) for item in answers.items] == [(prompt, [answer]), (prompt, ["other"])]
+    if rank:
+        assert [item.ranks for item in answers.items] == [[1], [2]]
+        assert gather(read_comparisons(table)[1], answers.roles).rankings == rankings_of(table).rankings
+
+
+def test_our_own_columns_within_a_record_are_read_too():
+    rows = [{"prompt": "p", "answer": answer, "rank": rank} for rank, answer in enumerate("ab")]
+    assert [one.ranks for one in read({"data": rows})] == [[0], [1]]
 
 
 @pytest.mark.parametrize(
