@@ -112,7 +112,7 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
         metrics["verdict"] in printed
         and f"> {metrics['verdict']}" in (folder / "reward_model_final" / "README.md").read_text()
     )
-    assert metrics["no_odds"] == "need at least 10 prompts, have 8" and metrics["reward_quantiles_answers"] == 32
+    assert metrics["no_odds"] == "need at least 10 prompts, have 8" and metrics["training"]["scaled_on_answers"] == 32
     reviewed = run_script("review_rankings.py", "--data", "both.csv", "--base-model", tiny_distilbert,
                           "--precision", "fp32", "--max-length", 64, cwd=folder).stdout  # fmt: skip
     assert metrics["verdict"] in " ".join(reviewed.split())  # the same cross-validation

@@ -92,7 +92,7 @@ def test_metrics_json_holds_what_is_promised(packaged_run):
     metrics = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
     assert set(metrics) == {
         "data", "base_model", "training", "validation", "test", "cross_validation", "baselines", "rater_agreement",
-        "checks", "verdict", "calibration", "no_odds", "reward_quantiles", "reward_quantiles_answers", "machine",
+        "checks", "verdict", "calibration", "no_odds", "reward_quantiles", "machine",
         "seen_prompts", "versions", "written_by", "files",
     }  # fmt: skip
     assert metrics["data"]["rows"] == 20 and metrics["data"]["prompts"] == 5 and metrics["data"]["left_out"] == 0

@@ -63,8 +63,7 @@ class Record:
     verdict: str = ""
     calibration: Calibration | None = None
     no_odds: str | None = None  # why there is no calibration
-    reward_quantiles: list[float] | None = None  # the 0th to 100th percentile of training answers' rewards,
-    reward_quantiles_answers: int = 0  # of so many
+    reward_quantiles: list[float] | None = None  # the 0th to 100th percentile of `training.scaled_on_answers` rewards
     machine: dict[str, Any] = field(default_factory=dict)
     seen_prompts: list[str] | None = None  # digests; also of what the model that it started from was trained on
     versions: dict[str, str] = field(default_factory=dict)

@@ -148,16 +148,16 @@ def set_output(model: PreTrainedModel, weights: np.ndarray, bias: float) -> None
 
 
 @torch.no_grad()
-def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> tuple[float, float]:
+def standardise_rewards(model: PreTrainedModel, rewards: np.ndarray) -> np.ndarray:
     """Change the output layer so that `rewards`, which the model gave, would have mean 0 and standard deviation 1.
 
     An output layer without a bias (GPT-2's) can only be scaled. Rewards that vary less than `MIN_STD` are only
-    centred. Returns the mean and the standard deviation that were taken out.
+    centred. Returns the rewards as the model gives them now.
     """
-    mean, std = float(rewards.mean()), float(rewards.std())
-    scale = std if std > MIN_STD else 1.0
     layer = output_layer(model)
+    mean = 0.0 if layer.bias is None else float(rewards.mean())
+    scale = std if (std := float(rewards.std())) > MIN_STD else 1.0
     layer.weight.div_(scale)
     if layer.bias is not None:
         layer.bias.sub_(mean).div_(scale)
-    return mean, scale
+    return (rewards - mean) / scale

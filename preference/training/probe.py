@@ -52,10 +52,6 @@ class Probe:
         """Return the rewards of states of shape (answers, width): shape (answers,), float32."""
         return (self.inputs(states) @ self.weights).astype(np.float32)
 
-    def standardised(self, rewards: np.ndarray) -> "Probe":
-        """Return the probe whose rewards have standard deviation 1 where this one's are `rewards`."""
-        return Probe(self.mean, self.scale, self.weights / max(float(rewards.std()), 1e-12))
-
     def output(self) -> tuple[np.ndarray, float]:
         """Return the weights and the bias of an output layer that reads the states as they are."""
         weights = self.weights / self.scale
@@ -193,7 +189,7 @@ def cross_validate(start: Start, states: np.ndarray, rankings: Sequence[Ranking]
     for fold in folds:
         learned, held_out = states[np.isin(of_answer, fold.training)], np.isin(of_answer, fold.held_out)
         probe = start.fit(learned, [rankings[i] for i in fold.training])
-        rewards[held_out] = probe.standardised(probe.rewards(learned)).rewards(states[held_out])
+        rewards[held_out] = probe.rewards(states[held_out]) / max(float(probe.rewards(learned).std()), 1e-12)
     return rewards
 
 

@@ -3,7 +3,6 @@
 import csv
 import importlib.metadata
 import platform
-import random
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,7 +30,6 @@ from preference.wording import counted, plain, shorten
 CARD = Path(__file__).with_name("model_card.md")  # its template
 REWARDS = "rewards.csv"
 REWARD_COLUMNS = ["part", "prompt", "answer", "rank", "reward", "predicted_rank"]
-QUANTILE_ANSWERS = 60  # a percentile is then within 7 points of that among all answers in two of three cases
 _PARTS = 10  # the prompts are dealt to so many parts, each judged by the temperature of the others
 _PACKAGES = ("torch", "transformers", "datasets", "accelerate", "pandas", "numpy", "scipy")
 # Of models whose files may come without a card; any other's licence stands in the card of its folder.
@@ -110,22 +108,6 @@ def find_calibration(report: Report) -> tuple[Calibration | None, str]:
     return (None, why) if why else (replace(fitted, prompts=prompts, fitted_on=fitted_on), "")
 
 
-def reward_quantiles(report: Report) -> tuple[list[float], int]:
-    """Return the percentiles 0 to 100 of the training answers' rewards, and of how many: all, or `QUANTILE_ANSWERS`."""
-    trained = report.trained
-    if trained.rewards is not None:
-        known = [trained.rewards]
-    else:
-        known = [e.rewards for e in report.evaluations if e.part in ("training", "validation")]
-        missing = QUANTILE_ANSWERS - sum(map(len, known))
-        if missing > 0 and report.unseen:
-            pairs = [(ranking.prompt, answer) for ranking in report.training_part for answer in ranking.answers]
-            drawn = random.Random(trained.start.settings.seed).sample(pairs, min(missing, len(pairs)))
-            known.append(trained.reward_model.score(*zip(*drawn, strict=True)))
-    rewards = np.concatenate(known)
-    return [round(float(value), 6) for value in np.percentile(rewards, range(101))], len(rewards)
-
-
 def make_record(report: Report) -> Record:
     """Return what `metrics.json` is to hold; of the prompts that the model was trained on it keeps digests."""
     data, tests, review = report.data, report.tests, report.review
@@ -133,7 +115,6 @@ def make_record(report: Report) -> Record:
     metrics = {e.part: asdict(e.metrics) | e.spread for e in report.unseen}
     shared = {r.key for r in data.rankings} & {r.key for r in tests.rankings} if tests else set()
     training = {prompt_digest(ranking.prompt) for ranking in report.training_part}
-    quantiles, scored = reward_quantiles(report)
     odds, no_odds = find_calibration(report)
     return Record(
         data=dict(
@@ -153,7 +134,7 @@ def make_record(report: Report) -> Record:
         rater_agreement={e.part: asdict(e.raters) for e in report.evaluations if e.raters},
         checks=[asdict(check) | {"result": check.result} for check in report.first.checks],
         verdict=report.first.verdict, calibration=odds, no_odds=no_odds or None,
-        reward_quantiles=quantiles, reward_quantiles_answers=scored,
+        reward_quantiles=np.percentile(trained.rewards, range(101)).round(6).tolist(),
         machine=machine_record(trained.start.settings.device),
         seen_prompts=sorted(training | set(read_record(base.path).seen_prompts or ())),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},

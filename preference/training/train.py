@@ -23,7 +23,7 @@ from preference.evaluation.metrics import split_answers
 from preference.machine import PROCESS, PROCESSES
 from preference.model.base_models import BaseModel
 from preference.model.encoding import encode_rankings
-from preference.model.layers import set_output, standardise_rewards
+from preference.model.layers import output_layer, set_output, standardise_rewards
 from preference.model.loading import quiet_transformers
 from preference.model.reward_model import RewardModel
 from preference.training.model_folder import begin_run, check_same_run, last_checkpoint, steps_done
@@ -41,8 +41,9 @@ CHECKPOINTS_KEPT = 2
 class Trained:
     """A reward model, and how it was trained.
 
-    Where the head alone was trained, the model has learned from all rankings, the validation part too; `rewards`, shape
-    (answers,), are those of all answers in order, and `states` are what a cross-validation takes.
+    `rewards` are of the answers whose rewards were given standard deviation 1, and mean 0 where the output layer has a
+    bias. Where the head alone was trained, these are all answers, in order: the model has learned from all rankings,
+    the validation part too, and `states` are what a cross-validation takes.
     """
 
     start: Start
@@ -51,21 +52,20 @@ class Trained:
     best_step: int  # 0 is the probe
     epochs: float  # really trained, which --min-steps and --max-steps change
     truncated_answers: int
-    scaled_on_answers: int  # on these, rewards have mean 0 and standard deviation 1
     seconds: float
     ranked_answers_per_second: float  # those of the training part once per epoch, with evaluations and checkpoints
     processes: int
     training_loss: float  # mean of all steps
     history: list[dict]  # evaluations of the validation part: step, pairwise_accuracy, loss
-    rewards: np.ndarray | None = None
-    states: np.ndarray | None = None
+    rewards: np.ndarray  # (answers,)
+    states: np.ndarray | None = None  # (answers, width)
 
     def record(self) -> dict:
         """Return all of it but models and arrays, as JSON can hold it; what was asked for stands under `settings`."""
         start, left_out = self.start, ("start", "reward_model", "rewards", "states")
         facts = {name: value for name, value in vars(self).items() if name not in left_out}
         facts |= {"layers": start.layers, "frozen_layers": start.frozen, "precision": start.reward_model.precision}
-        return {"settings": asdict(start.settings), **facts}
+        return {"settings": asdict(start.settings), **facts, "scaled_on_answers": len(self.rewards)}
 
 
 class Schedule(NamedTuple):
@@ -136,10 +136,10 @@ def train(
     return Trained(
         start, RewardModel(start.model, start.tokenizer, device=settings.device), steps=schedule.steps,
         best_step=trainer.best_step, epochs=schedule.steps / schedule.steps_per_epoch,
-        truncated_answers=sum(encoded["cut"]), scaled_on_answers=len(rewards), seconds=round(seconds, 2),
+        truncated_answers=sum(encoded["cut"]), seconds=round(seconds, 2),
         ranked_answers_per_second=round(epochs * train_answers / seconds, 2), processes=PROCESSES,
         training_loss=float(np.mean([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])),
-        history=trainer.history, rewards=None if states is None else rewards, states=states,
+        history=trainer.history, rewards=rewards, states=states,
     )  # fmt: skip
 
 
@@ -193,18 +193,18 @@ def _train_head(job: _Job) -> tuple[RankingTrainer, np.ndarray, np.ndarray]:
         probe, _ = run(replace(job, parts=Parts(everything, []), schedule=schedule, callbacks=()))
     elif job.parts.validation:
         probe = start.fit(states, rankings)
-    rewards = probe.rewards(states)
-    trainer.check_rewards(rewards)
-    probe = probe.standardised(rewards)
     set_output(start.model, *probe.output())
-    return trainer, probe.rewards(states), states
+    with torch.inference_mode():
+        rewards = output_layer(start.model)(torch.from_numpy(states).to(start.model.device))[:, 0].cpu().numpy()
+    trainer.check_rewards(rewards)
+    return trainer, standardise_rewards(start.model, rewards), states
 
 
 def _train_layers(job: _Job, checkpoint: Path | None) -> tuple[RankingTrainer, np.ndarray, None]:
     """Train the model's layers, from the probe's head where there is one.
 
-    Returns the trainer, and the rewards that were given mean 0 and standard deviation 1: of validation answers where
-    there are enough, else of some training answers.
+    Returns the trainer, and the rewards of the answers that their scale is of: of the validation part where it is large
+    enough, else of some training answers.
     """
     start, training = job.start, job.parts.training
     if start.pooled:
@@ -220,8 +220,7 @@ def _train_layers(job: _Job, checkpoint: Path | None) -> tuple[RankingTrainer, n
         drawn = np.random.default_rng(start.settings.seed).permutation(training)[:SCALE_RANKINGS]
         rewards = start.reward_model.score_encoded([pair for i in sorted(drawn) for pair in job.encoded[i]["pairs"]])
     trainer.check_rewards(rewards)
-    standardise_rewards(start.model, rewards)
-    return trainer, rewards, None
+    return trainer, standardise_rewards(start.model, rewards), None
 
 
 def _start_or_resume(job: _Job, resume: bool) -> Path | None:

@@ -17,11 +17,16 @@ from transformers import (
     DistilBertConfig,
 )
 
+from preference.data.rankings import read_rankings
+from preference.data.splits import Parts
 from preference.errors import InputError
+from preference.model.base_models import find_base_model
 from preference.model.encoding import beginning, encode_pairs, longest_first, write_chats
 from preference.model.layers import freeze_lower_layers, is_decoder, output_layer
 from preference.model.loading import FIXED_DATE, load_base_model
 from preference.model.reward_model import RewardModel
+from preference.training.settings import TrainingSettings
+from preference.training.train import train
 
 SIZES = {
     "hidden_size": 32,
@@ -294,6 +299,17 @@ def test_training_from_a_decoder_leaves_a_folder_that_plain_transformers_reads_a
     with torch.no_grad():
         theirs = model(**inputs).logits[:, 0].numpy()
     np.testing.assert_allclose(RewardModel.load(trained_decoder).score(PROMPTS, ANSWERS), theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("frozen", [None, 0])
+def test_the_rewards_that_percentiles_are_of_are_those_of_the_saved_model(decoder, sample_folder, tmp_path, frozen):
+    settings = TrainingSettings(
+        max_length=128, max_steps=60, learning_rate=0.05, freeze_layers=frozen, precision="fp32"
+    )
+    rankings, base = read_rankings(sample_folder / "training_data.csv").rankings, find_base_model(str(decoder()))
+    found = train(rankings, Parts([*range(5)], []), base, settings, checkpoints=tmp_path / "checkpoints")
+    np.testing.assert_allclose(found.rewards, found.reward_model.score_rankings(rankings), atol=1e-4)
+    assert found.rewards.std() == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.faults

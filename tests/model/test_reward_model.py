@@ -67,16 +67,16 @@ def test_standardised_rewards_have_mean_0_and_deviation_1(tiny_distilbert):
     with torch.no_grad():
         output_layer(model).weight.mul_(10_000)  # untrained, its rewards would hardly vary
     before = reward_model.score(PROMPTS, ANSWERS)
-    mean, std = standardise_rewards(model, before)
+    told = standardise_rewards(model, before)
     after = reward_model.score(PROMPTS, ANSWERS)
     assert after.mean() == pytest.approx(0, abs=1e-4) and after.std() == pytest.approx(1, abs=1e-4)
-    np.testing.assert_allclose(after * std + mean, before, rtol=1e-4)
+    np.testing.assert_allclose(after, told, atol=1e-4)
 
 
 def test_constant_rewards_are_not_blown_up(tiny_distilbert):
     model, *_ = load_base_model(tiny_distilbert, seed=1)
     weight = output_layer(model).weight.clone()
-    assert standardise_rewards(model, np.full(5, 0.3, dtype=np.float32))[1] == 1.0
+    assert not standardise_rewards(model, np.full(5, 0.3, dtype=np.float32)).any()
     torch.testing.assert_close(output_layer(model).weight, weight)
 
 

@@ -52,8 +52,8 @@ def report_of(reward_model, tiny_distilbert):
         )
         trained = Trained(
             Start(reward_model, base, TrainingSettings(max_length=64), 2, 0, True, None, ""), reward_model,
-            steps=60, best_step=40, epochs=30.0, truncated_answers=0, scaled_on_answers=5, seconds=1.0,
-            ranked_answers_per_second=5.0, processes=1, training_loss=0.5, history=[],
+            steps=60, best_step=40, epochs=30.0, truncated_answers=0, seconds=1.0,
+            ranked_answers_per_second=5.0, processes=1, training_loss=0.5, history=[], rewards=np.arange(5.0),
         )  # fmt: skip
         data = Rankings(path, "0" * 64, 5, seen)
         evaluations = (
@@ -265,11 +265,10 @@ def test_the_agreement_of_raters_stands_beside_the_accuracy(report_of, tmp_path)
     )
 
 
-def test_the_quantiles_are_of_the_training_answers(report_of, reward_model):
+def test_the_quantiles_are_of_the_answers_that_the_scale_is_of(report_of):
     record = make_record(report_of())
-    rewards = np.sort(reward_model.score_rankings(SEEN))
-    assert len(record.reward_quantiles) == 101 and record.reward_quantiles_answers == 5
-    assert record.reward_quantiles[::25] == pytest.approx(rewards, abs=1e-5)
+    assert len(record.reward_quantiles) == 101 and record.training["scaled_on_answers"] == 5
+    assert record.reward_quantiles[::25] == [0, 1, 2, 3, 4]
 
 
 @pytest.fixture(scope="module")
