@@ -7,7 +7,7 @@
 Fits five models, each without a fifth of the prompts, and asks each about the prompts that it never saw. Prints the
 agreement on all prompts and the rankings that the models dispute most; writes review.csv (all rankings, most disputed
 first: the CSV's own columns, and reward, predicted_rank, dispute). With --learning-curve it also says whether more
-rankings would help, and by how much, and draws learning_curve.png. Nothing in the rankings is changed.
+rankings would help, and by how much. Nothing in the rankings is changed.
 """
 
 import argparse

@@ -88,8 +88,8 @@ def describe_gain(curve: LearningCurve, prompts: int) -> str:
         outlook = "may help, but these cannot tell"
     now, twice, fourfold = (curve.predict(times * prompts) for times in (1, 2, 4))
     return (
-        f"More rankings {outlook}: accuracy {now.mean:.2f} now (by many random splits), {twice.mean:.2f} with twice as"
-        f" many ({2 * prompts}; 80 % interval {twice.low:.2f} to {twice.high:.2f}), {fourfold.mean:.2f} with four times"
-        f" as many ({4 * prompts}; {fourfold.low:.2f} to {fourfold.high:.2f}); doubling them changes it by"
+        f"More rankings {outlook}: accuracy {now.mean:.2f} now (average over random splits), {twice.mean:.2f} with"
+        f" twice as many ({2 * prompts}; 80 % interval {twice.low:.2f} to {twice.high:.2f}), {fourfold.mean:.2f} with"
+        f" four times as many ({4 * prompts}; {fourfold.low:.2f} to {fourfold.high:.2f}); doubling them changes it by"
         f" {gain.mean:+.3f} (80 % interval {gain.low:+.3f} to {gain.high:+.3f})."
     )

@@ -1,4 +1,4 @@
-"""The pictures: the rewards of each answer and by true rank, and the learning curve."""
+"""The picture of the rewards: of each answer, and by true rank."""
 
 import textwrap
 import warnings
@@ -16,13 +16,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from preference.evaluation.evaluation import Evaluation
-from preference.evaluation.learning_curve import LearningCurve, Measured
-from preference.evaluation.metrics import Agreement, by_ranking
-from preference.statistics import bootstrap_interval
+from preference.evaluation.metrics import by_ranking
 
 MOST_ANSWERS = 40  # bars; more would be too many to read
-FURTHEST = 4  # times the rankings that there are
-NEAR = 0.1  # a mark further below everything else would make the rest small
 
 
 def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> None:
@@ -79,50 +75,3 @@ def _wrap(text: str, lines: int) -> str:
     # Fonts lack glyphs for control characters, and $ would start a formula.
     text = "".join(character if character.isprintable() else " " for character in text).replace("$", r"\$")
     return "\n".join(textwrap.wrap(text, 60, max_lines=lines, placeholder=" …")) or " "
-
-
-def plot_learning_curve(
-    measured: Measured, curve: LearningCurve, evaluation: Evaluation, path: Path, *, again: Agreement | None = None
-) -> None:
-    """Draw the accuracy over the number of ranked prompts: measured with 95 % intervals, expected with an 80 % band.
-
-    Lines beside it are the length rules, how well raters agree, and people with themselves (`again`).
-    """
-    rules = {"longest answer is best": evaluation.longest, "shortest answer is best": evaluation.shortest}
-    marks = {name: rule.pairwise_accuracy for name, rule in rules.items()}
-    people = {"yourself, shown prompts again": again, "two raters agree": evaluation.raters}
-    marks |= {name: agreement.share for name, agreement in people.items() if agreement}
-    prompts, sizes, accuracies = evaluation.metrics.prompts, measured.sizes, measured.accuracies()
-    intervals = np.array([bootstrap_interval(right, measured.pairs) for right in measured.right.T])
-    expected_at = np.geomspace(sizes[-1], FURTHEST * prompts, 40)
-    mean, low, high = np.array([curve.predict(at) for at in expected_at]).T
-
-    sns.set_theme(style="whitegrid", font_scale=0.9)
-    figure, axis = plt.subplots(figsize=(9.5, 5.6), layout="constrained")
-    blue = sns.color_palette("viridis", 3)[0]
-    axis.errorbar(
-        sizes, accuracies, yerr=np.abs(intervals - accuracies[:, None]).T, fmt="o-", color=blue, capsize=4,
-        label="measured on prompts not trained on, 95 % interval",
-    )  # fmt: skip
-    axis.plot(expected_at, mean, "--", color=blue, label="expected, 80 % interval")
-    axis.fill_between(expected_at, low, high, color=blue, alpha=0.15, linewidth=0)
-    ends = {prompts: "now", 2 * prompts: "twice", FURTHEST * prompts: f"{FURTHEST} times"}
-    axis.plot(list(ends), [curve.predict(at).mean for at in ends], "o", color=blue, markerfacecolor="white")
-    lowest = min(*intervals[:, 0], *low)
-    shown = [mark for mark in marks.values() if mark > lowest - NEAR]
-    axis.set_ylim(max(0.0, min(lowest, *shown) - 0.03), min(1.01, max(*intervals[:, 1], *shown, *high) + 0.03))
-    for (name, mark), colour in zip(marks.items(), sns.color_palette("Dark2", len(marks)), strict=True):
-        label = f"{name}: {mark:.2f}" + ("" if mark in shown else " (below the picture)")
-        axis.axhline(mark, color=colour, linewidth=1.2, linestyle=":", label=label)
-
-    axis.set_xscale("log", base=2)
-    near = [size for size in sizes if size < 0.75 * prompts]
-    axis.set_xticks([*near, *ends], [*map(str, near), *(f"{at}\n{name}" for at, name in ends.items())])
-    axis.minorticks_off()
-    axis.set(xlabel="ranked prompts given to a training (logarithmic)", ylabel="pairwise accuracy on unseen prompts")
-    axis.set_title("Would more rankings help?", loc="left", fontweight="bold")
-    handles, labels = axis.get_legend_handles_labels()  # what was measured comes last
-    handles, labels = (items[-1:] + items[:-1] for items in (handles, labels))
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)

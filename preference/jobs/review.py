@@ -11,12 +11,11 @@ from preference.console import make_bar, say
 from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.splits import prompt_digest
 from preference.data.tables import read_table
-from preference.durable_files import check_picture, write_atomically
+from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.evaluation.learning_curve import describe_gain, fit_curve
-from preference.evaluation.metrics import Agreement, self_agreement
+from preference.evaluation.metrics import self_agreement
 from preference.evaluation.odds import REVIEW_COLUMNS, chance_disputes, disputes_of, find_reversed, review_csv
-from preference.evaluation.plots import plot_learning_curve
 from preference.evaluation.record import read_record, why_no_odds
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.jobs.settings import ReviewSettings
@@ -51,7 +50,7 @@ def review_rankings(asked: ReviewSettings, settings: TrainingSettings, steps: di
     say(f"Each answer was {scored} than your final model will, so the accuracy is, if anything, an underestimate.\n")
     say(review.calibration.in_words(review.evaluation.metrics.prompts) + "\n")
     if asked.learning_curve:
-        draw_curve(asked, start, states, review, again)
+        say_gain(start, states, rankings)
     print_reversed(rankings, find_reversed(rankings, rewards))
     top = min(asked.top, int((disputes > MIN_DISPUTE * rewards.std()).sum()))
     if top:
@@ -75,8 +74,6 @@ def read_data(asked: ReviewSettings) -> Rankings:
             columns = read_table(asked.output).columns
         if not set(REVIEW_COLUMNS) <= set(columns) or asked.output.samefile(asked.data):
             raise InputError(f"{asked.output}: exists and is not a review; choose another --output")
-    if asked.learning_curve:
-        check_picture(asked.curve_plot, "--curve-plot")
     return read
 
 
@@ -103,19 +100,13 @@ def read_states(rankings: list[Ranking], base: BaseModel, settings: TrainingSett
         return start, start.states(pairs, partial(bar.advance, bar.add_task("", total=len(pairs))))
 
 
-def draw_curve(
-    asked: ReviewSettings, start: Start, states: np.ndarray, review: Review, again: Agreement | None
-) -> None:
-    """Measure the learning curve, draw it, and say what it means."""
-    evaluation, prompts = review.evaluation, review.evaluation.metrics.prompts
-    measured = measure_curve(start, states, evaluation.rankings)
-    if measured is None:
+def say_gain(start: Start, states: np.ndarray, rankings: list[Ranking]) -> None:
+    """Measure the learning curve, and say whether more rankings would help."""
+    prompts = len({ranking.key for ranking in rankings})
+    if measured := measure_curve(start, states, rankings):
+        say(describe_gain(fit_curve(measured, seed=start.settings.seed), prompts) + "\n")
+    else:
         say(f"warning: no learning curve: need at least {MIN_CURVE_PROMPTS} prompts, have {prompts}\n")
-        return
-    curve = fit_curve(measured, seed=start.settings.seed)
-    plot_learning_curve(measured, curve, evaluation, asked.curve_plot, again=again)
-    say(describe_gain(curve, prompts))
-    say(f"picture     {asked.curve_plot}\n", wrap=False)
 
 
 def say_chance(review: Review, disputes: np.ndarray, top: int, seed: int) -> None:

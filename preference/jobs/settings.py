@@ -44,11 +44,8 @@ class ReviewSettings:
     )
     learning_curve: bool = setting(
         False, None, "also learn from many smaller parts of the rankings, to tell whether more would help",
-        action="store_true", group="learning curve",
+        action="store_true",
     )  # fmt: skip
-    curve_plot: Path = setting(
-        Path("learning_curve.png"), Path, "the picture of it; an earlier one is replaced", group="learning curve"
-    )
     base_model: str = setting(REWARD_MODEL_DEFAULT, file_name, _BASE_MODEL, group="model")
 
 

@@ -7,9 +7,7 @@ import pytest
 from preference.data.rankings import Ranking
 from preference.evaluation import plots
 from preference.evaluation.evaluation import evaluate
-from preference.evaluation.learning_curve import Measured, fit_curve
-from preference.evaluation.metrics import Agreement
-from preference.evaluation.plots import MOST_ANSWERS, plot_learning_curve, plot_rewards
+from preference.evaluation.plots import MOST_ANSWERS, plot_rewards
 
 
 def synthetic_rankings(prompts: int, each: int = 4) -> tuple[list[Ranking], list[float]]:
@@ -75,30 +73,3 @@ def test_the_right_panel_is_a_histogram_of_all_scores_coloured_by_true_rank(tmp_
     assert panel.get_ylabel() == "answers"
     ranges = [(bar.get_x(), bar.get_y(), bar.get_height()) for bar in panel.patches if bar.get_height()]
     assert len({(x, y) for x, y, _ in ranges}) == len(ranges)  # stacked: none covers another
-
-
-def test_the_curve_is_drawn_with_few_points_and_with_raters(tmp_path):
-    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], rater=group) for i in range(6) for group in ("ann", "bob")]
-    evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))
-    for sizes in ([2, 5], [5]):
-        path = tmp_path / f"{len(sizes)}.png"
-        everything_right = Measured(np.array(sizes), np.full((6, len(sizes)), 2.0), np.full(6, 2.0))
-        plot_learning_curve(everything_right, fit_curve(everything_right), evaluation, path)
-        pixels = matplotlib.image.imread(path)[..., :3]
-        assert pixels.shape[1] > 1200 and (pixels < 0.5).any(axis=2).mean() > 0.005
-
-
-def test_the_marks_beside_the_curve_are_named_with_their_values(tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr(plots.plt, "close", figures.append)
-    rankings = [Ranking(f"p{i}", ["x", "yy"], [1, 2], rater=group) for i in range(6) for group in ("ann", "bob")]
-    measured = Measured(np.array([2, 5]), np.full((6, 2), 2.0), np.full(6, 2.0))
-    again = Agreement(prompts=3, pairs=3, share=0.95, interval=(0.5, 1.0), alpha=None)
-    evaluation = evaluate("cross-validation", rankings, np.array([1.0, 0.0] * 12))
-    plot_learning_curve(measured, fit_curve(measured), evaluation, tmp_path / "curve.png", again=again)
-    [legend] = figures[0].legends
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "measured on prompts not trained on, 95 % interval", "expected, 80 % interval",
-        "longest answer is best: 0.00 (below the picture)",
-        "shortest answer is best: 1.00", "yourself, shown prompts again: 0.95", "two raters agree: 1.00",
-    ]  # fmt: skip
