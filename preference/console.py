@@ -1,7 +1,5 @@
-"""What scripts print: as wide as the terminal, with control characters escaped, and never a reason to lose work."""
+"""What scripts print: as wide as the terminal, with control characters escaped."""
 
-import contextlib
-import errno
 import os
 import sys
 import textwrap
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 NARROWEST, WIDEST, IN_A_PIPE = 40, 120, 100  # columns
-_lost: list[OSError] = []  # why standard output could not be written, once it could not
 
 
 def width(stream: TextIO | None = None, least: int = NARROWEST) -> int:
@@ -48,8 +45,7 @@ def fitted(text: str, columns: int) -> str:
 def say(text: object = "", *, wrap: bool = True, hanging: int = 0, to: TextIO | None = None) -> None:
     """Print text of any origin: escaped, at once, and broken at spaces to the width of the terminal.
 
-    Where standard output is closed or full, the text is lost and the work continues; `run_script` returns the status
-    that tells. On standard error a message stays one line where that is no terminal, as an error does.
+    On standard error a message stays one line where that is no terminal, as an error does.
 
     Args:
         wrap: False for what is copied and pasted, as a command is.
@@ -57,22 +53,19 @@ def say(text: object = "", *, wrap: bool = True, hanging: int = 0, to: TextIO | 
     """
     wrap = wrap and (to is not sys.stderr or to.isatty())
     shown = plain(text)
-    try:
-        print(filled(shown, width(to), hanging=hanging) if wrap else shown, file=to, flush=True)
-    except OSError as error:
-        lose_output(error)
+    print(filled(shown, width(to), hanging=hanging) if wrap else shown, file=to, flush=True)
 
 
 def make_console(*, stderr: bool = False, least: int = NARROWEST) -> "Console":
     """Return a rich console of the width to use, in colour only if that is wanted; texts are printed as they are."""
     from rich.console import Console
 
-    class PatientConsole(Console):
-        def on_broken_pipe(self) -> None:  # rich would end the process
-            lose_output(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+    class PlainConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # what was caught; rich would end the process with another status
 
     stream = sys.stderr if stderr else sys.stdout
-    return PatientConsole(stderr=stderr, width=width(stream, least), highlight=False, markup=False, emoji=False)
+    return PlainConsole(stderr=stderr, width=width(stream, least), highlight=False, markup=False, emoji=False)
 
 
 def make_bar(title: str) -> "Progress":
@@ -82,18 +75,3 @@ def make_bar(title: str) -> "Progress":
     columns = title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.description}"
     terminal = make_console(stderr=True)
     return Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
-
-
-def lose_output(error: OSError) -> None:
-    """Send standard output to nowhere from now on: its reader is gone, or its disk is full."""
-    _lost.append(error)
-    with contextlib.suppress(OSError, ValueError):  # no file
-        descriptor = sys.stdout.fileno()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-
-
-def output_lost() -> OSError | None:
-    """Return why standard output could not be written since the last call of this, if it could not."""
-    error = _lost[0] if _lost else None
-    _lost.clear()
-    return error

@@ -13,7 +13,7 @@ from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from preference.console import filled, lose_output, output_lost, width
+from preference.console import filled, width
 from preference.errors import InputError
 from preference.wording import as_command, flag_with, plain
 
@@ -161,27 +161,29 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # what the terminal's encoding lacks becomes a question mark
-    output_lost()
     try:
         status = main(argv)
         sys.stdout.flush()
-    except BrokenPipeError as error:
-        lose_output(error)
-        status = BROKEN_PIPE
+        return status
     except (Exception, KeyboardInterrupt) as error:
         if stop := interrupt_in(error):
             return _say_stopped(str(stop))
         if isinstance(error, InputError):
-            status = fail(f"error: {error}")
-        elif isinstance(error, OSError):
-            full = "standard output" if error.errno == errno.ENOSPC else "error"
-            status = fail(f"error: {full if error.filename is None else error.filename}: {error.strerror or error}")
-        else:
+            return fail(f"error: {error}")
+        if not isinstance(error, OSError):
             raise
-    lost = output_lost()
-    if lost and status == 0:
-        return BROKEN_PIPE if isinstance(lost, BrokenPipeError) else fail(f"error: standard output: {lost.strerror}")
-    return status
+        if error.filename is None:
+            _drop_output()
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
+        full = "standard output" if error.errno == errno.ENOSPC else "error"
+        return fail(f"error: {full if error.filename is None else error.filename}: {error.strerror or error}")
+
+
+def _drop_output() -> None:
+    """Send standard output to nowhere: what waits in its buffer would fail once more when Python ends."""
+    with contextlib.suppress(OSError, ValueError):  # no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(signum: int, frame: object) -> NoReturn:

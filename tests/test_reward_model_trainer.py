@@ -529,18 +529,18 @@ RUN = ["--precision", "fp32", "--max-length", "64", "--max-steps", "1", "--no-pl
     "redirection, status",
     [
         pytest.param(">/dev/full", 2, marks=pytest.mark.faults),
-        ("| (head -n 1; sleep 1)", 141),
+        ("| head -n 1", 141),
     ],
 )
-def test_a_lost_output_does_not_cost_the_model(folder, tiny_distilbert, redirection, status):
+def test_a_lost_output_ends_the_training_without_a_traceback_or_half_a_model(
+    folder, tiny_distilbert, redirection, status
+):
     command = [sys.executable, str(ROOT / "reward_model_trainer.py"), *RUN, "--base-model", str(tiny_distilbert)]
     line = f"{shlex.join(command)} {redirection}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == status
     assert done.stderr == ("error: standard output: No space left on device\n" if status == 2 else "")
-    assert (folder / "reward_model_final" / "model.safetensors").exists() and not (
-        folder / ".reward_model_final.unfinished"
-    ).exists()
+    assert not [path for path in folder.iterdir() if path.is_dir()]
 
 
 # Root may enter every folder, unless it gives up its capabilities.
