@@ -42,7 +42,7 @@ def demo_commands() -> list[list[str]]:
     by_hand = ["score_answers.py", "--prompt", PROMPT]
     for answer in ANSWERS:
         by_hand += ["--answer", answer]
-    return [["create_sample_data.py", "--keep-existing"], ["reward_model_trainer.py"], by_hand]
+    return [["create_sample_data.py"], ["reward_model_trainer.py"], by_hand]
 
 
 def announce(text: str) -> None:

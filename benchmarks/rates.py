@@ -38,12 +38,12 @@ def measure_sampling(name: str) -> dict[str, float]:
     candidates per second."""
     import torch
 
-    from preference.data.candidates import SamplingSettings
-    from preference.data.sample import TRAINING_SAMPLE
+    from preference.data.candidates import SamplingSettings, read_prompts
+    from preference.data.rankings import SAMPLES
     from preference.model.base_models import find_base_model
     from preference.model.generator import Generator
 
-    generator, settings, prompts = Generator(find_base_model(name)), SamplingSettings(), list(TRAINING_SAMPLE)
+    generator, settings, prompts = Generator(find_base_model(name)), SamplingSettings(), read_prompts(SAMPLES[0])
 
     def one_by_one() -> int:
         torch.manual_seed(settings.seed)

@@ -54,11 +54,9 @@ def tiny_distilbert(tmp_path_factory) -> Path:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
-    from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
+    from preference.data.rankings import SAMPLES, read_rankings
 
-    texts = [
-        text for sample in (TRAINING_SAMPLE, TEST_SAMPLE) for p, answers in sample.items() for text in (p, *answers)
-    ]
+    texts = [text for path in SAMPLES for r in read_rankings(path).rankings for text in (r.prompt, *r.answers)]
     words = sorted({word.strip(".,:;!?").lower() for text in texts for word in text.split()} | set(".,:;!?"))
     vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))

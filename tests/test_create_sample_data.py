@@ -3,8 +3,7 @@ from collections import Counter
 
 from conftest import read_csv, run_script
 
-from preference.data.rankings import read_rankings
-from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
+from preference.data.rankings import SAMPLES, read_rankings
 
 
 def test_the_sample_is_what_was_promised(sample_folder):
@@ -25,9 +24,9 @@ def test_the_sample_is_what_was_promised(sample_folder):
 
 def test_length_does_not_give_the_order_away():
     longest = Counter(
-        max(range(3), key=lambda i: len(answers[i])) + 1
-        for sample in (TRAINING_SAMPLE, TEST_SAMPLE)
-        for answers in sample.values()
+        max(range(3), key=lambda i: len(ranking.answers[i])) + 1
+        for sample in SAMPLES
+        for ranking in read_rankings(sample).rankings
     )
     assert abs(longest[1] - longest[3]) <= 1
 
@@ -39,33 +38,17 @@ def test_a_file_that_differs_is_kept_unless_forced_and_then_backed_up(tmp_path):
     (tmp_path / "training_data.csv").write_text(own)
     (tmp_path / "test_data.csv").unlink()
 
-    done = run_script("create_sample_data.py", cwd=tmp_path, status=2)
-    assert done.stderr == (
-        "error: training_data.csv exists and differs from the sample; nothing was written."
-        " Use --force to replace it (a backup is kept) or --keep-existing to leave it.\n"
+    done = run_script("create_sample_data.py", cwd=tmp_path)
+    assert done.stdout == (
+        "training_data.csv: kept as it is; it differs from the sample (--force replaces it, keeping a backup)\n"
+        "test_data.csv: 3 prompts x 4 ranked answers\n"
     )
-    assert (tmp_path / "training_data.csv").read_text() == own
-    assert not (tmp_path / "test_data.csv").exists()
-
-    run_script("create_sample_data.py", "--keep-existing", cwd=tmp_path)
     assert (tmp_path / "training_data.csv").read_text() == own
     assert (tmp_path / "test_data.csv").exists()
 
     run_script("create_sample_data.py", "--force", cwd=tmp_path)
     assert len(read_csv(tmp_path / "training_data.csv")) == 20
     assert [path.read_text() for path in tmp_path.glob("training_data.csv.backup-*")] == [own]
-
-
-def test_one_file_for_both_samples_is_refused(tmp_path):
-    (tmp_path / "link.csv").symlink_to("y.csv")
-    for other in ("./y.csv", "link.csv"):
-        done = run_script(
-            "create_sample_data.py", "--training-data", other, "--test-data", "y.csv", cwd=tmp_path, status=2
-        )
-        assert (
-            done.stderr.endswith("and --test-data y.csv name the same file; give each its own\n")
-            and not (tmp_path / "y.csv").exists()
-        )
 
 
 def test_a_backup_that_does_not_fit_costs_nothing(tmp_path, small_files_only):

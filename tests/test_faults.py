@@ -20,7 +20,7 @@ def refused(folder, script: str, *arguments) -> str:
 
 def test_a_full_disk(folder, tiny_reward_model, small_files_only):
     with small_files_only(500):
-        assert "new.csv: File too large" in refused(folder, "create_sample_data.py", "--training-data", "new.csv")
+        assert "training_data.csv: File too large" in refused(folder, "create_sample_data.py")
         assert "pairs.jsonl" in refused(
             folder, "convert_rankings.py", "training_data.csv", "pairs.jsonl", "--to", "trl"
         )
@@ -45,7 +45,6 @@ def test_a_full_disk_for_a_review(folder, tiny_distilbert, small_files_only):
 @pytest.mark.skipif(not os.path.isdir("/sys/kernel"), reason="needs a folder that takes no file from anybody")
 def test_a_folder_that_takes_no_file(folder, tiny_distilbert, tiny_reward_model):
     for script, arguments in {
-        "create_sample_data.py": ["--training-data", "/sys/kernel/a.csv"],
         "convert_rankings.py": ["training_data.csv", "/sys/kernel/a.csv"],
         "score_answers.py": ["test_data.csv", "--model", tiny_reward_model, "--output", "/sys/kernel/a.csv"],
         "review_rankings.py": [*REVIEW, "--base-model", tiny_distilbert, "--output", "/sys/kernel/a.csv"],

@@ -5,6 +5,7 @@ import site
 import subprocess
 import sys
 import sysconfig
+import zipfile
 
 import pytest
 from conftest import ROOT
@@ -39,7 +40,12 @@ def test_the_package_is_imported_from_another_folder(tmp_path):
     ]
     subprocess.run(command, check=True, cwd=tmp_path)
     imported = subprocess.run(
-        [python, "-c", "from preference.data import sample; print(sample.__file__)"],
+        [python, "-c", "from preference.data.rankings import SAMPLES; print(*SAMPLES)"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
-    assert imported.stdout.strip() == str(project / "preference" / "data" / "sample.py"), imported.stderr
+    samples = [project / "preference" / "data" / "sample" / f"{name}_data.csv" for name in ("training", "test")]
+    assert imported.stdout.strip() == " ".join(map(str, samples)), imported.stderr
+    command = [python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", project]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    with zipfile.ZipFile(next(tmp_path.glob("preference-*.whl"))) as wheel:
+        assert {str(sample.relative_to(project)) for sample in samples} <= {*wheel.namelist()}

@@ -13,8 +13,8 @@ def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):
         "",
         "📝 Step 1: Creating sample training data...",
         "",
-        "$ python create_sample_data.py --keep-existing",
-        "training_data.csv: kept as it is; it differs from the sample",
+        "$ python create_sample_data.py",
+        "training_data.csv: kept as it is; it differs from the sample (--force replaces it, keeping a backup)",
         "test_data.csv: 3 prompts x 4 ranked answers",
         "",
         "✅ Sample data created successfully!",
@@ -44,7 +44,7 @@ def test_the_commands_are_what_a_person_would_type():
 
 def test_the_steps_are_announced_around_the_commands_with_their_signs(watched):
     wanted = [
-        "📝 Step 1: Creating sample training data...", "$ python create_sample_data.py --keep-existing",
+        "📝 Step 1: Creating sample training data...", "$ python create_sample_data.py",
         "✅ Sample data created successfully!", "🚀 Step 2: Training the reward model...",
         "$ python reward_model_trainer.py", "✅ Model training completed successfully!",
         "🎉 Demo completed successfully!",

@@ -23,6 +23,9 @@ from preference.errors import InputError
 from preference.wording import as_command, counted, name_some, shorten
 
 GROUP, RATER = "group", "rater"
+# Ready-made rankings to train on, and to test by. An answer of rank 1 is really good, of rank 2 decent, of rank 3 weak
+# (vague, rambling or off the point), of rank 4 useless; length does not give the order away.
+SAMPLES = [Path(__file__).parent / "sample" / name for name in ("training_data.csv", "test_data.csv")]
 Key = tuple[str, str, str]  # prompt, group, rater
 
 _NUMBER = re.compile(r"\+?([0-9]+)(?:[.,]([0-9]*))?")

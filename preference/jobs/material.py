@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preference import console
-from preference.data.rankings import Ranking, Rankings, read_rankings
-from preference.data.sample import TRAINING_SAMPLE
+from preference.data.rankings import SAMPLES, Ranking, Rankings, read_rankings
 from preference.data.splits import Parts, prompt_digest, prompt_key, split_by_prompt, train_on_seen
 from preference.durable_files import check_picture
 from preference.errors import InputError
@@ -71,7 +70,7 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
     rankings = read_rankings(data)
     prompts = {ranking.key for ranking in rankings.rankings}
     if test_data is None and TEST_DATA.exists():
-        if prompts <= set(map(prompt_key, TRAINING_SAMPLE)):
+        if prompts <= {ranking.key for ranking in read_rankings(SAMPLES[0]).rankings}:
             test_data = str(TEST_DATA)
         else:
             remedy = f"to judge the model by it, give --test-data {TEST_DATA}"

@@ -19,7 +19,7 @@ from preference.data.candidates import (
     read_candidates,
     read_prompts,
 )
-from preference.data.sample import TRAINING_SAMPLE
+from preference.data.rankings import SAMPLES
 from preference.data.tables import read_text
 from preference.durable_files import prepare_file
 from preference.errors import InputError
@@ -73,10 +73,8 @@ class Files:
 
     def find_prompts(self) -> list[str]:
         """Return the prompts of the prompts file, else of the candidates file, else of the sample."""
-        if self.prompts is not None:
-            return read_prompts(self.prompts)
-        if self.candidates is None:
-            return list(TRAINING_SAMPLE)
+        if self.prompts is not None or self.candidates is None:
+            return read_prompts(self.prompts or SAMPLES[0])
         if not self.candidates.exists():
             raise InputError(f"{self.candidates}: no such file; to sample candidates into it, also give --prompts")
         return [candidates.prompt for candidates in read_candidates(self.candidates)]

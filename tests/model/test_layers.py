@@ -8,8 +8,7 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from preference.data.rankings import Ranking
-from preference.data.sample import TRAINING_SAMPLE
+from preference.data.rankings import SAMPLES, read_rankings
 from preference.errors import InputError
 from preference.model.base_models import BaseModel
 from preference.model.encoding import encode_rankings
@@ -33,7 +32,7 @@ ENCODERS = {
     "roberta": {"max_position_embeddings": 80},
     "xlm-roberta": {"max_position_embeddings": 80},
 }
-RANKINGS = [Ranking(prompt, answers, [*range(1, len(answers) + 1)]) for prompt, answers in TRAINING_SAMPLE.items()]
+RANKINGS = read_rankings(SAMPLES[0]).rankings
 
 
 def base_of(kind: str, folder, tokenizer_folder) -> BaseModel:

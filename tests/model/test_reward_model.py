@@ -18,7 +18,7 @@ from transformers import (
     ViTModel,
 )
 
-from preference.data.sample import TEST_SAMPLE, TRAINING_SAMPLE
+from preference.data.rankings import SAMPLES, read_rankings
 from preference.errors import InputError
 from preference.machine import check_device
 from preference.model.base_models import find_base_model
@@ -285,10 +285,10 @@ def test_real_weights_give_the_same_rewards_in_any_batch():
     base, tokenizer, _ = load_base_model(find_base_model("sentence-transformers/all-MiniLM-L6-v2").path, seed=0)
     model = RewardModel(base, tokenizer)
     texts = [
-        (prompt, answer)
-        for sample in (TRAINING_SAMPLE, TEST_SAMPLE)
-        for prompt, answers in sample.items()
-        for answer in answers
+        (ranking.prompt, answer)
+        for sample in SAMPLES
+        for ranking in read_rankings(sample).rankings
+        for answer in ranking.answers
     ]
     prompts, answers = zip(*texts, strict=True)
     standardise_rewards(base, model.score(prompts, answers))
