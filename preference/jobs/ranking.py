@@ -29,7 +29,7 @@ from preference.ranking.again import AgainSession, Outcome, read_review
 from preference.ranking.growing import GrowingModel
 from preference.ranking.loop import GUIDELINES, Loop
 from preference.ranking.session import RankingSession, SessionCounts
-from preference.ranking.store import Event, RankingLog, RankingStore
+from preference.ranking.store import RankingLog, RankingStore
 from preference.scripts import INTERRUPTED, in_thread
 from preference.wording import counted, name_some, shorten
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from preference.model.generator import Generator
 
 PROMPTS_AT_ONCE = 8  # sampled together; their candidates are saved together
-MIN_FOR_POSITION = 10  # rankings to say whether position mattered
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,6 @@ def rank(files: Files, sampler: Sampler, steps: dict[str, str], *, seed: int, re
         if not loop.interrupted:
             growing.close()  # what follows has the processor to itself
             print_agreement(store.log)
-            print_position(store.log.standing)
             if words := growing.found.get("words"):
                 say(words)
             if disputes := growing.found.get("disputes", []):
@@ -217,23 +215,6 @@ def print_agreement(log: RankingLog) -> None:
         share = f"{agreement.share:.0%} of {counted(agreement.pairs, 'pair')} of answers in the same order"
         interval = f"95 % interval {low:.0%} to {high:.0%}"
         say(f"shown twice: {counted(agreement.prompts, 'prompt')}; {share} ({interval})")
-
-
-def print_position(standing: Sequence[Event]) -> None:
-    """Say how often the answer shown first was ranked best, beside chance; rankings of equal answers say nothing."""
-    rankings = [event.ranks for event in standing if not event.recheck and len(set(event.ranks)) > 1]
-    if len(rankings) < MIN_FOR_POSITION:
-        return
-    import numpy as np
-
-    from preference.statistics import bootstrap_interval
-
-    first = np.array([(ranks[0] == min(ranks)) / ranks.count(min(ranks)) for ranks in map(list, rankings)])
-    low, high = bootstrap_interval(first, np.ones(len(first)))
-    chance = np.mean([1 / len(ranks) for ranks in rankings])
-    of = f"{first.mean():.0%} of {counted(len(rankings), 'ranking')}"
-    beside = f"95 % interval {low:.0%} to {high:.0%}; {chance:.0%} by chance"
-    say(f"position: the answer shown first was ranked best in {of} ({beside})")
 
 
 def print_outcomes(outcomes: Sequence[Outcome], not_blind: int) -> None:

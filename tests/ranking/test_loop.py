@@ -255,10 +255,6 @@ def test_recheck_reports_agreement(folder):
     rest = terminal.summary()
     assert "15 rankings in" in rest
     assert "shown twice: 3 prompts; " in rest and "% of 18 pairs of answers in the same order (95 % interval " in rest
-    assert (
-        "the answer shown first was ranked best in 100% of 12 rankings (95 % interval " in rest
-        and "; 25% by chance)" in rest
-    )
     assert len(read_csv(folder / "training_data.csv")) == 48
 
 

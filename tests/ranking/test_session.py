@@ -6,7 +6,6 @@ import pytest
 from preference.data.candidates import Candidates, read_candidates
 from preference.data.table_writing import format_rows
 from preference.evaluation.metrics import self_agreement
-from preference.jobs.ranking import print_position
 from preference.ranking.session import RankingSession
 from preference.ranking.store import RankingStore
 
@@ -168,18 +167,6 @@ def test_a_second_showing_that_was_discarded_comes_back_as_one(start_session, tm
     assert session.undo() == "the prompt that was discarded is back" and session.current.recheck
     rank_by(session, str)
     assert (tmp_path / "data.csv").read_bytes() == before
-
-
-def test_the_position_of_the_best_answer_is_told_with_its_interval(start_session, capsys):
-    session = start_session(40)
-    for i in range(12):
-        session.confirm([1, 2, 3, 4] if i else [1, 1, 1, 1])  # the first one says nothing
-    print_position(session.log.standing[:9])
-    assert capsys.readouterr().out == ""
-    print_position(session.log.standing)
-    said = " ".join(capsys.readouterr().out.split())
-    assert said.startswith("position: the answer shown first was ranked best in 100% of 11 rankings (95 % interval 7")
-    assert said.endswith("% to 100%; 25% by chance)")
 
 
 @pytest.mark.faults
