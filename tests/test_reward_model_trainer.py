@@ -343,8 +343,10 @@ def test_rankings_whose_answers_differ_only_after_the_cut_teach_no_order(folder,
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
 def test_a_picture_that_cannot_be_written_does_not_cost_the_model(folder, tiny_distilbert):
     (folder / "plot.png").symlink_to("/dev/full")
-    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--plot", "plot.png")
-    assert "warning: plot.png: the picture could not be written (No space left on device)" in done.stdout
+    done = train(folder, "--base-model", tiny_distilbert, "--max-steps", 1, "--plot", "plot.png", status=2)
+    assert (
+        done.stderr == "error: plot.png: No space left on device\n" and "\nmodel   reward_model_final/" in done.stdout
+    )
     assert (folder / "reward_model_final" / "model.safetensors").exists()
 
 

@@ -3,6 +3,7 @@
 import textwrap
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import matplotlib
 
@@ -21,10 +22,11 @@ from preference.evaluation.metrics import by_ranking
 MOST_ANSWERS = 40  # bars; more would be too many to read
 
 
-def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> None:
-    """Draw the rewards of a part's answers to `path`: bars below their prompts, and a histogram stacked by true rank.
+def plot_rewards(evaluation: Evaluation, file: str | Path | BinaryIO, *, title: str, kind: str | None = None) -> None:
+    """Draw the rewards of a part's answers to `file`: bars below their prompts, and a histogram stacked by true rank.
 
-    The format follows the extension. Colours run from dark (best) to light, which stays readable in grey.
+    Without `kind`, such as png, the format follows the extension. Colours run from dark (best) to light, which stays
+    readable in grey.
     """
     ranks = [rank for ranking in evaluation.rankings for rank in ranking.ranks]
     levels, ends = sorted(set(ranks)), np.cumsum([len(ranking.answers) for ranking in evaluation.rankings])
@@ -57,7 +59,7 @@ def plot_rewards(evaluation: Evaluation, path: str | Path, *, title: str) -> Non
     right.set_title("Scores by true rank", loc="left", fontweight="bold")
     right.set(xlabel="score (reward)", ylabel="answers")
     figure.suptitle(title, fontsize="large")
-    figure.savefig(path, dpi=150)
+    figure.savefig(file, dpi=150, format=kind)
     plt.close(figure)
 
 

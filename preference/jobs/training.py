@@ -1,8 +1,8 @@
 """The job of reward_model_trainer.py: ranked answers become a reward model, and what is known of it."""
 
 import contextlib
+import io
 import random
-import tempfile
 import time
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def train_and_report(files: TrainingFiles, material: Material, settings: Trainin
                 return
             report = make_report(material, trained)
             compared = compare_with_earlier(report, files.output_dir)
-            picture = draw_picture(report, files.plot.suffix.lower()) if files.plot else b""
+            picture = draw_picture(report, files.plot.suffix.lower()[1:]) if files.plot else b""
             previous = save(files, report, picture)
         except KeyboardInterrupt:
             if last_checkpoint(checkpoints):
@@ -52,9 +52,9 @@ def train_and_report(files: TrainingFiles, material: Material, settings: Trainin
             raise
         try:
             remove_run(checkpoints)
-            if files.plot and picture:
-                write_picture(files.plot, picture)
             print_all(files, report, material, compared, previous)
+            if files.plot:
+                write_atomically(files.plot, picture)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"the model is saved in {files.output_dir}/") from None
 
@@ -94,35 +94,21 @@ def review_of(trained: Trained, material: Material, states: np.ndarray) -> Revie
 
 
 def draw_picture(report: Report, kind: str) -> bytes:
-    """Return the picture of the rewards as a file of a kind such as `.png`; empty, with a warning, on a full disk."""
+    """Return the picture of the rewards as a file of a kind such as `png`."""
     start, prompts = report.trained.start, len({ranking.key for ranking in report.training_part})
     title = plain(f"{start.base.used}, {start.settings.objective}, {counted(prompts, 'training prompt')}")
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            drawn = Path(folder, f"plot{kind}")
-            plot_rewards(report.first, drawn, title=title.replace("$", r"\$"))
-            return drawn.read_bytes()
-    except OSError as error:
-        say(f"warning: the picture could not be drawn ({error.strerror})")
-        return b""
+    plot_rewards(report.first, drawn := io.BytesIO(), title=title.replace("$", r"\$"), kind=kind)
+    return drawn.getvalue()
 
 
 def save(files: TrainingFiles, report: Report, picture: bytes) -> Path | None:
     """Write the model's folder; return where the earlier model is kept now, if there was one."""
-    record, name = make_record(report), f"{PICTURE}{files.plot.suffix.lower()}" if files.plot and picture else None
+    record, name = make_record(report), f"{PICTURE}{files.plot.suffix.lower()}" if files.plot else None
     card = model_card(report, record, folder=files.output_dir.resolve().name, dataset=files.dataset_name, picture=name)
     contents: dict[str, str | bytes] = {REWARDS: rewards_csv(report.shown), "README.md": card}
     if name:
         contents[name] = picture
     return save_model(report.trained.reward_model, files.output_dir, record, contents, report.evaluations[0])
-
-
-def write_picture(path: Path, picture: bytes) -> None:
-    """Write the picture; a full disk is no reason to lose the report."""
-    try:
-        write_atomically(path, picture)
-    except OSError as error:
-        say(f"warning: {path}: the picture could not be written ({error.strerror})")
 
 
 def print_all(files: TrainingFiles, report: Report, material: Material, compared: str, previous: Path | None) -> None:
@@ -156,7 +142,7 @@ def print_summary(trained: Trained, training: list[Ranking], validation: list[Ra
     """Print how many answers were trained on and kept for validation, the time and the mean loss of the steps."""
     for name, part in (("training", training), ("validation", validation)):
         answers = counted(sum(len(ranking.answers) for ranking in part), "ranked answer")
-        prompts = counted(len({ranking.prompt for ranking in part}), "prompt")
+        prompts = counted(len({ranking.key for ranking in part}), "prompt")
         after = " (learned from too, in the end)" if part is validation and part and trained.start.head_only else ""
         say(f"{name + ' samples':20}{answers} to {prompts}{after}", hanging=20)
     speed = f"{trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s"

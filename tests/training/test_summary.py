@@ -8,7 +8,7 @@ def test_the_summary_names_samples_time_and_loss(capsys):
     trained = SimpleNamespace(steps=60, seconds=12.34, ranked_answers_per_second=5.0, training_loss=0.54321)
     training = [
         Ranking("p", ["a", "b", "c"], [1, 2, 3]),
-        Ranking("p", ["a", "b"], [1, 2], "bob"),
+        Ranking(" P ", ["a", "b"], [1, 2], "bob"),
         Ranking("q", ["a", "b"], [1, 2]),
     ]
     print_summary(trained, training, [])
