@@ -198,18 +198,6 @@ def test_what_several_people_ranked_is_ranked_once(measured_model, tmp_path):
         assert ranks[:3] == ranks[3:] and sorted(ranks[:3]) == [1, 2, 3]
 
 
-def test_a_line_that_was_cut_short_is_named(measured_model, tmp_path):
-    (tmp_path / "cut.jsonl").write_text('{"prompt": "read", "answers": ["books", "N/A"]}\n{"prompt": "re')
-    done = run_script("score_answers.py", "--model", measured_model, "cut.jsonl", cwd=tmp_path)
-    assert (
-        done.stdout.count("\n") == 1
-        and done.stderr == "warning: cut.jsonl:2: the last line was cut short, and is left out\n"
-    )
-    (tmp_path / "pairs.jsonl").write_text('{"prompt": "read", "chosen": "books", "rejected": "N/A"}\n{"prompt": "re')
-    done = run_script("convert_rankings.py", "pairs.jsonl", "out.csv", cwd=tmp_path)
-    assert done.stdout.endswith("left out: 1 with an end that was cut short (pairs.jsonl:2)\n")
-
-
 def test_lists_and_messages_in_the_cells_of_a_csv_are_read(measured_model, tmp_path):
     write(
         tmp_path / "lists.csv",
@@ -404,10 +392,10 @@ def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_pa
         ("a.jsonl", '{"prompt": "\\ud83d", "answer": "a"}\n',
          "a.jsonl:1: half of a surrogate pair in '\\ud83d'; remove it"),
         ("a.jsonl", '\n{"prompt": "p',
-         "a.jsonl: has no records; line 2 was cut short; write one per prompt or per answer"),
+         "a.jsonl:2: not JSON: '{\"prompt\": \"p'; write one object per line, or delete the line"),
         ("a.jsonl", '{"prompt": "p", "answer": "a"}\n{"prompt": "p", "answer": "b",}',
          "a.jsonl:2: not JSON: '{\"prompt\": \"p\", \"answer\":"
-         " \"b\",}'; write one object per line"),
+         " \"b\",}'; write one object per line, or delete the line"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_gets_plain_messages_and_nothing_is_written(tmp_path, name, text, message):

@@ -76,7 +76,7 @@ def read_candidates(path: str | Path) -> list[Candidates]:
     a record lacks a `prompt` or a list of texts `answers`, or a CSV cannot hold one of the texts.
     """
     found: dict[str, Candidates] = {}
-    table = read_table(path, whole=True)
+    table = read_table(path)
     prompt = table.need("prompt")[0] if table.records else ""
     answer, answers = table.find("answer"), table.find("answers")
     for i, record in enumerate(table.records):

@@ -84,8 +84,6 @@ def convert(
             raise table.none_found("write one per ranking, or per answer")
         roles, comparisons = read_comparisons(table, named)
         gathered = gather(comparisons, roles)
-    if table.cut_short:
-        gathered.left_out[f"an end that was cut short ({table.cut_short})"] += 1
     rankings, read = gathered.rankings, _count(len(table.records), "record")
     unranked = [f"{_count(gathered.unranked, 'answer')} without a rank or score"] * bool(gathered.unranked)
     reasons = ", ".join([*unranked, *(f"{count:,} with {why}" for why, count in gathered.left_out.most_common())])

@@ -67,7 +67,6 @@ class Table:
     sheet: str = ""  # the title of the one that was read
     schema: Any = None  # the types of a Parquet file's columns (a `pyarrow.Schema`)
     sha256: str = ""
-    cut_short: str = ""  # the place of a last line of JSONL that was cut short and left out
     notes: list[str] = field(default_factory=list)  # sentences on how the table was read, to be shown
 
     def at(self, i: int) -> str:
@@ -122,22 +121,22 @@ class Table:
         """Return the error to raise where there is no record."""
         if not self.columns and self.kind == "csv":
             return InputError(f"{self.top}: the file is empty; its first line must name the columns")
-        cut = f"; line {self.cut_short.rpartition(':')[2]} was cut short" if self.cut_short else ""
-        return InputError(f"{self.source}: has no records{cut}; {remedy}")
+        return InputError(f"{self.source}: has no records; {remedy}")
 
 
-def read_table(source: str | Path, kind: str | None = None, *, whole: bool = False) -> Table:
+def read_table(source: str | Path, kind: str | None = None) -> Table:
     """Read a file, or standard input ("-"). The kind is told by the first bytes, or else by the ending of the name.
 
     Rows of empty cells are skipped, and so is what stands above the header: `sep=;`, a title. Columns without name and
-    content are left out. Where a prompt stands only in the first of its rows, the rows below it get it, too. A last
-    line of JSONL that was cut short is left out, or an error where the table must be `whole`.
+    content are left out. Where a prompt stands only in the first of its rows, the rows below it get it, too.
     """
     name, found = "standard input" if str(source) == STREAM else str(source), read_bytes(source)
     data = unzipped(name, found)
     kind = _kind_of(data, kind or kind_of(source))
-    readers = {"csv": _read_csv, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx}
-    table = _read_jsonl(name, data, whole) if kind == "jsonl" else readers[kind](name, data)
+    readers = {
+        "csv": _read_csv, "jsonl": _read_jsonl, "json": _read_json, "parquet": _read_parquet, "xlsx": _read_xlsx,
+    }  # fmt: skip
+    table = readers[kind](name, data)
     if kind in ("csv", "xlsx"):
         _fill_down(table)
     return replace(table, sha256=hashlib.sha256(found).hexdigest())
@@ -332,36 +331,31 @@ def as_typed(value: Any) -> str:
 # JSON and Parquet
 
 
-def _read_jsonl(name: str, data: bytes, whole: bool) -> Table:
-    records, cut_short = dict[int, dict](), ""
+def _read_jsonl(name: str, data: bytes) -> Table:
+    records = dict[int, dict]()
     for number, line in enumerate(io.StringIO(decode(name, data), newline=""), 1):
         if not line.strip():
             continue
-        place, shown, remedy = f"{name}:{number}", shorten(line.rstrip()), "write one object per line"
+        place, shown = f"{name}:{number}", shorten(line.rstrip())
+        remedy = "write one object per line, or delete the line"
         try:
-            records[number] = _load(place, line)
-        except (json.JSONDecodeError, RecursionError):
-            if number > 1 and not whole and not line.endswith(("\n", "\r", "}")):
-                cut_short = place
-                break
+            records[number] = json.loads(line)
+        except (ValueError, RecursionError):
             if line.strip() == "{":
                 remedy = "an object over several lines; write each on one line, or all as a list"
-            raise InputError(f"{place}: not JSON: {shown}; {remedy}{', or delete the line' * whole}") from None
+            raise InputError(f"{place}: not JSON: {shown}; {remedy}") from None
         if not isinstance(records[number], dict):
             raise InputError(f"{place}: not a JSON object: {shown}; {remedy}")
     found = list(records.values())
-    return Table(name, "jsonl", keys_of(found), found, list(records), cut_short=cut_short)
+    return Table(name, "jsonl", keys_of(found), found, list(records))
 
 
 def _read_json(name: str, data: bytes) -> Table:
     text, remedy = decode(name, data), "write [{...}, {...}]"
     try:
-        found = _load(name, text)
-    except RecursionError:
-        raise InputError(f"{name}: not JSON: nested too deeply; {remedy}") from None
-    except json.JSONDecodeError as error:
-        why = f"{error.msg} at {shorten(text[error.pos : error.pos + 60])}"
-        raise InputError(f"{name}:{error.lineno}: not JSON: {why}; {remedy}") from None
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name}: not JSON: {first_line(error)}; {remedy}") from None
     if not isinstance(found, list):
         raise InputError(f"{name}: not a list of objects: {shorten(text.strip())}; {remedy}")
     if all(isinstance(item, str) for item in found):
@@ -371,16 +365,6 @@ def _read_json(name: str, data: bytes) -> Table:
             what = f"not a JSON object: {shorten(json.dumps(record))}"
             raise InputError(f"{name}, row {number}: {what}; write a list of objects")
     return Table(name, "json", keys_of(found), found, list(range(1, len(found) + 1)))
-
-
-def _load(place: str, text: str) -> Any:
-    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(record := dict(pairs)) < len(pairs):
-            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            raise InputError(f"{place}: the key {twice!r} is there twice; rename or delete one")
-        return record
-
-    return json.loads(text, object_pairs_hook=each_once)
 
 
 def keys_of(records: Sequence[dict[str, Any]]) -> list[str]:

@@ -49,8 +49,6 @@ def score_file(source: str, settings: ScoringSettings) -> None:
         flat = answers.roles.layout == "lists" and (kind in ("csv", "xlsx") or settings.best)  # one row per answer
         names = _added_names(answers, settings.column, flat)
         scored, known = _score(answers, settings)
-        if table.cut_short:
-            say(f"warning: {table.cut_short}: the last line was cut short, and is left out")
         if answers.roles.how:
             _judge(answers, scored, known)
     if (known.calibration if answers.roles.layout == "pairs" else known.reward_quantiles) is None:

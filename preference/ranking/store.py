@@ -139,7 +139,7 @@ def _read_events(path: Path) -> Iterator[Event]:
     """Yield the events of a log, of whatever CSV, but for unknown kinds; raise InputError at a line that is none."""
     if not path.exists():
         return
-    table, names = read_table(path, "jsonl", whole=True), {item.name for item in fields(Event)} - {"kind"}
+    table, names = read_table(path, "jsonl"), {item.name for item in fields(Event)} - {"kind"}
     for i, record in enumerate(table.records):
         kind = record.get("event")
         if not isinstance(kind, str):
@@ -276,7 +276,7 @@ class RankingStore:
         if not self._state():
             form = Form("\t" if self.path.suffix.lower() in (".tsv", ".tab") else ",")
             return Table(str(self.path), kind_of(self.path, "csv"), COLUMNS, [], [], form=form, places=COLUMNS)
-        table = read_table(self.path, whole=True)  # a line that was cut short would be lost
+        table = read_table(self.path)
         return replace(table, columns=table.columns or COLUMNS) if table.kind in ("json", "jsonl") else table
 
     def _read(self) -> list[str]:

@@ -34,9 +34,13 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
         (
             "p.jsonl",
             '{"prompt": "a"}\nnonsense\n{"prompt": "b"}\n',
-            "FILE:2: not JSON: 'nonsense'; write one object per line",
+            "FILE:2: not JSON: 'nonsense'; write one object per line, or delete the line",
         ),
-        ("p.jsonl", "[" * 100_000, f"FILE:1: not JSON: {'[' * 57 + '...'!r}; write one object per line"),
+        (
+            "p.jsonl",
+            "[" * 100_000,
+            f"FILE:1: not JSON: {'[' * 57 + '...'!r}; write one object per line, or delete the line",
+        ),
         ("p.jsonl", '{"prompt": "a\\u0000b"}\n', "FILE:1: a NUL character in 'a\\x00b'; remove it"),
         (
             "p.jsonl",
