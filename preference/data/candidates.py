@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,82 +28,70 @@ class SamplingSettings:
     top_p: float = 0.95  # leaves out the unlikeliest tokens, which derail an answer
     seed: int = 42  # also decides the order on the screen
 
-    def as_record(self) -> dict:
-        """Return the settings as the candidates file keeps them: `settings` and `seed`."""
-        values = asdict(self)
-        seed = values.pop("seed")
-        return {"settings": values, "seed": seed}
-
-
-@dataclass
-class Candidates:
-    """One prompt's candidates; `details` hold what else the file says about them (generator, settings, seed)."""
-
-    prompt: str
-    answers: list[str]
-    details: dict = field(default_factory=dict)
-
 
 def read_prompts(path: str | Path) -> list[str]:
     """Read prompts, each once: one per line, or the column `prompt` of a table, or a JSON list of texts.
 
     Raises InputError where there are none, or one cannot be saved in a CSV.
     """
-    if kind_of(path):
-        table = read_table(path)
-        (column,) = table.need("prompt") if table.columns else ("",)
-        prompts: list[Any] = [record.get(column) for record in table.records]
-        problems = []
-        for i, value in enumerate(prompts):
-            if not isinstance(value, str) or not value.strip():
-                what = f"prompt is not a text: {shorten(str(value))}; write the text or delete the row"
-                problems.append(f"{table.at(i)}: {what}")
-            elif what := find_unwritable(value):
-                problems.append(f"{table.at(i)}: {what} in {shorten(value)}; remove it")
-        if problems:
-            raise TableError(problems)
-    else:
-        prompts = read_text(path).split("\n")
+    prompts = read_candidates(path, with_answers=False) if kind_of(path) else read_text(path).split("\n")
     if found := distinct(map(str.strip, prompts)):
         return found
     raise InputError(f"{path}: has no prompts; write one per line")
 
 
-def read_candidates(path: str | Path) -> list[Candidates]:
-    """Read a candidates file in order; several records of one prompt are joined. Other keys are kept.
+def read_candidates(path: str | Path, *, with_answers: bool = True) -> dict[str, list[str]]:
+    """Read a table of prompts and their answers, in order; those of several records of one prompt are joined.
 
     Answers stay as they are, with their indentation; see `distinct` for those that are dropped. Raises InputError where
-    a record lacks a `prompt` or a list of texts `answers`, or a CSV cannot hold one of the texts.
+    a record lacks a `prompt`, a list of texts `answers` or one `answer`, or a CSV cannot hold one of the texts.
     """
-    found: dict[str, Candidates] = {}
-    table = read_table(path)
-    prompt = table.need("prompt")[0] if table.records else ""
-    answer, answers = table.find("answer"), table.find("answers")
+    found: dict[str, list[str]] = {}
+    table, problems = read_table(path), list[str]()
+    prompt = table.need("prompt")[0] if table.columns else ""
+    one, many = table.find("answer"), table.find("answers")
     for i, record in enumerate(table.records):
-        text = record.get(prompt)
-        listed = record.get(answers) if answers else [record.get(answer) or ""] if answer else None
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f'{table.at(i)}: "prompt" is not a text: {shorten(str(text))}; write "prompt": "…"')
-        if isinstance(listed, str) and listed.lstrip().startswith("["):  # a cell of a CSV
-            with contextlib.suppress(ValueError):
-                listed = json.loads(listed)
-        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-            wrong = "missing" if listed is None else f"not a list of texts: {shorten(str(listed))}"
-            raise InputError(f'{table.at(i)}: "answers" is {wrong}; write ["one", "two"]')
-        for name, item in [("prompt", text), *(("answers", item) for item in listed)]:
-            if what := find_unwritable(item):
-                raise InputError(f'{table.at(i)}: "{name}": {what} in {shorten(item)}; remove it')
-        details = {key: value for key, value in record.items() if key not in (prompt, answer, answers)}
-        candidates = found.setdefault(text.strip(), Candidates(text.strip(), [], details))
-        candidates.answers = distinct([*candidates.answers, *listed])
-    return list(found.values())
+        text: Any = record.get(prompt)
+        listed = _listed(record, one, many) if with_answers else []
+        if problem := _problem_with(text, listed):
+            problems.append(f"{table.at(i)}: {problem}")
+        else:
+            found.setdefault(text.strip(), []).extend(listed)
+    if problems:
+        raise TableError(problems)
+    return {text: distinct(listed) for text, listed in found.items()}
 
 
-def append_candidates(path: str | Path, candidates: Candidates) -> None:
-    """Add one prompt's candidates to the file; they are on the disk when this returns."""
+def _listed(record: dict[str, Any], one: str | None, many: str | None) -> Any:
+    """Return the answers of a record: its one answer, or what should be a list, which a cell of a CSV holds as JSON."""
+    if one and not many:
+        return ["" if record.get(one) is None else record[one]]
+    listed: Any = record.get(many) if many else None
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        return json.loads(listed)
+    return listed
+
+
+def _problem_with(prompt: Any, answers: Any) -> str:
+    """Say what is wrong with a record, and what to do; "" where nothing is."""
+    if not isinstance(prompt, str) or not prompt.strip():
+        return f"prompt is not a text: {shorten(str(prompt))}; write the text or delete the row"
+    if not isinstance(answers, list):
+        wrong = "missing" if answers is None else f"not a list: {shorten(str(answers))}"
+        return f'"answers" is {wrong}; write ["one", "two"]'
+    for text in (prompt, *answers):
+        if not isinstance(text, str):
+            return f"answer is not a text: {shorten(str(text))}; write a text"
+        if what := find_unwritable(text):
+            return f"{what} in {shorten(text)}; remove it"
+    return ""
+
+
+def append_candidates(path: str | Path, prompt: str, answers: list[str], **details: Any) -> None:
+    """Add one prompt's candidates to the file, with what they were made by; they are on the disk when this returns."""
     if kind_of(path, "jsonl") != "jsonl" or str(path).lower().endswith(".gz"):
         raise InputError(f"{path}: candidates are added to JSONL only; choose another --candidates")
-    record = {"prompt": candidates.prompt, "answers": candidates.answers, **candidates.details}
+    record = {"prompt": prompt, "answers": answers, **details}
     try:
         append_durably(path, json.dumps(record, ensure_ascii=False))
     except OSError as error:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from preference.console import make_console, say
 from preference.data.candidates import (
     DEFAULT_CANDIDATES,
-    Candidates,
     SamplingSettings,
     append_candidates,
     read_candidates,
@@ -76,7 +75,7 @@ class Files:
             return read_prompts(self.prompts or SAMPLES[0])
         if not self.candidates.exists():
             raise InputError(f"{self.candidates}: no such file; to sample candidates into it, also give --prompts")
-        return [candidates.prompt for candidates in read_candidates(self.candidates)]
+        return list(read_candidates(self.candidates))
 
 
 class Sampler:
@@ -112,18 +111,19 @@ class Sampler:
         with make_console(stderr=True).status("sampling new answers …", spinner="line"):
             return generator.sample([prompt], self.settings, attempt=attempt)[0]
 
-    def candidates(self, prompts: Sequence[str], ranked: set[str], path: Path) -> list[Candidates]:
+    def candidates(self, prompts: Sequence[str], ranked: set[str], path: Path) -> dict[str, list[str]]:
         """Return each prompt's candidates; what the file `path` lacks is sampled into it, but for `ranked` prompts."""
-        found = {known.prompt: known for known in read_candidates(path)} if path.exists() else {}
+        found = read_candidates(path) if path.exists() else {}
         if missing := [prompt for prompt in prompts if prompt not in found and prompt not in ranked]:
             prepare_file(path, "--candidates")
-            found |= {sampled.prompt: sampled for sampled in self._sample(missing, path)}
-        return [found.get(prompt, Candidates(prompt, [])) for prompt in prompts]
+            found |= self._sample(missing, path)
+        return {prompt: found.get(prompt, []) for prompt in prompts}
 
-    def _sample(self, prompts: Sequence[str], path: Path) -> list[Candidates]:
+    def _sample(self, prompts: Sequence[str], path: Path) -> dict[str, list[str]]:
         from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
-        generator, settings, sampled, start = self.generator, self.settings, list[Candidates](), time.perf_counter()
+        generator, settings, sampled, start = self.generator, self.settings, dict[str, list[str]](), time.perf_counter()
+        values = {name: value for name, value in asdict(settings).items() if name != "seed"}
         count = "{task.fields[saved]} of {task.fields[prompts]} prompts"
         terminal, columns = make_console(stderr=True), ("sampling candidates", BarColumn(), count, TimeElapsedColumn())
         with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
@@ -132,13 +132,14 @@ class Sampler:
             for number, batch in enumerate(batches, 1):
                 answers_of = generator.sample(batch, settings, on_token=lambda: progress.advance(task))
                 for prompt, answers in zip(batch, answers_of, strict=True):
-                    sampled.append(Candidates(prompt, answers, {"generator": generator.name, **settings.as_record()}))
-                    append_candidates(path, sampled[-1])
+                    sampled[prompt] = answers
+                    details = {"generator": generator.name, "settings": values, "seed": settings.seed}
+                    append_candidates(path, prompt, answers, **details)
                     if len(answers) < settings.num_candidates:
                         few = f"only {counted(len(answers), 'distinct candidate')} for {shorten(prompt)}"
                         progress.console.print(f"warning: {few}")
                 progress.update(task, saved=len(sampled), completed=number * settings.max_new_tokens)
-        total = counted(sum(len(candidates.answers) for candidates in sampled), "candidate")
+        total = counted(sum(map(len, sampled.values())), "candidate")
         say(f"{path}: {total} for {counted(len(prompts), 'prompt')} in {time.perf_counter() - start:.0f} s")
         return sampled
 

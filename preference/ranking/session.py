@@ -5,10 +5,10 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preference.data.candidates import Candidates, distinct
+from preference.data.candidates import distinct
 from preference.data.rankings import Key
 from preference.ranking.growing import GrowingModel
 from preference.ranking.store import Event, RankingStore
@@ -118,10 +118,10 @@ class RankingSession(Session):
         growing: learns of what is ranked and undone, but not of second showings: it has seen those prompts.
     """
 
-    def __init__(self, candidates: Sequence[Candidates], store: RankingStore, *, seed: int, recheck: float = 0.0,
+    def __init__(self, candidates: Mapping[str, list[str]], store: RankingStore, *, seed: int, recheck: float = 0.0,
                  growing: GrowingModel | None = None):  # fmt: skip
         super().__init__(store, seed, growing)
-        self.answers = {(each.prompt, "", ""): list(each.answers) for each in candidates}
+        self.answers = {(prompt, "", ""): list(answers) for prompt, answers in candidates.items()}
         self.sampled = {key: set(answers) for key, answers in self.answers.items()}  # not written or edited
         for event in self.log.events:
             if event.kind == "changed" and event.key in self.answers:

@@ -5,7 +5,6 @@ import threading
 import pytest
 
 from preference.data.candidates import (
-    Candidates,
     append_candidates,
     cut_at_sentence,
     distinct,
@@ -67,26 +66,31 @@ def test_prompts_from_a_pipe(tmp_path):
 
 
 def test_candidates_read_back_with_what_they_were_made_with(tmp_path):
-    sampled = [
-        Candidates("p", ["a", "b\nc"], {"generator": "g", "settings": {"top_p": 0.9}, "seed": 1}),
-        Candidates("q", ["ü"], {}),
-    ]
-    for one in sampled:
-        append_candidates(tmp_path / "c.jsonl", one)
-    assert read_candidates(tmp_path / "c.jsonl") == sampled
+    append_candidates(tmp_path / "c.jsonl", "p", ["a", "b\nc"], generator="g", settings={"top_p": 0.9}, seed=1)
+    append_candidates(tmp_path / "c.jsonl", "q", ["ü"])
+    assert read_candidates(tmp_path / "c.jsonl") == {"p": ["a", "b\nc"], "q": ["ü"]}
+    assert (tmp_path / "c.jsonl").read_text(encoding="utf-8") == (
+        '{"prompt": "p", "answers": ["a", "b\\nc"], "generator": "g", "settings": {"top_p": 0.9}, "seed": 1}\n'
+        '{"prompt": "q", "answers": ["ü"]}\n'
+    )
 
 
 def test_another_programs_file(tmp_path):
     (tmp_path / "c.jsonl").write_text(
         '{"prompt": "p", "answers": ["a", "a ", "b"]}\n{"prompt": "p", "answers": ["c"], "model": "m"}'
     )
-    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.jsonl")] == [("p", ["a", "b", "c"])]
+    assert read_candidates(tmp_path / "c.jsonl") == {"p": ["a", "b", "c"]}
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answers": "a"}\n')
-    with pytest.raises(InputError, match=r':1: "answers" is not a list of texts'):
+    with pytest.raises(InputError, match=r""":1: "answers" is not a list: 'a'; write"""):
         read_candidates(tmp_path / "c.jsonl")
     (tmp_path / "c.jsonl").write_text('{"prompt": "p", "candidates": ["a"]}\n')
     with pytest.raises(InputError, match=r':1: "answers" is missing; write \["one", "two"\]'):
         read_candidates(tmp_path / "c.jsonl")
+    (tmp_path / "c.jsonl").write_text('{"prompt": "p", "answer": 5}\n{"prompt": "p", "answer": 0}\n')
+    with pytest.raises(InputError) as caught:
+        read_candidates(tmp_path / "c.jsonl")
+    lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+    assert lines == [f"c.jsonl:{i}: answer is not a text: '{n}'; write a text" for i, n in ((1, 5), (2, 0))]
 
 
 @pytest.mark.parametrize("text, what", [("a\0", "a NUL character"), ("\udc80", "half of a surrogate pair")])
@@ -95,37 +99,37 @@ def test_candidates_that_no_csv_can_hold_are_refused(tmp_path, text, what):
     path.write_text(json.dumps({"prompt": "p", "answers": ["good", text]}) + "\n")
     with pytest.raises(InputError) as caught:
         read_candidates(path)
-    assert str(caught.value) == f'{path}:1: "answers": {what} in {text!r}; remove it'
+    assert str(caught.value) == f"{path}:1: {what} in {text!r}; remove it"
 
 
 def test_a_full_disk_is_one_line_and_leaves_what_was_saved(tmp_path, small_files_only):
     path = tmp_path / "c.jsonl"
-    append_candidates(path, Candidates("p", ["a"]))
+    append_candidates(path, "p", ["a"])
     with pytest.raises(InputError) as caught, small_files_only(100):
-        append_candidates(path, Candidates("q", ["a" * 1000]))
+        append_candidates(path, "q", ["a" * 1000])
     assert str(caught.value) == f"{path}: cannot be written (File too large); make room, or choose another --candidates"
-    assert read_candidates(path) == [Candidates("p", ["a"])]
+    assert read_candidates(path) == {"p": ["a"]}
 
 
 def test_a_line_that_is_no_candidate_is_an_error_and_stays(tmp_path):
     """Also the last one, without its line end: a person may have written it."""
     path = tmp_path / "c.jsonl"
-    append_candidates(path, Candidates("p", ["a"]))
+    append_candidates(path, "p", ["a"])
     path.write_text(path.read_text() + '{"prompt": "q", "answers": ["a", "b"]')
     before = path.read_bytes()
     with pytest.raises(InputError, match=":2: not JSON: .*; write one object per line, or delete the line"):
         read_candidates(path)
     assert path.read_bytes() == before
     path.write_text('{"prompt": "q", "answers": ["a", "b"]}')  # a whole line without its end
-    append_candidates(path, Candidates("r", ["b"]))
-    assert [one.prompt for one in read_candidates(path)] == ["q", "r"]
+    append_candidates(path, "r", ["b"])
+    assert list(read_candidates(path)) == ["q", "r"]
 
 
 def test_candidates_are_ranked_as_they_are(tmp_path):
     """But for white space around them, which does not tell two answers apart in a CSV."""
     answers = ["US", "us", "    return x", "return x\n", " ", "a  b", "a b", "US"]
     (tmp_path / "c.jsonl").write_text(json.dumps({"prompt": "p", "answers": answers}) + "\n")
-    assert read_candidates(tmp_path / "c.jsonl")[0].answers == ["US", "us", "    return x", "a  b", "a b"]
+    assert read_candidates(tmp_path / "c.jsonl")["p"] == ["US", "us", "    return x", "a  b", "a b"]
 
 
 def test_sampled_answers_that_differ_in_case_or_white_space_are_one():
@@ -154,9 +158,6 @@ def test_only_line_ends_end_the_lines_of_a_prompt_file(tmp_path):
 
 def test_candidates_of_a_csv_with_a_row_for_each_answer(tmp_path):
     (tmp_path / "c.csv").write_text("prompt,answer\np,a\np,b\nq,c\n")
-    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.csv")] == [
-        ("p", ["a", "b"]),
-        ("q", ["c"]),
-    ]
+    assert read_candidates(tmp_path / "c.csv") == {"p": ["a", "b"], "q": ["c"]}
     (tmp_path / "c.json").write_text('[{"prompt": "p", "answers": ["a", "b"]}]')
-    assert [(one.prompt, one.answers) for one in read_candidates(tmp_path / "c.json")] == [("p", ["a", "b"])]
+    assert read_candidates(tmp_path / "c.json") == {"p": ["a", "b"]}

@@ -152,9 +152,9 @@ def test_the_script_samples_saves_and_resumes(tmp_path, tiny_gpt2):
     assert told[:3] == ["rank", "them:", "python"] and told[4:] == list(map(str, arguments[1:-1]))
     first = (tmp_path / "candidates.jsonl").read_text()
     sampled = read_candidates(tmp_path / "candidates.jsonl")
-    assert [one.prompt for one in sampled] == PROMPTS[:2] and [len(one.answers) for one in sampled] == [4, 4]
-    assert sampled[0].details == {
-        "generator": str(tiny_gpt2),
+    assert list(sampled) == PROMPTS[:2] and [len(answers) for answers in sampled.values()] == [4, 4]
+    assert json.loads(first.partition("\n")[0]) == {
+        "prompt": PROMPTS[0], "answers": sampled[PROMPTS[0]], "generator": str(tiny_gpt2),
         "settings": {"num_candidates": 4, "max_new_tokens": 12, "temperature": 0.9, "top_p": 0.95}, "seed": 42,
     }  # fmt: skip
     (tmp_path / "p.txt").write_text("\n".join(PROMPTS))
@@ -184,9 +184,7 @@ def test_ctrl_c_while_sampling_keeps_finished_batches_and_says_how_to_continue(t
         in done.stdout
     )
     sampled = read_candidates(tmp_path / "c.jsonl")
-    assert [one.prompt for one in sampled] == [f"prompt {i}" for i in range(24)] and (
-        tmp_path / "c.jsonl"
-    ).read_text().startswith(before)
+    assert list(sampled) == [f"prompt {i}" for i in range(24)] and (tmp_path / "c.jsonl").read_text().startswith(before)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +211,7 @@ def test_the_packaged_model_gives_real_answers_and_is_converted_once(tmp_path, m
     flags = ["--prompts", "p.txt", "--generate-only", "--max-new-tokens", 8, "--num-candidates", 2]
     done = run_process("generate_data.py", *flags, cwd=tmp_path)
     assert "using the packaged SmolLM2-135M-Instruct instead" in " ".join(done.stdout.split()) and done.stderr == ""
-    answers = read_candidates(tmp_path / "candidates.jsonl")[0].answers
+    answers = read_candidates(tmp_path / "candidates.jsonl")["Name a fruit"]
     assert any(
         fruit in " ".join(answers).lower()
         for fruit in ("fruit", "apple", "banana", "orange", "mango", "berry", "pear", "grape")

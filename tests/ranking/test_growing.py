@@ -11,7 +11,6 @@ import psutil
 import pytest
 from pseudo_terminal import PROMPTS, Terminal, prompts_and_answers, ranks_of, write_candidates
 
-from preference.data.candidates import Candidates
 from preference.ranking.growing import GrowingModel
 from preference.ranking.session import RankingSession
 from preference.ranking.store import RankingStore
@@ -38,9 +37,7 @@ def test_what_it_says(found, words):
 def test_what_a_session_tells_it(tmp_path):
     """What comes next, what is ranked and undone; not second showings."""
     growing, store = GrowingModel(), RankingStore(tmp_path / "d.csv", tmp_path / "l.jsonl")
-    session = RankingSession(
-        [Candidates(f"p{i}", ["x", "y"]) for i in range(4)], store, seed=0, recheck=1, growing=growing
-    )
+    session = RankingSession({f"p{i}": ["x", "y"] for i in range(4)}, store, seed=0, recheck=1, growing=growing)
     for _ in range(7):
         session.shown  # noqa: B018
         session.confirm([1, 2])

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from preference.data.candidates import Candidates, read_candidates
+from preference.data.candidates import read_candidates
 from preference.data.table_writing import format_rows
 from preference.evaluation.metrics import self_agreement
 from preference.ranking.session import RankingSession
@@ -19,7 +19,7 @@ def start_session(tmp_path):
         while stores:
             stores.pop().close()
         stores.append(RankingStore(tmp_path / "data.csv", tmp_path / "log.jsonl"))
-        candidates = [Candidates(f"p{i}", [f"answer {i}{letter}" for letter in "abcd"]) for i in range(count)]
+        candidates = {f"p{i}": [f"answer {i}{letter}" for letter in "abcd"] for i in range(count)}
         return RankingSession(candidates, stores[0], **{"seed": 1, **options})
 
     yield start
