@@ -36,7 +36,7 @@ from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.machine import BUSY_CORES, busy_cores
 from preference.model.base_models import MINILM, SMOLLM2, find_base_model
-from preference.scripts import HelpFormatter, Parser, at_least, file_path, from_to, run_script
+from preference.scripts import HelpFormatter, Parser, at_least, from_to, run_script
 from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent
@@ -285,7 +285,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--results",
-        type=file_path,
+        type=Path,
         help=f"where the figures are kept; parts measured earlier stay in it (default: {RESULTS})",
     )
     return parser

@@ -96,18 +96,6 @@ def command_line(script: str, words: Iterable[str]) -> str:
     return as_command(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
 
 
-def file_name(text: str) -> str:
-    """An argparse type: the name of a file or a folder. An empty one, as of an unset variable, is refused."""
-    if not text:
-        raise argparse.ArgumentTypeError("must be a name, not ''")
-    return text
-
-
-def file_path(text: str) -> Path:
-    """An argparse type: see `file_name`."""
-    return Path(file_name(text))
-
-
 def _ranged(kind: type, ranges: dict[str, Callable[[Any], bool]]) -> Callable[[str], Any]:
     """Return an argparse type that reads a number, and refuses one outside a range in its words."""
 

@@ -466,16 +466,17 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--max-length", "2"], "argument --max-length: must be at least 8, not 2"),
         (["--learning-rate", "10"], "argument --learning-rate: must be at most 1, not 10"),
         (["--head-learning-rate", "nan"], "argument --head-learning-rate: must be above 0, not nan"),
-        (["--data", ""], "argument --data: must be a name, not ''"),
-        (["--base-model", ""], "argument --base-model: must be a name, not ''"),
-        (["--output-dir", ""], "argument --output-dir: must be a name, not ''"),
+        (["--data", ""], "error: : cannot be read: Is a directory; name a file that you may read"),
+        (["--test-data", ""], "error: : cannot be read: Is a directory; name a file that you may read"),
+        (["--base-model", ""], "error: : this folder is not a model"),
+        (["--output-dir", ""], "error: --output-dir .: refusing to overwrite this folder"),
         (
             ["--output-dir", "."],
-            "error: --output-dir .: this folder cannot be replaced by a model; choose a new folder inside it",
+            "error: --output-dir .: refusing to overwrite this folder; choose a new folder inside it",
         ),
         (
             ["--output-dir", ".."],
-            "error: --output-dir ..: this folder cannot be replaced by a model; choose a new folder inside it",
+            "error: --output-dir ..: refusing to overwrite this folder; choose a new folder inside it",
         ),
         (
             ["--plot", "model/plot.png", "--output-dir", "model"],

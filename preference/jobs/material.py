@@ -75,7 +75,7 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
         else:
             remedy = f"to judge the model by it, give --test-data {TEST_DATA}"
             say(f"{TEST_DATA} is not used: {data} is not the sample; {remedy}")
-    tests = read_rankings(test_data) if test_data else None
+    tests = read_rankings(test_data) if test_data is not None else None
     for warning in rankings.warnings() + (tests.warnings() if tests else []):
         say(f"warning: {warning}")
     shared = prompts & {ranking.key for ranking in tests.rankings} if tests else set()
@@ -95,7 +95,7 @@ def check_outputs(files: TrainingFiles) -> None:
     whole = output_dir.resolve()
     if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
         remedy = "choose a new folder inside it"
-        raise InputError(f"--output-dir {output_dir}: this folder cannot be replaced by a model; {remedy}")
+        raise InputError(f"--output-dir {output_dir}: refusing to overwrite this folder; {remedy}")
     for flag, path in (("--plot", plot), ("--log-dir", files.log_dir)):
         if path and whole in (path.resolve(), *path.resolve().parents):
             raise InputError(f"{flag} {path}: lies in --output-dir, which each training replaces; choose another place")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from preference.model.base_models import REWARD_MODEL_DEFAULT
-from preference.scripts import at_least, file_name, file_path, setting
+from preference.scripts import at_least, setting
 from preference.training.settings import PRECISIONS
 
 _BASE_MODEL = "a folder, a GGUF file, or a name on the Hugging Face Hub"
@@ -15,21 +15,21 @@ _BASE_MODEL = "a folder, a GGUF file, or a name on the Hugging Face Hub"
 class TrainingFiles:
     """What reward_model_trainer.py reads and writes."""
 
-    data: str = setting("training_data.csv", file_name, "ranked answers to train on")
+    data: str = setting("training_data.csv", None, "ranked answers to train on")
     test_data: str | None = setting(
-        None, file_name,
+        None, None,
         "ranked answers to unseen prompts (default: test_data.csv, if all prompts of --data are the sample's)",
     )  # fmt: skip
     output_dir: Path = setting(
-        Path("reward_model_final"), file_path, "the model's folder; an earlier model there is replaced"
+        Path("reward_model_final"), Path, "the model's folder; an earlier model there is replaced"
     )
-    plot: Path | None = setting(Path("reward_scores_plot.png"), file_path, "the picture of the rewards")
-    log_dir: Path = setting(Path("logs"), file_path, "folder for TensorBoard")
+    plot: Path | None = setting(Path("reward_scores_plot.png"), Path, "the picture of the rewards")
+    log_dir: Path = setting(Path("logs"), Path, "folder for TensorBoard")
     dataset_name: str | None = setting(
         None, None, "name of these rankings on the Hugging Face Hub, for the model card", metavar="USER/NAME"
     )
     resume: bool = setting(False, None, "continue an interrupted run from its last checkpoint", action="store_true")
-    base_model: str = setting(REWARD_MODEL_DEFAULT, file_name, _BASE_MODEL, group="model")
+    base_model: str = setting(REWARD_MODEL_DEFAULT, None, _BASE_MODEL, group="model")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ReviewSettings:
         False, None, "also learn from many smaller parts of the rankings, to tell whether more would help",
         action="store_true",
     )  # fmt: skip
-    base_model: str = setting(REWARD_MODEL_DEFAULT, file_name, _BASE_MODEL, group="model")
+    base_model: str = setting(REWARD_MODEL_DEFAULT, None, _BASE_MODEL, group="model")
 
 
 @dataclass(frozen=True)

@@ -32,12 +32,13 @@ def test_ctrl_c_and_ctrl_d_save_and_quit(folder, key, ignored):
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
 def test_ctrl_c_ends_without_the_statistics(folder, key):
     write_candidates(folder, [f"Prompt {i}" for i in range(12)])
-    run_script("generate_data.py", "--candidates", "c.jsonl", cwd=folder, stdin="1 2 3 4\n\n" * 10)
-    terminal = Terminal(folder)
+    arguments = ["--candidates", "c.jsonl", "--recheck", "1"]
+    run_script("generate_data.py", *arguments, cwd=folder, stdin="1 2 3 4\n\n" * 10)
+    terminal = Terminal(folder, "--recheck", "1")
     terminal.wait_for("\n> ")
     terminal.child.send(key)
     rest = terminal.summary()
-    assert "10 done, 2 left" in rest and ("position: " in rest) == (key == "\x04")
+    assert "10 done" in rest and ("shown twice: " in rest) == (key == "\x04")
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
