@@ -10,12 +10,12 @@ where you have your own), reward_model_final/, reward_scores_plot.png and logs/.
 
 import argparse
 import importlib
+import shlex
 import sys
 import time
 
 from preference.console import say
 from preference.scripts import HelpFormatter, Parser, fail, run_script
-from preference.wording import as_command
 
 PROMPT = "Explain what a reward model is"
 ANSWERS = ["It scores answers: the higher the score, the more people would like the answer.", "Model reward."]
@@ -61,7 +61,7 @@ def run(command: list[str]) -> int:
     before, after = STEPS.get(script, ("", ""))
     if before:
         announce(before)
-    say(f"\n$ python {as_command(command)}", wrap=False)
+    say(f"\n$ python {shlex.join(command)}", wrap=False)
     status = importlib.import_module(script.removesuffix(".py")).main(arguments)
     if after and status == 0:
         announce(after)

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from preference.console import filled, width
 from preference.errors import InputError
-from preference.wording import as_command, flag_with, plain
+from preference.wording import flag_with, plain
 
 SCRIPTS = Path(__file__).resolve().parent.parent  # the folder in which they lie
 MOST = 10**9
@@ -93,7 +94,7 @@ def _flag(name: str) -> str:
 
 def command_line(script: str, words: Iterable[str]) -> str:
     """Return a shell command that runs `script`, with its path if it does not lie in the current folder."""
-    return as_command(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
+    return shlex.join(["python", script if Path.cwd() == SCRIPTS else str(SCRIPTS / script), *words])
 
 
 def _ranged(kind: type, ranges: dict[str, Callable[[Any], bool]]) -> Callable[[str], Any]:

@@ -1,6 +1,5 @@
 """Words for messages: counts before nouns, texts cut short, lists named in part, control characters escaped."""
 
-import shlex
 import unicodedata
 from collections.abc import Iterable
 
@@ -44,22 +43,6 @@ def plain(text: object) -> str:
     return shown.translate({ord(c): c.encode("unicode_escape").decode("ascii") for c in invisible})
 
 
-def as_command(words: Iterable[str]) -> str:
-    """Return a command to paste into a shell; what a terminal would obey is written as bash, zsh and ksh read it.
-
-    >>> as_command(["python", "my script.py", "a\\x1b[0m"])
-    "python 'my script.py' $'a\\\\x1b[0m'"
-    """
-    return " ".join(shlex.quote(word) if plain(word) == word else _ansi_quoted(word) for word in words)
-
-
 def flag_with(name: str, value: object) -> list[str]:
     """Return a flag and its value as words of a command; one that looks like a flag is joined, as in --data=-my.csv."""
     return [f"{name}={value}"] if str(value).startswith("-") else [name, str(value)]
-
-
-def _ansi_quoted(word: str) -> str:
-    word = word.replace("\\", "\\\\").replace("'", "\\'")
-    hidden = {character for character in word if plain(character) != character}
-    codes = {ord(c): "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape")) for c in hidden}
-    return f"$'{word.translate(codes)}'"

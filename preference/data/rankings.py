@@ -7,6 +7,7 @@ answers were never compared.
 
 import contextlib
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from preference.data.splits import prompt_key
 from preference.data.table_writing import find_unwritable, write_table
 from preference.data.tables import Table, TableError, read_table
 from preference.errors import InputError
-from preference.wording import as_command, counted, name_some, shorten
+from preference.wording import counted, name_some, shorten
 
 GROUP, RATER = "group", "rater"
 # Ready-made rankings to train on, and to test by. An answer of rank 1 is really good, of rank 2 decent, of rank 3 weak
@@ -201,7 +202,7 @@ def _other_data(table: Table, missing: TableError) -> InputError:
 
 
 def _conversion_of(source: str) -> str:
-    return as_command(["python", "convert_rankings.py", source, "rankings.csv"])
+    return shlex.join(["python", "convert_rankings.py", source, "rankings.csv"])
 
 
 def parse_rank(text: str) -> float | None:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import random
+import shlex
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from preference.training.ranking_trainer import ShowProgress
 from preference.training.report import REWARDS, Report, compare_with_earlier, make_record, model_card, rewards_csv
 from preference.training.settings import TrainingSettings
 from preference.training.train import Trained, train
-from preference.wording import as_command, counted, plain
+from preference.wording import counted, plain
 
 PICTURE = "reward_scores_plot"  # its name beside the model card
 SEEN_RANKINGS = 50  # shown where no prompt is unseen; they prove nothing
@@ -135,7 +136,7 @@ def restore_command(output_dir: Path) -> str:
     """
     previous = previous_folder(output_dir)
     folder = str(previous.with_name(previous.name.removesuffix(".previous")))  # what a symbolic link leads to
-    return f"{as_command(['rm', '-r', '--', folder])} && {as_command(['mv', '--', str(previous), folder])}"
+    return f"{shlex.join(['rm', '-r', '--', folder])} && {shlex.join(['mv', '--', str(previous), folder])}"
 
 
 def print_summary(trained: Trained, training: list[Ranking], validation: list[Ranking]) -> None:
