@@ -84,7 +84,6 @@ def main(argv: list[str] | None = None) -> int:
         "review": command_line("review_rankings.py", [*words_of("data"), *output, *words_of("log")]),
     }
     files = settings_from(Files, args)
-    files.check()
     if args.again:
         return rank_again(files, args.again, steps, seed=args.seed, top=args.top)
     sampler = Sampler(args.generator, args.device, settings_from(SamplingSettings, args))

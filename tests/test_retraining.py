@@ -99,7 +99,7 @@ def test_without_test_data_a_cross_validation_judges_the_model(folder, tiny_dist
         json.loads((folder / "reward_model_final" / "metrics.json").read_text()),
     )
     assert (
-        "Judged by all 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: "
+        "Judged by the 8 prompts of both.csv, such as 'Tell me a funny joke about programming', in a cross-validation: "
         "this model has" in printed
     )
     assert (
@@ -140,7 +140,7 @@ def test_the_sample_s_test_prompts_do_not_judge_somebody_s_own_rankings(folder, 
             f"test_data.csv is not used: {data} is not the sample; to judge the model by it, "
             "give --test-data test_data.csv" in printed
         )
-        assert f"Judged by all 5 prompts of {data}, such as 'My own question 0', in a cross-validation" in printed
+        assert f"Judged by the 5 prompts of {data}, such as 'My own question 0', in a cross-validation" in printed
         card = (folder / "reward_model_final" / "README.md").read_text()
         record = json.loads((folder / "reward_model_final" / "metrics.json").read_text())
         assert "sky" not in printed + card and record["test"] is None and record["data"]["test_path"] is None

@@ -1,6 +1,5 @@
 """The job of generate_data.py: sample candidates, rank them, or again what models dispute, and sum up."""
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -56,14 +55,6 @@ class Files:
     @property
     def log_path(self) -> Path:
         return self.log or self.data.with_name("ranking_log.jsonl")
-
-    def check(self) -> None:
-        """Raise InputError if a file that is written is another one as well."""
-        flags = ("--data", "--log", "--candidates", "--again")
-        written: dict[str, str] = {}
-        for flag, path in zip(flags, (self.data, self.log_path, self.candidates_path, self.again), strict=True):
-            if path is not None and (other := written.setdefault(os.path.realpath(path), flag)) != flag:
-                raise InputError(f"{path}: is also {other}; give {flag} another file")
 
     def read_guidelines(self) -> str:
         """Return what `?` shows above the commands."""
@@ -124,7 +115,7 @@ class Sampler:
 
         generator, settings, sampled, start = self.generator, self.settings, dict[str, list[str]](), time.perf_counter()
         values = {name: value for name, value in asdict(settings).items() if name != "seed"}
-        count = "{task.fields[saved]} of {task.fields[prompts]} prompts"
+        count = f"{{task.fields[saved]}} of {{task.fields[prompts]}} prompts saved, {PROMPTS_AT_ONCE} at a time"
         terminal, columns = make_console(stderr=True), ("sampling candidates", BarColumn(), count, TimeElapsedColumn())
         with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
             batches = [prompts[first : first + PROMPTS_AT_ONCE] for first in range(0, len(prompts), PROMPTS_AT_ONCE)]
@@ -182,8 +173,8 @@ def rank_again(files: Files, review: Path, steps: dict[str, str], *, seed: int, 
             if loop.notice:
                 say(loop.notice)
             done = len(session.done)
-            which = f"all {done} disputed rankings were" if done > 1 else "the disputed ranking was"
-            looked_at = f"{which} looked at again" if done else "no ranking to show again"
+            which = "the disputed ranking" if done == 1 else f"all {done} disputed rankings"
+            looked_at = f"you have been through {which}" if done else "no ranking to show again"
             say(f"{review}: {looked_at}. For a new review: {steps['review']}", wrap=False)
             if not (store.log.looked_at and sys.stdin.isatty()):
                 return 0
@@ -199,7 +190,7 @@ def lead(loop: Loop) -> None:
     """Lead the person through a session, and say how much was done."""
     start = time.monotonic()
     loop.run()
-    counts, rankings = loop.session.counts(), counted(max(loop.session.confirmed, 0), "ranking")
+    counts, rankings = loop.session.counts(), counted(loop.session.confirmed, "ranking")
     skipped = f" ({counts.skipped} skipped, to be shown again at the next start)" if counts.skipped else ""
     left = f"{counts.left + counts.skipped} left{skipped}"
     say(f"\n{rankings} in {(time.monotonic() - start) / 60:.1f} min; {counts.done} done, {left}")
@@ -222,7 +213,7 @@ def print_outcomes(outcomes: Sequence[Outcome], not_blind: int) -> None:
     """Say how the new rankings compare with the earlier ones and the models'; some were made knowing these."""
     sides = [outcome.side for outcome in outcomes if outcome.changed]
     nearer = f"nearer to the models' order {sides.count(1)}, nearer to the earlier one {sides.count(-1)}"
-    others = f"; not counted: {not_blind}, ranked once more after the models' order was shown" if not_blind else ""
+    others = f"; {not_blind} not counted: you had already seen the models' order" if not_blind else ""
     unchanged = f"unchanged {len(outcomes) - len(sides)}"
     say(f"ranked again: {len(outcomes)}; {unchanged}, {nearer}, halfway between {sides.count(0)}{others}")
 

@@ -143,7 +143,7 @@ class AgainSession(Session):
             return f"not undone: the rows of {shorten(last.prompt)} in {self.store.path} have been changed since"
         else:
             self.store.change_ranks("restored", key, last.answers, last.old_ranks, last.ranks)
-            self.confirmed -= 1
+            self.confirmed = max(0, self.confirmed - 1)  # of an earlier session, it was not counted
         self.done.pop(key, None)
         self._shown = None
         if key not in self.reviewed:

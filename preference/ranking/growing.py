@@ -69,8 +69,8 @@ class GrowingModel:
             return f"no model learns as you rank: {reason}"
         if not self.found:
             return "the model that learns as you rank is still loading"
-        untested = "has not been tested yet: the first test is on the ranking after it has learned from two"
-        return self.found["words"] or f"the model that learns as you rank {untested}"
+        untested = "the model that learns as you rank has no result yet; it needs two rankings first"
+        return self.found["words"] or untested
 
     def _write(self, worker: subprocess.Popen) -> None:
         assert worker.stdin

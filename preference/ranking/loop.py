@@ -188,11 +188,9 @@ class Loop:
     def undo(self, argument: str = "") -> str:
         """Undo the last step."""
         try:
-            said = self.session.undo()
+            return self.session.undo()
         except (InputError, OSError) as error:
             return f"not undone: {reason(error)}"
-        terminal.remember(self.session.recalled)
-        return said
 
     def skip(self, argument: str) -> str:
         """Leave the prompt for the next session."""
@@ -304,9 +302,9 @@ def reason(error: Exception) -> str:
 
 def not_shown(session: AgainSession) -> str:
     """Say which disputed rankings are not shown, and why; "" if all are."""
-    reasons = {"their rows are gone": session.missing, "they were edited since the review": session.edited}
+    reasons = {"whose rows are gone": session.missing, "edited since the review": session.edited}
     return "\n".join(
-        f"not shown, as {why}: {counted(len(prompts), 'ranking')} ({name_some(map(shorten, prompts))})"
+        f"skipped {counted(len(prompts), 'ranking')} {why} ({name_some(map(shorten, prompts))})"
         for why, prompts in reasons.items()
         if prompts
     )

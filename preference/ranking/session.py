@@ -49,8 +49,7 @@ class Session:
         queue: what is to be ranked, and whether that is a second showing.
         rechecks: how many prompts are to be shown a second time, in all sessions.
         changes: what the answers on the screen were before each `w`, `e` and `r`.
-        confirmed: rankings of this session, minus those undone.
-        recalled: the order that was undone last, as it would be typed now, to be changed instead of typed anew.
+        confirmed: rankings of this session that were not undone.
     """
 
     again = False  # whether what is shown is in the CSV already
@@ -61,7 +60,7 @@ class Session:
         self.queue: list[tuple[Key, bool]] = []
         self.skipped: set[Key] = set()
         self.changes: list[list[str]] = []
-        self.rechecks, self.confirmed, self.recalled = 0, 0, ""
+        self.rechecks, self.confirmed = 0, 0
         self._shown: Shown | None = None
         self._since = 0.0  # seconds
 
@@ -91,7 +90,6 @@ class Session:
     def skip(self) -> None:
         """Leave what is on the screen for the next session."""
         shown = self.shown
-        self.log.add("skipped", shown.key, again=self.again)
         self.skipped.add(shown.key)
         self.rechecks -= shown.recheck
         self._leave()
@@ -153,11 +151,12 @@ class RankingSession(Session):
         self.ranked.add(shown.key)
 
     def undo(self) -> str:
-        """Undo the last step, also of an earlier session, and show its prompt to be ranked anew; say what happened."""
+        """Undo the last step, also of an earlier session, and show its screen again; say what happened."""
         if self.changes:
             self.change(self.changes[-1])
             del self.changes[-2:]  # that change and this one
-            return "the answers are as they were before"
+            more = "; u takes back the change before that" if self.changes else ""
+            return f"the answers are as they were before{more}"
         if not self.log.undoable:
             return "there is nothing to undo"
         last = self.log.undoable[-1]
@@ -166,21 +165,18 @@ class RankingSession(Session):
         elif not self.store.undo(last):
             return f"not undone: the rows of {shorten(last.prompt)} in {self.store.path} have been changed since"
         self.queue = [(last.key, last.recheck), *(item for item in self.queue if item[0] != last.key)]
-        self._shown = None
+        self._shown = Shown(last.key, list(last.answers), last.recheck) if last.answers else None
+        self._since = time.monotonic()
         if not self.answers.get(last.key):
             self._take_over(last)
         if last.kind == "discarded":
             self.rechecks += last.recheck
             return "the prompt that was discarded is back"
-        self.confirmed -= 1
+        self.confirmed = max(0, self.confirmed - 1)  # of an earlier session, it was not counted
         if not last.recheck:
             self.ranked.discard(last.key)
             self.growing.tell("undone", last.key[0])
-        if last.recheck or last.rank_of.keys() != set(self.shown.answers):
-            return "undid the last ranking; rank anew"
-        self.recalled = format_order([last.rank_of[answer] for answer in self.shown.answers])
-        ways = "the up arrow brings it into the line to be changed, or rank anew"
-        return f"undid the last ranking, now {self.recalled}; {ways}"
+        return f"undid the last ranking, {format_order(last.ranks)}; rank it again"
 
     def discard(self) -> None:
         """Never show what is on the screen again, unless that is undone."""

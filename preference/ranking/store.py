@@ -24,7 +24,6 @@ KINDS = {  # what each kind of event lists, one item per answer
     "ranked": ("answers", "ranks"),
     "discarded": (),
     "undone": (),  # the last `ranked` or `discarded` of its prompt
-    "skipped": (),
     "changed": ("answers",),  # the prompt has other answers now; `sampled` are those of them that a model gave
     "reranked": ("answers", "ranks", "old_ranks"),
     "kept": ("answers", "ranks"),  # the earlier ranking stays, and is not shown again

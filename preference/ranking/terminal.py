@@ -158,9 +158,9 @@ def is_person() -> bool:
 
 
 def prepare_input() -> None:
-    """Let what is pasted arrive as text, and what is not in the terminal's encoding as halves of surrogate pairs."""
+    """Let what is pasted arrive as text; undecodable input bytes become lone surrogates, which are rejected later."""
     if hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(errors="surrogateescape")  # which are refused
+        sys.stdin.reconfigure(errors="surrogateescape")
     with contextlib.suppress(ImportError):  # Windows has no readline
         if is_person():
             import readline
@@ -187,15 +187,6 @@ def _ask_once(question: str) -> str:
     except (EOFError, KeyboardInterrupt) as end:
         print()
         raise (EndOfInput if isinstance(end, EOFError) else KeyboardInterrupt) from None
-
-
-def remember(line: str) -> None:
-    """Let the up arrow bring `line` into the next line of input."""
-    with contextlib.suppress(ImportError):  # Windows has no readline
-        if line and is_person():
-            import readline
-
-            readline.add_history(line)
 
 
 def edit_text(text: str) -> str | None:

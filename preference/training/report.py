@@ -82,7 +82,7 @@ class Report:
         if self.review and first is self.review.evaluation:
             others = f"{self.review.models} models each learned without some, and scored those"
             how = f"in a cross-validation: this model has learned from all of them, but {others}"
-            return f"Judged by all {counted(prompts, 'prompt')} {example}, {how}."
+            return f"Judged by the {counted(prompts, 'prompt')} {example}, {how}."
         return f"Judged by the {counted(prompts, f'{first.part} prompt')} {example}."
 
 

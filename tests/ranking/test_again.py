@@ -214,11 +214,8 @@ def test_rows_that_are_gone_or_edited_since_the_review_are_not_shown(folder):
         "".join(line for line in rows.splitlines(keepends=True) if not line.startswith("p0"))
     )
     done = run_script(*AGAIN, cwd=folder, stdin="q\n")
-    assert "not shown, as their rows are gone: 1 ranking ('p0')" in done.stdout
-    assert (
-        "not shown, as they were edited since the review: 1 ranking ('p3')" in done.stdout
-        and "0 done, 1 left" in done.stdout
-    )
+    assert "skipped 1 ranking whose rows are gone ('p0')" in done.stdout
+    assert "skipped 1 ranking edited since the review ('p3')" in done.stdout and "0 done, 1 left" in done.stdout
 
 
 def test_rows_edited_while_they_are_on_the_screen_are_not_overwritten(folder, start_session):
@@ -374,7 +371,7 @@ def test_the_commands_that_are_told(folder):
     assert "3 done, 0 left" in done.stdout and "continue:" not in done.stdout
     done = run_script("generate_data.py", *told["continue"], cwd=folder, stdin="")
     assert done.stdout.startswith(
-        "my 'own' review.csv: all 3 disputed rankings were looked at again. For a new review: python "
+        "my 'own' review.csv: you have been through all 3 disputed rankings. For a new review: python "
     )
 
 
@@ -395,8 +392,7 @@ def test_wrong_files(folder):
     before = sorted(folder.iterdir())
     assert refused(data="none.csv") == "none.csv: no such file; --again needs the rankings that were reviewed\n"
     assert refused(again="none.csv") == "none.csv: no such file; review_rankings.py writes one\n"
-    assert refused(data="review.csv") == "review.csv: is also --data; give --again another file\n"
-    assert refused(again="my.csv").startswith("my.csv: is also --data")
+    assert refused(again="my.csv").startswith("my.csv:1: no column 'predicted_rank' in the header")
     write_rankings(folder / "other.csv", [Ranking("another prompt", ["a", "b"], [1, 2])])
     assert "other.csv:1: no column 'predicted_rank' in the header" in refused(again="other.csv")
     assert (
@@ -468,13 +464,13 @@ def test_foreign_texts_and_names_are_harmless(tmp_path):
     (tmp_path / names["--again"]).write_bytes(format_rows([header, *rows]).encode())
     flags = [*(f"{flag}={name}" for flag, name in names.items()), "--seed", "1"]  # with which 2 1 is another order
     done = run_script("generate_data.py", *flags, cwd=tmp_path, stdin="v\nv 1\n2 1\n\n\nq\n")
-    assert "not shown, as their rows are gone: 1 ranking" in done.stdout and "1 done, 1 left" in done.stdout
+    assert "skipped 1 ranking whose rows are gone" in done.stdout and "1 done, 1 left" in done.stdout
     assert "· group 'g" in done.stdout
     printed = done.stdout
     path = tmp_path / names["--data"]
     path.write_text(path.read_text().replace(f"q{hostile},b", f"q{hostile},changed"))
     printed += run_script("generate_data.py", *flags, cwd=tmp_path, stdin="u\nq\n").stdout
-    assert "not shown, as they were edited" in printed
+    assert "skipped 1 ranking edited since the review" in printed
     assert (
         not {character for character in printed if ord(character) < 32 and character != "\n"}
         and "\u202e" not in printed

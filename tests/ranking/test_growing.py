@@ -24,7 +24,7 @@ SECONDS = 120  # in which the worker is there, however busy the machine
     [
         ({"failed": "why"}, "no model learns as you rank: why"),
         ({}, "the model that learns as you rank is still loading"),
-        ({"words": ""}, "has not been tested yet: the first test is on the ranking after it has learned from two"),
+        ({"words": ""}, "has no result yet; it needs two rankings first"),
         ({"words": "a model got right 75%"}, "a model got right 75%"),
     ],
 )

@@ -72,6 +72,26 @@ def test_undo_goes_back_through_sessions(start_session):
     assert session.current.prompt == "p1"
 
 
+def test_what_an_earlier_session_confirmed_is_not_taken_off_this_ones_count(start_session):
+    rank_by(start_session(), str)
+    session = start_session()
+    session.undo()
+    rank_by(session, str)
+    rank_by(session, str)
+    assert session.confirmed == 2
+    session.undo()
+    assert session.confirmed == 1
+
+
+def test_undo_says_whether_there_is_another_change_to_take_back(start_session):
+    session = start_session(1)
+    before = session.current.answers
+    session.change(["one", "two"])
+    session.change(["one", "two", "three"])
+    assert session.undo() == "the answers are as they were before; u takes back the change before that"
+    assert session.undo() == "the answers are as they were before" and session.current.answers == before
+
+
 def test_undo_leaves_what_was_changed_by_hand(start_session, tmp_path):
     session = start_session()
     rank_by(session, str)
@@ -211,7 +231,7 @@ def test_ten_thousand_prompts_start_at_once_and_a_ranking_costs_no_more_after_ni
     many = seconds_per_ranking()
     start = time.process_time()
     for _ in range(4):
-        assert session.undo().startswith("undid the last ranking, now ")
+        assert session.undo().startswith("undid the last ranking, ")
     undoing = (time.process_time() - start) / 4
     store.close()
     print(f"processor ms per ranking: {few * 1e3:.2f}, after 9,000: {many * 1e3:.2f}; per u {undoing * 1e3:.2f}")

@@ -183,7 +183,7 @@ def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(report_of, tm
         "Do not trust a model of these rankings: models that had not seen the prompts ordered 67%"
     )
     said = (
-        "Judged by all 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: "
+        "Judged by the 12 prompts of mine.csv, such as 'make coffee 0', in a cross-validation: "
         "this model has learned from all of them, but 5"
         " models each learned without some, and scored those."
     )
