@@ -17,7 +17,7 @@ from preference.evaluation.record import TEMPERATURES, Calibration
 
 REVIEW_COLUMNS = ["reward", "predicted_rank", "dispute"]  # that review.csv adds
 CERTAIN = 0.9  # probability from which a ranking is called reversed
-_ROUNDS, _DRAWS = 20, 200
+_ROUNDS = 20
 _PRIOR = (0.2, 10.0)  # as if 10 rankings had been seen before, 0.2 of them reversed
 
 
@@ -65,20 +65,6 @@ def disputes_of(rankings: Sequence[Ranking], rewards: np.ndarray) -> np.ndarray:
     [0.5]
     """
     return np.asarray([np.maximum(-pair_margins(r, values), 0.0).sum() for r, values in by_ranking(rankings, rewards)])
-
-
-def chance_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, temperature: float, seed: int = 0) -> np.ndarray:
-    """Return the disputes of people whose orders follow the rewards' own odds: shape (draws, rankings).
-
-    Orders are drawn from the Plackett-Luce model: rewards with Gumbel noise, sorted, with the ranking's own ties.
-    """
-    generator, drawn = np.random.default_rng(seed), []
-    for ranking, values in by_ranking(rankings, rewards):
-        noisy, ranks = values / temperature + generator.gumbel(size=(_DRAWS, len(values))), np.sort(ranking.ranks)
-        best_first = values[np.argsort(-noisy, axis=1)]
-        wrong = np.maximum(best_first[:, None, :] - best_first[:, :, None], 0.0)  # by how much j is above i
-        drawn.append(wrong[:, ranks[:, None] < ranks].sum(axis=1))
-    return np.stack(drawn, axis=1)
 
 
 def find_reversed(rankings: Sequence[Ranking], rewards: np.ndarray) -> list[int]:

@@ -119,7 +119,7 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
           [3] 7
     """
     order = "the answer that you ranked higher, then the one that the models prefer"
-    say(f"Most disputed of {counted(len(rankings), 'ranking')}: {order}")
+    say(f"Most disputed of {counted(len(rankings), 'ranking')} (most disputes are ordinary disagreement): {order}")
     parts = by_ranking(rankings, rewards)
     for i in np.argsort(-disputes, kind="stable")[:most]:
         ranking, values = parts[i]

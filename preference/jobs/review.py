@@ -15,14 +15,14 @@ from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.evaluation.learning_curve import describe_gain, fit_curve
 from preference.evaluation.metrics import self_agreement
-from preference.evaluation.odds import REVIEW_COLUMNS, chance_disputes, disputes_of, find_reversed, review_csv
-from preference.evaluation.record import read_record, why_no_odds
+from preference.evaluation.odds import REVIEW_COLUMNS, disputes_of, find_reversed, review_csv
+from preference.evaluation.record import read_record
 from preference.evaluation.tables import print_disputes, print_report, print_reversed
 from preference.jobs.settings import ReviewSettings
 from preference.model.base_models import BaseModel, find_base_model
 from preference.model.encoding import encode_rankings
 from preference.ranking.store import RankingLog
-from preference.training.probe import MIN_CURVE_PROMPTS, Review, Start, measure_curve, review_states, start_from
+from preference.training.probe import MIN_CURVE_PROMPTS, Start, measure_curve, review_states, start_from
 from preference.training.settings import TrainingSettings
 from preference.wording import counted
 
@@ -55,7 +55,6 @@ def review_rankings(asked: ReviewSettings, settings: TrainingSettings, steps: di
     top = min(asked.top, int((disputes > MIN_DISPUTE * rewards.std()).sum()))
     if top:
         print_disputes(rankings, rewards, disputes, top)
-        say_chance(review, disputes, top, settings.seed)
     say(f"\nreview      {asked.output}", wrap=False)
     for name in ["look again"] * bool(top) + ["train"]:
         say(f"{name:12}{steps[name]}", wrap=False)
@@ -107,16 +106,3 @@ def say_gain(start: Start, states: np.ndarray, rankings: list[Ranking]) -> None:
         say(describe_gain(fit_curve(measured, seed=start.settings.seed), prompts) + "\n")
     else:
         say(f"warning: no learning curve: need at least {MIN_CURVE_PROMPTS} prompts, have {prompts}\n")
-
-
-def say_chance(review: Review, disputes: np.ndarray, top: int, seed: int) -> None:
-    """Say how many disputes as strong as those that are shown chance alone would give, where there are odds."""
-    evaluation, temperature = review.evaluation, review.calibration.temperature
-    if why_no_odds(temperature, evaluation.metrics.prompts):
-        return
-    by_chance = chance_disputes(evaluation.rankings, evaluation.rewards, temperature, seed=seed)
-    strengths = np.sort(disputes)[::-1]
-    as_these, as_first = ((by_chance >= strengths[at]).sum(axis=1).mean() for at in (top - 1, 0))
-    first = f", and about {as_first:.1f} as strong as the first" if top > 1 else ""
-    strong = f"{as_these:.0f} disputes as strong as these {top}{first}"
-    say(f"By these probabilities, chance alone would give about {strong}.")

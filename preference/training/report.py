@@ -208,17 +208,6 @@ def compare_with_earlier(report: Report, output_dir: Path) -> str:
     ).in_words()
 
 
-def typical_pair(evaluation: Evaluation) -> tuple[float, str, str, str]:
-    """Return the median difference of two answers' rewards, with the prompt and both answers, the higher first."""
-    pairs = [
-        (float(rewards[i] - rewards[j]), ranking.prompt, ranking.answers[i], ranking.answers[j])
-        for ranking, rewards in by_ranking(evaluation.rankings, evaluation.rewards)
-        for i, j in zip(*np.nonzero(rewards[:, None] > rewards[None, :]), strict=True)
-        if ranking.ranks[i] != ranking.ranks[j]
-    ]
-    return sorted(pairs)[len(pairs) // 2]
-
-
 def model_card(report: Report, record: Record, *, folder: str, dataset: str | None, picture: str | None) -> str:
     """Return the model card, a README.md for the model's folder: `CARD`, filled.
 
@@ -244,7 +233,6 @@ def model_card(report: Report, record: Record, *, folder: str, dataset: str | No
         made_from=" and ".join(map(text, names)),
         licence=licence.get("license", "unknown"),
         centred=output_layer(report.trained.reward_model.model).bias is not None,  # that of most decoders has none
-        pair=typical_pair(report.evaluations[0]) if record.calibration else None,
         generalises=any(check.name == GENERALISATION and check.passed for check in report.first.checks),
         chats=bool(report.trained.reward_model.tokenizer.chat_template),  # a decoder
         folder=folder, folder_quoted=f'"{folder}"' if re.fullmatch(r"[\w.-]+", folder) else repr(folder),

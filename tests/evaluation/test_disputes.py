@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 from conftest import read_csv, run_script
-from scipy.special import expit
 
 from preference.data.rankings import Ranking
 from preference.data.table_writing import format_rows
-from preference.evaluation.odds import chance_disputes, disputes_of, find_reversed
+from preference.evaluation.odds import disputes_of, find_reversed
 
 ABC = Ranking("p", ["a", "b", "c"], [1, 2, 2])
 
@@ -35,22 +34,6 @@ def test_reversed_rankings_come_first():
     noisy = np.concatenate([values + generator.normal(0, 0.3, 4) for values in rewards])
     order = np.argsort(-disputes_of(rankings, noisy))[:10]
     assert {i for i in order.tolist() if i % 10 == 0} == set(range(0, 100, 10))
-
-
-def test_chance_alone_explains_the_disputes_of_a_person_who_follows_the_odds():
-    rankings, rewards = simulated(400, set(), temperature=0.7, seed=1)
-    threshold = np.sort(disputes_of(rankings, rewards))[-40]
-    as_strong = {t: (chance_disputes(rankings, rewards, t) >= threshold).sum(axis=1).mean() for t in (0.7, 0.035)}
-    assert 28 < as_strong[0.7] < 52 and as_strong[0.035] < 5
-
-
-def test_chance_follows_the_odds_and_keeps_ties():
-    pairs = [Ranking(f"p{i}", ["a", "b"], [1, 2]) for i in range(100)]
-    drawn = chance_disputes(pairs, np.array([0.0, 1.0] * 100), 0.5)
-    assert drawn.shape == (200, 100) and set(drawn.ravel()) == {0.0, 1.0}
-    assert drawn.mean() == pytest.approx(1 - expit(1.0 / 0.5), abs=0.01)
-    worst_alone = Ranking("p", ["a", "b", "c"], [1, 1, 2])
-    assert set(chance_disputes([worst_alone], np.array([0.0, 1.0, 3.0]), 1.0).ravel()) == {0, 1, 2 + 3}
 
 
 def test_reversed_rankings_are_found_and_hardly_any_others():

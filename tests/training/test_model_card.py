@@ -133,17 +133,18 @@ def test_a_base_model_of_a_folder_gives_no_path_of_this_machine_away(report_of, 
     assert "base, a local folder made from someone/encoder" in content and card.data.base_model == "someone/encoder"
 
 
-def test_the_odds_are_of_a_real_unseen_pair(report_of, tmp_path):
+def test_the_card_says_what_the_odds_were_fitted_on(report_of, tmp_path):
     report = report_of()
-    content, _ = card_of(report, tmp_path)
     calibration = make_record(report).calibration
     assert calibration.fitted_on == "test" and calibration.prompts == 12 and calibration.pairs == 36
-    stated, difference = re.search(r"A beats B with (\d+)%: its reward is higher by ([\d.]+)\.", content).groups()
-    assert int(stated) == pytest.approx(100 / (1 + np.exp(-float(difference) / calibration.temperature)), abs=1)
-    a, b = re.search(r"\| A \| (.*) \|\n\| B \| (.*) \|", content).groups()
-    (prompt,) = re.findall(r"\| why is the sky blue \d+", content)
-    rewards = dict(zip(UNSEEN[0].answers, REWARDS.reshape(12, 3)[int(prompt.split()[-1])], strict=True))
-    assert rewards[a] - rewards[b] == pytest.approx(float(difference), abs=0.01)
+    stated = f"{calibration.temperature:.2f}). The temperature {calibration.temperature:.2f} was fitted on 36 pairs of"
+    assert stated in card_of(report, tmp_path)[0]
+
+
+def test_answers_whose_rewards_are_all_equal_have_a_card_too(report_of, tmp_path):
+    report = report_of([], None, review=REVIEW)
+    report = replace(report, evaluations=[evaluate("training", SEEN, np.zeros(5, dtype=np.float32))])
+    assert "sigmoid(" in card_of(report, tmp_path)[0]
 
 
 def test_too_few_unseen_prompts_give_no_odds(report_of, tmp_path):
@@ -169,10 +170,7 @@ def test_a_review_gives_the_odds_and_a_row_of_the_table(report_of, tmp_path):
     low, high = REVIEW.evaluation.metrics.pairwise_accuracy_95
     assert f"| cross-validation | 12 | **0.667** | {low:.3f} to {high:.3f} | 0.000 | 1.000 |" in content
     assert card.data.eval_results[0].dataset_name == "mine.csv, cross-validation, 12 prompts"
-    assert (
-        "Two answers to a prompt that it was trained on:" in content
-        and "sigmoid((reward of A − reward of B) / 0.80)" in content
-    )
+    assert "sigmoid((reward of A − reward of B) / 0.80). The temperature 0.80 was fitted on 12 pairs of" in content
 
 
 def test_where_no_prompt_was_kept_from_the_model_the_review_speaks(report_of, tmp_path):
@@ -360,7 +358,8 @@ def test_hostile_texts_and_names_stay_text(report_of, tmp_path, words):
         tokens = [token for outer in reader.parse(markdown) for token in (outer, *(outer.children or []))]
         structures.append([(token.type, token.attrs) for token in tokens if token.type not in ("text", "text_special")])
     assert structures[0] == structures[1]
-    assert [cell for cell in cells(content) if cell.endswith((" good", " bad"))][0].split()[:-1] == plain(words).split()
+    name = words.replace("/", "∕").replace("\x00", "")
+    assert any(" ".join(plain(name).split()) in cell for cell in cells(content))  # that of the base model
     for token in reader.parse(content):
         if token.type == "fence":
             compile(token.content, "card", "exec")
