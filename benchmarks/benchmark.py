@@ -30,7 +30,8 @@ from peers import CROSS_ENCODER, MODEL, OURS, TRL
 from tables import print_part
 
 from preference.console import say
-from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.conversion import Target, write_target
+from preference.data.rankings import Ranking, read_rankings
 from preference.data.splits import split_by_prompt
 from preference.durable_files import write_atomically
 from preference.errors import InputError
@@ -108,7 +109,7 @@ def measure_training(
     from preference.evaluation.metrics import measure_agreement
 
     with tempfile.TemporaryDirectory() as folder:
-        write_rankings(Path(folder) / "rankings.csv", list(training))
+        write_target(training, Target(f"{folder}/rankings.csv", "csv", "csv"))
         program = [HERE.parent / "reward_model_trainer.py"] if row.method == OURS else [HERE / "peers.py", row.method]
         arguments = ["--data", "rankings.csv", "--base-model", row.base, *flags, *(ours if row.method == OURS else [])]
         environment = os.environ | {"XDG_CACHE_HOME": str(cache or folder), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}

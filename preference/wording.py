@@ -9,8 +9,8 @@ _HARMLESS = set("\n\u200c\u200d")  # the latter two shape letters and emoji
 
 
 def counted(number: int, noun: str) -> str:
-    """Put a number before its noun: 1 prompt, 0 prompts."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Put a number before its noun: 1 prompt, 0 prompts, 2,000 prompts."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def as_size(size: float) -> str:

@@ -373,6 +373,13 @@ def score_one_by_one(model, prompts, answers) -> np.ndarray:
     return np.concatenate([model.score([prompt], [answer]) for prompt, answer in zip(prompts, answers, strict=True)])
 
 
+def write_rankings(path: Path, rankings: list) -> None:
+    """Write rankings as a CSV, with columns `group` and `rater` if any has one."""
+    from preference.data.conversion import Target, write_target
+
+    write_target(rankings, Target(str(path), "csv", "csv"))
+
+
 def join_sample(folder: Path) -> None:
     """Write the sample's training and test data as both.csv, and remove test_data.csv, which the trainer would find."""
     test_rows = (folder / "test_data.csv").read_bytes().split(b"\n", 1)[1]

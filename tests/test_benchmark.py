@@ -12,10 +12,10 @@ import peers
 import pexpect
 import pytest
 from benchmark import HELD_OUT_SEED, build_parser, draw, plan_rows, possible_sizes
-from conftest import ROOT, run_script
+from conftest import ROOT, run_script, write_rankings
 from tables import layers_in_words
 
-from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.rankings import Ranking, read_rankings
 from preference.data.splits import split_by_prompt
 from preference.evaluation.metrics import answer_lengths, count_pairs
 

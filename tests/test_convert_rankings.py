@@ -9,11 +9,11 @@ import sys
 from decimal import Decimal
 
 import pytest
-from conftest import ROOT, read_csv, run_process, run_script
+from conftest import ROOT, read_csv, run_process, run_script, write_rankings
 from hub_server import Hub
 from known_formats import BLUE, GREEN, KNOWN, NESTED, NIGHT, SCORED, SKY, USER, write
 
-from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.rankings import Ranking, read_rankings
 from preference.data.tables import KINDS, read_table
 
 

@@ -10,13 +10,14 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from conftest import write_rankings
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from known_formats import KNOWN, NESTED
 
 import convert_rankings
-from preference.data.rankings import Ranking, read_rankings, write_rankings
+from preference.data.rankings import Ranking, read_rankings
 from preference.data.roles import COLUMNS
 from preference.data.splits import split_by_prompt
 from preference.data.table_writing import format_rows, write_table

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from os.path import commonprefix
 from typing import Any
@@ -15,7 +15,7 @@ from preference.data.roles import ROLES, SIDES, Roles, find_roles, plain_name
 from preference.data.table_writing import find_unwritable, first_line
 from preference.data.tables import Table, TableError, keys_of
 from preference.errors import InputError
-from preference.wording import name_some, shorten
+from preference.wording import counted, name_some, shorten
 
 TWO_PLACES = "answers listed twice with different ranks"
 _TIES = re.compile(r"(tie|tied|both|bothbad|equal|equally|same|draw|neither|none|even|no_preference)(_|$)")
@@ -345,39 +345,30 @@ def _winner(text: str, roles: Roles, names: list[str], models: list[str], answer
     raise Unreadable(f"{roles.said[0]} is {shorten(text)}; write one of {', '.join(names)}, tie{other}")
 
 
-@dataclass
-class Gathered:
-    """The rankings of all records, those of one prompt together, and what each has in the column `subset`."""
-
-    rankings: list[Ranking] = field(default_factory=list)
-    subsets: list[str] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)  # why -> how many records or rankings
-    unranked: int = 0  # answers
-
-
-def gather(comparisons: Sequence[Comparison], roles: Roles) -> Gathered:
-    """Put what the records compare together to rankings.
+def gather(comparisons: Sequence[Comparison], roles: Roles) -> tuple[list[Ranking], list[str]]:
+    """Put what the records compare together to rankings, those of one prompt one after the other; also return in words
+    what is left out: how many answers, records or rankings, and why.
 
     What each record compares is a ranking of its own: several of a prompt by one rater get a `group` each. Only single
     answers are ranked against each other, and pairs of one group that make up a ranking become it again.
     """
-    found = Gathered()
+    rankings, left_out, unranked = list[Ranking](), Counter[str](), 0
     by_prompt: dict[str, dict[tuple[str, str], list[Comparison]]] = {}
     for record in comparisons:
         if record.left_out or not record.prompt.strip():
-            found.left_out[record.left_out or "an empty text"] += 1
+            left_out[record.left_out or "an empty text"] += 1
         else:
             by_prompt.setdefault(record.prompt.strip(), {}).setdefault((record.rater, record.group), []).append(record)
-            found.unranked += record.ranks.count(None)
+            unranked += record.ranks.count(None)
     for prompt, by_rater in by_prompt.items():
         for (rater, group), said in by_rater.items():
-            rankings = _rankings_of(said, roles, found.left_out)
+            made = _rankings_of(said, roles, left_out)
             numbered = (f"{group} {i}".strip() for i in count(1))
-            groups = [group] if len(rankings) == 1 else (name for name in numbered if (rater, name) not in by_rater)
-            for own, (ranks, subset) in zip(groups, rankings):
-                found.rankings.append(Ranking(prompt, list(ranks), list(ranks.values()), own, rater))
-                found.subsets.append(subset)
-    return found
+            groups = [group] if len(made) == 1 else (name for name in numbered if (rater, name) not in by_rater)
+            for own, (ranks, subset) in zip(groups, made):
+                rankings.append(Ranking(prompt, list(ranks), list(ranks.values()), own, rater, subset))
+    reasons = [f"{counted(unranked, 'answer')} without a rank or score"] * bool(unranked)
+    return rankings, [*reasons, *(f"{count:,} with {why}" for why, count in left_out.most_common())]
 
 
 def _rankings_of(said: list[Comparison], roles: Roles, left_out: Counter[str]) -> list[tuple[dict[str, int], str]]:

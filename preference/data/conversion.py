@@ -4,14 +4,14 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from preference.console import filled, make_console, width
-from preference.data.comparisons import Gathered, gather, read_comparisons
+from preference.console import make_console, say
+from preference.data.comparisons import gather, read_comparisons
 from preference.data.dialogues import ASSISTANT, USER, as_turns
 from preference.data.rankings import Ranking
 from preference.data.records import Record
@@ -19,7 +19,7 @@ from preference.data.table_writing import STREAM, first_line, write_table
 from preference.data.tables import KINDS, Table, keys_of, kind_of, read_table
 from preference.durable_files import back_up
 from preference.errors import InputError
-from preference.wording import plain, shorten
+from preference.wording import counted, plain, shorten
 
 ALL, BEST_WORST = "all", "best-worst"  # which pairs
 TARGETS = {  # what --to names, and what one record of it is called
@@ -83,35 +83,35 @@ def convert(
         if not table.records:
             raise table.none_found("write one per ranking, or per answer")
         roles, comparisons = read_comparisons(table, named)
-        gathered = gather(comparisons, roles)
-    rankings, read = gathered.rankings, _count(len(table.records), "record")
-    unranked = [f"{_count(gathered.unranked, 'answer')} without a rank or score"] * bool(gathered.unranked)
-    reasons = ", ".join([*unranked, *(f"{count:,} with {why}" for why, count in gathered.left_out.most_common())])
+        rankings, left_out = gather(comparisons, roles)
+    read, reasons = counted(len(table.records), "record"), ", ".join(left_out)
+    to = sys.stderr if target.path == STREAM else sys.stdout
     if not rankings:
         raise InputError(f"{table.source}: {read}, and no comparison: {reasons}")
     for line in (*table.notes, f"{table.source}: {roles.in_words()}", f"first: {_shown(rankings[0])}"):
-        _report(line, target)
+        say(line, to=to)
     backup = back_up(target.path) if target.path != STREAM and Path(target.path).is_file() else None
-    wrote = _count(write_target(gathered, target), TARGETS[target.format])
-    of = f"{_count(len(rankings), 'ranking')} of {_count(len({ranking.prompt for ranking in rankings}), 'prompt')}"
+    wrote = counted(write_target(rankings, target), TARGETS[target.format])
+    of = f"{counted(len(rankings), 'ranking')} of {counted(len({ranking.prompt for ranking in rankings}), 'prompt')}"
     where = "standard output" if target.path == STREAM else target.path
-    _report(f"read {read} from {table.source}, wrote {wrote} ({of}) to {where}", target)
+    say(f"read {read} from {table.source}, wrote {wrote} ({of}) to {where}", to=to)
     if reasons:
-        _report(f"left out: {reasons}", target)
+        say(f"left out: {reasons}", to=to)
     if backup:
-        _report(f"the earlier {target.path} is kept as {backup}", target)
+        say(f"the earlier {target.path} is kept as {backup}", to=to)
 
 
-def write_target(gathered: Gathered, target: Target) -> int:
+def write_target(rankings: Sequence[Ranking], target: Target) -> int:
     """Write the rankings; return how many records were written."""
-    rankings, paired = gathered.rankings, target.format in PAIRED
-    more = [name for name in ("group", "rater") if any(getattr(ranking, name) for ranking in rankings)]
+    paired = target.format in PAIRED
+    more = [name for name in ("group", "rater", "subset") if any(getattr(ranking, name) for ranking in rankings)]
     if paired and target.pairs == ALL and "group" not in more and any(len(ranking.answers) > 2 for ranking in rankings):
         more.insert(0, "group")
-    with_subset = any(gathered.subsets) or target.format == "rewardbench"
+    if target.format == "rewardbench" and "subset" not in more:
+        more.append("subset")
     records: list[Record] = []
-    for ranking, subset in zip(rankings, gathered.subsets, strict=True):
-        about = {name: getattr(ranking, name) for name in more} | ({"subset": subset} if with_subset else {})
+    for ranking in rankings:
+        about = {name: getattr(ranking, name) for name in more}
         made = records_of(ranking, target.format, pairs_of(ranking, target.pairs) if paired else ())
         records += (record if target.format == "lists" else record | about for record in made)
     if target.format == "rewardbench":
@@ -131,15 +131,6 @@ def _shown(ranking: Ranking) -> str:
         levels.setdefault(rank, []).append(shorten(answer, 40))
     parts = [" = ".join(level[:2]) + " = ..." * (len(level) > 2) for level in levels.values()]
     return f"{shorten(ranking.prompt)}: {' is above '.join([*parts[:3], *['...'] * (len(parts) > 3)])}"
-
-
-def _report(text: str, target: Target) -> None:
-    stream = sys.stderr if target.path == STREAM else sys.stdout
-    print(filled(plain(text), width(stream)), file=stream, flush=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def pairs_of(ranking: Ranking, which: str = ALL) -> list[Pair]:

@@ -18,7 +18,7 @@ from typing import Any
 from preference.data.records import says_nothing, text_of
 from preference.data.roles import COLUMNS, RATERS
 from preference.data.splits import prompt_key
-from preference.data.table_writing import find_unwritable, write_table
+from preference.data.table_writing import find_unwritable
 from preference.data.tables import Table, TableError, read_table
 from preference.errors import InputError
 from preference.wording import counted, name_some, shorten
@@ -42,6 +42,7 @@ class Ranking:
     ranks: list[int]
     group: str = ""
     rater: str = ""
+    subset: str = ""
 
     @property
     def identity(self) -> Key:
@@ -250,23 +251,6 @@ def ranking_of(pairs: Sequence[Sequence[str]]) -> dict[str, int] | None:
     ranks = dict(zip(answers, dense_ranks([lost[answer] for answer in answers])))
     untied = [(a, b) for a, b in permutations(answers, 2) if ranks[a] < ranks[b]]
     return ranks if sorted(untied) == sorted((better, worse) for better, worse in pairs) else None
-
-
-def write_rankings(path: str | Path, rankings: list[Ranking]) -> None:
-    """Write `rankings` as a CSV, atomically, with columns `group` and `rater` if any has one.
-
-    Raises InputError where reading would join two of the rankings, or no CSV can hold a text. The file stays.
-    """
-    keys = [tuple(text.strip() for text in ranking.identity) for ranking in rankings]
-    if twice := [key for key, count in Counter(keys).items() if count > 1]:
-        raise InputError(f"{path}: two rankings of {name_of(*twice[0])}; give each its own group")
-    columns = [*COLUMNS, *[GROUP] * any(r.group for r in rankings), *[RATER] * any(r.rater for r in rankings)]
-    records = [
-        {"prompt": r.prompt, "answer": answer, "rank": rank, GROUP: r.group, RATER: r.rater}
-        for r in rankings
-        for answer, rank in zip(r.answers, r.ranks, strict=True)
-    ]
-    write_table(path, "csv", columns, records)
 
 
 def name_of(prompt: str, group: str, rater: str) -> str:

@@ -247,17 +247,15 @@ def rankings_to_judge_by(
     items: Sequence[Comparison], roles: Roles, was_seen: Callable[[str], bool]
 ) -> tuple[list[Ranking], list[str]]:
     """Return the rankings of prompts that a model was not trained on, and sentences on what else there is."""
-    gathered, kept, notes = gather(items, roles), list[Ranking](), list[str]()
-    seen = {ranking.key for ranking in gathered.rankings if was_seen(ranking.prompt)}
-    for ranking in [ranking for ranking in gathered.rankings if ranking.key not in seen]:
+    (rankings, left_out), kept, notes = gather(items, roles), list[Ranking](), list[str]()
+    seen = {ranking.key for ranking in rankings if was_seen(ranking.prompt)}
+    for ranking in [ranking for ranking in rankings if ranking.key not in seen]:
         if (count := len(ranking.answers)) > MOST_ANSWERS:
             of = f"{count:,} answers to {shorten(ranking.prompt)}"
             notes.append(f"judged by {MOST_ANSWERS:,} of the {of}, drawn at random")
             drawn = random.Random(0).sample(list(zip(ranking.answers, ranking.ranks, strict=True)), MOST_ANSWERS)
             ranking = replace(ranking, answers=[answer for answer, _ in drawn], ranks=[rank for _, rank in drawn])
         kept.append(ranking)
-    left_out = [f"{counted(count, 'record or ranking')} with {why}" for why, count in gathered.left_out.most_common()]
-    left_out += [f"{counted(gathered.unranked, 'answer')} without a rank or score"] * bool(gathered.unranked)
     left_out += [f"{counted(len(seen), 'prompt')} that the model was trained on"] * bool(seen)
     notes += [f"scored, but not judged: {', '.join(left_out)}"] * bool(left_out)
     need = "need a prompt that the model was not trained on, with two answers of different ranks"

@@ -5,7 +5,6 @@ import pytest
 from preference.data.answers import read_answers
 from preference.data.comparisons import (
     Comparison,
-    Gathered,
     common_words,
     distinct_ranks,
     gather,
@@ -30,7 +29,7 @@ def read(*records: dict, **named: str) -> list[Comparison]:
     return read_comparisons(table, named)[1]
 
 
-def gathered(*said: tuple[str, str], group: str = "") -> Gathered:
+def gathered(*said: tuple[str, str], group: str = "") -> tuple[list[Ranking], list[str]]:
     """Gather pairs, (prompt, "better worse letters")."""
     return gather(
         [Comparison(i, prompt, list(pair), [1, 2], group=group) for i, (prompt, pair) in enumerate(said)], PAIRS
@@ -221,7 +220,7 @@ def test_answers_without_a_number_are_left_out_and_counted():
         for answer, score in zip("abcde", ("4,5", "1/5", "", "N/A", None), strict=True)
     ]
     found = gather(read(*rows), Roles(answers=("answer",), how="score", layout="rows"))
-    assert found.rankings == [Ranking("p", ["a", "b"], [1, 2])] and found.unranked == 3
+    assert found == ([Ranking("p", ["a", "b"], [1, 2])], ["3 answers without a rank or score"])
 
 
 def test_answers_to_be_scored_need_no_label():
@@ -257,7 +256,7 @@ def test_our_own_columns_are_taken_as_typed_whatever_they_hold_and_whatever_stan
     assert [(item.prompt, item.answers) for item in answers.items] == [(prompt, [answer]), (prompt, ["other"])]
     if rank:
         assert [item.ranks for item in answers.items] == [[1], [2]]
-        assert gather(read_comparisons(table)[1], answers.roles).rankings == rankings_of(table).rankings
+        assert gather(read_comparisons(table)[1], answers.roles)[0] == rankings_of(table).rankings
 
 
 def test_our_own_columns_within_a_record_are_read_too():
@@ -279,21 +278,21 @@ def test_our_own_columns_within_a_record_are_read_too():
 )
 def test_pairs_that_make_up_a_ranking_are_one(said, ranking):
     assert ranking_of([list(pair) for pair in said]) == (ranking and dict(zip(*ranking, strict=True)))
-    assert len(gathered(*(("p", pair) for pair in said), group="g").rankings) == (1 if ranking else len(said))
+    assert len(gathered(*(("p", pair) for pair in said), group="g")[0]) == (1 if ranking else len(said))
     apart = gather(
         [Comparison(i, "p", list(pair), [1, 2]) for i, pair in enumerate(said)], Roles(how="chosen", layout="pairs")
     )
-    assert len(apart.rankings) == len(said)  # pairs of others stay pairs
+    assert len(apart[0]) == len(said)  # pairs of others stay pairs
 
 
 def test_rankings_of_one_prompt_come_together_each_with_its_group():
     found = gathered(("p", "ab"), ("q", "cd"), (" p", "ba"), ("p", "ab"))
-    assert found.rankings == [
+    rankings = [
         Ranking("p", ["a", "b"], [1, 2], "1"),
         Ranking("p", ["b", "a"], [1, 2], "2"),
         Ranking("q", ["c", "d"], [1, 2]),
     ]
-    assert found.left_out == {"an exact duplicate": 1}
+    assert found == (rankings, ["1 with an exact duplicate"])
 
 
 def test_the_rater_is_another_thing_than_the_group():
@@ -302,7 +301,7 @@ def test_the_rater_is_another_thing_than_the_group():
         [Comparison(i, "p", list(pair), [1, 2], who, group) for i, (who, group, pair) in enumerate(said)],
         Roles(layout="pairs"),
     )
-    assert [(r.rater, r.group, "".join(r.answers)) for r in found.rankings] == [
+    assert [(r.rater, r.group, "".join(r.answers)) for r in found[0]] == [
         ("ann", "2", "ab"),
         ("ann", "3", "bc"),
         ("bob", "", "ab"),
@@ -313,8 +312,8 @@ def test_the_rater_is_another_thing_than_the_group():
 def test_ranks_start_at_one_and_answers_stand_once():
     one = Comparison(0, "p", ["a ", "b", "a", "", "c", "d", "d"], [0.5, -3, 0.5, 1, 7, 1, 2], "ann")
     found = gather([one], Roles())
-    assert found.rankings == [Ranking("p", ["a", "b", "c"], [2, 1, 3], "", "ann")]
-    assert found.left_out == {"answers listed twice with different ranks": 1}
+    rankings = [Ranking("p", ["a", "b", "c"], [2, 1, 3], "", "ann")]
+    assert found == (rankings, ["1 with answers listed twice with different ranks"])
 
 
 @pytest.mark.parametrize(

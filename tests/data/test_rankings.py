@@ -1,10 +1,10 @@
 import random
 
 import pytest
-from conftest import run_script
+from conftest import run_script, write_rankings
 
 from data.strange_files import RIGHT, WRONG
-from preference.data.rankings import Ranking, parse_rank, read_rankings, write_rankings
+from preference.data.rankings import Ranking, parse_rank, read_rankings
 from preference.data.splits import split_by_prompt
 from preference.data.table_writing import write_table
 from preference.data.tables import TableError, kind_of
@@ -54,14 +54,6 @@ def test_the_column_group_is_written_where_there_are_groups(tmp_path):
     assert read_rankings(path).rankings == BY_TWO
     write_rankings(path, BY_TWO[1:2])
     assert path.read_text() == "prompt,answer,rank\nq,c,2\nq,d,1\n"
-
-
-def test_rankings_that_reading_would_join_are_not_written(tmp_path, write_csv):
-    path = write_csv("kept")
-    for other, name in [(Ranking(" q", ["e"], [1]), "'q'"), (Ranking("p", ["c"], [1], "ann "), r"'p' \(group 'ann'\)")]:
-        with pytest.raises(InputError, match=f"data.csv: two rankings of {name}; give each its own group$"):
-            write_rankings(path, [*BY_TWO, other])
-    assert path.read_text() == "kept" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

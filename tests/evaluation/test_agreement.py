@@ -107,9 +107,7 @@ def test_rows_of_one_prompt_group_and_rater_are_a_ranking(tmp_path):
         ("p", "y", ["a", "c"], [2, 1]),
     ]
     assert evaluation.metrics.pairwise_accuracy == 0.5 and evaluation.part == "test"
-    assert notes == [
-        "scored, but not judged: 1 record or ranking with only one answer, 1 answer without a rank or score"
-    ]
+    assert notes == ["scored, but not judged: 1 answer without a rank or score, 1 with only one answer"]
 
 
 def test_each_pair_is_a_ranking_and_prompts_trained_on_are_not_judged(tmp_path):
@@ -154,11 +152,7 @@ def test_what_converting_leaves_out_is_no_evidence_here_either(tmp_path):
     write(tmp_path / "pairs.jsonl", [dict(zip(("prompt", "chosen", "rejected"), pair, strict=True)) for pair in pairs])
     evaluation, (note,) = judge_file(tmp_path / "pairs.jsonl")
     assert evaluation.metrics.pairs == 2 and evaluation.raters is None  # the same pair twice is no second rater
-    assert note == (
-        "scored, but not judged: 1 record or ranking with identical answers, "
-        "1 record or ranking with an exact duplicate,"
-        " 1 record or ranking with an empty text"
-    )
+    assert note == ("scored, but not judged: 1 with identical answers, 1 with an exact duplicate, 1 with an empty text")
 
 
 def test_raters_of_ranked_answers_keep_apart(tmp_path):

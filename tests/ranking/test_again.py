@@ -8,15 +8,16 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import read_csv, run_script
+from conftest import read_csv, run_script, write_rankings
 from pseudo_terminal import Terminal, ranks_of, shown_answers
 
-from preference.data.rankings import Ranking, named_apart, read_rankings, write_rankings
+from preference.data.rankings import Ranking, named_apart, read_rankings
 from preference.data.table_writing import format_rows
 from preference.errors import InputError
 from preference.evaluation.odds import review_csv
 from preference.ranking.again import AgainSession, Outcome, read_review
 from preference.ranking.store import RankingStore
+from preference.wording import plain
 from ranking.spreadsheets import SPREADSHEETS
 
 ANSWERS = ["alpha", "beta", "gamma", "delta"]
@@ -482,7 +483,7 @@ def test_foreign_texts_and_names_are_harmless(tmp_path):
     for word, expected in (("continue", flags), ("review", [flags[0], flags[1].replace("--again", "--output")])):
         command = told[word].replace("python ", f"{shlex.join([sys.executable, '-c', show])} ", 1)
         shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-        assert json.loads(shell.stdout) == expected
+        assert json.loads(shell.stdout) == list(map(plain, expected))
 
 
 def test_top_shows_only_the_most_disputed(folder):

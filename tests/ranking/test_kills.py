@@ -11,9 +11,10 @@ import time
 
 import pexpect
 import pytest
+from conftest import write_rankings
 from pseudo_terminal import PASTE_MARK, Terminal, ranks_of, write_candidates
 
-from preference.data.rankings import Ranking, write_rankings
+from preference.data.rankings import Ranking
 from preference.ranking.store import RankingStore
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
