@@ -40,6 +40,19 @@ def test_rows_and_columns_come_back_in_order_with_three_more(answers, measured_m
     assert sorted(coffee, key=lambda i: -rewards[i]) == sorted(coffee, key=lambda i: ranks[i])
 
 
+def test_equal_rewards_share_a_rank_and_an_answer_that_stands_there_twice_counts_once(tiny_reward_model, tmp_path):
+    answers = ["Zyx", "books", "Zyx", "", "Xyz"]  # the first and the last are one unknown word to the model
+    (tmp_path / "a.csv").write_text("prompt,answer\n" + "".join(f"read,{answer}\n" for answer in answers))
+    for flags, count in (([], 5), (["--best"], 1)):
+        arguments = ["--model", tiny_reward_model, "a.csv", *flags, "--output", f"{count}.csv"]
+        run_script("score_answers.py", *arguments, cwd=tmp_path)
+    rows, [best] = read_csv(tmp_path / "5.csv"), read_csv(tmp_path / "1.csv")
+    assert rows[0]["reward"] == rows[2]["reward"] == rows[4]["reward"] and rows[3]["rank_in_prompt"] == ""
+    first = float(rows[0]["reward"]) > float(rows[1]["reward"])
+    assert [row["rank_in_prompt"] for row in rows if row["answer"]] == (list("1311") if first else list("2122"))
+    assert best["answer"] == ("Zyx" if first else "books")
+
+
 def test_an_output_file_gets_the_same_and_is_not_overwritten(answers, tiny_reward_model, tmp_path):
     arguments = ["score_answers.py", "--model", tiny_reward_model, answers, "--output", "scored.csv"]
     assert run_script(*arguments, cwd=tmp_path).stdout.endswith(

@@ -127,36 +127,26 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
     return f"Trust {model} to rank answers to prompts like these: {seen}, clearly better than judging by length."
 
 
-@dataclass(frozen=True)
-class Change:
-    """Pairwise accuracies of two models on rankings that were kept from both trainings, or from their folds."""
-
-    prompts: int
-    before: float
-    after: float
-    difference_95: tuple[float, float]  # of after − before, see lead_interval
-    validation_prompts: int  # of the prompts, those that chose the new model's weights
-
-    def in_words(self) -> str:
-        """Say in one sentence whether the new model is better; below `MIN_PROMPTS` prompts nothing can tell."""
-        low, high = self.difference_95
-        if self.prompts < MIN_PROMPTS:
-            outcome = "Too few prompts to tell the new model from the previous one"
-            why = f"at least {MIN_PROMPTS} are needed)"
-        else:
-            which = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
-            outcome = f"The new model is {which} the previous one"
-            why = f"difference {self.after - self.before:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
-        if self.validation_prompts:
-            why += f"; {self.validation_prompts} of these prompts chose the new weights, which flatters it a little"
-        pairs = f"the pairs of {counted(self.prompts, 'prompt')} in order, against {self.before:.3f} before"
-        return f"{outcome}: {self.after:.3f} of {pairs}, each scored by models that had not seen it ({why}."
-
-
 def compare(
     rankings: Sequence[Ranking], before: np.ndarray, after: np.ndarray, *, validation_prompts: int = 0, seed: int = 0
-) -> Change:
-    """Compare the rewards of two models for all answers to `rankings`, each of shape (answers,)."""
+) -> str:
+    """Say in one sentence whether a new model is better; below `MIN_PROMPTS` prompts nothing can tell.
+
+    Args:
+        before: the previous model's rewards of all answers to `rankings`, which it had not seen: shape (answers,).
+        after: the new model's, likewise.
+        validation_prompts: of the prompts, those that chose the new model's weights.
+    """
     old, new = count_pairs(rankings, before), count_pairs(rankings, after)
-    interval = lead_interval(new.right, old.right, old.pairs, seed=seed)
-    return Change(len(old.pairs), old.accuracy(), new.accuracy(), interval, validation_prompts)
+    if (prompts := len(old.pairs)) < MIN_PROMPTS:
+        outcome = "Too few prompts to tell the new model from the previous one"
+        why = f"at least {MIN_PROMPTS} are needed)"
+    else:
+        low, high = lead_interval(new.right, old.right, old.pairs, seed=seed)
+        which = "better than" if low > 0 else "worse than" if high < 0 else "not clearly different from"
+        outcome = f"The new model is {which} the previous one"
+        why = f"difference {new.accuracy() - old.accuracy():+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
+    if validation_prompts:
+        why += f"; {validation_prompts} of these prompts chose the new weights, so its figure is slightly too good"
+    pairs = f"the pairs of {counted(prompts, 'prompt')} in order, against {old.accuracy():.3f} before"
+    return f"{outcome}: {new.accuracy():.3f} of {pairs}, each scored by models that had not seen it ({why}."

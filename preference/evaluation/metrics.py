@@ -151,22 +151,6 @@ def predicted_ranks(rewards: Sequence[float] | np.ndarray) -> list[int]:
     return stats.rankdata(-np.asarray(rewards), method="min").astype(int).tolist()
 
 
-def rank_within(prompts: np.ndarray, rewards: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rank each reward among those of its prompt, equal ones alike; also tell which is the prompt's first best.
-
-    `prompts` numbers the prompts, `answers` the answers to them, of which each counts once: all of shape (answers,).
-
-    >>> ranks, best = rank_within(np.array([7, 8, 7, 7]), np.array([0.9, 0.1, 0.9, 0.5]), np.array([1, 2, 1, 3]))
-    >>> ranks.tolist(), best.tolist()
-    ([1, 1, 1, 2], [True, True, False, False])
-    """
-    rows = pd.DataFrame({"prompt": prompts, "reward": rewards, "answer": answers})
-    once = rows.drop_duplicates("answer")
-    by_prompt = once.groupby("prompt")["reward"]
-    ranks = pd.Series(by_prompt.rank(method="min", ascending=False).to_numpy(dtype=int), once["answer"])
-    return ranks[answers].to_numpy(), rows.index.isin(by_prompt.idxmax())
-
-
 def self_agreement(twice: Sequence[tuple[Ranking, Sequence[int]]]) -> Agreement | None:
     """Return how often people ordered two answers the same way again; None where no two answers were told apart.
 

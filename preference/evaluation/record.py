@@ -51,7 +51,7 @@ def why_no_odds(temperature: float, prompts: int) -> str:
 class Record:
     """The entries of metrics.json. What nobody kept from a model, or could not find out, is None."""
 
-    data: dict[str, Any] | None = None  # what it was trained and tested on; its `raters` ranked the same answers
+    data: dict[str, Any] | None = None  # what it was trained and tested on
     base_model: dict[str, str] = field(default_factory=dict)  # asked, used, source
     training: dict[str, Any] = field(default_factory=dict)  # see Trained.record
     validation: dict[str, Any] | None = None  # metrics and spread of that part of the unseen prompts

@@ -19,7 +19,7 @@ from preference.data.tables import Table, kind_of, read_table
 from preference.durable_files import prepare_file
 from preference.errors import InputError
 from preference.evaluation.evaluation import evaluate
-from preference.evaluation.metrics import rank_within, rankings_to_judge_by
+from preference.evaluation.metrics import rankings_to_judge_by
 from preference.evaluation.record import Record, read_record
 from preference.evaluation.tables import print_report
 from preference.jobs.settings import ScoringSettings
@@ -117,11 +117,14 @@ def _score(answers: Answers, settings: ScoringSettings) -> tuple[pd.DataFrame, R
         say(f"{settings.model}: its metrics.json has no calibration; no probability is given")
     if len(empty := rows[rows["answer"] == ""]):
         say(f"not scored: {counted(len(empty), 'empty answer')} ({name_some(empty['place'])})")
-    full = rows[rows["answer"] != ""]
-    rewards = _rewards(model, full)
-    ranks, best = rank_within(full["prompt"], rewards, full.groupby(["prompt", "answer"]).ngroup().to_numpy())
-    found = {"reward": rewards, "rank": ranks, "percentile": known.percentiles(rewards), "best": best}
-    scored = rows.join(pd.DataFrame(found, full.index).astype(object))
+    full = rows[rows["answer"] != ""].copy()
+    full["reward"] = _rewards(model, full)
+    once = full.drop_duplicates(["prompt", "answer"]).groupby("prompt")["reward"]
+    full["rank"] = once.rank(method="min", ascending=False)
+    full["rank"] = full.groupby(["prompt", "answer"])["rank"].transform("first").astype(int)
+    full["percentile"] = known.percentiles(full["reward"])
+    full["best"] = full.index.isin(once.idxmax())
+    scored = rows.join(full[["reward", "rank", "percentile", "best"]].astype(object))
     return scored.where(scored.notna(), None), known
 
 

@@ -119,8 +119,9 @@ def make_record(report: Report) -> Record:
     return Record(
         data=dict(
             path=data.path, rows=data.rows, prompts=len(data.prompts), training_prompts=len(training),
-            raters=count_raters(data.rankings), left_out=len(data.left_out_prompts) + len(shared),
-            duplicate_rows=len(data.duplicate_rows), sha256=data.sha256,
+            raters=len({r.rater for r in data.rankings if r.rater}) or 1,
+            left_out=len(data.left_out_prompts) + len(shared), duplicate_rows=len(data.duplicate_rows),
+            sha256=data.sha256,
             test_path=tests.path if tests else None, test_sha256=tests.sha256 if tests else None,
         ),
         base_model={"asked": base.asked, "used": base.used, "source": base.source},
@@ -139,19 +140,6 @@ def make_record(report: Report) -> Record:
         seen_prompts=sorted(training | set(read_record(base.path).seen_prompts or ())),
         versions={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     )  # fmt: skip
-
-
-def count_raters(rankings: Sequence[Ranking]) -> int:
-    """Return how many raters ranked answers that another one ranked too; 1 where none did.
-
-    >>> count_raters([Ranking("p", ["a", "b"], [1, 2], rater=rater) for rater in ("Ann", "Bo", "")])
-    2
-    """
-    raters: dict[tuple[str, str], set[str]] = {}
-    for ranking in rankings:
-        for answer in ranking.answers if ranking.rater else []:
-            raters.setdefault((ranking.key, answer), set()).add(ranking.rater)
-    return len(set().union(*(names for names in raters.values() if len(names) > 1))) or 1
 
 
 def machine_record(device: str) -> dict:
@@ -205,7 +193,7 @@ def compare_with_earlier(report: Report, output_dir: Path) -> str:
         np.array([before[ranking.key, answer] for _, ranking, _ in both for answer in ranking.answers]),
         np.concatenate([rewards for *_, rewards in both]),
         validation_prompts=len({ranking.key for part, ranking, _ in both if part == "validation"}),
-    ).in_words()
+    )
 
 
 def model_card(report: Report, record: Record, *, folder: str, dataset: str | None, picture: str | None) -> str:

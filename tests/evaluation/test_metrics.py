@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from preference.data.rankings import Ranking
-from preference.evaluation.metrics import count_pairs, measure_agreement, measure_spread, predicted_ranks, rank_within
+from preference.evaluation.metrics import count_pairs, measure_agreement, measure_spread, predicted_ranks
 from preference.statistics import bootstrap_interval
 
 ABC = Ranking("p", ["aaa", "bb", "c"], [1, 2, 3])
@@ -73,19 +73,3 @@ def test_bootstrap_covers_the_truth():
 
 def test_predicted_ranks_share_ties():
     assert predicted_ranks([0.5, 2.0, 0.5, 0.1]) == [2, 1, 2, 4]
-
-
-def test_ranks_are_those_of_each_prompt_alone():
-    rng = np.random.default_rng(0)
-    prompts, rewards = rng.integers(0, 40, 300), rng.integers(0, 5, 300) / 4  # many ties
-    ranks, best = rank_within(prompts, rewards, np.arange(300))
-    for prompt in set(prompts.tolist()):
-        own = prompts == prompt
-        assert ranks[own].tolist() == predicted_ranks(rewards[own])
-        assert best[own].tolist() == [i == rewards[own].argmax() for i in range(own.sum())]
-    assert [part.shape for part in rank_within(prompts[:0], rewards[:0], prompts[:0])] == [(0,), (0,)]
-
-
-def test_an_answer_that_stands_there_twice_counts_once():
-    ranks, best = rank_within(np.array([7, 7, 7, 7]), np.array([0.5, 0.5, 0.9, 0.9]), np.array([9, 1, 2, 2]))
-    assert ranks.tolist() == [2, 2, 1, 1] and best.tolist() == [False, False, True, False]

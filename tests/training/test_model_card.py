@@ -239,13 +239,13 @@ def test_without_unseen_prompts_the_card_claims_nothing(report_of, tmp_path):
     assert "model-index" not in content and "Anything that a length rule would not do as well" in content
 
 
-def test_raters_are_counted_where_they_ranked_the_same_answers(report_of, tmp_path):
+def test_raters_are_counted(report_of, tmp_path):
     groups = [
         Ranking("p", ["a", "b"], [1, 2], rater="Ann"),
         Ranking("p", ["a", "b"], [2, 1], rater="Bo"),
         Ranking("q", ["a", "b"], [1, 2], rater="Cy"),
     ]
-    assert "2 raters who ranked the same answers" in card_of(report_of(seen=groups), tmp_path)[0]
+    assert ", 3 raters; trained on" in card_of(report_of(seen=groups), tmp_path)[0]
     assert "raters" not in card_of(report_of(), tmp_path)[0]
 
 
