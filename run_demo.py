@@ -4,18 +4,16 @@
     python run_demo.py
 
 Chains the scripts as you would type them, printing each command, and runs them in this process, so that the heavy
-packages are imported once. Writes training_data.csv and test_data.csv (kept
-where you have your own), reward_model_final/, reward_scores_plot.png and logs/.
+packages are imported once. Writes training_data.csv and test_data.csv (kept where you have your own),
+reward_model_final/, reward_scores_plot.png and logs/.
 """
 
 import argparse
 import importlib
-import shlex
-import sys
 import time
 
 from preference.console import say
-from preference.scripts import HelpFormatter, Parser, fail, run_script
+from preference.scripts import HelpFormatter, Parser, command_line, fail, run_script
 
 PROMPT = "Explain what a reward model is"
 ANSWERS = ["It scores answers: the higher the score, the more people would like the answer.", "Model reward."]
@@ -25,16 +23,11 @@ STEPS = {  # script -> what is announced before it and after it, each with its s
     "reward_model_trainer.py": ("🚀 Step 2: Training the reward model...", "✅ Model training completed successfully!"),
 }
 
-NEXT = """\
-What next:
-  rank your own answers:
-    python generate_data.py --data my_rankings.csv
-  retrain on an edited training_data.csv:
-    python reward_model_trainer.py
-  score answers:
-    python score_answers.py answers.csv --output scored.csv
-  watch the training:
-    tensorboard --logdir logs"""
+NEXT = {  # what -> the command for it
+    "rank your own answers": ["generate_data.py", "--data", "my_rankings.csv"],
+    "retrain on an edited training_data.csv": ["reward_model_trainer.py"],
+    "score answers": ["score_answers.py", "answers.csv", "--output", "scored.csv"],
+}
 
 
 def demo_commands() -> list[list[str]]:
@@ -45,26 +38,17 @@ def demo_commands() -> list[list[str]]:
     return [["create_sample_data.py"], ["reward_model_trainer.py"], by_hand]
 
 
-def announce(text: str) -> None:
-    """Print a line that begins with a sign, without it where the terminal's encoding lacks it."""
-    try:
-        text.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        text = text.split(" ", 1)[1]
-    say(f"\n{text}")
-
-
 def run(command: list[str]) -> int:
     """Announce and print one command, and run its script's `main`; return its exit status. What the script expects to
     go wrong is raised."""
     script, *arguments = command
     before, after = STEPS.get(script, ("", ""))
     if before:
-        announce(before)
-    say(f"\n$ python {shlex.join(command)}", wrap=False)
+        say(f"\n{before}")
+    say(f"\n$ {command_line(script, arguments)}", wrap=False)
     status = importlib.import_module(script.removesuffix(".py")).main(arguments)
     if after and status == 0:
-        announce(after)
+        say(f"\n{after}")
     return status
 
 
@@ -82,12 +66,15 @@ def main(argv: list[str] | None = None) -> int:
     for command in demo_commands():
         if status := run(command):
             return fail(f"error: {command[0]} ended with status {status}; the demo stops here", status)
-    announce("🎉 Demo completed successfully!")
+    say("\n🎉 Demo completed successfully!")
     say(
         f"Done in {time.perf_counter() - start:.0f} s. The model is in reward_model_final/,"
         " the picture is reward_scores_plot.png.\n"
     )
-    say(NEXT, wrap=False)
+    say("What next:")
+    for what, (script, *words) in NEXT.items():
+        say(f"  {what}:\n    {command_line(script, words)}", wrap=False)
+    say("  watch the training:\n    tensorboard --logdir logs")
     return 0
 
 
