@@ -15,11 +15,12 @@ NARROWEST, WIDEST, IN_A_PIPE = 40, 120, 100  # columns
 
 
 def width(stream: TextIO | None = None, least: int = NARROWEST) -> int:
-    """Return how many columns to use on `stream` (default: standard output): the terminal's, or 100 in a pipe."""
+    """Return how many columns to use on `stream` (default: standard output): the terminal's, else $COLUMNS or 100."""
     try:
         columns = os.get_terminal_size((stream or sys.stdout).fileno()).columns
     except (OSError, ValueError, AttributeError):  # no terminal, or no file
-        return IN_A_PIPE
+        wanted = os.environ.get("COLUMNS", "")
+        columns = int(wanted) if wanted.isdecimal() else IN_A_PIPE
     return max(least, min(WIDEST, columns or IN_A_PIPE))  # 0: a terminal that does not know
 
 

@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.pop("COLUMNS", None)  # pytest-xdist's own
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported; the tests never ask the Hub
 os.environ["OMP_NUM_THREADS"] = (
     "1"  # tiny models gain nothing from threads, which wait for each other where a core is busy

@@ -4,6 +4,7 @@ import shlex
 import pytest
 from conftest import ROOT
 
+from preference.console import say
 from preference.scripts import above, at_least, command_line, from_to
 
 
@@ -34,3 +35,11 @@ def test_a_script_is_named_with_its_path_where_it_lies_in_another_folder(tmp_pat
     assert command_line("x.py", ["--data", "my data.csv"]) == "python x.py --data 'my data.csv'"
     monkeypatch.chdir(tmp_path)
     assert command_line("x.py", []) == shlex.join(["python", str(ROOT / "x.py")])
+
+
+def test_in_a_pipe_columns_decides_how_wide_lines_are(monkeypatch, capsys):
+    text = "word " * 60
+    for columns, longest in (("60", 59), ("no number", 99), ("", 99)):
+        monkeypatch.setenv("COLUMNS", columns)
+        say(text)
+        assert max(map(len, capsys.readouterr().out.splitlines())) == longest
