@@ -175,8 +175,24 @@ def test_what_is_not_a_review_is_not_overwritten(folder, tiny_distilbert):
     assert (folder / "mine.csv").read_text() == "a,b\n1,2\n"
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\xff")
     assert "exists and is not a review" in review(folder, tiny_distilbert, "--output", "picture.png", status=2).stderr
-    done = review(folder, tiny_distilbert, "--output", "nowhere/review.csv", status=2)
-    assert done.stderr == "error: nowhere/review.csv: No such file or directory\n"
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_any_work_and_its_folder_is_made(folder, tiny_distilbert):
+    (folder / "folder").mkdir()
+    with counting_texts() as counted:
+        for output, problem in (
+            ("data.csv/review.csv", "cannot be written (File exists); choose another --output"),
+            ("folder", "a folder, not a file; choose another --output"),
+            *((f"review.{end}", "a review is written as CSV; choose another --output")
+              for end in ("xlsx", "jsonl", "parquet", "csv.gz")),
+        ):  # fmt: skip
+            assert (
+                review(folder, tiny_distilbert, "--output", output, status=2).stderr == f"error: {output}: {problem}\n"
+            )
+    assert counted == [0]
+    done = review(folder, tiny_distilbert, "--output", "new/review.csv", "--top", 0)
+    assert (folder / "new" / "review.csv").exists()
+    assert "Most disputed" not in done.stdout and told(done, "look again")[-2:] == ["--again", "new/review.csv"]
 
 
 def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_work(folder, tiny_distilbert, tiny_reward_model):

@@ -10,8 +10,8 @@ import numpy as np
 from preference.console import make_bar, say
 from preference.data.rankings import Ranking, Rankings, read_rankings
 from preference.data.splits import prompt_digest
-from preference.data.tables import read_table
-from preference.durable_files import write_atomically
+from preference.data.tables import kind_of, read_table
+from preference.durable_files import prepare_file, write_atomically
 from preference.errors import InputError
 from preference.evaluation.learning_curve import describe_gain, fit_curve
 from preference.evaluation.metrics import self_agreement
@@ -52,11 +52,11 @@ def review_rankings(asked: ReviewSettings, settings: TrainingSettings, steps: di
     if asked.learning_curve:
         say_gain(start, states, rankings)
     print_reversed(rankings, find_reversed(rankings, rewards))
-    top = min(asked.top, int((disputes > MIN_DISPUTE * rewards.std()).sum()))
-    if top:
+    disputed = int((disputes > MIN_DISPUTE * rewards.std()).sum())
+    if top := min(asked.top, disputed):
         print_disputes(rankings, rewards, disputes, top)
     say(f"\nreview      {asked.output}", wrap=False)
-    for name in ["look again"] * bool(top) + ["train"]:
+    for name in ["look again"] * bool(disputed) + ["train"]:
         say(f"{name:12}{steps[name]}", wrap=False)
 
 
@@ -67,6 +67,9 @@ def read_data(asked: ReviewSettings) -> Rankings:
         say(f"warning: {warning}")
     if len(read.prompts) < 2:
         raise InputError(f"{asked.data}: only one prompt with a ranking; rank at least two to review them")
+    if kind_of(asked.output, "csv") != "csv" or asked.output.suffix.lower() == ".gz":
+        raise InputError(f"{asked.output}: a review is written as CSV; choose another --output")
+    prepare_file(asked.output, "--output")
     if asked.output.exists():
         columns: list[str] = []
         with contextlib.suppress(InputError):
