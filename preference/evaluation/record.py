@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
+
+from preference.errors import InputError
 
 FILE = "metrics.json"
 WRITER = "reward_model_trainer.py"
@@ -89,25 +91,19 @@ class Record:
 
 
 def read_record(folder: str | Path) -> Record:
-    """Read of a model's metrics.json what programs ask for; what is missing or damaged is as `Record` has it."""
+    """Read a model's metrics.json; one that is missing, or that the trainer did not write, counts as empty."""
+    path = Path(folder) / FILE
     try:
-        found = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        found = None
-    known = found if isinstance(found, dict) else {}
-
-    def entry(name: str, kind: type) -> Any:
-        return known[name] if isinstance(known.get(name), kind) else kind()
-
-    seen, temperature = known.get("seen_prompts"), entry("calibration", dict).get("temperature")
-    fits = isinstance(temperature, (int, float)) and np.isfinite(temperature) and temperature > 0
-    quantiles = [value for value in entry("reward_quantiles", list) if isinstance(value, float) and np.isfinite(value)]
-    return Record(
-        base_model={name: text for name, text in entry("base_model", dict).items() if isinstance(text, str)},
-        calibration=Calibration(float(temperature)) if fits else None,
-        no_odds=entry("no_odds", str) or None,
-        reward_quantiles=quantiles if len(quantiles) == 101 and quantiles == sorted(quantiles) else None,
-        seen_prompts=seen if isinstance(seen, list) and all(isinstance(digest, str) for digest in seen) else None,
-        written_by=entry("written_by", str),
-        files=entry("files", list),
-    )
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name: found[field.name] for field in fields(Record) if field.name in found}
+    except (OSError, ValueError, RecursionError, TypeError):
+        known = {}
+    if known.get("written_by") != WRITER:
+        return Record()
+    odds = known.get("calibration")
+    try:
+        record = Record(**known | {"calibration": Calibration(**odds) if odds else None})
+        record.percentiles([0.0]), record.probability(0.0)
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise InputError(f"{path}: was changed by hand; restore it, or train the model again") from None
+    return record

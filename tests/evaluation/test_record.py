@@ -1,26 +1,37 @@
 import json
 
 import numpy as np
+import pytest
 
-from preference.evaluation.record import Record, read_record
+from preference.errors import InputError
+from preference.evaluation.record import WRITER, Record, read_record
 
 
-def test_what_metrics_json_knows_is_read_and_the_rest_is_none(tmp_path):
-    quantiles = np.linspace(0, 1, 101).tolist()
-    known = {"reward_quantiles": quantiles, "calibration": {"temperature": 0.8}, "seen_prompts": ["ab"]}
-    (tmp_path / "metrics.json").write_text(json.dumps(known))
+def test_what_the_trainer_wrote_is_read_and_all_else_counts_as_nothing(tmp_path):
+    known = {"reward_quantiles": np.linspace(0, 1, 101).tolist(), "calibration": {"temperature": 0.8}}
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps(known | {"written_by": WRITER, "seen_prompts": ["ab"], "of_an_older_version": 3}))
     record = read_record(tmp_path)
     assert (record.calibration.temperature, record.seen_prompts, record.percentiles([0.25])) == (0.8, ["ab"], [25])
     assert round(record.probability(1.0), 2) == 0.78
-    for broken in (
-        {"reward_quantiles": quantiles[::-1]},
-        {"reward_quantiles": quantiles[:5]},
-        {"reward_quantiles": [None] * 101},
-    ):
-        (tmp_path / "metrics.json").write_text(json.dumps(known | broken))
-        record = read_record(tmp_path)
-        assert record.calibration.temperature == 0.8 and record.percentiles([0.0]) is None
-    for broken in (None, {}, {"temperature": "x"}, {"temperature": 0}, {"temperature": float("nan")}):
-        (tmp_path / "metrics.json").write_text(json.dumps(known | {"calibration": broken}))
-        assert read_record(tmp_path).probability(1.0) is None
+    for other in (json.dumps(known), json.dumps([known]), "3", "{", ""):
+        path.write_text(other)
+        assert read_record(tmp_path) == Record()
     assert read_record(tmp_path / "none") == Record()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"calibration": "x"},
+        {"calibration": {"temperature": "x"}},
+        {"calibration": {"temperature": 0}},
+        {"reward_quantiles": [1.0, 2.0]},
+        {"reward_quantiles": ["x"] * 101},
+    ],
+)
+def test_what_was_damaged_by_hand_is_refused_in_one_line(tmp_path, damage):
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps({"written_by": WRITER, "calibration": None} | damage))
+    with pytest.raises(InputError, match="metrics.json: was changed by hand; restore it, or train the model again"):
+        read_record(tmp_path)
