@@ -76,7 +76,7 @@ class Session:
                 shuffle(answers)
             self._shown, self._since = Shown(key, answers, recheck), time.monotonic()
             with contextlib.suppress(OSError):  # a full disk is no reason to stop: `confirm` logs the answers too
-                self.log.add("shown", key, answers=answers, recheck=recheck, again=self.again)
+                self.log.add("shown", key, answers=answers, recheck=recheck)
             self.growing.tell("soon", [(key[0], self.answers[key]) for key, _ in self.queue[:AHEAD]])
         return self._shown
 

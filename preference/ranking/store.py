@@ -46,7 +46,6 @@ class Event:
     sampled: Sequence[str] = ()
     seconds: float | None = None  # from showing to confirming
     recheck: bool = False  # a second showing, to measure agreement
-    again: bool = False  # a showing of what is in the CSV already
     data: str = ""
     time: str = ""
 
