@@ -46,7 +46,6 @@ class Files:
     candidates: Path | None = None
     log: Path | None = None
     guidelines: Path | None = None
-    again: Path | None = None
 
     @property
     def candidates_path(self) -> Path:
@@ -175,7 +174,8 @@ def rank_again(files: Files, review: Path, steps: dict[str, str], *, seed: int, 
             done = len(session.done)
             which = "the disputed ranking" if done == 1 else f"all {done} disputed rankings"
             looked_at = f"you have been through {which}" if done else "no ranking to show again"
-            say(f"{review}: {looked_at}. For a new review: {steps['review']}", wrap=False)
+            say(f"{review}: {looked_at}. For a new review:")
+            say(f"  {steps['review']}", wrap=False)
             if not (store.log.looked_at and sys.stdin.isatty()):
                 return 0
         lead(loop)

@@ -372,7 +372,7 @@ def test_the_commands_that_are_told(folder):
     assert "3 done, 0 left" in done.stdout and "continue:" not in done.stdout
     done = run_script("generate_data.py", *told["continue"], cwd=folder, stdin="")
     assert done.stdout.startswith(
-        "my 'own' review.csv: you have been through all 3 disputed rankings. For a new review: python "
+        "my 'own' review.csv: you have been through all 3 disputed rankings. For a new review:\n  python "
     )
 
 
@@ -416,7 +416,7 @@ def test_wrong_files(folder):
 def test_nothing_is_disputed(folder):
     write_review(folder, disputes=(0, 0, 0, 0))
     done = run_script(*AGAIN, cwd=folder)
-    assert done.stdout.startswith("review.csv: no ranking to show again. For a new review: python ")
+    assert done.stdout.startswith("review.csv: no ranking to show again. For a new review:\n  python ")
 
 
 @pytest.mark.parametrize("undone", [False, True])
