@@ -126,7 +126,7 @@ def train(
     schedule = plan_schedule(train_answers, validation_answers, settings)
     job = _Job(rankings, parts, start, encoded, schedule, checkpoints, callbacks, on_message)
     on_message(_in_words(job, train_answers))
-    began, checkpoint = time.perf_counter(), None if start.head_only else _start_or_resume(job, resume)
+    began, checkpoint = time.perf_counter(), _start_or_resume(job, resume)
     trainer, rewards, states = _train_head(job) if start.head_only else _train_layers(job, checkpoint)
     seconds = time.perf_counter() - began
     epochs = (schedule.steps - steps_done(checkpoint)) / schedule.steps_per_epoch  # in that time

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import counting_texts
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
 from preference.data.rankings import Ranking, read_rankings
 from preference.data.splits import Parts
@@ -14,6 +15,7 @@ from preference.errors import InputError
 from preference.model.base_models import find_base_model
 from preference.model.layers import layer_stack
 from preference.model.reward_model import RewardModel
+from preference.training.model_folder import last_checkpoint
 from preference.training.probe import fit_probe
 from preference.training.settings import TrainingSettings
 from preference.training.train import plan_schedule, train
@@ -111,6 +113,20 @@ def test_the_steps_that_the_validation_part_chose_are_repeated_on_all_rankings(t
     np.testing.assert_allclose(everything.rewards, found.rewards, atol=1e-5)
     start = trained(HARDLY)
     assert np.abs(found.rewards - start.rewards).max() > 0.05
+
+
+def test_training_the_head_replaces_an_unfinished_run_and_says_so(trained, tmp_path):
+    class Stop(TrainerCallback):
+        def on_step_end(self, *_, **options):
+            raise KeyboardInterrupt
+
+    checkpoint, messages = tmp_path / "checkpoints" / "checkpoint-20", []
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text("{}")
+    with pytest.raises(KeyboardInterrupt):
+        trained(on_message=messages.append, callbacks=[Stop()])
+    said = f"{tmp_path / 'checkpoints'}: an unfinished run is replaced (--resume would continue it)"
+    assert said in messages and last_checkpoint(tmp_path / "checkpoints") is None  # nothing to continue
 
 
 def test_no_text_is_read_twice(trained):
