@@ -275,24 +275,19 @@ def test_other_names_and_chats_are_scored(measured_model, tmp_path, record, expe
     )
 
 
-def test_a_column_reward_may_be_there_already(measured_model, tmp_path):
+def test_a_column_reward_that_is_there_already_must_be_renamed(measured_model, tmp_path):
     (tmp_path / "gold.csv").write_text("prompt;answer;reward\nread;books;1,5\nread;N/A;-0,5\n")
-    done = run_script("score_answers.py", "--model", measured_model, "gold.csv", cwd=tmp_path, status=2)
-    assert "gold.csv:1: 'reward' exists already; give ours another name with --column NAME" in done.stderr
-    arguments = ["score_answers.py", "--model", measured_model, "--precision", "fp32"]
-    done = run_script(*arguments, "gold.csv", "--column", "ours", "--output", "once.csv", cwd=tmp_path)
-    assert "scores, higher is better: reward" in " ".join(done.stdout.split()) and "pairwise accuracy" in done.stdout
+    arguments = ["score_answers.py", "--model", measured_model, "gold.csv", "--output", "once.csv"]
+    done = run_script(*arguments, cwd=tmp_path, status=2)
+    assert done.stderr.endswith("error: gold.csv:1: 'reward' exists already; rename or delete it\n")
+    (tmp_path / "gold.csv").write_text("prompt;answer;score\nread;books;1,5\nread;N/A;-0,5\n")
+    done = run_script(*arguments, cwd=tmp_path)
+    assert "scores, higher is better: score" in " ".join(done.stdout.split()) and "pairwise accuracy" in done.stdout
     assert (
         (tmp_path / "once.csv")
         .read_text()
-        .startswith("prompt;answer;reward;ours;rank_in_prompt;percentile\nread;books;1,5;")
+        .startswith("prompt;answer;score;reward;rank_in_prompt;percentile\nread;books;1,5;")
     )
-    run_script(*arguments, "once.csv", "--column", "again", "--output", "twice.csv", cwd=tmp_path)
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "twice.csv").read_text()), delimiter=";"))
-    assert [row["ours"] == row["again"] and row["rank_in_prompt"] == row["again_rank_in_prompt"] for row in rows] == [
-        True,
-        True,
-    ]
 
 
 def test_an_empty_answer_is_named_and_not_scored(measured_model, tmp_path):

@@ -3,7 +3,7 @@
 rows: one answer in a record. lists: several answers to a prompt. pairs: one chosen and one rejected answer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from preference.data.comparisons import Comparison, read_comparisons
@@ -61,16 +61,6 @@ def read_answers(table: Table, named: Mapping[str, str] = {}) -> Answers:
     if not ours or (roles.how and roles.said != ("rank",)):
         notes.append(f"{table.source}: {roles.in_words()}")
     return Answers(table, roles, items, notes)
-
-
-def names_of(layout: str, reward: str, columns: Sequence[str]) -> list[str]:
-    """Return the names of what is added (see `ADDED`), where the rewards are called `reward`.
-
-    >>> names_of("rows", "mine", ["prompt", "answer", "reward", "percentile"])
-    ['mine', 'rank_in_prompt', 'mine_percentile']
-    """
-    named = [name.replace("reward", reward, 1) for name in ADDED[layout]]
-    return [f"{reward}_{name}" if name in columns and reward != "reward" else name for name in named]
 
 
 def per_answer(answers: Answers) -> Iterator[Record]:

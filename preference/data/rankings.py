@@ -50,11 +50,6 @@ class Ranking:
         return self.prompt, self.group, self.rater
 
     @property
-    def apart(self) -> str:
-        """What tells it from other rankings of its prompt, to be shown."""
-        return " · ".join(filter(None, (self.group, self.rater)))
-
-    @property
     def key(self) -> str:
         """What its prompt has in common with all that are the same prompt: see `prompt_key`."""
         return prompt_key(self.prompt)
@@ -64,14 +59,11 @@ class Ranking:
 class Rankings:
     """What a table holds for training: rankings with at least two distinct ranks, and what was left out."""
 
-    path: str
-    sha256: str
-    rows: int
+    table: Table  # all rows as they were read
     rankings: list[Ranking]
     left_out: dict[Key, str] = field(default_factory=dict)  # why
     duplicate_rows: list[int] = field(default_factory=list)  # lines
     unranked_rows: list[int] = field(default_factory=list)  # lines
-    table: Table = field(default_factory=lambda: Table("", "csv", [], [], []))  # all rows as they were read
 
     def __len__(self) -> int:
         """Return the number of rankings: without groups, the number of prompts."""
@@ -100,7 +92,7 @@ class Rankings:
         for what, why, numbers in kinds:
             where = f"{self.table.unit}{'s' * (len(numbers) > 1)} {name_some(map(str, numbers))}"
             lines += [f"{counted(len(numbers), what)}{why}: {where}"] * bool(numbers)
-        return self.table.notes + [f"{self.path}: left out {line}" for line in lines]
+        return self.table.notes + [f"{self.table.source}: left out {line}" for line in lines]
 
 
 def read_rankings(path: str | Path) -> Rankings:
@@ -153,7 +145,7 @@ def rankings_of(table: Table) -> Rankings:
             left_out[key] = "no rank" if not levels else "only one answer" if len(levels) == 1 else "only ties"
     if not kept:
         raise TableError([_nothing_ranked(table, list(found))])
-    return Rankings(table.source, table.sha256, len(table.records), kept, left_out, duplicates, unranked, table)
+    return Rankings(table, kept, left_out, duplicates, unranked)
 
 
 def rows_of(table: Table) -> tuple[list[tuple[Key, str, float | None]], dict[int, list[str]]]:

@@ -34,17 +34,10 @@ def prompt_digest(prompt: str) -> str:
 
 
 class Parts(NamedTuple):
-    """Positions in a list of rankings, both in rising order."""
+    """Positions in a list of rankings, both in rising order: those to learn from, and those held out to be scored."""
 
     training: list[int]
     validation: list[int]
-
-
-class Fold(NamedTuple):
-    """Positions in a list of rankings: some to learn from, the others to be scored."""
-
-    training: list[int]
-    held_out: list[int]
 
 
 def split_by_prompt(rankings: Sequence["Ranking"], fraction: float, seed: int) -> Parts:
@@ -76,13 +69,13 @@ def train_on_seen(rankings: Sequence["Ranking"], parts: Parts, was_seen: Callabl
     return Parts(sorted({*parts.training, *parts.validation} - {*validation}), validation)
 
 
-def folds_by_prompt(rankings: Sequence["Ranking"], seed: int) -> list[Fold]:
+def folds_by_prompt(rankings: Sequence["Ranking"], seed: int) -> list[Parts]:
     """Hold out every prompt once, with all its rankings: in `FOLDS` folds, or one by one below `MIN_PROMPTS` prompts.
 
     Which prompts share a fold follows from their texts and `seed`, not from their order in the file.
 
     >>> from preference.data.rankings import Ranking
-    >>> [fold.held_out for fold in folds_by_prompt([Ranking(p, ["x", "y"], [1, 2]) for p in "abca"], seed=42)]
+    >>> [fold.validation for fold in folds_by_prompt([Ranking(p, ["x", "y"], [1, 2]) for p in "abca"], seed=42)]
     [[1], [0, 3], [2]]
     """
     prompts = sorted({ranking.key for ranking in rankings})
@@ -90,4 +83,4 @@ def folds_by_prompt(rankings: Sequence["Ranking"], seed: int) -> list[Fold]:
         raise ValueError("cross-validation needs at least two prompts")
     random.Random(seed).shuffle(prompts)
     count = FOLDS if len(prompts) >= MIN_PROMPTS else len(prompts)
-    return [Fold(*_apart(rankings, set(prompts[number::count]))) for number in range(count)]
+    return [Parts(*_apart(rankings, set(prompts[number::count]))) for number in range(count)]

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from preference.console import fitted, make_console, say, width
-from preference.data.rankings import Ranking
+from preference.data.rankings import Ranking, name_of, named_apart
 from preference.evaluation.evaluation import UNSEEN, Evaluation
 from preference.evaluation.metrics import Agreement, Metrics, by_ranking, predicted_ranks
-from preference.wording import counted, name_some, shorten
+from preference.wording import counted, name_some
 
 MOST_ANSWERS = 200  # printed; all of them are in rewards.csv
 LABELS_WIDTH, CELL_WIDTH, GAP = 33, 20, 3  # columns in the table of agreement
@@ -106,7 +106,7 @@ def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> Non
     """Warn of the rankings at `positions`, which look reversed."""
     if positions:
         found = [rankings[i] for i in positions]
-        names = [shorten(r.prompt) + (f" ({shorten(r.apart)})" if r.apart else "") for r in found]
+        names = [name_of(*ranking.identity) for ranking in found]
         those = f"{len(found)} of {counted(len(rankings), 'ranking')} look{'s' if len(found) == 1 else ''} reversed"
         say(f"warning: {those} (1 must be the best answer): {name_some(names)}\n")
 
@@ -114,7 +114,7 @@ def print_reversed(rankings: Sequence[Ranking], positions: Sequence[int]) -> Non
 def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: np.ndarray, most: int) -> None:
     """Print the `most` disputed rankings, each with the pair of answers that the model most wants the other way round.
 
-    1.30  Name a prime number (group ann)
+    1.30  Name a prime number (group 'ann')
           [1] Bananas are yellow.
           [3] 7
     """
@@ -131,7 +131,8 @@ def print_disputes(rankings: Sequence[Ranking], rewards: np.ndarray, disputes: n
 
 
 def _named(ranking: Ranking) -> str:
-    return ranking.prompt + (f" ({ranking.apart})" if ranking.apart else "")
+    apart = named_apart(ranking.group, ranking.rater)
+    return ranking.prompt + (f" ({apart})" if apart else "")
 
 
 def _say_row(numbers: str, text: str) -> None:

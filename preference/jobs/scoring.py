@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from preference.console import make_bar, say
-from preference.data.answers import Answers, names_of, per_answer, read_answers
+from preference.data.answers import ADDED, Answers, per_answer, read_answers
 from preference.data.splits import prompt_digest
 from preference.data.table_writing import STREAM, write_table
 from preference.data.tables import Table, kind_of, read_table
@@ -47,7 +47,7 @@ def score_file(source: str, settings: ScoringSettings) -> None:
             say(note)
         kind = kind_of(output, table.kind)
         flat = answers.roles.layout == "lists" and (kind in ("csv", "xlsx") or settings.best)  # one row per answer
-        names = _added_names(answers, settings.column, flat)
+        names = _added_names(answers, flat)
         scored, known = _score(answers, settings)
         if answers.roles.how:
             _judge(answers, scored, known)
@@ -85,15 +85,14 @@ def score_by_hand(prompt: str, texts: Sequence[str], settings: ScoringSettings) 
             say(f"{settings.model}: no odds between answers: {why}", to=sys.stderr)
 
 
-def _added_names(answers: Answers, reward: str, flat: bool) -> list[str]:
+def _added_names(answers: Answers, flat: bool) -> list[str]:
     """Return the names of the columns that are added; raise InputError where the table has one already."""
     table = answers.table
     kept = [name for name in table.columns if not (flat and name in answers.roles.columns)]
-    names = names_of("rows" if flat else answers.roles.layout, reward, kept)
+    names = list(ADDED["rows" if flat else answers.roles.layout])
     of_rows = ["prompt", "answer", *["rank"] * bool(answers.roles.how)] if flat else []
     if taken := [name for name in (*names, *of_rows) if name in kept]:
-        remedy = "give ours another name with --column NAME, or " * (taken[0] in names) + "rename or delete it"
-        raise InputError(f"{table.top}: {taken[0]!r} exists already; {remedy}")
+        raise InputError(f"{table.top}: {taken[0]!r} exists already; rename or delete it")
     return names
 
 

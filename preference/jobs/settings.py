@@ -57,7 +57,6 @@ class ScoringSettings:
     output: str = setting("-", None, "where the scored records go, in the format of its ending; - is standard output")
     force: bool = setting(False, None, "replace an existing --output", action="store_true")
     best: bool = setting(False, None, "write only the best answer to each prompt", action="store_true")
-    column: str = setting("reward", None, "name of the column of rewards", metavar="NAME")
     device: str = setting("cpu", None, "cpu, cuda or mps")
     precision: str = setting("auto", None, "auto: bf16 where it is faster", choices=PRECISIONS)
     named: Mapping[str, str] = field(default_factory=dict)  # columns that flags name for a role, see `roles.FLAGS`

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from preference.data.rankings import Ranking
-from preference.data.splits import Fold, folds_by_prompt
+from preference.data.splits import Parts, folds_by_prompt
 from preference.errors import InputError
 from preference.evaluation.evaluation import Evaluation, evaluate
 from preference.evaluation.learning_curve import Measured
@@ -179,7 +179,7 @@ def fit_probe(
     return Probe(mean, scale, total if bias else total - direction.numpy() * (total @ direction.numpy()))
 
 
-def cross_validate(start: Start, states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Fold]) -> np.ndarray:
+def cross_validate(start: Start, states: np.ndarray, rankings: Sequence[Ranking], folds: Sequence[Parts]) -> np.ndarray:
     """Return the reward of each answer by a probe that never saw its prompt: shape (answers,), float32.
 
     Each fold has a scale of its own: rewards that its probe was fitted to have mean 0 and standard deviation 1.
@@ -187,7 +187,7 @@ def cross_validate(start: Start, states: np.ndarray, rankings: Sequence[Ranking]
     of_answer = np.repeat(np.arange(len(rankings)), [len(ranking.answers) for ranking in rankings])
     rewards = np.zeros(len(states), dtype=np.float32)
     for fold in folds:
-        learned, held_out = states[np.isin(of_answer, fold.training)], np.isin(of_answer, fold.held_out)
+        learned, held_out = states[np.isin(of_answer, fold.training)], np.isin(of_answer, fold.validation)
         probe = start.fit(learned, [rankings[i] for i in fold.training])
         rewards[held_out] = probe.rewards(states[held_out]) / max(float(probe.rewards(learned).std()), 1e-12)
     return rewards
@@ -210,7 +210,7 @@ def review_states(start: Start, states: np.ndarray, rankings: Sequence[Ranking])
     folds = folds_by_prompt(rankings, seed)
     rewards = cross_validate(start, states, rankings, folds)
     margins = [pair_margins(ranking, values) for ranking, values in by_ranking(rankings, rewards)]
-    by_fold = [np.concatenate([margins[i] for i in fold.held_out]) for fold in folds]
+    by_fold = [np.concatenate([margins[i] for i in fold.validation]) for fold in folds]
     return Review(evaluate("cross-validation", rankings, rewards, seed=seed), calibrate(by_fold), len(folds))
 
 

@@ -69,7 +69,7 @@ class Report:
 
     def source(self, evaluation: Evaluation) -> str:
         """Return the name of the file that an evaluation's rankings are from."""
-        return Path(self.tests.path if self.tests and evaluation.part == "test" else self.data.path).name
+        return Path((self.tests if self.tests and evaluation.part == "test" else self.data).table.source).name
 
     def judged_by(self) -> str:
         """Return in one sentence whose prompts the model is judged by, and name one of them."""
@@ -118,11 +118,10 @@ def make_record(report: Report) -> Record:
     odds, no_odds = find_calibration(report)
     return Record(
         data=dict(
-            path=data.path, rows=data.rows, prompts=len(data.prompts), training_prompts=len(training),
-            raters=len({r.rater for r in data.rankings if r.rater}) or 1,
+            path=data.table.source, rows=len(data.table.records), sha256=data.table.sha256, prompts=len(data.prompts),
+            training_prompts=len(training), raters=len({r.rater for r in data.rankings if r.rater}) or 1,
             left_out=len(data.left_out_prompts) + len(shared), duplicate_rows=len(data.duplicate_rows),
-            sha256=data.sha256,
-            test_path=tests.path if tests else None, test_sha256=tests.sha256 if tests else None,
+            test_path=tests.table.source if tests else None, test_sha256=tests.table.sha256 if tests else None,
         ),
         base_model={"asked": base.asked, "used": base.used, "source": base.source},
         training=trained.record(),

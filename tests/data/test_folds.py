@@ -13,20 +13,20 @@ def test_every_prompt_is_held_out_once_and_never_trained_on_there(prompts, folds
     some = synthetic_rankings(prompts, each=2)
     found = folds_by_prompt(some, seed=1)
     assert len(found) == folds
-    assert sorted(i for fold in found for i in fold.held_out) == list(range(2 * prompts))
+    assert sorted(i for fold in found for i in fold.validation) == list(range(2 * prompts))
     for fold in found:
-        assert sorted([*fold.training, *fold.held_out]) == list(range(2 * prompts))
-        assert not {some[i].prompt for i in fold.training} & {some[i].prompt for i in fold.held_out}
-    sizes = [len({some[i].prompt for i in fold.held_out}) for fold in found]
+        assert sorted([*fold.training, *fold.validation]) == list(range(2 * prompts))
+        assert not {some[i].prompt for i in fold.training} & {some[i].prompt for i in fold.validation}
+    sizes = [len({some[i].prompt for i in fold.validation}) for fold in found]
     assert max(sizes) - min(sizes) <= 1
 
 
 def test_folds_do_not_depend_on_the_order_of_the_file():
     some = synthetic_rankings(30)
-    prompts = [{some[i].prompt for i in fold.held_out} for fold in folds_by_prompt(some, seed=3)]
+    prompts = [{some[i].prompt for i in fold.validation} for fold in folds_by_prompt(some, seed=3)]
     backwards = some[::-1]
-    assert [{backwards[i].prompt for i in fold.held_out} for fold in folds_by_prompt(backwards, seed=3)] == prompts
-    assert [{some[i].prompt for i in fold.held_out} for fold in folds_by_prompt(some, seed=4)] != prompts
+    assert [{backwards[i].prompt for i in fold.validation} for fold in folds_by_prompt(backwards, seed=3)] == prompts
+    assert [{some[i].prompt for i in fold.validation} for fold in folds_by_prompt(some, seed=4)] != prompts
 
 
 def test_one_prompt_is_refused():

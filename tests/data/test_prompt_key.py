@@ -6,6 +6,7 @@ import pytest
 
 from preference.data.rankings import Ranking, Rankings
 from preference.data.splits import folds_by_prompt, prompt_digest, prompt_key, split_by_prompt
+from preference.data.tables import Table
 from preference.evaluation.evaluation import evaluate
 
 TYPED = "Why is the café's sky blue?"
@@ -53,6 +54,6 @@ def test_typed_otherwise_a_prompt_is_never_on_both_sides_and_counts_once():
     parts = split_by_prompt(rankings, 0.3, seed=1)
     assert len(parts.validation) == 14 and whole(parts.validation) and whole(parts.training)
     for fold in folds_by_prompt(rankings, seed=1):
-        assert whole(fold.held_out) and whole(fold.training)
-    assert len(Rankings("a.csv", "", 96, rankings).prompts) == 24
+        assert whole(fold.validation) and whole(fold.training)
+    assert len(Rankings(Table("a.csv", "csv", [], [], []), rankings).prompts) == 24
     assert evaluate("test", rankings, np.tile([1.0, 0.0], 48)).metrics.prompts == 24

@@ -84,7 +84,7 @@ def test_what_is_left_out_is_counted_and_named(write_csv):
         "FILE: left out 1 prompt with only ties: 'tied'",
         "FILE: left out 1 exact duplicate row: line 4",
     ]
-    assert (len(rankings), rankings.rows, rankings.prompts, rankings.left_out_prompts) == (
+    assert (len(rankings), len(rankings.table.records), rankings.prompts, rankings.left_out_prompts) == (
         1,
         6,
         ["p"],

@@ -140,5 +140,5 @@ def test_rankings_that_look_reversed_are_named(capsys):
     out = capsys.readouterr().out
     assert out.startswith(
         "warning: 2 of 3 rankings look reversed (1 must be the best answer): 'r"
-    ) and "('bob'), 'q'" in " ".join(out.split())
+    ) and "(group 'bob'), 'q'" in " ".join(out.split())
     assert "\x1b" not in out

@@ -9,6 +9,7 @@ from huggingface_hub.repocard import metadata_eval_result
 from markdown_it import MarkdownIt
 
 from preference.data.rankings import Ranking, Rankings
+from preference.data.tables import Table
 from preference.evaluation.evaluation import evaluate
 from preference.evaluation.record import Calibration
 from preference.jobs.training import draw_picture
@@ -55,13 +56,14 @@ def report_of(reward_model, tiny_distilbert):
             steps=60, best_step=40, epochs=30.0, truncated_answers=0, seconds=1.0,
             ranked_answers_per_second=5.0, processes=1, training_loss=0.5, history=[], rewards=np.arange(5.0),
         )  # fmt: skip
-        data = Rankings(path, "0" * 64, 5, seen)
+        data = Rankings(Table(path, "csv", [], [{}] * 5, [], sha256="0" * 64), seen)
+        tests = Rankings(Table("test.csv", "csv", [], [{}] * 36, [], sha256="1" * 64), unseen)
         evaluations = (
             [evaluate("test", unseen, rewards)]
             if unseen
             else [evaluate("training", SEEN, np.arange(5, dtype=np.float32))]
         )
-        return Report(data, Rankings("test.csv", "1" * 64, 36, unseen), SEEN, trained, evaluations, review)
+        return Report(data, tests, SEEN, trained, evaluations, review)
 
     return make
 

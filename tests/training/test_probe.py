@@ -83,7 +83,7 @@ def test_no_probe_sees_the_prompt_that_it_scores():
         Ranking(r.prompt, r.answers, [5 - rank for rank in r.ranks]) if i == 7 else r for i, r in enumerate(rankings)
     ]
     other = cross_validate(start_of("bradley-terry"), states, reversed_one, folds)
-    held = next(fold.held_out for fold in folds if 7 in fold.held_out)
+    held = next(fold.validation for fold in folds if 7 in fold.validation)
     own = np.concatenate([np.arange(4 * i, 4 * i + 4) for i in held])
     np.testing.assert_array_equal(rewards[own], other[own])
     assert np.abs(np.delete(rewards - other, own)).max() > 1e-3  # the others learned from it

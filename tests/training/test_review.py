@@ -5,6 +5,7 @@ import pytest
 
 from preference.data.rankings import Rankings, read_rankings
 from preference.data.splits import Parts
+from preference.data.tables import Table
 from preference.errors import InputError
 from preference.jobs.material import Material
 from preference.jobs.review import check_unseen
@@ -48,7 +49,8 @@ def material(rankings):
 
     def make(known=()) -> Material:
         keys = {ranking.key for ranking in known}
-        return Material(Rankings("mine.csv", "0", 20, rankings), None, rankings, Parts([*range(5)], []), None, keys)
+        data = Rankings(Table("mine.csv", "csv", [], [], []), rankings)
+        return Material(data, None, rankings, Parts([*range(5)], []), None, keys)
 
     return make
 
