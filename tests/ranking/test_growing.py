@@ -187,3 +187,14 @@ def test_a_message_is_never_waited_for(tmp_path):
         growing.tell("undone", "p")
     growing.close()
     assert time.monotonic() - start < 2 and json.dumps(growing.found)
+
+
+@pytest.mark.faults
+def test_the_bar_of_sampling_says_what_it_counts(folder, hub):
+    (folder / "p.txt").write_text("one\ntwo\nthree\n")
+    terminal = Terminal(folder, "--prompts", "p.txt", "--candidates", "new.jsonl", **hub)
+    terminal.wait_for("0 of 3 prompts saved, 8 at a time")
+    assert "sampling candidates" in terminal.shown()
+    terminal.wait_for("\n> ")
+    terminal.type("q")
+    assert "0 done, 3 left" in terminal.summary()
