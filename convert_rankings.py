@@ -15,16 +15,15 @@ import argparse
 from preference.data.conversion import ALL, BEST_WORST, TARGETS, choose_target, convert
 from preference.data.roles import add_role_arguments, named_roles
 from preference.data.tables import KINDS
-from preference.scripts import HelpFormatter, Parser, run_script
+from preference.scripts import Parser, run_script
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="convert_rankings.py",
-        description="Convert other people's preference data to the CSV of this project, and back.",
+        "convert_rankings.py",
+        "Convert other people's preference data to the CSV of this project, and back.",
         epilog="A chat of several turns becomes one prompt: its turns, each after User:, Assistant: or System:, with"
         " empty lines between. docs/formats.md lists the names by which columns are known.",
-        formatter_class=HelpFormatter,
     )
     source = "a table, - for standard input, or OWNER/NAME of a data set of the Hugging Face Hub"
     parser.add_argument("source", metavar="SOURCE", help=source)

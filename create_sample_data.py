@@ -13,15 +13,14 @@ from pathlib import Path
 from preference.console import say
 from preference.data.rankings import SAMPLES, read_rankings
 from preference.durable_files import back_up, write_atomically
-from preference.scripts import HelpFormatter, Parser, run_script
+from preference.scripts import Parser, run_script
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="create_sample_data.py",
-        description="Write the pre-ranked sample: five training prompts and three test prompts, four answers each. A"
+        "create_sample_data.py",
+        "Write the pre-ranked sample: five training prompts and three test prompts, four answers each. A"
         " file that differs is kept.",
-        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "--force", action="store_true", help="replace a file that differs from the sample; a backup of it is kept"

@@ -19,7 +19,6 @@ from preference.data.candidates import DEFAULT_CANDIDATES, SamplingSettings
 from preference.errors import InputError
 from preference.model.base_models import GENERATOR_DEFAULT
 from preference.scripts import (
-    HelpFormatter,
     Parser,
     above,
     at_least,
@@ -34,7 +33,7 @@ from preference.wording import flag_with
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__.partition("\n")[0], formatter_class=HelpFormatter)
+    parser = Parser("generate_data.py", __doc__.partition("\n")[0])
     default = SamplingSettings()
     # fmt: off
     add = parser.add_argument_group("files").add_argument

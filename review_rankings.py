@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Say how far your rankings can be trusted, and which of them to look at again.
+"""Say how far your rankings can be trusted, and which to look at again.
 
     python review_rankings.py --data my_rankings.csv
     python review_rankings.py --data my_rankings.csv --learning-curve
@@ -16,17 +16,13 @@ from dataclasses import fields
 
 from preference.jobs.settings import ReviewSettings
 from preference.machine import avoid_busy_waiting
-from preference.scripts import HelpFormatter, Parser, add_settings, command_line, given, run_script, settings_from
+from preference.scripts import Parser, add_settings, command_line, given, run_script, settings_from
 from preference.training.settings import TrainingSettings
 from preference.wording import flag_with
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="review_rankings.py",
-        description="Say how far your rankings can be trusted, and which to look at again.",
-        formatter_class=HelpFormatter,
-    )
+    parser = Parser("review_rankings.py", __doc__.partition("\n")[0])
     add_settings(parser, ReviewSettings, TrainingSettings, without="training")
     return parser
 

@@ -15,15 +15,12 @@ import os
 
 from preference.jobs.settings import TrainingFiles
 from preference.machine import avoid_busy_waiting
-from preference.scripts import HelpFormatter, Parser, add_settings, run_script, settings_from
+from preference.scripts import Parser, add_settings, run_script, settings_from
 from preference.training.settings import TrainingSettings
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="reward_model_trainer.py", formatter_class=HelpFormatter,
-        description="Fine-tune a reward model on ranked answers, evaluate it on unseen prompts, and plot its rewards.",
-    )  # fmt: skip
+    parser = Parser("reward_model_trainer.py", __doc__.partition("\n")[0])
     add_settings(parser, TrainingFiles, TrainingSettings)
     parser.add_argument("--no-plot", dest="plot", action="store_const", const=None, help="draw no picture")
     return parser

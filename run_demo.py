@@ -13,7 +13,7 @@ import importlib
 import time
 
 from preference.console import say
-from preference.scripts import HelpFormatter, Parser, command_line, fail, run_script
+from preference.scripts import Parser, command_line, fail, run_script
 
 PROMPT = "Explain what a reward model is"
 ANSWERS = ["It scores answers: the higher the score, the more people would like the answer.", "Model reward."]
@@ -54,9 +54,8 @@ def run(command: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     return Parser(
-        prog="run_demo.py",
-        description="Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your files are kept.",
-        formatter_class=HelpFormatter,
+        "run_demo.py",
+        "Run the whole pipeline: sample data, training, evaluation, plot, scoring. Your files are kept.",
     )
 
 

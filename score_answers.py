@@ -19,13 +19,11 @@ import argparse
 from preference.data.roles import add_role_arguments, named_roles
 from preference.jobs.settings import ScoringSettings
 from preference.machine import avoid_busy_waiting
-from preference.scripts import HelpFormatter, Parser, add_settings, run_script, settings_from
+from preference.scripts import Parser, add_settings, run_script, settings_from
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="score_answers.py", description="Score answers with a trained reward model.", formatter_class=HelpFormatter
-    )
+    parser = Parser("score_answers.py", __doc__.partition("\n")[0])
     parser.add_argument(
         "data", metavar="answers.csv", nargs="?",
         help="prompts with one answer, a list of answers, or chosen and rejected; - is standard input",

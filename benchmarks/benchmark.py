@@ -37,7 +37,7 @@ from preference.durable_files import write_atomically
 from preference.errors import InputError
 from preference.machine import BUSY_CORES, busy_cores
 from preference.model.base_models import MINILM, SMOLLM2, find_base_model
-from preference.scripts import HelpFormatter, Parser, at_least, from_to, run_script
+from preference.scripts import Parser, at_least, from_to, run_script
 from preference.training.settings import TrainingSettings
 
 HERE = Path(__file__).resolve().parent
@@ -235,9 +235,8 @@ def describe_machine() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="benchmark.py",
-        description="Measure reward models on your rankings: beside others, with more of them, from other bases.",
-        formatter_class=HelpFormatter,
+        "benchmark.py",
+        "Measure reward models on your rankings: beside others, with more of them, from other bases.",
     )
     parser.add_argument("--data", required=True, help="ranked answers")
     what = parser.add_argument_group("what to measure (default: accuracy and time beside two peers)")

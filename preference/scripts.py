@@ -30,6 +30,9 @@ Settings = TypeVar("Settings")
 class Parser(argparse.ArgumentParser):
     """Says what it refuses as other errors are said, below the usage."""
 
+    def __init__(self, prog: str, description: str, **options: Any):
+        super().__init__(prog=prog, description=description, formatter_class=HelpFormatter, **options)
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(fail(f"{self.prog}: error: {message}"))
