@@ -15,7 +15,7 @@ import argparse
 from preference.data.conversion import ALL, BEST_WORST, TARGETS, choose_target, convert
 from preference.data.roles import add_role_arguments, named_roles
 from preference.data.tables import KINDS
-from preference.scripts import Parser, run_script
+from preference.scripts import Parser, at_least, run_script
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("source", metavar="SOURCE", help=source)
     parser.add_argument("target", metavar="TARGET", help="a table, or - for standard output")
     add_role_arguments(parser.add_argument_group("columns of SOURCE with unrecognised names"))
-    parser.add_argument("--limit", type=int, metavar="N", help="read only the first N records")
+    parser.add_argument("--limit", type=at_least(1), metavar="N", help="read only the first N records")
     parser.add_argument("--split", metavar="NAME", help="the split of a data set of the Hub")
     parser.add_argument("--config", metavar="NAME", help="the configuration (subset) of a data set of the Hub")
     to = "what is written (default: csv where TARGET is .csv, .xlsx or -)"

@@ -104,7 +104,7 @@ def prepare_file(path: str | Path, flag: str) -> None:
             problem = "a pipe or a device, not a file"
         elif not target.parent.is_dir():
             problem = f"a link to {os.readlink(path)!r}, whose folder does not exist"
-        elif not os.access(path if path.exists() else target.parent, os.W_OK):
+        elif not os.access(target.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             problem = "cannot be written (it or its folder is read-only)"
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"

@@ -475,8 +475,7 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
             ["out.csv", "--pairs", "best-worst"],
             "--pairs best-worst: --to csv writes no pairs; use one of trl, trl-conversational, rewardbench",
         ),
-        (["no/out.csv"], "no/out.csv: its folder does not exist; name a file"),
-        ([".", "--kind", "csv"], ".: a folder; name a file"),
+        ([".", "--kind", "csv"], ".: a folder, not a file; choose another TARGET"),
         (
             ["data.csv"],
             "data.csv: exists; choose another TARGET, or replace it with --force (the earlier file is kept as a "
@@ -487,6 +486,13 @@ def test_answers_without_ranks_say_what_is_missing(tmp_path):
 def test_a_target_that_cannot_be_is_refused_before_anything_is_read(tmp_path, arguments, message):
     (tmp_path / "data.csv").write_text("not,read\n")
     assert error_of(tmp_path, "data.csv", *arguments) == f"error: {message}\n"
+
+
+def test_a_missing_folder_is_made_and_a_limit_below_one_refused(tmp_path):
+    write_rankings(tmp_path / "data.csv", [Ranking("p", ["a", "b"], [2, 1])])
+    run_script("convert_rankings.py", "data.csv", "new/folder/out.csv", cwd=tmp_path)
+    assert read_back(tmp_path / "new" / "folder" / "out.csv") == [("p", "", "b", "a")]
+    assert "--limit: must be at least 1, not -1" in error_of(tmp_path, "data.csv", "out.csv", "--limit", "-1")
 
 
 def test_an_earlier_file_is_kept_as_a_backup(tmp_path):

@@ -126,6 +126,23 @@ def test_a_backup_on_a_full_disk_is_an_error_that_names_it_and_leaves_nothing(tm
     assert str(caught.value.filename).startswith(str(tmp_path / "a.csv.backup-")) and os.listdir(tmp_path) == ["a.csv"]
 
 
+# Root may write everywhere, unless it gives up its capabilities.
+AS_A_USER = ["setpriv", "--bounding-set", "-all"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+
+
+@pytest.mark.skipif(os.name != "posix" or (AS_A_USER and not shutil.which("setpriv")), reason="needs permissions")
+@pytest.mark.parametrize("file, folder, right", [(0o644, 0o755, True), (0o644, 0o555, False), (0o444, 0o755, False)])
+def test_a_file_can_be_written_later_only_where_its_folder_can(tmp_path, file, folder, right):
+    (tmp_path / "a.csv").touch(file)
+    os.chmod(tmp_path, folder)
+    program = "import sys; from preference.durable_files import prepare_file; prepare_file(sys.argv[1], '--output')"
+    command = [*AS_A_USER, sys.executable, "-c", program, tmp_path / "a.csv"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    os.chmod(tmp_path, 0o755)
+    why = "a.csv: cannot be written (it or its folder is read-only); choose another --output"
+    assert done.returncode == (0 if right else 1) and (right or why in done.stderr)
+
+
 @pytest.mark.parametrize("writer", ["plain", "safetensors", "torch"])
 def test_a_full_disk_is_one_line_whoever_writes(tmp_path, small_files_only, writer):
     import torch

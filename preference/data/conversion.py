@@ -17,7 +17,7 @@ from preference.data.rankings import Ranking
 from preference.data.records import Record
 from preference.data.table_writing import STREAM, first_line, write_table
 from preference.data.tables import KINDS, Table, keys_of, kind_of, read_table
-from preference.durable_files import back_up
+from preference.durable_files import back_up, prepare_file
 from preference.errors import InputError
 from preference.wording import counted, plain, shorten
 
@@ -54,11 +54,11 @@ def choose_target(path: str, to: str | None, kind: str | None, pairs: str, *, fo
         raise InputError(f"{path}: a CSV cannot hold the lists of --to {to}; write .jsonl, .json or .parquet")
     if pairs != ALL and to not in PAIRED:
         raise InputError(f"--pairs {pairs}: --to {to} writes no pairs; use one of {', '.join(PAIRED)}")
-    if not is_stream and (os.path.isdir(path) or not Path(path).resolve().parent.is_dir()):
-        raise InputError(f"{path}: {'a folder' if os.path.isdir(path) else 'its folder does not exist'}; name a file")
     if not is_stream and os.path.isfile(path) and not force:
         ways = "choose another TARGET, or replace it with --force (the earlier file is kept as a backup)"
         raise InputError(f"{path}: exists; {ways}")
+    if not is_stream:
+        prepare_file(path, "TARGET")
     return Target(path, to, kind, pairs)
 
 

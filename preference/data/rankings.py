@@ -88,10 +88,10 @@ class Rankings:
         for reason in sorted(set(self.left_out.values())):
             names = [name_of(*key) for key, why in self.left_out.items() if why == reason]
             lines.append(f"{counted(len(names), noun)} with {reason}: {name_some(names)}")
-        kinds = ("exact duplicate row", "", self.duplicate_rows), ("row", " without a rank", self.unranked_rows)
+        unit = self.table.unit
+        kinds = (f"exact duplicate {unit}", "", self.duplicate_rows), (unit, " without a rank", self.unranked_rows)
         for what, why, numbers in kinds:
-            where = f"{self.table.unit}{'s' * (len(numbers) > 1)} {name_some(map(str, numbers))}"
-            lines += [f"{counted(len(numbers), what)}{why}: {where}"] * bool(numbers)
+            lines += [f"{counted(len(numbers), what)}{why}: {name_some(map(str, numbers))}"] * bool(numbers)
         return self.table.notes + [f"{self.table.source}: left out {line}" for line in lines]
 
 

@@ -262,8 +262,9 @@ def _listed(table: _Columns) -> Iterator[Roles]:
     if not column:
         return
     found = Roles(answers=(column,))
+    lists = [found for found in map(opened, table.values(column)) if isinstance(found, list)]
     # `output` with two texts: LLaMA-Factory before 2024
-    if order or (plain_name(column) == "output" and all(len(opened(value)) == 2 for value in table.values(column))):
+    if order or (plain_name(column) == "output" and all(len(found) == 2 for found in lists)):
         yield replace(found, how="order", said=(column,))
     keys = table.inner_keys([column])
     for role in table.numeric:

@@ -293,9 +293,9 @@ def _fill_down(table: Table) -> None:
             table.filled[i] = [column for column in with_it if not record[column].strip()]
             record.update({column: above[column] for column in table.filled[i]})
     if table.filled:
-        rows, start = counted(len(table.filled), "row"), table.rows[min(table.filled)]
+        found, start = counted(len(table.filled), table.unit), table.numbers[min(table.filled)]
         what = "belongs to the prompt above it" if len(table.filled) == 1 else "belong to the prompt above them"
-        table.notes.append(f"{table.source}: {rows} without a prompt {what}, from row {start} on")
+        table.notes.append(f"{table.source}: {found} without a prompt {what}, from {table.unit} {start} on")
 
 
 def _read_xlsx(name: str, data: bytes) -> Table:

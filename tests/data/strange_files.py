@@ -185,7 +185,8 @@ RIGHT: dict[str, tuple[str | bytes, list[Ranking], list[str]]] = {
     "commas at the end": (HEADER + "p,a,1,,\np,b,2,\n", PAIR, []),
     "capital letters": (GOOD.replace("prompt,answer,rank", "Prompt,ANSWER,Rank"), PAIR, []),
     "merged cells": (
-        HEADER + "p,a,1\n,b,2\n", PAIR, ["FILE: 1 row without a prompt belongs to the prompt above it, from row 3 on"],
+        HEADER + "p,a,1\n,b,2\n", PAIR,
+        ["FILE: 1 line without a prompt belongs to the prompt above it, from line 3 on"],
     ),
     "columns in another order": ("rank,prompt,answer\n1,p,a\n2,p,b\n", PAIR, []),
     "further columns": ("note,rank,answer,by,prompt\nx,1,a,me,p\n,2,b,,p\n", PAIR, []),
@@ -223,15 +224,15 @@ RIGHT: dict[str, tuple[str | bytes, list[Ranking], list[str]]] = {
     "ranks with decimal commas": ("prompt;answer;rank\np;a;1,0\np;b;2,5\n", PAIR, []),
     "answers without a rank": (
         GOOD + "p,c,\np,d,N/A\nq,e,\n", PAIR,
-        ["FILE: left out 1 prompt with no rank: 'q'", _UNRANKED.format("3 rows", "lines 4, 5, 6")],
+        ["FILE: left out 1 prompt with no rank: 'q'", _UNRANKED.format("3 lines", "4, 5, 6")],
     ),
     "the largest rank": (HEADER + "p,a,1\np,b,999999999\n", [Ranking("p", ["a", "b"], [1, 999_999_999])], []),
     "prompts mixed": (HEADER + "p,a,1\nq,c,2\np,b,2\nq,d,1\n", [*PAIR, Ranking("q", ["c", "d"], [2, 1])], []),
     "the prompt as an answer": (HEADER + "p,p,1\np,b,2\n", _answers("p", "b"), []),
     # left out
-    "a row twice": (GOOD + "p, b ,2.0\n", PAIR, ["FILE: left out 1 exact duplicate row: line 4"]),
+    "a row twice": (GOOD + "p, b ,2.0\n", PAIR, ["FILE: left out 1 exact duplicate line: 4"]),
     "a row five times": (GOOD + "p,b,2\n" * 4, PAIR,
-                         ["FILE: left out 4 exact duplicate rows: lines 4, 5, 6 and 1 more"]),
+                         ["FILE: left out 4 exact duplicate lines: 4, 5, 6 and 1 more"]),
     "a prompt with one answer": (GOOD + "q,a,1\n", PAIR, ["FILE: left out 1 prompt with only one answer: 'q'"]),
     "prompts with only ties": (
         GOOD + "".join(f"q{i},{a},1\n" for i in range(5) for a in "ab"),

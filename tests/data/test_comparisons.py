@@ -185,6 +185,13 @@ def test_ways_to_vote(winner, ranks):
     assert [one.ranks for one in read(record)] == [ranks]
 
 
+def test_a_list_that_is_none_after_many_that_are_is_an_error_with_its_place():
+    records = [{"prompt": f"p {i}", "output": ["a", "b"]} for i in range(201)]
+    records[200]["output"] = 5
+    with pytest.raises(InputError, match=r"^a\.jsonl:201: 'output' is not a list: '5'; write a list"):
+        read(*records)
+
+
 def test_a_vote_for_nobody_known_is_an_error_with_its_place():
     with pytest.raises(
         InputError, match=r"^a\.jsonl:2: winner is 'me'; write one of a, b, tie, or say with --first which"

@@ -82,7 +82,7 @@ def test_what_is_left_out_is_counted_and_named(write_csv):
     assert [line.replace(str(path), "FILE") for line in rankings.warnings()] == [
         "FILE: left out 1 prompt with only one answer: 'lonely'",
         "FILE: left out 1 prompt with only ties: 'tied'",
-        "FILE: left out 1 exact duplicate row: line 4",
+        "FILE: left out 1 exact duplicate line: 4",
     ]
     assert (len(rankings), len(rankings.table.records), rankings.prompts, rankings.left_out_prompts) == (
         1,
@@ -173,7 +173,8 @@ def test_any_kind_of_table_is_read(tmp_path, ending):
         Ranking("p", ["a", "b"], [1, 2], rater="ann"),
         Ranking("p", ["a", "b"], [2, 1], rater="bob"),
     ]
-    assert len(rankings.unranked_rows) == 1 and "left out 1 row without a rank" in rankings.warnings()[0]
+    assert len(rankings.unranked_rows) == 1
+    assert f"left out 1 {rankings.table.unit} without a rank: " in rankings.warnings()[0]
 
 
 @pytest.mark.parametrize(

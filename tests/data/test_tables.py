@@ -143,7 +143,7 @@ def test_a_prompt_in_the_first_of_its_rows_goes_for_the_rows_below(tmp_path):
         ("D?", "bob"),
     ]
     assert table.notes == [
-        f"{tmp_path}/merged.csv: 2 rows without a prompt belong to the prompt above them, from row 3 on"
+        f"{tmp_path}/merged.csv: 2 lines without a prompt belong to the prompt above them, from line 3 on"
     ]
     for text in ("prompt,answer\nA?,b\nA?,c\n,d\n", "prompt,chosen,rejected\nA?,b,c\n,d,e\n"):
         (tmp_path / "t.csv").write_text(text)
