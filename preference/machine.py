@@ -1,7 +1,10 @@
 """What this machine offers: processes, cores, devices, the faster precision, a folder for what can be made again."""
 
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -93,6 +96,14 @@ def matmul_rate(dtype: "torch.dtype", *, width: int, rows: int = 128, seconds: f
     return products / elapsed
 
 
+def free_memory(device: str) -> int:
+    """Return how many bytes are free for what is computed on `device`."""
+    import psutil
+    import torch
+
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+
+
 def cache_folder(part: str) -> Path:
     """Return the folder `part` of `$XDG_CACHE_HOME/preference`, or a temporary one where that cannot be written."""
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: there is no home folder
@@ -100,4 +111,14 @@ def cache_folder(part: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    return Path(tempfile.mkdtemp(prefix="preference-"))
+    folder = _temporary_folder() / part
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    """Return a folder that is removed when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="preference-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -7,7 +7,7 @@ import torch
 from conftest import ROOT
 
 from preference import machine
-from preference.machine import BUSY_CORES, busy_cores, choose_precision
+from preference.machine import BUSY_CORES, busy_cores, choose_precision, free_memory
 
 
 def test_what_is_asked_for_is_used():
@@ -19,6 +19,24 @@ def test_what_is_asked_for_is_used():
 def test_auto_follows_the_rates_that_it_measures(monkeypatch, bf16_rate, expected):
     monkeypatch.setattr(machine, "matmul_rate", lambda dtype, **options: bf16_rate if dtype == torch.bfloat16 else 1.0)
     assert choose_precision("auto", "cpu") == expected
+
+
+def test_where_the_cache_cannot_be_written_one_temporary_folder_serves_and_is_removed(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    program = (
+        "from preference.machine import cache_folder as f; print(f('states'), f('states'), f('gguf')); "
+        "print(*f('states').parent.parent.iterdir())"
+    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    folders, beside = (line.split() for line in done.stdout.splitlines())
+    assert folders[0] == folders[1] != folders[2] and len(beside) == 2  # one folder, and the file
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_the_free_memory_is_that_of_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (123, 456))  # there need not be a GPU
+    assert free_memory("cuda") == 123 and free_memory("cpu") > 10**6
 
 
 AVOID = (

@@ -73,7 +73,7 @@ def test_what_the_base_model_was_trained_on_is_not_unseen(folder, tiny_distilber
     join_sample(folder)
     arguments = ["--base-model", "first", "--max-steps", 2, *layers]
     done = train(folder, "--data", "both.csv", *arguments, "--validation-fraction", 0.8, "--output-dir", "second")
-    assert "warning: first was trained on 5 of these prompts already: none of them counts as unseen\n" in done.stdout
+    assert "warning: first was trained on 5 of these prompts already: they are not used as evidence\n" in done.stdout
     unseen = {
         row["prompt"]
         for row in read_csv(folder / "second" / "rewards.csv")

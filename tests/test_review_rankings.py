@@ -200,8 +200,8 @@ def test_a_base_model_that_has_seen_the_prompts_is_refused_before_any_work(folde
         done = review(folder, tiny_distilbert, "--base-model", tiny_reward_model, status=2)
     assert done.stderr == (
         f"error: --base-model {tiny_reward_model}: was trained on 5 of the 8 prompts of these rankings, "
-        "so no probe of it can be asked about prompts"
-        " that it never saw; review with the base model that it started from, or review rankings that it has not seen\n"
+        "so none of these prompts is unseen to it;"
+        " review with the base model that it started from, or review rankings that it has not seen\n"
     )
     assert counted == [0] and not (folder / "review.csv").exists()
 

@@ -60,7 +60,7 @@ def test_what_is_printed_and_written(packaged_run):
         if " tell  " in line or " passed  " in line or "FAILED  " in line
     ]
     assert "generalisation: " in done.stdout and "too few to tell (at least 6)" in done.stdout
-    assert "Trust this model only to try the pipeline out" in done.stdout
+    assert "Use this model only to try out the pipeline" in done.stdout
     written = {path.name for path in (folder / "reward_model_final").iterdir()}
     assert {
         "model.safetensors",

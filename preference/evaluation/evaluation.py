@@ -120,7 +120,7 @@ def _verdict(part: str, checks: Sequence[Check], metrics: Metrics) -> str:
         return f"Do not trust {model}: {seen}, and {checked}; rank more prompts and train again."
     if any(check.passed is None for check in checks):
         why = f"too few prompts or too close to a length rule to show that {they} learned more than length"
-        return f"Trust {model} only to try the pipeline out: {seen}, {why}."
+        return f"Use {model} only to try out the pipeline: {seen}, {why}."
     if metrics.prompts < 50 or low < 0.7:
         purpose = "put good answers in front of bad ones for prompts like these, not to judge close calls"
         return f"Trust {model} to {purpose}: {seen}."

@@ -237,7 +237,10 @@ def rankings_to_judge_by(
         if (count := len(ranking.answers)) > MOST_ANSWERS:
             of = f"{count:,} answers to {shorten(ranking.prompt)}"
             notes.append(f"judged by {MOST_ANSWERS:,} of the {of}, drawn at random")
-            drawn = random.Random(0).sample(list(zip(ranking.answers, ranking.ranks, strict=True)), MOST_ANSWERS)
+            both = list(zip(ranking.answers, ranking.ranks, strict=True))
+            drawn = random.Random(0).sample(both, MOST_ANSWERS)
+            if len({rank for _, rank in drawn}) == 1:  # nearly all tie
+                drawn[0] = next(other for other in both if other[1] != drawn[0][1])
             ranking = replace(ranking, answers=[answer for answer, _ in drawn], ranks=[rank for _, rank in drawn])
         kept.append(ranking)
     left_out += [f"{counted(len(seen), 'prompt')} that the model was trained on"] * bool(seen)

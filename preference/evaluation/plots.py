@@ -22,7 +22,9 @@ from preference.evaluation.metrics import by_ranking
 MOST_ANSWERS = 40  # bars; more would be too many to read
 
 
-def plot_rewards(evaluation: Evaluation, file: str | Path | BinaryIO, *, title: str, kind: str | None = None) -> None:
+def plot_rewards(
+    evaluation: Evaluation, file: str | Path | BinaryIO, *, title: str, centred: bool = True, kind: str | None = None
+) -> None:
     """Draw the rewards of a part's answers to `file`: bars below their prompts, and a histogram stacked by true rank.
 
     Without `kind`, such as png, the format follows the extension. Colours run from dark (best) to light, which stays
@@ -44,7 +46,8 @@ def plot_rewards(evaluation: Evaluation, file: str | Path | BinaryIO, *, title: 
     for label, is_prompt in zip(left.get_yticklabels(), rows["rank"].isna(), strict=True):
         label.set_fontweight("bold" if is_prompt else "normal")
     left.axvline(0, color="0.3", linewidth=0.8)
-    left.set(xlabel="reward (0 = mean, 1 = standard deviation\nof the ranked answers)", ylabel="")
+    zero = "0 = mean, " if centred else ""
+    left.set(xlabel=f"reward ({zero}1 = standard deviation\nof the ranked answers)", ylabel="")
     first = f" (first {shown} of {len(evaluation.rankings)} prompts)" if shown < len(evaluation.rankings) else ""
     left.set_title(f"Reward of each {evaluation.part} answer{first}", loc="left", fontweight="bold")
     left.get_legend().remove()
@@ -56,8 +59,8 @@ def plot_rewards(evaluation: Evaluation, file: str | Path | BinaryIO, *, title: 
     rewards = np.asarray(evaluation.rewards, float)
     sns.histplot(x=rewards, hue=ranks, multiple="stack", legend=False, ax=right, **bars)
     right.yaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set_title("Scores by true rank", loc="left", fontweight="bold")
-    right.set(xlabel="score (reward)", ylabel="answers")
+    right.set_title("Rewards by true rank", loc="left", fontweight="bold")
+    right.set(xlabel="reward", ylabel="answers")
     figure.suptitle(title, fontsize="large")
     figure.savefig(file, dpi=150, format=kind)
     plt.close(figure)

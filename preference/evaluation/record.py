@@ -46,7 +46,7 @@ def why_no_odds(temperature: float, prompts: int) -> str:
         return f"need at least {MIN_PROMPTS} prompts, have {prompts}"
     if 2 * TEMPERATURES[0] <= temperature <= TEMPERATURES[1] / 2:  # else it was not found: the range stopped it
         return ""
-    return f"so {'few' if temperature < 1 else 'many'} pairs are ordered wrongly that no temperature fits"
+    return f"too {'few' if temperature < 1 else 'many'} pairs are in the wrong order to fit a temperature"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def read_material(files: TrainingFiles, settings: TrainingSettings) -> Material:
     say(base.note or f"base model: {base.used} ({base.source})")
     seen = set(read_record(base.path).seen_prompts or ())
     if known := {key for key in {*map(prompt_key, rankings.prompts), *test_prompts} if prompt_digest(key) in seen}:
-        say(f"warning: {base.used} was trained on {len(known)} of these prompts already: none of them counts as unseen")
+        say(f"warning: {base.used} was trained on {len(known)} of these prompts already: they are not used as evidence")
         parts = train_on_seen(usable, parts, lambda prompt: prompt_key(prompt) in known)
     return Material(rankings, tests, usable, parts, base, known)
 

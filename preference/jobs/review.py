@@ -85,8 +85,8 @@ def check_unseen(rankings: Sequence[Ranking], base: BaseModel) -> None:
     if known := sum(prompt_digest(prompt) in seen for prompt in prompts):
         raise InputError(
             f"--base-model {base.asked}: was trained on {known} of the {counted(len(prompts), 'prompt')} of these"
-            " rankings, so no probe of it can be asked about prompts that it never saw; review with the base model that"
-            " it started from, or review rankings that it has not seen"
+            " rankings, so none of these prompts is unseen to it; review with the base model that it started from, or"
+            " review rankings that it has not seen"
         )
 
 

@@ -98,7 +98,8 @@ def draw_picture(report: Report, kind: str) -> bytes:
     """Return the picture of the rewards as a file of a kind such as `png`."""
     start, prompts = report.trained.start, len({ranking.key for ranking in report.training_part})
     title = plain(f"{start.base.used}, {start.settings.objective}, {counted(prompts, 'training prompt')}")
-    plot_rewards(report.first, drawn := io.BytesIO(), title=title.replace("$", r"\$"), kind=kind)
+    title, drawn = title.replace("$", r"\$"), io.BytesIO()
+    plot_rewards(report.first, drawn, title=title, centred=start.has_bias, kind=kind)
     return drawn.getvalue()
 
 
@@ -144,7 +145,7 @@ def print_summary(trained: Trained, training: list[Ranking], validation: list[Ra
     for name, part in (("training", training), ("validation", validation)):
         answers = counted(sum(len(ranking.answers) for ranking in part), "ranked answer")
         prompts = counted(len({ranking.key for ranking in part}), "prompt")
-        after = " (learned from too, in the end)" if part is validation and part and trained.start.head_only else ""
+        after = " (also used for the final fit)" if part is validation and part and trained.start.head_only else ""
         say(f"{name + ' samples':20}{answers} to {prompts}{after}", hanging=20)
     speed = f"{trained.seconds:.1f} s, {trained.ranked_answers_per_second:.1f} ranked answers/s"
     say(f"{'training time':20}{counted(trained.steps, 'step')} in {speed}", hanging=20)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -149,11 +150,13 @@ def states_of(
     """
     name = hashlib.sha256(f"{key} {model.precision}".encode()).hexdigest()[:32]
     path, known = cache_folder("states") / f"{name}.npz", dict[str, np.ndarray]()
-    for other in path.parent.iterdir():
-        if other.stat().st_mtime < time.time() - CACHE_DAYS * 86_400:
-            other.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another process may have moved or removed one
+        for other in path.parent.iterdir():
+            if other.stat().st_mtime < time.time() - CACHE_DAYS * 86_400:
+                other.unlink()
     with contextlib.suppress(Exception), open(path, "rb") as file, np.load(file) as kept:  # none yet, or damaged
         known = dict(zip(kept["digests"].tolist(), kept["states"], strict=True))
+        os.utime(path)  # it was used
     digests = [hashlib.blake2b(repr(sorted(pair.items())).encode(), digest_size=16).hexdigest() for pair in pairs]
     missing = {digest: pair for digest, pair in zip(digests, pairs, strict=True) if digest not in known}
     on_progress(sum(digest in known for digest in digests))

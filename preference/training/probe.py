@@ -83,14 +83,18 @@ class Start:
     def head_only(self) -> bool:
         return self.pooled and self.frozen >= self.layers
 
+    @property
+    def has_bias(self) -> bool:
+        """Whether the output layer has one; that of most decoders has none, and the mean of its rewards stays."""
+        return output_layer(self.model).bias is not None
+
     def states(self, pairs: Sequence[dict], on_progress: Callable[[int], object] = lambda read: None) -> np.ndarray:
         """Return what the output layer reads of encoded pairs: shape (pairs, width), float32."""
         return states_of(self.reward_model, pairs, key=self.key, on_progress=on_progress)
 
     def fit(self, states: np.ndarray, rankings: Sequence[Ranking]) -> Probe:
-        """Return the probe for the output layer, which has a bias except in most decoders; see `fit_probe`."""
-        has_bias = output_layer(self.model).bias is not None
-        return fit_probe(states, rankings, self.settings.objective, start=self.output, bias=has_bias)
+        """Return the probe for the output layer; see `fit_probe`."""
+        return fit_probe(states, rankings, self.settings.objective, start=self.output, bias=self.has_bias)
 
 
 def start_from(

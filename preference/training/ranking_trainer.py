@@ -33,7 +33,6 @@ from preference.model.layers import output_layer
 from preference.training.model_folder import last_checkpoint
 from preference.training.objectives import LOSSES, pad_rankings
 from preference.training.settings import TrainingSettings
-from preference.wording import counted
 
 _RANKINGS_AT_ONCE = 256
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)  # rewards that differ by less, relative to their size, are equal
@@ -68,8 +67,8 @@ class RankingBatchSampler:
 
     def __init__(self, sizes: Sequence[int], answers_per_step: int, seed: int, processes: int = 1, process: int = 0):
         if len(sizes) < processes:
-            rankings = f"{counted(len(sizes), 'ranking')} to train on"
-            raise InputError(f"{rankings} cannot be shared by {processes} processes; start at most {len(sizes)}")
+            only = "is only 1 ranking" if len(sizes) == 1 else f"are only {len(sizes)} rankings"
+            raise InputError(f"there {only} for {processes} processes; start at most {len(sizes)}")
         self.sizes, self.seed, self.epoch = np.asarray(sizes), seed, 0
         self.processes, self.process = processes, process
         self.steps = min(max(1, round(int(self.sizes.sum()) / answers_per_step)), len(self.sizes) // processes)

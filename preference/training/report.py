@@ -22,7 +22,6 @@ from preference.evaluation.metrics import by_ranking, pair_margins, predicted_ra
 from preference.evaluation.odds import calibrate
 from preference.evaluation.record import MIN_PROMPTS, Calibration, Record, read_record, why_no_odds
 from preference.model.base_models import MINILM, REWARD_MODEL_DEFAULT, SMOLLM2, BaseModel
-from preference.model.layers import output_layer
 from preference.training.probe import Review
 from preference.training.train import Trained
 from preference.wording import counted, plain, shorten
@@ -77,8 +76,8 @@ class Report:
         example = f"of {self.source(first)}, such as {shorten(first.rankings[0].prompt)}"
         if first.part == "training":
             trained_on = len({ranking.key for ranking in self.training_part})
-            was = "was" if trained_on == 1 else "were"
-            return f"Judged by no prompt: the {counted(trained_on, 'prompt')} {example}, {was} all trained on."
+            which = "the only prompt" if trained_on == 1 else f"all {trained_on} prompts"
+            return f"Not tested: the model was trained on {which} {example}."
         if self.review and first is self.review.evaluation:
             others = f"{self.review.models} models each learned without some, and scored those"
             how = f"in a cross-validation: this model has learned from all of them, but {others}"
@@ -219,7 +218,6 @@ def model_card(report: Report, record: Record, *, folder: str, dataset: str | No
         start=report.trained.start,
         made_from=" and ".join(map(text, names)),
         licence=licence.get("license", "unknown"),
-        centred=output_layer(report.trained.reward_model.model).bias is not None,  # that of most decoders has none
         generalises=any(check.name == GENERALISATION and check.passed for check in report.first.checks),
         chats=bool(report.trained.reward_model.tokenizer.chat_template),  # a decoder
         folder=folder, folder_quoted=f'"{folder}"' if re.fullmatch(r"[\w.-]+", folder) else repr(folder),

@@ -30,13 +30,14 @@ class TrainingSettings:
     min_steps: int = _setting(60, at_least(0), "train at least this many steps, however few the rows")
     max_steps: int | None = _setting(None, at_least(1), "stop after this many steps")
     batch_size: int = _setting(8, at_least(1), "answers per step, over all processes; a prompt's answers stay together")
-    learning_rate: float = _setting(5e-5, above(0, 1), "learning rate of what is pretrained or fitted")
+    learning_rate: float = _setting(5e-5, above(0, 1), "learning rate of the pretrained layers and the fitted head")
     head_learning_rate: float = _setting(1e-3, above(0, 1), "learning rate of a new output layer")
     warmup_fraction: float = 0.1  # of the steps; the learning rates rise, and then fall as a cosine
     weight_decay: float = 0.01  # of matrices
     freeze_layers: int | None = _setting(
         None, at_least(-1), "keep the embeddings and the N lowest layers as pretrained; -1 trains everything (default:"
-        f" all that are kept, so that the head alone is trained; 0 from {MANY_RANKINGS} rankings on)", metavar="N"
+        f" all that are kept, so that the head alone is trained; 0 from {MANY_RANKINGS} rankings on; a third where an"
+        " encoder can only be fine-tuned whole)", metavar="N"
     )  # fmt: skip
     max_length: int = _setting(512, at_least(MIN_TOKENS), "tokens of prompt and answer together", group="model")
     validation_fraction: float = _setting(

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-import psutil
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from transformers import TrainerCallback, TrainingArguments
 from preference.data.rankings import Ranking
 from preference.data.splits import Parts
 from preference.evaluation.metrics import split_answers
-from preference.machine import PROCESS, PROCESSES
+from preference.machine import PROCESS, PROCESSES, free_memory
 from preference.model.base_models import BaseModel
 from preference.model.encoding import encode_rankings
 from preference.model.layers import output_layer, set_output, standardise_rewards
@@ -210,7 +209,7 @@ def _train_layers(job: _Job, checkpoint: Path | None) -> tuple[RankingTrainer, n
     if start.pooled:
         set_output(start.model, *start.fit(job.states(training), [job.rankings[i] for i in training]).output())
     trained = sum(p.numel() * 4 for p in start.model.parameters() if p.requires_grad)
-    if (needed := 3 * trained) > (free := psutil.virtual_memory().available):  # the gradients and Adam's two averages
+    if (needed := 3 * trained) > (free := free_memory(start.settings.device)):  # the gradients and Adam's two averages
         takes = f"training takes more than {as_size(needed)} of memory, and {as_size(free)} is free"
         job.on_message(f"warning: {takes}; raise --freeze-layers")
     trainer = _fine_tune(job, start.model, job.encoded, checkpoint)

@@ -126,6 +126,13 @@ def test_many_answers_to_one_prompt_are_judged_by_some_of_them(tmp_path):
     assert notes == ["judged by 2,000 of the 20,000 answers to 'p', drawn at random"]
 
 
+def test_one_best_of_many_answers_is_among_those_that_judge(tmp_path):
+    for best in (0, 1, 2_999):
+        records = [{"prompt": "p", "answer": f"a{i}", "rank": 2 - (i == best)} for i in range(3_000)]
+        evaluation, _ = judge_records(tmp_path, records, [float(i == best) for i in range(3_000)])
+        assert (evaluation.metrics.pairwise_accuracy, evaluation.metrics.pairs) == (1, 1_999)
+
+
 def judge_file(path, named=None):
     """Judge a model whose rewards are those of chance, but the same for the same texts."""
     answers = read_answers(read_table(path), named or {})

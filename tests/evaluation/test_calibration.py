@@ -70,7 +70,7 @@ def test_weights_count_as_repeats():
 @pytest.mark.parametrize("margins", [np.array([0.5, 1.0]), np.array([-0.5, -1.0])])
 def test_a_temperature_at_an_end_of_the_range_gives_no_odds(margins):
     few = "few" if margins[0] > 0 else "many"
-    reason = f"so {few} pairs are ordered wrongly that no temperature fits"
+    reason = f"too {few} pairs are in the wrong order to fit a temperature"
     assert why_no_odds(fit_temperature(margins), 10) == reason
     assert Calibration(fit_temperature(margins), 0.1, 0.05, 2).in_words(10) == f"No odds: {reason}."
 

@@ -86,7 +86,7 @@ def test_the_closing_sentence_follows_the_evidence():
         return evaluate("test", rankings(count), np.asarray(rewards * count, dtype=float)).verdict
 
     assert closing(3, [1, 0, -1]).startswith(
-        "Trust this model only to try the pipeline out: it ordered 100% of the pairs of 3 unseen prompts"
+        "Use this model only to try out the pipeline: it ordered 100% of the pairs of 3 unseen prompts"
     )
     assert closing(20, [-1, 0, 1]).startswith("Do not trust this model: it ordered 0%")
     assert closing(20, [1, 0, -1]).startswith(

@@ -39,6 +39,17 @@ def test_a_few_prompts_are_drawn(tmp_path):
     check_picture(tmp_path / "plot.png")
 
 
+@pytest.mark.parametrize("centred, label", [(True, "reward (0 = mean, 1 = standard"), (False, "reward (1 = standard")])
+def test_zero_is_called_the_mean_only_where_it_is(tmp_path, monkeypatch, centred, label):
+    figures = []
+    monkeypatch.setattr(plots.plt, "close", figures.append)
+    rankings, rewards = synthetic_rankings(3)
+    evaluation = evaluate("test", rankings, np.asarray(rewards))
+    plot_rewards(evaluation, tmp_path / "plot.png", title="A title", centred=centred)
+    left, right = figures[0].axes
+    assert left.get_xlabel().startswith(label) and right.get_xlabel() == "reward"
+
+
 def test_odd_input_is_drawn(tmp_path):
     rankings = [Ranking("p", ["\x1b[31mred\x07", "$\\frac{", "字" * 200], [1, 2, 9])]
     plot_rewards(evaluate("test", rankings, np.zeros(3)), tmp_path / "plot.png", title="flat")

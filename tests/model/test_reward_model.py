@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -22,9 +23,10 @@ from preference.data.rankings import SAMPLES, read_rankings
 from preference.errors import InputError
 from preference.machine import check_device
 from preference.model.base_models import find_base_model
+from preference.model.encoding import encode_pairs
 from preference.model.layers import freeze_lower_layers, output_layer, standardise_rewards
 from preference.model.loading import load_base_model
-from preference.model.reward_model import RewardModel
+from preference.model.reward_model import CACHE_DAYS, RewardModel, states_of
 
 PROMPTS = ["make good coffee", "make good coffee", "why reading matters", "read"]
 ANSWERS = ["grind fresh beans", "coffee hot. " * 12, "books", "N/A"]
@@ -59,6 +61,26 @@ def test_other_loaders_give_the_raw_reward(tiny_reward_model):
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
     cross_encoder = CrossEncoder(str(tiny_reward_model), device="cpu")
     np.testing.assert_allclose(cross_encoder.predict(list(zip(PROMPTS, ANSWERS, strict=True))), ours, atol=1e-5)
+
+
+def test_states_are_removed_when_they_were_not_used_for_long(tiny_reward_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model, days = RewardModel.load(tiny_reward_model), 86_400
+    pairs, _ = encode_pairs(model.tokenizer, PROMPTS, ANSWERS, 64)
+    files = []
+    for key in "ab":
+        states_of(model, pairs, key=key)
+        files += [path for path in (tmp_path / "preference" / "states").iterdir() if path not in files]
+    before, long_before = (time.time() - number * days for number in (CACHE_DAYS - 1, CACHE_DAYS + 1))
+    for file in files:
+        os.utime(file, (before, before))
+    states_of(model, pairs, key="a")  # all known: the file is only read
+    assert time.time() - files[0].stat().st_mtime < days < time.time() - files[1].stat().st_mtime
+    os.utime(files[1], (long_before, long_before))
+    states_of(model, pairs, key="a")
+    assert files[0].exists() and not files[1].exists()
+    (files[1].parent / "gone").symlink_to("nowhere")  # as a file that another process renames in between
+    states_of(model, pairs, key="a")
 
 
 def test_standardised_rewards_have_mean_0_and_deviation_1(tiny_distilbert):

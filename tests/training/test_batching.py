@@ -53,7 +53,7 @@ def test_several_processes_see_the_steps_of_one():
 
 
 def test_more_processes_than_prompts_is_refused():
-    with pytest.raises(InputError, match="1 ranking to train on cannot be shared by 2 processes; start at most 1"):
+    with pytest.raises(InputError, match="there is only 1 ranking for 2 processes; start at most 1"):
         RankingBatchSampler([4], 8, seed=0, processes=2)
 
 

@@ -159,7 +159,7 @@ def test_too_few_unseen_prompts_give_no_odds(report_of, tmp_path):
 
 def test_no_odds_are_made_of_pairs_that_are_all_ordered_right(report_of):
     record = make_record(report_of(rewards=np.tile(np.array([1, 0, -1], dtype=np.float32), 12)))
-    assert record.calibration is None and "so few pairs are ordered wrongly that no temperature fits" in record.no_odds
+    assert record.calibration is None and "too few pairs are in the wrong order to fit a temperature" in record.no_odds
 
 
 def test_a_review_gives_the_odds_and_a_row_of_the_table(report_of, tmp_path):
@@ -199,7 +199,7 @@ def test_it_is_said_whose_prompts_judge(report_of):
     )
     assert (
         report_of([], None).judged_by()
-        == "Judged by no prompt: the 2 prompts of mine.csv, such as 'make coffee', were all trained on."
+        == "Not tested: the model was trained on all 2 prompts of mine.csv, such as 'make coffee'."
     )
     mine = report_of(path="folder/mine.csv")
     mine = replace(mine, tests=None, evaluations=[replace(mine.first, part="validation")])
@@ -212,11 +212,11 @@ def test_it_is_said_whose_prompts_judge(report_of):
         (FEW, "need at least 10 prompts, have 9"),
         (
             replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=0.0101)),
-            "so few pairs are ordered wrongly that no temperature fits",
+            "too few pairs are in the wrong order to fit a temperature",
         ),
         (
             replace(REVIEW, calibration=replace(REVIEW.calibration, temperature=99.9)),
-            "so many pairs are ordered wrongly that no temperature fits",
+            "too many pairs are in the wrong order to fit a temperature",
         ),
     ],
 )
@@ -308,7 +308,8 @@ def test_the_recipes_of_the_card_give_our_rewards(
     for part in (model.model, model.tokenizer):
         part.save_pretrained(tmp_path / "my_model")
     report = report_of()
-    report = replace(report, trained=replace(report.trained, reward_model=model))
+    start = replace(report.trained.start, reward_model=model)
+    report = replace(report, trained=replace(report.trained, start=start, reward_model=model))
     content, _ = card_of(report, tmp_path)
     recipes = [token.content for token in MarkdownIt().parse(content) if token.type == "fence"]
     monkeypatch.chdir(tmp_path)

@@ -73,6 +73,6 @@ def test_a_reward_model_is_no_base_for_a_review_of_what_it_has_seen(rankings, ti
     base = find_base_model(str(tiny_reward_model))
     check_unseen(read_rankings(sample_folder / "test_data.csv").rankings, base)
     with pytest.raises(
-        InputError, match="was trained on 5 of the 5 prompts of these rankings, so no probe of it can be asked"
+        InputError, match="was trained on 5 of the 5 prompts of these rankings, so none of these prompts is unseen"
     ):
         check_unseen(rankings, base)
