@@ -20,10 +20,6 @@ HUB_SECONDS = 7  # an unreachable Hub is noticed within this time
 _BESIDE_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja", "README.md"]  # configuration, tokenizer, licence
 _WEIGHTS = ["model*.safetensors", "*.safetensors", "pytorch_model*.bin"]  # the first that the repository has
 _TOKENIZERS = ["tokenizer.json", "vocab.*", "*.model"]
-_STATUS = {  # what the status of an answer means, and what to do
-    401: ("does not accept your token", "run `hf auth login`"),
-    429: ("takes no more requests from here for now", "try again in a few minutes"),
-}
 
 
 @dataclass(frozen=True)
@@ -229,9 +225,8 @@ def _errors_in_words(name: str, cache: Path) -> Iterator[None]:
         cause = error if isinstance(error, HfHubHTTPError) else error.__cause__
         if isinstance(cause, HfHubHTTPError):
             status = cause.response.status_code
-            fault = ("has a fault of its own", "try again later") if status >= 500 else None
-            said, remedy = _STATUS.get(status) or fault or ("refused the request", "name another model")
-            why = f"{HUB} {said} (status {status})"
+            why = f"{HUB} answered with status {status}"
+            remedy = "run `hf auth login`" if status in (401, 403) else "try again later"
         elif isinstance(error, OSError) and error.strerror:
             why = f"the download from {HUB} cannot be kept in {cache} ({error.strerror})"
             remedy = "set HF_HOME to a folder that you can write and that has enough space"

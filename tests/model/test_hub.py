@@ -263,12 +263,11 @@ def test_what_the_hub_refuses_is_said_in_one_line(hub, online):
         "someone/private: no such folder, and no such model on the Hugging Face Hub; check the spelling, "
         "or run `hf auth login` if it is private",
         "someone/gated: the Hugging Face Hub asks you to accept its terms; do so on its page and run `hf auth login`",
-        f"someone/busy: {away} takes no more requests from here for now (status 429); try again in a few minutes, "
-        "or give a folder",
-        f"someone/broken: {away} has a fault of its own (status 500); try again later, or give a folder",
-        f"someone/token: {away} does not accept your token (status 401); run `hf auth login`, or give a folder",
-        f"someone/forbidden: {away} refused the request (status 403); name another model, or give a folder",
-        f"someone/elses: {away} has a fault of its own (status 503); try again later, or give a folder",
+        f"someone/busy: {away} answered with status 429; try again later, or give a folder",
+        f"someone/broken: {away} answered with status 500; try again later, or give a folder",
+        f"someone/token: {away} answered with status 401; run `hf auth login`, or give a folder",
+        f"someone/forbidden: {away} answered with status 403; run `hf auth login`, or give a folder",
+        f"someone/elses: {away} answered with status 503; try again later, or give a folder",
     ]
 
 
