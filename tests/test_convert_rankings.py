@@ -106,7 +106,7 @@ def test_a_vote_has_one_value_for_each_side_and_words_for_a_tie(tmp_path):
         [1, 2],
         [2, 1],
     ]
-    several = "one value may mean the second answer, and tie means a tie"
+    several = "besides it, only one other value and words for a tie are allowed"
     records("links", "rechts", "gleich")
     error = error_of(tmp_path, "data.jsonl", "no.csv", *flags, "links")
     assert f"beside --first links, urteil holds 'gleich', 'rechts'; {several}" in error
@@ -381,7 +381,7 @@ def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
     [
         (
             {"context": "p", "response1": "a", "response2": "b", "overall_preference": 4},
-            "overall_preference is '4'; it must be from -3 to 3",
+            "overall_preference is '4'; it must be between -3 and 3",
         ),
         (
             {"conversation_a": [USER, BLUE], "conversation_b": [USER, GREEN], "winner": "me"},
@@ -399,14 +399,14 @@ def test_a_wrong_record_is_named_with_its_line(tmp_path, record, problem):
             {"conversations": [{"from": "system", "value": ""}], "chosen": "b", "rejected": "c", "system": "s"},
             "no message with a text; write at",
         ),
-        ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 docs; give each of them one"),
+        ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "'labels' has 1 value for 2 answers; write one per answer"),
         ({"query": "q", "docs": ["a", "b"], "labels": [1, "x"]}, "'labels' is not a number: 'x'; write a number"),
         ({"query": "q", "docs": ["a", 2], "labels": [1, 0]}, "not a text: '2'; write a text"),
         ({"prompt": "p", "answers": [{"answer": "a", "rank": 1}, {"answer": "b"}]}, "answers has "),
         ({"prompt": "p", "completions": [{"rank": 1, "note": "a"}]}, "completions has "),
         (
             {"prompt": "p", "candidates_completions": ["a"], "ranks": []},
-            "0 ranks for 1 candidates_completions; give each of them one",
+            "'ranks' has 0 values for 1 answer; write one per answer",
         ),
         ({"instruction": "i", "chosen": "a", "rejected": "b", "history": ["x"]}, "history has 'x'; write "),
     ],

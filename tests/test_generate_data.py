@@ -86,7 +86,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_sampled(folder, fl
             continue  # one can be read from
         done = run_script("generate_data.py", *arguments, flag, name, cwd=folder, status=2, stdin="")
         if (flag, name) == ("--candidates", "folder"):
-            assert done.stderr == "error: folder: cannot be read: Is a directory; name a file that you may read\n"
+            assert done.stderr == "error: folder: cannot be read: Is a directory; check its name and permissions\n"
         else:
             assert done.stderr == f"error: {name}: {problem}; choose another {flag}\n"
 

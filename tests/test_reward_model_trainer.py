@@ -466,8 +466,8 @@ def test_a_training_that_diverges_stops_with_one_line_and_the_earlier_model_stay
         (["--max-length", "2"], "argument --max-length: must be at least 8, not 2"),
         (["--learning-rate", "10"], "argument --learning-rate: must be at most 1, not 10"),
         (["--head-learning-rate", "nan"], "argument --head-learning-rate: must be above 0, not nan"),
-        (["--data", ""], "error: : cannot be read: Is a directory; name a file that you may read"),
-        (["--test-data", ""], "error: : cannot be read: Is a directory; name a file that you may read"),
+        (["--data", ""], "error: : cannot be read: Is a directory; check its name and permissions"),
+        (["--test-data", ""], "error: : cannot be read: Is a directory; check its name and permissions"),
         (["--base-model", ""], "error: : this folder is not a model"),
         (["--output-dir", ""], "error: --output-dir .: refusing to overwrite this folder"),
         (

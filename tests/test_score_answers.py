@@ -329,9 +329,9 @@ def test_what_an_answer_is_rated_by_in_words_stops_no_scoring(measured_model, tm
     (tmp_path / "a.csv").write_text("prompt,response,label\nread,books,safe\nread,N/A,unsafe\n")
     done = run_script("score_answers.py", "--model", measured_model, "a.csv", cwd=tmp_path)
     assert all(row["reward"] and row["label"] for row in csv.DictReader(io.StringIO(done.stdout)))
-    assert done.stderr.startswith(
-        "not judged by what it says of the answers: "
-    ) and "'label' is not a number: 'safe'" in " ".join(done.stderr.split())
+    assert done.stderr.startswith("labels ignored: ") and "'label' is not a number: 'safe'" in " ".join(
+        done.stderr.split()
+    )
 
 
 def test_columns_of_new_names_are_named_by_flags(measured_model, tmp_path):
@@ -416,7 +416,7 @@ def test_places_that_cannot_be_read_or_written(answers, tmp_path):
     (tmp_path / "folder").mkdir()
     for arguments, message in (
         (["none.csv"], "none.csv: no such file; check the name"),
-        (["folder"], "folder: cannot be read: Is a directory; name a file that you may read"),
+        (["folder"], "folder: cannot be read: Is a directory; check its name and permissions"),
         (["answers.csv", "--output", "folder"], "folder: a folder, not a file; choose another --output"),
         (
             ["answers.csv", "--output", "answers.csv/b.csv"],

@@ -49,7 +49,7 @@ def read_answers(table: Table, named: Mapping[str, str] = {}) -> Answers:
             roles, items = read_comparisons(replace(table, records=rest), labelled=False)
         except InputError:
             raise problem from None
-        notes.append(f"not judged by what it says of the answers: {str(problem).partition(chr(10))[0]}")
+        notes.append(f"labels ignored: {str(problem).partition(chr(10))[0]}")
     if [item.index for item in items] != list(range(len(table.records))):
         what = "an export whose records are not one per prompt or answer"
         raise InputError(f"{table.source}: {what}; convert it first with convert_rankings.py")

@@ -61,7 +61,8 @@ def read_comparisons(
         others = sorted(text for text in votes if not (says_nothing(text) or _TIES.match(plain_name(text))))
         if len(others) > 1:
             what = f"beside --first {roles.first}, {roles.said[0]} holds {name_some(map(shorten, others))}"
-            raise InputError(f"{table.source}: {what}; one value may mean the second answer, and tie means a tie")
+            remedy = "besides it, only one other value and words for a tie are allowed"
+            raise InputError(f"{table.source}: {what}; {remedy}")
     found, problems = [], []
     for i, record in unfolded:
         try:
@@ -280,7 +281,8 @@ def _ranks(record: Record, roles: Roles, names: list[str], answers: list[str]) -
         given = [(item[said], said) for item in listed]
     numbers = [_number(value, name) for value, name in given]
     if len(numbers) != len(answers):
-        raise Unreadable(f"{len(numbers)} {said} for {len(answers)} {column}; give each of them one")
+        what = f"{counted(len(numbers), 'value')} for {counted(len(answers), 'answer')}"
+        raise Unreadable(f"{said!r} has {what}; write one per answer")
     if roles.how == "rank":
         return _by_position(numbers, answers, record) if roles.layout == "lists" else numbers
     return [None if value is None else -value for value in numbers]
@@ -315,7 +317,7 @@ def _ranks_of_vote(record: Record, roles: Roles, names: list[str], answers: list
             return [1.0, 1.0]
         low, high = sorted(roles.ends)
         if not low <= given <= high:
-            raise Unreadable(f"{said} is {shorten(str(value))}; it must be from {low:g} to {high:g}")
+            raise Unreadable(f"{said} is {shorten(str(value))}; it must be between {low:g} and {high:g}")
         return [*(abs(given - end) for end in roles.ends)]
     models, votes = [text_of(record.get(column)) for column in roles.models], won if isinstance(won, list) else [value]
     winners = {_winner(text_of(vote), roles, names, models, answers) for vote in votes}

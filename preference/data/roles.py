@@ -65,7 +65,7 @@ FLAGS = {
     "rejected": "the column of the worse answer",
     "answers": "the columns of the answers, separated by commas, or the one that lists or holds them",
     "vote": "the column that says which of the answers is better",
-    "first": "the value of the vote that means the first answer is better; the other one means the second",
+    "first": "the vote that means that the first answer is better; any other means the second, or a tie",
     "rank": "the column of ranks, 1 for the best answer, or one for each of the answers",
     "score": "the column of scores, or one for each of the answers; higher is better, equal is a tie",
     "rater": "the column that says who ranked",

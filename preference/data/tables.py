@@ -34,7 +34,6 @@ KINDS = {
 MESSAGES_SHOWN = 20
 GZIP = b"\x1f\x8b"  # the first bytes of a .gz
 
-_MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _NAMES = {name for names in ROLES.values() for name in names}  # by which a header is known
 _Row = tuple[int, int, list[str]]  # its line in the file, its row in a spreadsheet, its cells
 
@@ -170,7 +169,7 @@ def read_bytes(path: str | Path) -> bytes:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; name a file that you may read") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}; check its name and permissions") from None
 
 
 def unzipped(name: str, data: bytes) -> bytes:
@@ -178,7 +177,7 @@ def unzipped(name: str, data: bytes) -> bytes:
     try:
         return gzip.decompress(data) if data.startswith(GZIP) else data
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{name}: a damaged gzip file ({first_line(error)}); make it again") from None
+        raise InputError(f"{name}: a damaged gzip file ({first_line(error)}); download or create it again") from None
 
 
 def read_text(path: str | Path) -> str:
@@ -186,30 +185,24 @@ def read_text(path: str | Path) -> str:
     return decode(str(path), read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def decode(name: str, data: bytes, remedy: str = "save the file as UTF-8") -> str:
+def decode(name: str, data: bytes) -> str:
     """Return the text of a UTF-8 file without its byte-order mark; the error names the line of the first wrong byte."""
-    for mark, encoding in _MARKS.items():
-        if data.startswith(mark):
-            start = f"the file starts with the bytes {mark.hex(' ')}"
-            raise InputError(f"{name}:1: {encoding}, not UTF-8: {start}; {remedy}")
     try:
-        wrong, what = data.find(b"\0"), "not text: a NUL byte"
-        if wrong < 0:
-            return data.decode("utf-8").lstrip("\ufeff")
-        remedy = f"delete it, or {remedy}"
+        return data.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
-        wrong, what = error.start, f"not UTF-8: byte 0x{data[error.start]:02x}"
-    lines = (data[:wrong] + b".").splitlines()
-    before = lines[-1][:-1].decode("utf-8-sig", "replace")
-    where = f"after {shorten(before[-30:])}" if before else "at the start of the line"
-    raise InputError(f"{name}:{len(lines)}: {what} {where}; {remedy}")
+        lines = (data[: error.start] + b".").splitlines()
+        before = lines[-1][:-1].decode("utf-8-sig", "replace")
+        where = f"after {shorten(before[-30:])}" if before else "at the start of the line"
+        what = f"not UTF-8: byte 0x{data[error.start]:02x} {where}"
+        remedy = "save the file as UTF-8, which spreadsheets call 'CSV UTF-8'"
+        raise InputError(f"{name}:{len(lines)}: {what}; {remedy}") from None
 
 
 # CSV and sheets
 
 
 def _read_csv(name: str, data: bytes) -> Table:
-    text = decode(name, data, "save the file as 'CSV UTF-8'")
+    text = decode(name, data)
     lines = list(io.StringIO(text, newline=""))  # they keep their LF, CR LF or CR
     named = re.fullmatch(r'"?sep=(.)"?', lines[0].rstrip("\r\n"), re.I) if lines else None
     skipped = 1 if named else 0  # a line that no spreadsheet shows
@@ -314,7 +307,7 @@ def _read_xlsx(name: str, data: bytes) -> Table:
     known = [title for title in used if any(_known(cells) > 1 for _, _, cells in sheets[title][:10])]
     if len(known) > 1:
         tables = f"{len(known)} sheets hold such a table: {', '.join(map(repr, known))}"
-        raise InputError(f"{name}: {tables}; save the one that you mean alone")
+        raise InputError(f"{name}: {tables}; keep only the sheet you mean")
     title = next(iter([*known, *used, *sheets]))
     return replace(_from_rows(name, "xlsx", sheets[title], Form()), sheet=title)
 
@@ -376,14 +369,13 @@ def _read_parquet(name: str, data: bytes) -> Table:
     import pyarrow
     from pyarrow import parquet
 
-    what, remedy, values = "not a Parquet file, or a damaged one", "make it again", []
     try:
         found = parquet.ParquetFile(io.BytesIO(data)).read()
-        for column, cells in zip(columns := found.schema.names, found.columns, strict=True):
-            what, remedy = f"the column {column!r} holds what cannot be read", "convert or drop it"
-            values.append(cells.to_pylist())
+        values = [cells.to_pylist() for cells in found.columns]
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # as a time beyond the year 9999
-        raise InputError(f"{name}: {what} ({first_line(error)}); {remedy}") from None
+        remedy = "download or create it again"
+        raise InputError(f"{name}: cannot be read as Parquet ({first_line(error)}); {remedy}") from None
+    columns = found.schema.names
     if twice := [column for column, count in Counter(columns).items() if count > 1]:
         raise InputError(f"{name}: two columns are named {twice[0]!r}; rename or delete one")
     records = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]

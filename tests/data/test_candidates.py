@@ -46,7 +46,7 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
             '{"prompt": "a"}\n{"prompt": "\\ud800"}\n',
             "FILE:2: half of a surrogate pair in '\\ud800'; remove it",
         ),
-        ("p.txt", "one\ntwo\0\n", "FILE:2: not text: a NUL byte after 'two'; delete it, or save the file as UTF-8"),
+        ("p.txt", "one\ntwo\0\n", "FILE:2: a NUL character in 'two\\x00'; remove it"),
     ],
 )
 def test_wrong_prompt_files(tmp_path, name, text, message):

@@ -187,7 +187,7 @@ def test_a_workbook(tmp_path):
     book.create_sheet("More").append(["prompt", "answer"])
     book.save(tmp_path / "two.xlsx")
     with pytest.raises(
-        InputError, match="two.xlsx: 2 sheets hold such a table: 'Rankings', 'More'; save the one that you mean alone"
+        InputError, match="two.xlsx: 2 sheets hold such a table: 'Rankings', 'More'; keep only the sheet you mean"
     ):
         read_table(tmp_path / "two.xlsx")
     write_table(tmp_path / "f.xlsx", "xlsx", ["a"], [{"a": "=1+1"}])
@@ -213,6 +213,7 @@ def test_only_cells_that_need_quotes_get_them():
 # What is wrong
 
 ONE_PER_LINE = "write one object per line, or delete the line"
+AS_UTF8 = "save the file as UTF-8, which spreadsheets call 'CSV UTF-8'"
 WRONG = [
     ("t.csv", b'a,b\n"x\ny",1\n1,2,3\n\n1\n',
      "t.csv:4: 3 cells where the header has 2: '1,2,3'; put a cell that contains a comma in double quotes\n"
@@ -221,11 +222,9 @@ WRONG = [
      "t.csv:2: 3 cells where the header has 2: '1;2;3'; put a cell that contains a semicolon in double quotes"),
     ("t.csv", b'a,b\n1,"2\n',
      "t.csv:2: unbalanced quotes: '1,\"2'; write a cell that contains quotes \"like \"\"this\"\" one\""),
-    ("t.csv", b"a,b\r\n1,\xe9\r\n", "t.csv:2: not UTF-8: byte 0xe9 after '1,'; save the file as 'CSV UTF-8'"),
-    ("t.csv", b"a,b\n1,2\n\0,3\n",
-     "t.csv:3: not text: a NUL byte at the start of the line; delete it, or save the file as 'CSV UTF-8'"),
+    ("t.csv", b"a,b\r\n1,\xe9\r\n", f"t.csv:2: not UTF-8: byte 0xe9 after '1,'; {AS_UTF8}"),
     ("t.jsonl", "{}\n".encode("utf-16"),
-     "t.jsonl:1: UTF-16, not UTF-8: the file starts with the bytes ff fe; save the file as UTF-8"),
+     f"t.jsonl:1: not UTF-8: byte 0xff at the start of the line; {AS_UTF8}"),
     ("t.jsonl", b'{"a": 1}\n[1]\n', f"t.jsonl:2: not a JSON object: '[1]'; {ONE_PER_LINE}"),
     ("t.jsonl", b'{"a": 1}\n{"a": \n{}', f"t.jsonl:2: not JSON: '{{\"a\":'; {ONE_PER_LINE}"),
     ("t.jsonl", b'{"a": 1}\n{"a": 2}\n{"a"', f"t.jsonl:3: not JSON: '{{\"a\"'; {ONE_PER_LINE}"),
@@ -241,13 +240,13 @@ WRONG = [
      " write [{...}, {...}]"),
     ("t.jsonl.gz", gzip.compress(b'{"a": 1}\n', mtime=0)[:-9],
      "t.jsonl.gz: a damaged gzip file (Compressed file ended before the end-of-stream marker was"
-     " reached); make it again"),
+     " reached); download or create it again"),
     ("t.parquet", b"PAR1",
-     "t.parquet: not a Parquet file, or a damaged one (Parquet file size is 4 bytes, smaller than the minimum file"
-     " footer (8 bytes)); make it again"),
+     "t.parquet: cannot be read as Parquet (Parquet file size is 4 bytes, smaller than the minimum file"
+     " footer (8 bytes)); download or create it again"),
     ("t.xlsx", b"PK\x03\x04",
      "t.xlsx: not a workbook that can be read (File is not a zip file); save it as .xlsx or as 'CSV UTF-8'"),
-    (".", None, ".: cannot be read: Is a directory; name a file that you may read"),
+    (".", None, ".: cannot be read: Is a directory; check its name and permissions"),
     ("none.csv", None, "none.csv: no such file; check the name"),
 ]  # fmt: skip
 
@@ -272,7 +271,7 @@ def test_two_columns_of_one_name_and_a_time_that_no_one_can_read_in_parquet(tmp_
     parquet.write_table(
         pyarrow.table({"when": pyarrow.array([2**61], pyarrow.timestamp("us"))}), tmp_path / "t.parquet"
     )
-    with pytest.raises(InputError, match="t.parquet: the column 'when' holds what cannot be read"):
+    with pytest.raises(InputError, match="t.parquet: cannot be read as Parquet"):
         read_table(tmp_path / "t.parquet")
 
 
