@@ -101,7 +101,7 @@ def free_memory(device: str) -> int:
     import psutil
     import torch
 
-    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else psutil.virtual_memory().available
 
 
 def cache_folder(part: str) -> Path:
