@@ -35,8 +35,8 @@ def test_where_the_cache_cannot_be_written_one_temporary_folder_serves_and_is_re
 
 
 def test_the_free_memory_is_that_of_the_device(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (123, 456))  # there need not be a GPU
-    assert free_memory("cuda") == 123 and free_memory("cpu") > 10**6
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (123, 456))  # there need not be a GPU
+    assert free_memory("cuda:0") == 123 and free_memory("cpu") > 10**6
 
 
 AVOID = (
