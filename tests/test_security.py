@@ -153,7 +153,7 @@ def test_what_a_script_refuses_is_named_harmlessly(tmp_path, tiny_gpt2, script):
         ],
         "review_rankings.py": [
             ["--data", f"none/{NAME}"],
-            ["--output", f"none/{NAME}"],
+            ["--output", f"ok/{NAME}"],
             ["--base-model", f"./{NAME}"],
             [f"--device={NAME}"],
         ],
