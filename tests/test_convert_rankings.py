@@ -555,21 +555,21 @@ def test_a_data_set_of_the_hub_is_read_by_its_name(tmp_path, hub):
     assert read_back(tmp_path / "cached.csv") == [("c#", "", "a", "b")] and not hub.requests
 
 
+AS_DATA = "no file here; as a data set of the Hub: "
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (
             ["someone/prefs", "--split", "dev"],
-            "someone/prefs: Bad split: dev. Available splits: ['train']; --config and --split choose a part",
+            f"{AS_DATA}Bad split: dev. Available splits: ['train']; --config and --split choose a part",
         ),
         (["someone/two"], "someone/two has the splits train, test; choose one with --split"),
-        (["someone/configs"], "someone/configs: Config name is missing"),
-        (
-            ["someone/nothing"],
-            "someone/nothing: 401 Client Error. Repository Not Found for url: ",
-        ),
-        (["someone/script"], "someone/script: Dataset scripts are no longer supported"),
+        (["someone/configs"], f"someone/configs: {AS_DATA}Config name is missing"),
+        (["someone/nothing"], f"{AS_DATA}401 Client Error. Repository Not Found for url: "),
+        (["someone/script"], f"{AS_DATA}Dataset scripts are no longer supported"),
     ],
 )
 def test_what_is_wrong_with_a_data_set_is_said_in_words(tmp_path, hub, arguments, message):
