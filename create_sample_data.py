@@ -34,8 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         path, content = Path(sample.name), sample.read_bytes()
         if path.exists() and path.read_bytes() != content:
             if not args.force:
-                remedy = "(--force replaces it, keeping a backup)"
-                say(f"{path}: kept as it is; it differs from the sample {remedy}")
+                say(f"{path}: kept, though it is not the sample (create_sample_data.py --force replaces it)")
                 continue
             say(f"{path}: the old file is kept as {back_up(path)}")
         write_atomically(path, content)

@@ -40,7 +40,7 @@ def test_a_file_that_differs_is_kept_unless_forced_and_then_backed_up(tmp_path):
 
     done = run_script("create_sample_data.py", cwd=tmp_path)
     assert done.stdout == (
-        "training_data.csv: kept as it is; it differs from the sample (--force replaces it, keeping a backup)\n"
+        "training_data.csv: kept, though it is not the sample (create_sample_data.py --force replaces it)\n"
         "test_data.csv: 3 prompts x 4 ranked answers\n"
     )
     assert (tmp_path / "training_data.csv").read_text() == own

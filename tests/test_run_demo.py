@@ -11,7 +11,7 @@ def test_a_failing_step_ends_the_demo_with_its_status(tmp_path):
         "📝 Step 1: Creating sample training data...",
         "",
         f"$ python {ROOT / 'create_sample_data.py'}",
-        "training_data.csv: kept as it is; it differs from the sample (--force replaces it, keeping a backup)",
+        "training_data.csv: kept, though it is not the sample (create_sample_data.py --force replaces it)",
         "test_data.csv: 3 prompts x 4 ranked answers",
         "",
         "✅ Sample data created successfully!",

@@ -279,7 +279,7 @@ def test_a_column_reward_that_is_there_already_must_be_renamed(measured_model, t
     (tmp_path / "gold.csv").write_text("prompt;answer;reward\nread;books;1,5\nread;N/A;-0,5\n")
     arguments = ["score_answers.py", "--model", measured_model, "gold.csv", "--output", "once.csv"]
     done = run_script(*arguments, cwd=tmp_path, status=2)
-    assert done.stderr.endswith("error: gold.csv:1: 'reward' exists already; rename or delete it\n")
+    assert done.stderr.endswith("error: gold.csv:1: a column 'reward' exists already; rename or delete it\n")
     (tmp_path / "gold.csv").write_text("prompt;answer;score\nread;books;1,5\nread;N/A;-0,5\n")
     done = run_script(*arguments, cwd=tmp_path)
     assert "scores, higher is better: score" in " ".join(done.stdout.split()) and "pairwise accuracy" in done.stdout
@@ -393,7 +393,7 @@ def test_a_damaged_record_of_the_model_stops_nothing(bare_model, answers, tmp_pa
          "a.csv:2: a list in Python's notation, not in JSON:"
          " \"[{'role': 'user', 'content': 'Hi'}]\"; write the data as JSONL or Parquet instead"),
         ("a.jsonl", '{"query": "q", "docs": ["a", "b"], "labels": [1, 0], "answer": "gold"}\n',
-         "a.jsonl: 'answer' exists already; rename or delete it"),
+         "a.jsonl: a column 'answer' exists already; rename or delete it"),
         ("a.jsonl", '{"prompt": "\\ud83d", "answer": "a"}\n',
          "a.jsonl:1: half of a surrogate pair in '\\ud83d'; remove it"),
         ("a.jsonl", '\n{"prompt": "p',

@@ -171,6 +171,8 @@ def _problems_of(texts: list[Any], given: str, rank: float | None) -> Iterator[s
             yield f"{what} in {shorten(text)}; remove it"
     if rank is None and not says_nothing(given):
         wrong = "rank is too large:" if _NUMBER.fullmatch(given) else "rank must be a number, not"
+        if given.startswith("-") and _NUMBER.fullmatch(given[1:]):
+            wrong = "rank must not be negative:"
         yield f"{wrong} {shorten(given)}; write 1 for the best answer, 2 for the next"
 
 

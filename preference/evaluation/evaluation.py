@@ -95,7 +95,7 @@ def _generalisation(rankings: Sequence[Ranking], rewards: np.ndarray, seed: int)
     name, other = max(rules.items(), key=lambda item: item[1].accuracy())
     low, high = lead_interval(own.right, other.right, own.pairs, seed=seed)
     few = len(own.pairs) < MIN_PROMPTS
-    lead = f"accuracy leads the {name}-answer rule by {own.accuracy() - other.accuracy():+.3f}"
+    lead = f"accuracy minus the {name}-answer rule's is {own.accuracy() - other.accuracy():+.3f}"
     prompts = counted(len(own.pairs), "unseen prompt") + f", too few to tell (at least {MIN_PROMPTS})" * few
     evidence = f"{lead}, 95 % interval {low:+.3f} to {high:+.3f}, on {prompts}"
     return Check(GENERALISATION, None if few or low <= 0 <= high else low > 0, evidence)

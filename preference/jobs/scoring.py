@@ -92,7 +92,7 @@ def _added_names(answers: Answers, flat: bool) -> list[str]:
     names = list(ADDED["rows" if flat else answers.roles.layout])
     of_rows = ["prompt", "answer", *["rank"] * bool(answers.roles.how)] if flat else []
     if taken := [name for name in (*names, *of_rows) if name in kept]:
-        raise InputError(f"{table.top}: {taken[0]!r} exists already; rename or delete it")
+        raise InputError(f"{table.top}: a column {taken[0]!r} exists already; rename or delete it")
     return names
 
 

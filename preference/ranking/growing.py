@@ -69,7 +69,9 @@ class GrowingModel:
             return f"no model learns as you rank: {reason}"
         if not self.found:
             return "the model that learns as you rank is still loading"
-        untested = "the model that learns as you rank has no result yet; it needs two rankings first"
+        untested = (
+            "the model that learns as you rank has no result yet: it learns from two rankings before it predicts one"
+        )
         return self.found["words"] or untested
 
     def _write(self, worker: subprocess.Popen) -> None:

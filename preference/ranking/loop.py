@@ -241,7 +241,7 @@ class Loop:
             return "that answer is there already; nothing was changed"
         assert isinstance(self.session, RankingSession)
         self.session.change(answers)
-        return "u takes it back"
+        return "u undoes this"
 
     def resample(self, argument: str) -> str:
         """Replace the sampled answers by new ones; what the person wrote or edited stays."""

@@ -111,9 +111,10 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     # ranks
     **{
         f"the rank {text!r}": _with_rank(text)
-        for text in ["-1", "first", "1e9", "1e0", "inf", "1.5.1", "1st", "#1", "+", "1.0.0", "٣", "１", "½", "0x1",
+        for text in ["first", "1e9", "1e0", "inf", "1.5.1", "1st", "#1", "+", "1.0.0", "٣", "１", "½", "0x1",
                      "TRUE", "=1"]
     },
+    "a negative rank": (GOOD + "p,c,-5\n", f"FILE:4: rank must not be negative: '-5'{_WRITE_1}"),
     "a rank of ten digits": (GOOD + "p,c,1000000000\n", f"FILE:4: rank is too large: '1000000000'{_WRITE_1}"),
     "a rank of 10,000 digits": (GOOD + f"p,c,{'9' * 10_000}\n",
                                 f"FILE:4: rank is too large: {'9' * 57 + '...'!r}{_WRITE_1}"),
@@ -140,18 +141,18 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         " rank at least two answers to one prompt in one group",
     ),
     "several problems, in the order of their lines": (
-        HEADER + "p,a,-1\n,b,1\np,c,1\np,c,2\np,d,no\n",
+        HEADER + "p,a,no\n,b,1\np,c,1\np,c,2\np,d,no\n",
         "\n".join([
-            _rank("-1"),
+            _rank("no"),
             "FILE:3: empty prompt: ''; write the text or delete the row",
             "FILE:5: the same answer to one prompt has rank 2 here and rank 1 on line 4: 'c'; keep one of the two rows",
             _rank("no", line=6),
         ]),
     ),
-    "21 problems": (HEADER + "p,a,-1\n" * 21,
-                    "\n".join(_rank("-1", line) for line in range(2, 22)) + "\n... and 1 more problem"),
-    "25 problems": (HEADER + "p,a,-1\n" * 25,
-                    "\n".join(_rank("-1", line) for line in range(2, 22)) + "\n... and 5 more problems"),
+    "21 problems": (HEADER + "p,a,no\n" * 21,
+                    "\n".join(_rank("no", line) for line in range(2, 22)) + "\n... and 1 more problem"),
+    "25 problems": (HEADER + "p,a,no\n" * 25,
+                    "\n".join(_rank("no", line) for line in range(2, 22)) + "\n... and 5 more problems"),
 }  # fmt: skip
 
 

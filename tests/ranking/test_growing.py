@@ -24,7 +24,7 @@ SECONDS = 120  # in which the worker is there, however busy the machine
     [
         ({"failed": "why"}, "no model learns as you rank: why"),
         ({}, "the model that learns as you rank is still loading"),
-        ({"words": ""}, "has no result yet; it needs two rankings first"),
+        ({"words": ""}, "has no result yet: it learns from two rankings before it predicts one"),
         ({"words": "a model got right 75%"}, "a model got right 75%"),
     ],
 )

@@ -26,7 +26,7 @@ def test_w_takes_what_is_pasted_as_one_answer(folder, marked):
     paste(terminal, EMAIL, marked=marked)
     terminal.wait_for("Yours")
     terminal.child.send("\r")
-    terminal.wait_for("u takes it back")
+    terminal.wait_for("u undoes this")
     assert ranks_of(folder) == rankings
     terminal.type("5 1")
     terminal.wait_for("or n to cancel: ")
@@ -71,7 +71,7 @@ def test_what_is_typed_before_the_next_question_is_not_taken_for_its_answer(fold
     terminal.type("e 1")
     terminal.wait_for("editing")
     terminal.child.send("2 1 4 3\r\rq\r")
-    terminal.wait_for("u takes it back")
+    terminal.wait_for("u undoes this")
     terminal.type("q")
     assert "0 done, 6 left" in terminal.summary()
 
@@ -82,7 +82,7 @@ def test_w_can_be_written_in_the_editor_and_taken_back(folder):
     terminal.type("w")
     terminal.wait_for("empty cancels): ")
     terminal.type("e")
-    terminal.wait_for("u takes it back")
+    terminal.wait_for("u undoes this")
     assert "│   two  " in terminal.shown() and "│ lines  " in terminal.shown()
     terminal.type("u")
     terminal.wait_for("the answers are as they were before")
