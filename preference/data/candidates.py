@@ -38,9 +38,6 @@ def read_prompts(path: str | Path) -> list[str]:
         prompts = list(read_candidates(path, with_answers=False))
     else:
         prompts = read_text(path).split("\n")
-        for number, line in enumerate(prompts, 1):
-            if what := find_unwritable(line):
-                raise InputError(f"{path}:{number}: {what} in {shorten(line)}; remove it")
     if found := distinct(map(str.strip, prompts)):
         return found
     raise InputError(f"{path}: has no prompts; write one per line")

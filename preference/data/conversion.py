@@ -210,7 +210,8 @@ def read_dataset(name: str, config: str | None, split: str | None, limit: int | 
         records = list(itertools.islice(next(iter(splits.values()), found), limit)) if len(splits) < 2 else []
     except Exception as error:  # many kinds: of datasets, of huggingface_hub, of HTTP, of the formats
         said = " ".join(str(error).split())[:300] or type(error).__name__
-        answer = f"no file here; as a data set of the Hub: {said}; --config and --split choose a part"
+        remedy = "; --config and --split choose a part" if re.search("config|split", said, re.I) else ""
+        answer = f"no file here; as a data set of the Hub: {said}{remedy}"
         raise InputError(f"{name}: {unreachable or answer}") from None
     if len(splits) > 1:
         raise InputError(f"{name} has the splits {', '.join(map(str, splits))}; choose one with --split")

@@ -65,7 +65,7 @@ FLAGS = {
     "rejected": "the column of the worse answer",
     "answers": "the columns of the answers, separated by commas, or the one that lists or holds them",
     "vote": "the column that says which of the answers is better",
-    "first": "the vote that means that the first answer is better; any other means the second, or a tie",
+    "first": "the vote that means that the first answer is better; the one other value means the second",
     "rank": "the column of ranks, 1 for the best answer, or one for each of the answers",
     "score": "the column of scores, or one for each of the answers; higher is better, equal is a tie",
     "rater": "the column that says who ranked",
@@ -222,7 +222,8 @@ def _own(table: _Columns, labelled: bool) -> Roles | None:
     """The columns of this project's own tables, which no further column and no text makes anything else."""
     exact = lambda names: next((column for name in names for column in table.columns if column.casefold() == name), "")
     prompt, answer, rank = (exact([name]) for name in COLUMNS)
-    if table.named or not prompt or not answer or (labelled and not rank):
+    others = table.of("rejected") or table.families["answers"]  # an unranked answer beside them is a reference
+    if table.named or not prompt or not answer or (not rank and (labelled or others)):
         return None
     ranked = Roles(answers=(answer,), how="rank", said=(rank,), layout="rows")
     found = ranked if rank else next(_single(table))

@@ -187,15 +187,18 @@ def read_text(path: str | Path) -> str:
 
 def decode(name: str, data: bytes) -> str:
     """Return the text of a UTF-8 file without its byte-order mark; the error names the line of the first wrong byte."""
+    remedy = "save the file as UTF-8, which spreadsheets call 'CSV UTF-8'"
     try:
-        return data.decode("utf-8").lstrip("\ufeff")
+        text = data.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         lines = (data[: error.start] + b".").splitlines()
         before = lines[-1][:-1].decode("utf-8-sig", "replace")
         where = f"after {shorten(before[-30:])}" if before else "at the start of the line"
         what = f"not UTF-8: byte 0x{data[error.start]:02x} {where}"
-        remedy = "save the file as UTF-8, which spreadsheets call 'CSV UTF-8'"
         raise InputError(f"{name}:{len(lines)}: {what}; {remedy}") from None
+    if (place := text.find("\0")) >= 0:
+        raise InputError(f"{name}:{text.count(chr(10), 0, place) + 1}: a NUL character is no text; {remedy}")
+    return text
 
 
 # CSV and sheets

@@ -91,7 +91,11 @@ class Record:
 
 
 def read_record(folder: str | Path) -> Record:
-    """Read a model's metrics.json; one that is missing, or that the trainer did not write, counts as empty."""
+    """Read a model's metrics.json; one that is missing, or that the trainer did not write, counts as empty.
+
+    Raises:
+        InputError: a value that scoring or a later training reads is not what the trainer writes.
+    """
     path = Path(folder) / FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -103,7 +107,13 @@ def read_record(folder: str | Path) -> Record:
     odds = known.get("calibration")
     try:
         record = Record(**known | {"calibration": Calibration(**odds) if odds else None})
-        record.percentiles([0.0]), record.probability(0.0)
-    except (TypeError, ValueError, ZeroDivisionError):
-        raise InputError(f"{path}: was changed by hand; restore it, or train the model again") from None
+        texts, quantiles = [*record.files, *(record.seen_prompts or [])], record.reward_quantiles
+        right = all(isinstance(text, str) for text in texts)
+        right &= record.calibration is None or 0 < record.calibration.temperature < np.inf
+        right &= quantiles is None or (len(quantiles) == 101 and bool((np.diff(quantiles) >= 0).all()))
+    except (TypeError, ValueError):
+        right = False
+    if not right:
+        remedy = "restore it, or move the folder away and train again"
+        raise InputError(f"{path}: not as the trainer writes it; {remedy}")
     return record

@@ -7,7 +7,7 @@ from pathlib import Path
 from preference import console
 from preference.data.rankings import SAMPLES, Ranking, Rankings, read_rankings
 from preference.data.splits import Parts, prompt_digest, prompt_key, split_by_prompt, train_on_seen
-from preference.durable_files import check_picture
+from preference.durable_files import check_picture, prepare_file
 from preference.errors import InputError
 from preference.evaluation.record import read_record
 from preference.jobs.settings import TrainingFiles
@@ -107,7 +107,4 @@ def check_outputs(files: TrainingFiles) -> None:
     if files.dataset_name and not re.fullmatch(r"[\w.-]+/[\w.-]+", files.dataset_name, re.ASCII):
         raise InputError(f"--dataset-name {files.dataset_name}: not a name on the Hugging Face Hub; write USER/NAME")
     if plot:
-        try:
-            plot.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"--plot {plot}: its folder cannot be created ({error.strerror})") from error
+        prepare_file(plot, "--plot")

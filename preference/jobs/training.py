@@ -56,6 +56,8 @@ def train_and_report(files: TrainingFiles, material: Material, settings: Trainin
             print_all(files, report, material, compared, previous)
             if files.plot:
                 write_atomically(files.plot, picture)
+            plot = f"plot    {files.plot}\n" if files.plot else ""
+            say(f"model   {files.output_dir}/\n{plot}logs    {files.log_dir}/", wrap=False)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"the model is saved in {files.output_dir}/") from None
 
@@ -114,7 +116,7 @@ def save(files: TrainingFiles, report: Report, picture: bytes) -> Path | None:
 
 
 def print_all(files: TrainingFiles, report: Report, material: Material, compared: str, previous: Path | None) -> None:
-    """Print what is known of the model, how it compares with the one before, and where everything is."""
+    """Print what is known of the model, and how it compares with the one before."""
     say(report.judged_by() + "\n")
     print_report(report.shown)
     if compared:
@@ -125,8 +127,6 @@ def print_all(files: TrainingFiles, report: Report, material: Material, compared
     say()
     print_summary(report.trained, report.training_part, [material.usable[i] for i in material.parts.validation])
     say("saved; reloading gives the same rewards\n")
-    plot = f"plot    {files.plot}\n" if files.plot else ""
-    say(f"model   {files.output_dir}/\n{plot}logs    {files.log_dir}/", wrap=False)
 
 
 def restore_command(output_dir: Path) -> str:

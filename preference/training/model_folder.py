@@ -54,8 +54,7 @@ def _followed(output_dir: Path) -> Path:
 
 
 def begin_run(folder: Path, run: dict) -> None:
-    """Remove what an earlier run left in `folder`, and keep what this one is started with."""
-    remove_run(folder)
+    """Keep in `folder` what a run is started with."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN).write_text(json.dumps(run), encoding="utf-8")
 

@@ -75,9 +75,8 @@ class Report:
         first, prompts = self.first, self.first.metrics.prompts
         example = f"of {self.source(first)}, such as {shorten(first.rankings[0].prompt)}"
         if first.part == "training":
-            trained_on = len({ranking.key for ranking in self.training_part})
-            which = "the only prompt" if trained_on == 1 else f"all {trained_on} prompts"
-            return f"Not tested: the model was trained on {which} {example}."
+            trained_on = counted(len({ranking.key for ranking in self.training_part}), "prompt")
+            return f"Not tested: the model was trained on the {trained_on} {example}."
         if self.review and first is self.review.evaluation:
             others = f"{self.review.models} models each learned without some, and scored those"
             how = f"in a cross-validation: this model has learned from all of them, but {others}"

@@ -25,7 +25,7 @@ from preference.model.encoding import encode_rankings
 from preference.model.layers import output_layer, set_output, standardise_rewards
 from preference.model.loading import quiet_transformers
 from preference.model.reward_model import RewardModel
-from preference.training.model_folder import begin_run, check_same_run, last_checkpoint, steps_done
+from preference.training.model_folder import begin_run, check_same_run, last_checkpoint, remove_run, steps_done
 from preference.training.probe import Probe, Start, start_from
 from preference.training.ranking_trainer import RankingTrainer
 from preference.training.settings import TrainingSettings
@@ -239,7 +239,9 @@ def _start_or_resume(job: _Job, resume: bool) -> Path | None:
     elif checkpoint:
         job.on_message(f"{folder}: an unfinished run is replaced (--resume would continue it)")
     if PROCESS == 0:
-        begin_run(folder, run)
+        remove_run(folder)
+        if not start.head_only:
+            begin_run(folder, run)
     return None
 
 

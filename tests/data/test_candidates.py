@@ -46,7 +46,11 @@ def test_prompts_from_lines_csv_and_jsonl(tmp_path):
             '{"prompt": "a"}\n{"prompt": "\\ud800"}\n',
             "FILE:2: half of a surrogate pair in '\\ud800'; remove it",
         ),
-        ("p.txt", "one\ntwo\0\n", "FILE:2: a NUL character in 'two\\x00'; remove it"),
+        (
+            "p.txt",
+            "one\ntwo\0\n",
+            "FILE:2: a NUL character is no text; save the file as UTF-8, which spreadsheets call 'CSV UTF-8'",
+        ),
     ],
 )
 def test_wrong_prompt_files(tmp_path, name, text, message):

@@ -240,6 +240,18 @@ def test_answers_to_be_scored_need_no_label():
         assert (roles.layout, roles.how, one.prompt, one.answers[0], one.ranks[0]) == (layout, "", "p", "a", None)
 
 
+PAIR = {"chosen": "c", "rejected": "d"}
+
+
+def test_an_answer_without_a_rank_beside_a_pair_is_a_reference():
+    row = {"prompt": "p", "answer": "the reference", **PAIR}
+    (found,) = read_answers(Table("a.csv", "csv", list(row), [row], [2])).items
+    assert (found.answers, found.ranks) == (["c", "d"], [1, 2])
+    row = {"prompt": "p", "answer": "the reference", "response_a": "x", "response_b": "y", "winner": "b"}
+    (found,) = read_answers(Table("a.csv", "csv", list(row), [row], [2])).items
+    assert (found.answers, found.ranks) == (["x", "y"], [2, 1])
+
+
 @pytest.mark.parametrize(
     "prompt, answer",
     [
@@ -249,14 +261,13 @@ def test_answers_to_be_scored_need_no_label():
         ("[{'role': 'user', 'content': 'Hi'}]", "['a']"),
     ],
 )
-@pytest.mark.parametrize(
-    "more", [{}, {"question": "q"}, {"position": "5"}, {"chosen": "c", "rejected": "d"}, {"Score": "x", "system": "s"}]
-)
+@pytest.mark.parametrize("more", [{}, {"question": "q"}, {"position": "5"}, {"Score": "x", "system": "s"}, PAIR])
 @pytest.mark.parametrize("rank", [{}, {"Rank": "1"}])
 def test_our_own_columns_are_taken_as_typed_whatever_they_hold_and_whatever_stands_beside_them(
     prompt, answer, more, rank
 ):
-    rows = [{"Prompt": prompt, "answer": text, **more, **rank} for text in (answer, "other")]
+    rows = [{"Prompt": prompt, "answer": text, **(more if rank or more is not PAIR else {}), **rank}
+            for text in (answer, "other")]  # fmt: skip
     rows[1] |= {name: "2" for name in rank}
     table = Table("a.csv", "csv", list(rows[0]), rows, [2, 3])
     answers = read_answers(table)

@@ -26,6 +26,13 @@ def test_what_the_trainer_wrote_is_read_and_all_else_counts_as_nothing(tmp_path)
         {"calibration": "x"},
         {"calibration": {"temperature": "x"}},
         {"calibration": {"temperature": 0}},
+        {"calibration": {"temperature": -1}},
+        {"calibration": {"temperature": float("nan")}},
+        {"calibration": {"temperature": float("inf")}},
+        {"seen_prompts": 3},
+        {"files": None},
+        {"files": [3]},
+        {"reward_quantiles": [*range(101, 0, -1)]},
         {"reward_quantiles": [1.0, 2.0]},
         {"reward_quantiles": ["x"] * 101},
     ],
@@ -33,5 +40,5 @@ def test_what_the_trainer_wrote_is_read_and_all_else_counts_as_nothing(tmp_path)
 def test_what_was_damaged_by_hand_is_refused_in_one_line(tmp_path, damage):
     path = tmp_path / "metrics.json"
     path.write_text(json.dumps({"written_by": WRITER, "calibration": None} | damage))
-    with pytest.raises(InputError, match="metrics.json: was changed by hand; restore it, or train the model again"):
+    with pytest.raises(InputError, match="metrics.json: not as the trainer writes it; restore it, or move the folder"):
         read_record(tmp_path)

@@ -199,7 +199,7 @@ def test_it_is_said_whose_prompts_judge(report_of):
     )
     assert (
         report_of([], None).judged_by()
-        == "Not tested: the model was trained on all 2 prompts of mine.csv, such as 'make coffee'."
+        == "Not tested: the model was trained on the 2 prompts of mine.csv, such as 'make coffee'."
     )
     mine = report_of(path="folder/mine.csv")
     mine = replace(mine, tests=None, evaluations=[replace(mine.first, part="validation")])
