@@ -11,7 +11,6 @@ confirmed is saved. With --again, shows what models dispute, by a review; a new 
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from preference.console import say
@@ -24,7 +23,6 @@ from preference.scripts import (
     at_least,
     command_line,
     from_to,
-    given,
     random_seed,
     run_script,
     settings_from,
@@ -32,7 +30,7 @@ from preference.scripts import (
 from preference.wording import flag_with
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     parser = Parser("generate_data.py", __doc__.partition("\n")[0])
     default = SamplingSettings()
     # fmt: off
@@ -64,8 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
-    words_of = partial(given, parser, args)
-    words = words_of("prompts", "candidates", "recheck", "generate_only")
+    words = parser.given(args, "prompts", "candidates", "recheck", "generate_only")
     others = [word.partition("=")[0] for word in words if word.startswith("--")]
     if args.again and others:
         raise InputError(f"--again shows rankings of --data again; leave out {' and '.join(others)}")
@@ -77,10 +74,11 @@ def main(argv: list[str] | None = None) -> int:
     of_again = ["data", "again", "top", "log", "guidelines", "seed"]
     names = of_again if args.again else [name for name in vars(args) if name != "generate_only"]
     output = flag_with("--output", args.again) if args.again and args.again != Path("review.csv") else []
+    data = parser.given(args, "data")
     steps = {
-        "rank": command_line("generate_data.py", words_of(*names)),
-        "train": command_line("reward_model_trainer.py", words_of("data")),
-        "review": command_line("review_rankings.py", [*words_of("data"), *output, *words_of("log")]),
+        "rank": command_line("generate_data.py", parser.given(args, *names)),
+        "train": command_line("reward_model_trainer.py", data),
+        "review": command_line("review_rankings.py", [*data, *output, *parser.given(args, "log")]),
     }
     files = settings_from(Files, args)
     if args.again:
@@ -91,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             return rank(files, sampler, steps, seed=args.seed, recheck=args.recheck, model=args.model)
         sampler.candidates(files.find_prompts(), set(), files.candidates_path)
     except KeyboardInterrupt:  # while candidates were sampled: those of finished batches are saved
-        again = command_line("generate_data.py", words_of(*vars(args)))
+        again = command_line("generate_data.py", parser.given(args, *vars(args)))
         raise KeyboardInterrupt(f"what was done so far is saved\ncontinue:  {again}") from None
     say(f"rank them:  {steps['rank']}", wrap=False)
     return 0

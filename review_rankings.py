@@ -10,18 +10,17 @@ first: the CSV's own columns, and reward, predicted_rank, dispute). With --learn
 rankings would help, and by how much. Nothing in the rankings is changed.
 """
 
-import argparse
 import os
 from dataclasses import fields
 
 from preference.jobs.settings import ReviewSettings
 from preference.machine import avoid_busy_waiting
-from preference.scripts import Parser, add_settings, command_line, given, run_script, settings_from
+from preference.scripts import Parser, add_settings, command_line, run_script, settings_from
 from preference.training.settings import TrainingSettings
 from preference.wording import flag_with
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     parser = Parser("review_rankings.py", __doc__.partition("\n")[0])
     add_settings(parser, ReviewSettings, TrainingSettings, without="training")
     return parser
@@ -37,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     data, again = flag_with("--data", args.data), flag_with("--again", args.output)
     of_model = ["base_model", *(each.name for each in fields(TrainingSettings) if each.name in args)]
     steps = {
-        "look again": command_line("generate_data.py", [*data, *again, *given(parser, args, "log")]),
-        "train": command_line("reward_model_trainer.py", [*data, *given(parser, args, *of_model)]),
+        "look again": command_line("generate_data.py", [*data, *again, *parser.given(args, "log")]),
+        "train": command_line("reward_model_trainer.py", [*data, *parser.given(args, *of_model)]),
     }
     review_rankings(settings_from(ReviewSettings, args), settings_from(TrainingSettings, args), steps)
     return 0

@@ -37,6 +37,16 @@ class Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         self.exit(fail(f"{self.prog}: error: {message}"))
 
+    def given(self, args: argparse.Namespace, *names: str) -> list[str]:
+        """Return the arguments of `names` that differ from their defaults, as words of a command."""
+        words = []
+        for name in names:
+            flag, value = _flag(name), getattr(args, name)
+            if value != self.get_default(name):
+                is_switch, off = isinstance(value, bool), f"--no-{flag[2:]}"
+                words += [flag if value else off] if is_switch else flag_with(flag, value)
+        return words
+
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows every default but None, whose meaning the help text says; the usage does not list the flags."""
@@ -79,16 +89,6 @@ def settings_from(kind: type[Settings], args: argparse.Namespace, **others: Any)
     """Return a settings dataclass of type `kind`, each field from the argument of the same name, where there is one."""
     names = [each.name for each in fields(kind) if each.name in args]  # type: ignore[arg-type]
     return kind(**{name: getattr(args, name) for name in names}, **others)
-
-
-def given(parser: argparse.ArgumentParser, args: argparse.Namespace, *names: str) -> list[str]:
-    """Return the arguments of `names` that differ from their defaults, as words of a command."""
-    words = []
-    for name in names:
-        flag, value = _flag(name), getattr(args, name)
-        if value != parser.get_default(name):
-            words += flag_with(flag, value) if not isinstance(value, bool) else [flag if value else f"--no-{flag[2:]}"]
-    return words
 
 
 def _flag(name: str) -> str:

@@ -12,7 +12,7 @@ import reward_model_trainer
 from preference.data.roles import COLUMNS
 from preference.data.table_writing import format_rows
 from preference.jobs.review import MIN_DISPUTE
-from preference.scripts import given, settings_from
+from preference.scripts import settings_from
 from preference.training.settings import TrainingSettings
 
 TINY = ["--precision", "fp32", "--max-length", 64]
@@ -302,7 +302,7 @@ def test_every_setting_of_a_review_is_one_of_the_trainer_and_reaches_the_command
         getattr(settings, field.name) != field.default for field in fields(TrainingSettings) if field.name in flags
     )
     of_model = ["base_model", *(field.name for field in fields(TrainingSettings) if field.name in flags)]
-    again = trains.parse_args(given(reviews, args, *of_model))
+    again = trains.parse_args(reviews.given(args, *of_model))
     assert settings_from(TrainingSettings, again) == settings and again.base_model == "b"
     said = [{action.dest: action.help for action in parser._actions} for parser in (reviews, trains)]
     assert all(said[0][name] == said[1][name] for name in of_model)
