@@ -54,7 +54,8 @@ def _followed(output_dir: Path) -> Path:
 
 
 def begin_run(folder: Path, run: dict) -> None:
-    """Keep in `folder` what a run is started with."""
+    """Remove what an earlier run left in `folder`, and keep what this one is started with."""
+    remove_run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUN).write_text(json.dumps(run), encoding="utf-8")
 

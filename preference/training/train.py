@@ -238,10 +238,10 @@ def _start_or_resume(job: _Job, resume: bool) -> Path | None:
         job.on_message(f"{folder} holds no checkpoint: starting from the beginning")
     elif checkpoint:
         job.on_message(f"{folder}: an unfinished run is replaced (--resume would continue it)")
-    if PROCESS == 0:
+    if PROCESS == 0 and start.head_only:  # which is never continued
         remove_run(folder)
-        if not start.head_only:
-            begin_run(folder, run)
+    elif PROCESS == 0:
+        begin_run(folder, run)
     return None
 
 

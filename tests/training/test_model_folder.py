@@ -182,7 +182,6 @@ def test_a_new_run_replaces_an_unfinished_one_and_is_continued_with_its_own_sett
     folder = tmp_path / "run"
     begin_run(folder, {"seed": 1})
     write_checkpoint(folder, 20)
-    remove_run(folder)
     begin_run(folder, {"seed": 2, "steps": 60, "parts": [0, 2]})
     assert last_checkpoint(folder) is None
     check_same_run(folder, {"seed": 2, "steps": 60, "parts": [0, 2]})
