@@ -13,7 +13,6 @@ from filelock import FileLock, Timeout
 from preference.errors import InputError
 from preference.wording import as_size
 
-PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 _OF_TORCH = ("PytorchStreamWriter", "inline_container", "iostream error")  # in its RuntimeError where it cannot write
 
 
@@ -110,12 +109,6 @@ def prepare_file(path: str | Path, flag: str) -> None:
         problem = f"cannot be written ({error.strerror})"
     if problem:
         raise InputError(f"{path}: {problem}; choose another {flag}")
-
-
-def check_picture(path: Path, flag: str) -> None:
-    """Raise InputError unless a picture can be drawn to `path`, which `flag` names."""
-    if path.suffix.lower() not in PICTURES or path.is_dir():
-        raise InputError(f"{flag} {path}: unsupported image type; use {' '.join(PICTURES)}")
 
 
 @contextlib.contextmanager

@@ -168,8 +168,8 @@ def call(main: Main, argv: Sequence[str] | None = None) -> int:
             _drop_output()
         if isinstance(error, BrokenPipeError):
             return BROKEN_PIPE
-        full = "standard output" if error.errno == errno.ENOSPC else "error"
-        return fail(f"error: {full if error.filename is None else error.filename}: {error.strerror or error}")
+        where = error.filename or ("standard output" if error.errno == errno.ENOSPC else "")
+        return fail(f"error: {where}{': ' if where else ''}{error.strerror or error}")
 
 
 def _drop_output() -> None:

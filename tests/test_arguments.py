@@ -1,5 +1,7 @@
 import argparse
 import shlex
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
@@ -43,3 +45,13 @@ def test_in_a_pipe_columns_decides_how_wide_lines_are(monkeypatch, capsys):
         monkeypatch.setenv("COLUMNS", columns)
         say(text)
         assert max(map(len, capsys.readouterr().out.splitlines())) == longest
+
+
+@pytest.mark.parametrize("file, said", [("", "Input/output error"), (", 'a.csv'", "a.csv: Input/output error")])
+def test_what_the_system_refuses_is_said_once(file, said):
+    failing = (
+        f"from preference.scripts import run_script\ndef main(argv): raise OSError(5, 'Input/output error'{file})\n"
+    )
+    command = [sys.executable, "-c", failing + "run_script(main)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, f"error: {said}\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 from preference import console
 from preference.data.rankings import SAMPLES, Ranking, Rankings, read_rankings
 from preference.data.splits import Parts, prompt_digest, prompt_key, split_by_prompt, train_on_seen
-from preference.durable_files import check_picture, prepare_file
+from preference.durable_files import prepare_file
 from preference.errors import InputError
 from preference.evaluation.record import read_record
 from preference.jobs.settings import TrainingFiles
@@ -18,6 +18,7 @@ from preference.training.settings import TrainingSettings
 from preference.wording import counted
 
 TEST_DATA = Path("test_data.csv")
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")  # what matplotlib draws
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def read_data(data: str, test_data: str | None) -> tuple[Rankings, Rankings | No
 def check_outputs(files: TrainingFiles) -> None:
     """Refuse a picture that cannot be drawn, a folder that is not ours, and a name that the Hub cannot have."""
     output_dir, plot = files.output_dir, files.plot
-    if plot:
-        check_picture(plot, "--plot")
+    if plot and (plot.suffix.lower() not in PICTURES or plot.is_dir()):
+        raise InputError(f"--plot {plot}: unsupported image type; use {' '.join(PICTURES)}")
     whole = output_dir.resolve()
     if whole in (Path.cwd(), *Path.cwd().parents) or whole.is_mount():
         remedy = "choose a new folder inside it"
